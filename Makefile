@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# With KDIR, builds vfence.ko against that prepared kernel tree, like any module.
+# Without, everything happens in an environment of its own: see `make help`.
+
+PYTHON ?= /usr/bin/python3
+VFENCE_PWD ?= $(if $(PWD),$(PWD),$(CURDIR))
+ENV = PYTHONDONTWRITEBYTECODE=1 VFENCE_PWD='$(VFENCE_PWD)' $(PYTHON) tools/env
+
+ifdef KDIR
+all:
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
+else
+all: python
+	@$(ENV) build
+endif
+
+# The command goes through the environment: make would mangle quotes in it.
+export CMD
+run: python
+	@$(ENV) run $(if $(value CMD),"$$CMD")
+
+shell: python
+	@$(ENV) shell
+
+test: python
+	@$(ENV) test $(KERNEL:%=--kernel %)
+
+ifdef KDIR
+clean:
+	$(MAKE) -C $(KDIR) M=$(CURDIR) clean
+else
+clean:
+	rm -rf build
+endif
+
+distclean: python
+	rm -rf build
+	@$(ENV) distclean
+
+help:
+	@echo 'make KDIR=/path/to/built/linux  build vfence.ko for that kernel'
+	@echo 'make                            build vfence.ko for Debian'"'"'s kernel: build/stock/vfence.ko'
+	@echo 'make run                        watch fences being signalled, in a guest'
+	@echo "make run CMD='…'                run a command in the guest, the module loaded"
+	@echo 'make shell                      a shell in the guest, the module loaded'
+	@echo 'make test                       every test, in two guest kernels (KERNEL=stock or debug: one)'
+	@echo 'make clean                      remove build/'
+	@echo 'make distclean                  remove build/ and the cache of the environment'
+
+python:
+	@test -x $(PYTHON) || { test $$(id -u) = 0 && apt-get update -qq && \
+		apt-get install -qq --yes --no-install-recommends python3 >&2; } || \
+		{ echo 'missing: python3; install with: sudo apt-get install python3' >&2; exit 1; }
+
+.PHONY: all run shell test clean distclean help python

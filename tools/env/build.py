@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Builds the module and the user programs, with the tools of the root file system.
+
+Results go below build/ in the checkout; the sources are not written to.
+"""
+
+import os
+import subprocess
+
+import chroot
+import kernel
+from report import Failure, Step, run_logged
+
+CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.path.join(CHECKOUT, "build")
+TARGET = os.path.join(BUILD, "target")
+SELFTESTS = os.path.join(BUILD, "selftests")
+HERE = [(CHECKOUT, CHECKOUT)]
+
+# Programs by name, wherever they were built.
+PATH = f"{SELFTESTS}:{TARGET}/release:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
+
+
+def results(name):
+    """Returns the directory for what concerns kernel `name`."""
+    path = os.path.join(BUILD, name)
+    os.makedirs(path, exist_ok=True)
+    return path
+
+
+def _logged(command, log, what, binds=()):
+    """Runs `command` in the checkout, its output in `log`; quiet unless it fails."""
+    open(log, "wb").close()
+    run_logged(chroot.argv(command, cwd=CHECKOUT, binds=[*HERE, *binds],
+                           env={"CARGO_TARGET_DIR": TARGET}), log, what)
+
+
+def module(name):
+    """Builds vfence.ko for kernel `name` and returns its path."""
+    directory = results(name)
+    _logged([*kernel.module_make(name), f"M={CHECKOUT}", f"MO={directory}",
+             f"-j{os.cpu_count()}", "modules"],
+            os.path.join(directory, "module.log"), f"building the module for the {name} kernel",
+            kernel.binds(name))
+    path = os.path.join(directory, "vfence.ko")
+    if not os.path.exists(path):
+        raise Failure(f"the build of the module made no {path}")
+    return path
+
+
+def programs():
+    """Builds the user programs: Rust crates and C self-tests."""
+    os.makedirs(BUILD, exist_ok=True)
+    if os.path.exists(os.path.join(CHECKOUT, "Cargo.toml")):
+        with Step("programs"):
+            _logged(["cargo", "build", "--release", "--locked", "--workspace"],
+                    os.path.join(BUILD, "cargo.log"), "building the Rust programs")
+    if os.path.exists(os.path.join(CHECKOUT, "selftests", "Makefile")):
+        os.makedirs(SELFTESTS, exist_ok=True)
+        _logged(["make", "-C", "selftests", f"OUTPUT={SELFTESTS}", f"-j{os.cpu_count()}"],
+                os.path.join(BUILD, "selftests.log"), "building the self-tests")
+
+
+def check(command):
+    """Runs a check of the sources; returns (exit status, output)."""
+    done = subprocess.run(chroot.argv(command, cwd=CHECKOUT, binds=HERE,
+                                      env={"CARGO_TARGET_DIR": TARGET}),
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, check=False)
+    return done.returncode, done.stdout.decode(errors="replace")

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Runs commands inside the root file system, in a mount namespace of their own.
+
+The root is the lower layer of an overlay whose upper layer is in memory, so
+nothing that runs inside can spoil the cache, and mount points can be made
+freely. Everything goes away with the last process.
+"""
+
+import os
+import shlex
+import subprocess
+
+import cache
+import root
+
+# Where stages appear inside. The place does not depend on the cache's, because
+# a kernel's build tree remembers where it was built.
+MOUNT = "/opt/vfence"
+CARGO_HOME = f"{MOUNT}/cargo"
+
+# How programs inside find the network, and whom they trust there.
+_NETWORK_FILES = ("/etc/resolv.conf", "/etc/hosts", "/etc/ssl/certs",
+                  "/usr/local/share/ca-certificates")
+_NETWORK_ENV = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
+                "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE", "CARGO_HTTP_CAINFO",
+                "CARGO_NET_OFFLINE")
+_ENV = ("TERM", "CI", "RUST_BACKTRACE", "PROPTEST_CASES")
+
+
+def _environment(extra):
+    env = {name: os.environ[name] for name in (*_NETWORK_ENV, *_ENV) if name in os.environ}
+    env.update({
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": "/root",
+        "LC_ALL": "C.UTF-8",
+        "CARGO_HOME": CARGO_HOME,
+    })
+    env.update(extra)
+    return [f"{name}={value}" for name, value in sorted(env.items())]
+
+
+def _bind(source, target):
+    """Returns shell lines that make `source` appear at `target` below $root."""
+    quoted = shlex.quote(target)
+    if os.path.isdir(source):
+        make = f'mkdir -p "$root"{quoted}'
+    else:
+        # A dangling link, as resolv.conf often is, cannot be a mount point.
+        make = (f'mkdir -p "$root"{shlex.quote(os.path.dirname(target))}; '
+                f'rm -f "$root"{quoted}; : > "$root"{quoted}')
+    return [make, f'mount --bind {shlex.quote(source)} "$root"{quoted}']
+
+
+def _script(binds, lower, scratch):
+    lines = [
+        "set -e",
+        f"scratch={shlex.quote(scratch)}",
+        "mount -t tmpfs -o size=75% vfence $scratch",
+        "mkdir $scratch/upper $scratch/work $scratch/root",
+        f"mount -t overlay -o lowerdir={shlex.quote(lower)},upperdir=$scratch/upper,"
+        "workdir=$scratch/work overlay $scratch/root",
+        "root=$scratch/root",
+        "mount -t proc proc $root/proc",
+        "mount -t sysfs -o ro sysfs $root/sys",
+        "mount --rbind /dev $root/dev",
+        "mount -t tmpfs tmpfs $root/run",
+        "mount -t tmpfs tmpfs $root/tmp",
+    ]
+    for source, target in binds:
+        lines += _bind(source, target)
+    lines.append('exec chroot "$root" /usr/bin/env -i "$@"')
+    return "\n".join(lines)
+
+
+def argv(command, cwd="/", binds=(), env=None):
+    """Returns the command line that runs `command` inside.
+
+    `binds` is a list of (path outside, path inside). The caller must hold the
+    stages that it binds.
+    """
+    cargo = os.path.join(cache.directory(), "cargo")
+    scratch = os.path.join(cache.directory(), "mnt")
+    for path in (cargo, scratch):
+        os.makedirs(path, exist_ok=True)
+    everything = [(path, path) for path in _NETWORK_FILES if os.path.exists(path)]
+    everything += [(cargo, CARGO_HOME), *binds]
+    return ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child",
+            "sh", "-c", _script(everything, root.path(), scratch), "sh",
+            *_environment(env or {}),
+            "sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", cwd, *command]
+
+
+def run(command, **kwargs):
+    """Runs `command` inside on this terminal and returns its exit status."""
+    return subprocess.run(argv(command, **kwargs), check=False).returncode

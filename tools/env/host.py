@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the machine itself must have: little, since the tools live in the root file system."""
+
+import glob
+import os
+import shutil
+import subprocess
+
+from report import Failure, say
+
+# Command -> the Debian package that has it.
+_COMMANDS = {"mmdebstrap": "mmdebstrap", "unshare": "util-linux", "du": "coreutils"}
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+# Debian 12 as first released did not know trixie's keys; its point releases do.
+_TRIXIE_KEYS = "/usr/share/keyrings/debian-archive-trixie-*"
+
+
+def _missing():
+    packages = {package for command, package in _COMMANDS.items() if not shutil.which(command)}
+    if not os.path.exists(KEYRING) or not glob.glob(_TRIXIE_KEYS):
+        packages.add("debian-archive-keyring")
+    return sorted(packages)
+
+
+def prepare():
+    """Installs what is missing when root; otherwise says what to install, in one line."""
+    if os.uname().machine != "x86_64":
+        raise Failure(f"this environment needs an x86_64 machine, not {os.uname().machine}")
+    packages = _missing()
+    command = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
+    if packages and os.geteuid() == 0 and shutil.which("apt-get"):
+        say(f"vfence: installing {' '.join(packages)}")
+        env = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
+        for argv in (["apt-get", "update", "--quiet", "--quiet"],
+                     [*command, "--quiet", "--quiet"]):
+            if subprocess.run(argv, env=env, stdin=subprocess.DEVNULL, stdout=2,
+                              check=False).returncode:
+                raise Failure(f"'{' '.join(argv)}' failed: see above")
+        packages = _missing()
+    if packages:
+        raise Failure(f"missing: {' '.join(packages)}; install with: sudo {' '.join(command)}")
+    if os.geteuid() != 0:
+        raise Failure("the environment mounts file systems and needs root: run it with sudo; "
+                      "'make KDIR=/path/to/built/linux' does not")
+
+
+def apt_options():
+    """Returns the machine's own proxy settings for apt, as options of mmdebstrap."""
+    dump = subprocess.run(["apt-config", "dump"], check=False, text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL).stdout
+    return [f"--aptopt={line}" for line in dump.splitlines()
+            if line.startswith(("Acquire::http::Proxy", "Acquire::https::Proxy"))
+            and '""' not in line]
+

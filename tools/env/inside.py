@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Runs inside the guest: every suite of a list, each with the module freshly loaded.
+
+Arguments: the list, the module, the directory for results, seconds a suite
+may take. Each suite's output goes to a file of its own, and one line of JSON
+about it to `results`, which is on disk before the next suite starts: a
+guest that dies has still said how far it came.
+"""
+
+import glob
+import json
+import os
+import subprocess
+import sys
+import time
+
+_KMEMLEAK = "/sys/kernel/debug/kmemleak"
+# kmemleak does not report objects younger than this.
+_KMEMLEAK_AGE = 6
+
+
+def suites(text):
+    """Returns (program, whether the module is loaded for it) of each line of a list."""
+    found = []
+    for line in text.splitlines():
+        words = line.split("#", 1)[0].split()
+        if not words:
+            continue
+        if len(words) > 2 or words[1:] not in ([], ["nomodule"]):
+            raise ValueError(f"bad line in the list of suites: {line}")
+        found.append((words[0], len(words) == 1))
+    return found
+
+
+def _mark(text):
+    with open("/dev/kmsg", "w") as log:
+        log.write(f"vfence-guest: {text}\n")
+
+
+def _keep_kunit(directory):
+    """Saves what KUnit reported when the module was loaded; unloading removes it."""
+    for path in glob.glob("/sys/kernel/debug/kunit/*/results"):
+        name = path.split("/")[-2]
+        target = os.path.join(directory, f"kunit-{name}.log")
+        if not os.path.exists(target):
+            with open(path) as source, open(target, "w") as out:
+                out.write(source.read())
+
+
+def _run(program, load, module, directory, seconds):
+    """Runs one suite and returns what there is to say about it."""
+    record = {"name": program, "problems": []}
+    start = time.monotonic()
+    with open(os.path.join(directory, f"{program}.log"), "wb") as out:
+        def call(*argv, timeout=60):
+            return subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                                  timeout=timeout, check=False,
+                                  env=dict(os.environ, VFENCE_KO=module)).returncode
+        loaded = load and call("insmod", module) == 0
+        if loaded:
+            _keep_kunit(directory)
+        elif load:
+            record["problems"].append("insmod failed")
+        try:
+            # A new session, so that a program that hangs takes its children along.
+            record["status"] = call("setsid", "--wait", "timeout", "--kill-after=5",
+                                    str(seconds), program, timeout=seconds + 30)
+        except subprocess.TimeoutExpired:
+            record["status"] = 124
+        if record["status"] in (124, 137):
+            record["problems"].append(f"did not end within {seconds} s")
+        if loaded and call("rmmod", "vfence"):
+            record["problems"].append("rmmod failed")
+    record["seconds"] = round(time.monotonic() - start, 1)
+    return record
+
+
+def _kmemleak(word):
+    with open(_KMEMLEAK, "w") as control:
+        control.write(word)
+
+
+def main(listing, module, directory, seconds):
+    has_kmemleak = os.path.exists(_KMEMLEAK)
+    if has_kmemleak:
+        # What boot has leaked is not ours.
+        _kmemleak("scan")
+        _kmemleak("clear")
+    with open(listing) as text:
+        todo = suites(text.read())
+    with open(os.path.join(directory, "results"), "w") as results:
+        for program, load in todo:
+            _mark(f"suite {program}")
+            print(f"  {program}", flush=True)
+            record = _run(program, load, module, directory, int(seconds))
+            results.write(json.dumps(record) + "\n")
+            results.flush()
+            os.fsync(results.fileno())
+    if has_kmemleak:
+        for _ in range(2):
+            time.sleep(_KMEMLEAK_AGE)
+            _kmemleak("scan")
+        with open(_KMEMLEAK) as found, open(os.path.join(directory, "kmemleak.log"), "w") as out:
+            out.write(found.read())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

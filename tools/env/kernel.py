@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The two guest kernels, and the trees that modules for them are built against.
+
+`packages` has what comes from Debian: image, modules, headers, source.
+`stock` is the source prepared with the configuration of Debian's kernel: the
+Rust metadata that Debian's headers lack. `debug` is a kernel of our own.
+"""
+
+import os
+import shutil
+
+import cache
+import chroot
+import root
+from report import Failure, run_logged, say
+
+# The point release that this was tested with.
+PIN = "7.3.4+deb13"
+SERIES = "7.3"
+HERE = os.path.dirname(os.path.abspath(__file__))
+DEBUG_CONFIG = os.path.join(HERE, "debug.config")
+
+SOURCE = f"{chroot.MOUNT}/source"
+# Where each kernel's build tree appears inside.
+TREE = {"stock": f"{chroot.MOUNT}/stock", "debug": f"{chroot.MOUNT}/debug"}
+GCC = "x86_64-linux-gnu-gcc-14"
+# Debian's kernel was built with gcc; KASAN together with Rust needs clang.
+COMPILER = {"stock": [f"CC={GCC}", f"HOSTCC={GCC}"], "debug": ["LLVM=1"]}
+
+# Where a stage that is being made appears inside.
+_OUT = f"{chroot.MOUNT}/out"
+
+_FETCH = r"""
+set -e
+cd "$1"; release=$2; series=$3
+apt-get update
+if [ -z "$(apt-cache madison "linux-image-$release-amd64")" ]; then
+    release=$(apt-cache pkgnames "linux-image-$series" |
+        sed -n 's/^linux-image-\([0-9.]*+deb[0-9]*\)-amd64$/\1/p' | sort -V | tail -n 1)
+    [ -n "$release" ] || { echo "the archive has no kernel $series any more"; exit 3; }
+fi
+release=$release-amd64
+apt-get download -o APT::Sandbox::User=root "linux-binary-$release" "linux-modules-$release" \
+    "linux-headers-$release" "linux-source-$series"
+for deb in *.deb; do
+    dpkg-deb -x "$deb" unpacked
+    rm "$deb"
+done
+mkdir -p image/lib headers
+mv unpacked/usr/lib/modules image/lib/
+depmod -b image "$release"
+mv unpacked/usr/src/linux-headers-"$release"/.config \
+   unpacked/usr/src/linux-headers-"$release"/Module.symvers headers/
+tar -xf "unpacked/usr/src/linux-source-$series.tar.xz"
+mv "linux-source-$series" source
+rm -rf unpacked
+echo "$release" > release
+"""
+
+# What modules are built with, but not what built it.
+_TRIM = r"""
+cd "$1"
+find . -name '*.o' ! -path './scripts/*' ! -path './tools/*' -delete
+find . \( -name '*.a' -o -name '*.cmd' \) ! -path './scripts/*' ! -path './tools/*' -delete
+rm -f vmlinux vmlinux.unstripped vmlinux.map arch/x86/boot/compressed/vmlinux*
+"""
+
+
+def packages():
+    """Returns the directory of what comes from Debian's packages."""
+    directory = cache.stage("packages", {"pin": PIN, "suite": root.SUITE}, _fetch,
+                            f"Debian's kernel {PIN} and its source, 300 MB to download")
+    if not release(directory).startswith(PIN):
+        say(f"vfence: kernel {PIN} has left the archive, taking {release(directory)}")
+    return directory
+
+
+def _fetch(directory, log):
+    command = ["bash", "-c", _FETCH, "fetch", _OUT, PIN, SERIES]
+    run_logged(chroot.argv(command, binds=[(directory, _OUT)]), log, "fetching the kernel")
+
+
+def release(directory=None):
+    """Returns the release of Debian's kernel, as `uname -r` says it."""
+    with open(os.path.join(directory or packages(), "release")) as text:
+        return text.read().strip()
+
+
+def _make(kernel, directory, log, script):
+    """Runs the shell `script` on build tree `directory`, which `make_` in it builds."""
+    words = ["make", "-C", SOURCE, f"O={TREE[kernel]}", f"-j{os.cpu_count()}", *COMPILER[kernel]]
+    if kernel == "stock":
+        words.append(f"KERNELRELEASE={release()}")
+    script = f'set -e\nmake_() {{ {" ".join(words)} "$@"; }}\n{script}'
+    binds = [(os.path.join(packages(), "source"), SOURCE), (directory, TREE[kernel])]
+    run_logged(chroot.argv(["bash", "-c", script, "build", TREE[kernel]], binds=binds,
+                           env={"KBUILD_BUILD_TIMESTAMP": "@0"}),
+               log, f"building the {kernel} tree")
+
+
+def _build_stock(directory, log):
+    for name in (".config", "Module.symvers"):
+        shutil.copy(os.path.join(packages(), "headers", name), directory)
+    _make("stock", directory, log, "make_ modules_prepare\n" + _TRIM)
+
+
+def _build_debug(directory, log):
+    shutil.copy(DEBUG_CONFIG, os.path.join(directory, "fragment"))
+    _make("debug", directory, log,
+          'KCONFIG_ALLCONFIG="$1/fragment" make_ allnoconfig\n')
+    _check_config(directory)
+    _make("debug", directory, log,
+          'make_ bzImage modules\n'
+          'make_ INSTALL_MOD_PATH="$1/image" modules_install\n' + _TRIM)
+
+
+def _check_config(directory):
+    """Fails if kconfig has dropped an option that the fragment asks for."""
+    with open(os.path.join(directory, ".config")) as text:
+        got = set(text.read().splitlines())
+    with open(os.path.join(directory, "fragment")) as text:
+        wanted = [line for line in text.read().splitlines()
+                  if line.startswith("CONFIG_") and not line.endswith("=n")]
+    dropped = [line for line in wanted if line not in got]
+    if dropped:
+        raise Failure(f"the source cannot give what debug.config asks for: {' '.join(dropped)}")
+
+
+def tree(kernel):
+    """Returns the directory of the prepared build tree of `kernel`, made if missing."""
+    with open(DEBUG_CONFIG) as text:
+        fragment = text.read() if kernel == "debug" else None
+    inputs = {"packages": os.path.basename(packages()), "release": release(),
+              "root": os.path.basename(root.path()), "fragment": fragment}
+    if kernel == "debug":
+        return cache.stage("debug", inputs, _build_debug,
+                           "compiling a kernel with every checker, about 20 minutes on 2 cores")
+    return cache.stage("stock", inputs, _build_stock,
+                       "metadata for Rust modules, about 4 minutes on 2 cores")
+
+
+def binds(kernel):
+    """Returns the mounts that building modules for `kernel` and booting it take."""
+    directory = tree(kernel)
+    image = directory if kernel == "debug" else packages()
+    modules = os.path.join(image, "image", "lib", "modules")
+    return [(os.path.join(packages(), "source"), SOURCE), (directory, TREE[kernel]),
+            *((os.path.join(modules, name), f"/lib/modules/{name}")
+              for name in os.listdir(modules))]
+
+
+def image(kernel):
+    """Returns the path, inside, of the image that boots."""
+    if kernel == "debug":
+        return f"{TREE['debug']}/arch/x86/boot/bzImage"
+    return f"/lib/modules/{release()}/vmlinuz"
+
+
+def module_make(kernel):
+    """Returns the words of a make command for modules for `kernel`."""
+    words = ["make", "-C", TREE[kernel], *COMPILER[kernel]]
+    return words + [f"KERNELRELEASE={release()}"] if kernel == "stock" else words

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Which Debian mirror this machine uses, according to its own apt configuration.
+
+Both formats of sources are read: deb822 (`.sources`) and one line (`.list`).
+What is not Debian's is passed over. A machine without a usable source gets
+the mirror network's front door.
+"""
+
+import glob
+import os
+import re
+
+DEFAULT_MAIN = "http://deb.debian.org/debian"
+DEFAULT_SECURITY = "http://deb.debian.org/debian-security"
+
+# Debian's suites by name: other archives call theirs something else.
+_MAIN_SUITE = re.compile(r"^(bookworm|trixie|forky|sid|stable|testing|unstable)$")
+_SECURITY_SUITE = re.compile(r"^(bookworm|trixie|forky|stable|testing)-security$")
+
+
+def deb822(text):
+    """Yields (uri, suite) of the enabled binary sources in deb822 `text`."""
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    for stanza in re.split(r"\n\s*\n", "\n".join(lines)):
+        fields = {}
+        name = None
+        for line in stanza.splitlines():
+            if line[:1].isspace() and name:
+                fields[name] += " " + line.strip()
+            elif ":" in line:
+                name, _, value = line.partition(":")
+                name = name.strip().lower()
+                fields[name] = value.strip()
+        if fields.get("enabled", "yes").lower() in ("no", "false", "0"):
+            continue
+        if "deb" not in fields.get("types", "").split():
+            continue
+        for uri in fields.get("uris", "").split():
+            for suite in fields.get("suites", "").split():
+                yield uri, suite
+
+
+def one_line(text):
+    """Yields (uri, suite) of the binary sources in one-line `text`."""
+    for line in text.splitlines():
+        match = re.match(r"\s*deb\s+(?:\[[^]]*\]\s*)?(\S+)\s+(\S+)", line)
+        if match:
+            yield match.group(1), match.group(2)
+
+
+def _sources(etc_apt):
+    for path in sorted(glob.glob(os.path.join(etc_apt, "sources.list.d", "*.sources"))):
+        with open(path) as text:
+            yield from deb822(text.read())
+    lists = [os.path.join(etc_apt, "sources.list")]
+    lists += sorted(glob.glob(os.path.join(etc_apt, "sources.list.d", "*.list")))
+    for path in lists:
+        if os.path.exists(path):
+            with open(path) as text:
+                yield from one_line(text.read())
+
+
+def _usable(uri):
+    return re.match(r"^(https?|file|ftp)://", uri) is not None and "snapshot." not in uri
+
+
+def uris(etc_apt="/etc/apt"):
+    """Returns the URIs of Debian's main and security archives."""
+    main = security = None
+    for uri, suite in _sources(etc_apt):
+        if not _usable(uri):
+            continue
+        uri = uri.rstrip("/")
+        if _SECURITY_SUITE.match(suite):
+            security = security or uri
+        elif _MAIN_SUITE.match(suite) and uri.endswith("/debian"):
+            main = main or uri
+    return main or DEFAULT_MAIN, security or DEFAULT_SECURITY
+
+
+def lines(suite, etc_apt="/etc/apt"):
+    """Returns sources for `suite` with its updates, security fixes and backports."""
+    main, security = uris(etc_apt)
+    return [
+        f"deb {main} {suite} main",
+        f"deb {main} {suite}-updates main",
+        f"deb {security} {suite}-security main",
+        f"deb {main} {suite}-backports main",
+    ]

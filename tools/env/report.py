@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0
+"""How long work tells its user what it does and how far it is.
+
+A step's own output goes to a log file, because nobody reads ten thousand
+compiler lines; the terminal gets one line a step, refreshed while it runs.
+"""
+
+import subprocess
+import sys
+import threading
+import time
+
+# A pipe or a CI log keeps every line, so it gets few of them.
+TTY_INTERVAL = 1
+LOG_INTERVAL = 30
+
+
+class Failure(Exception):
+    """Something the user can act on, said in one line."""
+
+
+def say(line):
+    print(line, file=sys.stderr, flush=True)
+
+
+def clock(seconds):
+    """Returns `seconds` as minutes and seconds: 01:07."""
+    return f"{int(seconds) // 60:02d}:{int(seconds) % 60:02d}"
+
+
+def size(path):
+    """Returns the disk space below `path` as a person writes it."""
+    kib = int(subprocess.run(["du", "-sk", path], check=False, text=True,
+                             stdout=subprocess.PIPE).stdout.split()[0])
+    return f"{kib / 1048576:.1f} GB" if kib >= 1048576 else f"{kib // 1024} MB"
+
+
+class Step:
+    """One long piece of work: `with Step("stock kernel", detail): …`."""
+
+    def __init__(self, name, detail=""):
+        self.name = name
+        self.detail = detail
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._tick, daemon=True)
+
+    def __enter__(self):
+        self._start = time.monotonic()
+        say(f"vfence: {self.name}: {self.detail}" if self.detail else f"vfence: {self.name}")
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self._done.set()
+        self._thread.join()
+        word = "done" if kind is None else "failed"
+        self._line(f"vfence: {self.name}: {word} after {self._elapsed()}", last=True)
+
+    def _elapsed(self):
+        return clock(time.monotonic() - self._start)
+
+    def _line(self, text, last=False):
+        if sys.stderr.isatty():
+            print(f"\r\033[K{text}", end="\n" if last else "", file=sys.stderr, flush=True)
+        else:
+            say(text)
+
+    def _tick(self):
+        interval = TTY_INTERVAL if sys.stderr.isatty() else LOG_INTERVAL
+        while not self._done.wait(interval):
+            self._line(f"vfence: {self.name}: {self._elapsed()} so far")
+
+
+def run_logged(argv, log, what, **kwargs):
+    """Runs `argv` with its output in the file `log`; a failure shows the end of it."""
+    with open(log, "ab") as out:
+        code = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                              check=False, **kwargs).returncode
+    if code:
+        with open(log, errors="replace") as text:
+            for line in text.readlines()[-25:]:
+                say("  | " + line.rstrip())
+        raise Failure(f"{what} failed (exit status {code}); the whole log is {log}")

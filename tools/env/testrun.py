@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-2.0
+"""`make test`: the checks of the sources, then every suite in both guests.
+
+What happens is reported as KTAP; the last line is the sum. Nothing here may
+be silent: a build that fails, a guest that dies, a suite that was never
+reached each are a failed result of their own.
+"""
+
+import glob
+import json
+import os
+import shlex
+import shutil
+import subprocess
+
+import build
+import guest
+import inside
+import klog
+import ktap
+from report import Failure, say
+
+KERNELS = ["stock", "debug"]
+_SUITES = os.path.join(build.CHECKOUT, "selftests", "suites")
+_HERE = os.path.dirname(os.path.abspath(__file__))
+# Seconds: one suite, and the whole guest.
+_SUITE_LIMIT = {"stock": 120, "debug": 300}
+_GUEST_LIMIT = {"stock": 900, "debug": 1800}
+
+_SCRIPT = """
+export PATH={path} HOME=/root LC_ALL=C.UTF-8
+cd {checkout}
+python3 {inside} {suites} {module} {results} {limit}
+status=$?
+echo '{sentinel}' > /dev/kmsg
+exit $status
+"""
+
+
+def _rust_files():
+    pattern = os.path.join(build.CHECKOUT, "rust", "**", "*.rs")
+    return sorted(glob.glob(pattern, recursive=True))
+
+
+def _host_suites():
+    """Yields the suites that need no guest."""
+    status, output = build.check(["python3", "-m", "unittest", "discover", "-v",
+                                  "-s", "tools/env/tests", "-t", "tools/env"])
+    yield ktap.parse("environment", output, status)
+    status, output = build.check(["cargo", "test", "--workspace", "--locked", "--quiet",
+                                  "--no-run"])
+    if status:
+        yield ktap.command("cargo-test", output, status)
+    else:
+        status, output = build.check(["cargo", "test", "--workspace", "--locked"])
+        yield ktap.parse("cargo-test", output, status)
+    for name, command in (
+            ("cargo-fmt", ["cargo", "fmt", "--all", "--check"]),
+            ("clippy", ["cargo", "clippy", "--workspace", "--all-targets", "--locked", "--",
+                        "-D", "warnings"]),
+            ("rustfmt", ["rustfmt", "--check", "--edition", "2021", *_rust_files()]),
+            ("headers", ["make", "-C", "selftests", "header-check"])):
+        status, output = build.check(command)
+        yield ktap.command(name, output, status)
+
+
+def _read(path):
+    try:
+        with open(path, errors="replace") as text:
+            return text.read()
+    except FileNotFoundError:
+        return ""
+
+
+def _program_suites(kernel, directory):
+    """Yields a suite for each line of the list, run or not."""
+    records = {}
+    for line in _read(os.path.join(directory, "results")).splitlines():
+        record = json.loads(line)
+        records[record["name"]] = record
+    for program, _ in inside.suites(_read(_SUITES)):
+        name = f"{kernel}.{program}"
+        output = _read(os.path.join(directory, f"{program}.log"))
+        if program not in records:
+            suite = ktap.Suite(name, output=output)
+            suite.fail("run", "the guest ended before this suite did")
+        else:
+            suite = ktap.parse(name, output, records[program]["status"])
+            for problem in records[program]["problems"]:
+                suite.fail("run", problem)
+        yield suite
+
+
+def _debug_suites(directory):
+    """Yields what only the debug kernel can say."""
+    logs = sorted(glob.glob(os.path.join(directory, "kunit-*.log")))
+    for path in logs:
+        yield ktap.parse(f"debug.{os.path.basename(path)[:-4]}", _read(path))
+    if not logs:
+        suite = ktap.Suite("debug.kunit")
+        suite.fail("results", "the module reported no KUnit results")
+        yield suite
+    path = os.path.join(directory, "kmemleak.log")
+    leaks = _read(path) if os.path.exists(path) else "kmemleak was not read"
+    yield ktap.command("debug.kmemleak", leaks, 1 if leaks.strip() else 0)
+
+
+def _guest_suites(kernel):
+    """Yields the suites that kernel `kernel` runs, and the verdict on its log."""
+    try:
+        module = build.module(kernel)
+    except Failure as failure:
+        yield ktap.command(f"{kernel}.module", str(failure), 1)
+        return
+    directory = os.path.join(build.results(kernel), "results")
+    shutil.rmtree(directory, ignore_errors=True)
+    os.makedirs(directory)
+    console = os.path.join(build.results(kernel), "console.log")
+    script = _SCRIPT.format(
+        path=shlex.quote(build.PATH), checkout=shlex.quote(build.CHECKOUT),
+        inside=shlex.quote(os.path.join(_HERE, "inside.py")), suites=shlex.quote(_SUITES),
+        module=shlex.quote(module), results=shlex.quote(directory),
+        limit=_SUITE_LIMIT[kernel], sentinel=guest.SENTINEL)
+    say(f"vfence: booting the {kernel} kernel")
+    with open(os.path.join(directory, "driver.log"), "wb") as out:
+        status = guest.boot(kernel, script, console, binds=build.HERE,
+                            timeout=_GUEST_LIMIT[kernel], out=out, err=out, stdin=subprocess.DEVNULL)
+    yield from _program_suites(kernel, directory)
+    if kernel == "debug":
+        yield from _debug_suites(directory)
+    log = _read(console)
+    suite = ktap.Suite(f"{kernel}.log", [ktap.Result("ended", "passed")],
+                       "\n".join(log.splitlines()[-60:]))
+    if status is None:
+        suite.fail("time", f"the guest ran for more than {_GUEST_LIMIT[kernel]} s")
+    elif status:
+        suite.fail("driver", f"exit status {status}: {_read(os.path.join(directory, 'driver.log'))}")
+    for problem in klog.judge(log, guest.SENTINEL):
+        suite.fail("line", problem)
+    yield suite
+
+
+def _all(kernels):
+    yield from _host_suites()
+    try:
+        build.programs()
+    except Failure as failure:
+        yield ktap.command("programs", str(failure), 1)
+    for kernel in kernels:
+        yield from _guest_suites(kernel)
+
+
+def run(kernels):
+    """Runs everything, prints it, and returns the exit status."""
+    suites = []
+    print("KTAP version 1", flush=True)
+    for suite in _all(kernels):
+        suites.append(suite)
+        print(ktap.render(len(suites), suite), flush=True)
+    print(f"1..{len(suites)}")
+    line, passed = ktap.totals(suites)
+    print(line, flush=True)
+    return 0 if passed else 1
