@@ -19,15 +19,19 @@ _DEMO = "vfence-pipeline"
 # that warns shows too. 125 is what env(1) and others say when they, not the
 # command, have failed.
 _RUN = """
-insmod {module} || exit 125
 export PATH={path} VFENCE_KO={module} HOME=/root LC_ALL=C.UTF-8
-cd {cwd} || exit 125
-( {command}
-)
-status=$?
-cd /
-if grep -q '^vfence ' /proc/modules; then rmmod vfence; fi
+dmesg --console-off
+if insmod {module} && cd {cwd}; then
+    ( {command}
+    )
+    status=$?
+    cd /
+    if grep -q '^vfence ' /proc/modules; then rmmod vfence; fi
+else
+    status=125
+fi
 echo '{sentinel}' > /dev/kmsg
+dmesg > {console}
 exit $status
 """
 _SHELL = """
@@ -58,8 +62,11 @@ def _run(command):
     console = os.path.join(build.results("stock"), "console.log")
     cwd = _working_directory()
     script = _RUN.format(module=shlex.quote(module), path=shlex.quote(build.PATH),
-                         cwd=shlex.quote(cwd), command=command, sentinel=guest.SENTINEL)
-    status = guest.boot("stock", script, console, binds=_binds(cwd))
+                         cwd=shlex.quote(cwd), command=command, sentinel=guest.SENTINEL,
+                         console=shlex.quote(console))
+    # There whatever becomes of the guest.
+    open(console, "w").close()
+    status = guest.boot("stock", script, binds=_binds(cwd))
     with open(console, errors="replace") as log:
         problems = klog.judge(log.read(), guest.SENTINEL)
     for problem in problems:
@@ -77,9 +84,7 @@ def _shell():
     with open(profile, "w") as out:
         out.write(_SHELL.format(module=shlex.quote(module), path=shlex.quote(build.PATH),
                                 cwd=shlex.quote(cwd)))
-    console = os.path.join(build.results("stock"), "console.log")
-    return guest.boot("stock", None, console,
-                      binds=[*_binds(cwd), (profile, "/etc/bash.bashrc")])
+    return guest.boot("stock", None, binds=[*_binds(cwd), (profile, "/etc/bash.bashrc")])
 
 
 def _distclean():

@@ -24,22 +24,20 @@ _PROBE_SECONDS = 60
 SENTINEL = "vfence-guest: the end"
 
 
-def _virtme(name, console, script, kvm):
+def _virtme(name, script, kvm, console=False):
     command = [
         "virtme-run", "--kimg", kernel.image(name), "--mods=auto", "--root", "/", "--rw",
         "--cpus", "2", "--memory", MEMORY[name], "--disable-monitor",
-        # The device that 9p calls its root; virtiofs does not look at it.
-        "--kopt", "root=/dev/root",
-        # All of the log to a second serial line, which is a file outside.
-        "--kopt", "ignore_loglevel", "--kopt", "console=ttyS1,115200",
+        # The driver's own lines must not be lost among a suite's.
         "--kopt", "printk.devkmsg=on", "--kopt", "log_buf_len=8M",
     ]
     if script is not None:
         command += ["--script-sh", script]
+    if console:
+        command += ["--show-boot-console", "--kopt", "ignore_loglevel"]
     if not kvm:
-        command.append("--disable-kvm")
-    command += ["--qemu-opts", "-serial", f"file:{console}"]
-    return command if kvm else [*command, "-accel", "tcg,thread=multi", "-cpu", "max"]
+        command += ["--disable-kvm", "--qemu-opts", "-accel", "tcg,thread=multi", "-cpu", "max"]
+    return command
 
 
 def _pump(source, sink):
@@ -97,7 +95,7 @@ def kvm_works():
                 return word == "yes"
         say("vfence: trying whether a guest runs under KVM")
         with open(os.devnull, "wb") as null:
-            command = chroot.argv(_virtme("stock", "/dev/null", "true", True),
+            command = chroot.argv(_virtme("stock", "true", True),
                                   binds=kernel.binds("stock"))
             works = _spawn(command, _PROBE_SECONDS, subprocess.DEVNULL, null, null) == 0
         say("vfence: it does" if works else "vfence: it does not; guests are emulated, "
@@ -107,22 +105,21 @@ def kvm_works():
         return works
 
 
-def boot(name, script, console, *, binds, timeout=None, out=None, err=None, stdin=None):
+def boot(name, script, *, binds, timeout=None, console=None, out=None, stdin=None):
     """Boots kernel `name`, runs the shell `script`, returns its exit status.
 
-    The kernel's log goes to the file `console`, which must lie in a directory
-    of `binds`. None as `script` gives a shell on the terminal. Returns None
-    if the guest did not end in `timeout` seconds.
+    With an open file `console`, all that the kernel prints goes there, to its
+    last word, and the script's standard error with it. None as `script` gives
+    a shell on the terminal. Returns None if the guest did not end in `timeout`
+    seconds.
     """
     kvm = kvm_works()
     everything = [*kernel.binds(name), *binds]
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(console)
-    command = chroot.argv(_virtme(name, console, script, kvm), binds=everything)
+    command = chroot.argv(_virtme(name, script, kvm, console is not None), binds=everything)
     if script is None:
         if not sys.stdin.isatty():
             raise Failure("make shell needs a terminal; use make run CMD='…'")
         return subprocess.run(command, check=False).returncode
     return _spawn(command, timeout, stdin if stdin is not None else _standard_input(),
-                  out or sys.stdout.buffer, err or sys.stderr.buffer)
+                  out or sys.stdout.buffer, console or sys.stderr.buffer)
 

@@ -102,6 +102,17 @@ def _build_stock(directory, log):
     for name in (".config", "Module.symvers"):
         shutil.copy(os.path.join(packages(), "headers", name), directory)
     _make("stock", directory, log, "make_ modules_prepare\n" + _TRIM)
+    # kconfig drops what a missing tool cannot give, and then structures differ
+    # from those of the kernel that runs.
+    for line in _options(os.path.join(packages(), "headers", ".config")) ^ _options(
+            os.path.join(directory, ".config")):
+        raise Failure(f"the configuration of Debian's kernel came out different: {line}")
+
+
+def _options(path):
+    """Returns the options that are set in a .config."""
+    with open(path) as text:
+        return {line.strip() for line in text if line.startswith("CONFIG_")}
 
 
 def _build_debug(directory, log):

@@ -18,7 +18,7 @@ PACKAGES = """
     rustc rust-src rustfmt rust-clippy cargo bindgen clang libclang-dev lld llvm
     gcc gcc-14 g++ g++-14 gcc-14-multilib libc6-dev make bc bison flex
     libelf-dev libssl-dev python3 perl kmod cpio xz-utils zstd rsync patch
-    ca-certificates procps iproute2 udev util-linux less
+    ca-certificates procps iproute2 udev util-linux less pahole
     qemu-system-x86 virtme-ng virtiofsd busybox-static
 """.split()
 

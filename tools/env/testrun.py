@@ -122,9 +122,9 @@ def _guest_suites(kernel):
         module=shlex.quote(module), results=shlex.quote(directory),
         limit=_SUITE_LIMIT[kernel], sentinel=guest.SENTINEL)
     say(f"vfence: booting the {kernel} kernel")
-    with open(os.path.join(directory, "driver.log"), "wb") as out:
-        status = guest.boot(kernel, script, console, binds=build.HERE,
-                            timeout=_GUEST_LIMIT[kernel], out=out, err=out, stdin=subprocess.DEVNULL)
+    with open(os.path.join(directory, "driver.log"), "wb") as out, open(console, "wb") as err:
+        status = guest.boot(kernel, script, binds=build.HERE, timeout=_GUEST_LIMIT[kernel],
+                            console=err, out=out, stdin=subprocess.DEVNULL)
     yield from _program_suites(kernel, directory)
     if kernel == "debug":
         yield from _debug_suites(directory)
