@@ -30,11 +30,15 @@ def _virtme(name, script, kvm, console=False):
         "--cpus", "2", "--memory", MEMORY[name], "--disable-monitor",
         # The driver's own lines must not be lost among a suite's.
         "--kopt", "printk.devkmsg=on", "--kopt", "log_buf_len=8M",
+        "--kopt", "kunit.enable=1",
     ]
     if script is not None:
         command += ["--script-sh", script]
     if console:
         command += ["--show-boot-console", "--kopt", "ignore_loglevel"]
+    if name == "debug":
+        # The mount source that 9p of this kernel needs to be told.
+        command += ["--force-9p", "--kopt", "root=/dev/root"]
     if not kvm:
         command += ["--disable-kvm", "--qemu-opts", "-accel", "tcg,thread=multi", "-cpu", "max"]
     return command

@@ -91,7 +91,7 @@ def _make(kernel, directory, log, script):
     words = ["make", "-C", SOURCE, f"O={TREE[kernel]}", f"-j{os.cpu_count()}", *COMPILER[kernel]]
     if kernel == "stock":
         words.append(f"KERNELRELEASE={release()}")
-    script = f'set -e\nmake_() {{ {" ".join(words)} "$@"; }}\n{script}'
+    script = f'set -e\nmake_() {{ {" ".join(words)} "$@"; }}\ncd "$1"\n{script}'
     binds = [(os.path.join(packages(), "source"), SOURCE), (directory, TREE[kernel])]
     run_logged(chroot.argv(["bash", "-c", script, "build", TREE[kernel]], binds=binds,
                            env={"KBUILD_BUILD_TIMESTAMP": "@0"}),
@@ -122,7 +122,9 @@ def _build_debug(directory, log):
     _check_config(directory)
     _make("debug", directory, log,
           'make_ bzImage modules\n'
-          'make_ INSTALL_MOD_PATH="$1/image" modules_install\n' + _TRIM)
+          'make_ INSTALL_MOD_PATH="$1/image" modules_install\n'
+          'cp include/config/kernel.release release\n'
+          'cp arch/x86/boot/bzImage "image/lib/modules/$(cat release)/vmlinuz"\n' + _TRIM)
 
 
 def _check_config(directory):
@@ -162,9 +164,7 @@ def binds(kernel):
 
 def image(kernel):
     """Returns the path, inside, of the image that boots."""
-    if kernel == "debug":
-        return f"{TREE['debug']}/arch/x86/boot/bzImage"
-    return f"/lib/modules/{release()}/vmlinuz"
+    return f"/lib/modules/{release(tree('debug') if kernel == 'debug' else None)}/vmlinuz"
 
 
 def module_make(kernel):

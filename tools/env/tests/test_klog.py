@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The judge of the kernel's log: a clean log passes, every kind of bad line fails."""
+
+import unittest
+
+import klog
+
+END = "vfence-guest: the end"
+CLEAN = """[    0.000000] Linux version 7.3.4+deb13-amd64
+[    1.000000] kasan: KernelAddressSanitizer initialized (generic)
+[    9.000000] vfence: loading out-of-tree module taints kernel.
+[    9.000001] vfence: module verification failed: signature and/or required key missing
+[   10.000000] vfence-guest: the end
+"""
+BAD = """WARNING: CPU: 1 PID: 7 at kernel/x.c:1 f+0x1/0x2
+BUG: kernel NULL pointer dereference, address: 0000000000000000
+Oops: Oops: 0000 [#1] SMP
+WARNING: possible recursive locking detected
+WARNING: possible circular locking dependency detected
+BUG: KASAN: slab-use-after-free in f+0x1/0x2
+UBSAN: shift-out-of-bounds in x.c:1:2
+INFO: task kworker blocked for more than 120 seconds.
+rcu: INFO: rcu_preempt detected stalls on CPUs/tasks
+watchdog: BUG: soft lockup - CPU#0 stuck for 22s!
+BUG: sleeping function called from invalid context at x.c:1
+ODEBUG: free active (active state 0) object type: hrtimer
+refcount_t: underflow; use-after-free.
+kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)
+Call Trace:
+Kernel panic - not syncing: Fatal exception
+rust_kernel: panicked at rust/vfence/main.rs:1""".splitlines()
+
+
+class Judge(unittest.TestCase):
+    def test_clean_log_passes(self):
+        self.assertEqual(klog.judge(CLEAN, END), [])
+
+    def test_each_bad_line_fails(self):
+        for line in BAD:
+            with self.subTest(line):
+                self.assertEqual(len(klog.judge(f"[ 1.0] {line}\n{CLEAN}", END)), 1)
+
+    def test_log_without_end_fails(self):
+        problems = klog.judge(CLEAN.replace(END, ""), END)
+        self.assertEqual(len(problems), 1)
+        self.assertIn("died early", problems[0])
+
+    def test_empty_log_fails(self):
+        self.assertEqual(len(klog.judge("", END)), 1)

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What programs print is counted right, and silence is never a success."""
+
+import unittest
+
+import ktap
+
+
+def statuses(output, status=0):
+    return [result.status for result in ktap.parse("suite", output, status).results]
+
+
+class Parse(unittest.TestCase):
+    def test_kselftest(self):
+        text = "TAP version 13\n1..3\nok 1 a\nnot ok 2 b\nok 3 c # SKIP no device\n"
+        self.assertEqual(statuses(text, 1), ["passed", "failed", "skipped"])
+
+    def test_nested_counts_leaves(self):
+        text = ("[    1.0] KTAP version 1\n[    1.0] 1..1\n[    1.0]     1..2\n"
+                "[    1.0]     ok 1 a\n[    1.0]     ok 2 b\n[    1.0] ok 1 group\n")
+        suite = ktap.parse("kunit", text)
+        self.assertEqual([r.name for r in suite.results], ["group.a", "group.b"])
+        self.assertEqual(suite.status, "passed")
+
+    def test_short_of_plan_fails(self):
+        self.assertEqual(statuses("1..2\nok 1 a\n"), ["passed", "failed"])
+
+    def test_plan_without_results_fails(self):
+        self.assertIn("failed", statuses("1..2\n"))
+
+    def test_libtest(self):
+        text = ("running 3 tests\ntest a::b ... ok\ntest c ... FAILED\n"
+                "test d ... ignored, slow\n")
+        self.assertEqual(statuses(text, 101), ["passed", "failed", "skipped"])
+
+    def test_libtest_that_died_fails(self):
+        self.assertEqual(statuses("running 2 tests\ntest a ... ok\n", 139), ["passed", "failed"])
+
+    def test_unittest(self):
+        text = "test_a (m.C.test_a) ... ok\ntest_b (m.C.test_b) ... FAIL\n"
+        self.assertEqual(statuses(text, 1), ["passed", "failed"])
+
+    def test_silence_fails(self):
+        self.assertEqual(statuses(""), ["failed"])
+
+    def test_bad_exit_after_good_results_fails(self):
+        self.assertEqual(statuses("1..1\nok 1 a\n", 139), ["passed", "failed"])
+
+    def test_everything_skipped(self):
+        suite = ktap.parse("suite", "1..0 # SKIP no device\n", 4)
+        self.assertEqual(suite.status, "skipped")
+
+
+class Totals(unittest.TestCase):
+    def test_line(self):
+        suite = ktap.parse("suite", "1..2\nok 1 a\nnot ok 2 b\n", 1)
+        self.assertEqual(ktap.totals([suite]), ("1 passed, 1 failed, 0 skipped", False))
+
+    def test_nothing_run_is_no_success(self):
+        self.assertEqual(ktap.totals([]), ("0 passed, 0 failed, 0 skipped", False))

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The mirror is found in both formats of apt's sources, and only Debian's counts."""
+
+import os
+import tempfile
+import unittest
+
+import inside
+import mirror
+
+
+class Uris(unittest.TestCase):
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.etc = scratch.name
+        os.mkdir(os.path.join(self.etc, "sources.list.d"))
+
+    def write(self, name, text):
+        with open(os.path.join(self.etc, name), "w") as out:
+            out.write(text)
+
+    def test_deb822(self):
+        self.write("sources.list.d/debian.sources",
+                   "Types: deb\nURIs: http://mirror.example/debian/\nSuites: bookworm\n\n"
+                   "Types: deb\nURIs: http://mirror.example/debian-security\n"
+                   "Suites: bookworm-security\n")
+        self.assertEqual(mirror.uris(self.etc), ("http://mirror.example/debian",
+                                                 "http://mirror.example/debian-security"))
+
+    def test_one_line(self):
+        self.write("sources.list", "# deb http://no.example/debian trixie main\n"
+                   "deb [arch=amd64] http://yes.example/debian trixie main\n")
+        self.assertEqual(mirror.uris(self.etc)[0], "http://yes.example/debian")
+
+    def test_others_and_disabled_are_passed_over(self):
+        self.write("sources.list.d/other.list", "deb https://vendor.example/apt stable main\n")
+        self.write("sources.list.d/off.sources",
+                   "Enabled: no\nTypes: deb\nURIs: http://off.example/debian\nSuites: trixie\n")
+        self.assertEqual(mirror.uris(self.etc), (mirror.DEFAULT_MAIN, mirror.DEFAULT_SECURITY))
+
+
+class Suites(unittest.TestCase):
+    def test_list(self):
+        self.assertEqual(inside.suites("# all\nbasic\nunload nomodule\n\n"),
+                         [("basic", True), ("unload", False)])
+
+    def test_unknown_word(self):
+        with self.assertRaises(ValueError):
+            inside.suites("basic nomodul\n")
