@@ -37,7 +37,8 @@ def _virtme(name, script, kvm, console=False):
     if console:
         command += ["--show-boot-console", "--kopt", "ignore_loglevel"]
     if name == "debug":
-        # The mount source that 9p of this kernel needs to be told.
+        # Over virtiofs, programs of this kernel's guest crash at random. The
+        # mount source is what 9p needs to be told.
         command += ["--force-9p", "--kopt", "root=/dev/root"]
     if not kvm:
         command += ["--disable-kvm", "--qemu-opts", "-accel", "tcg,thread=multi", "-cpu", "max"]
