@@ -44,7 +44,7 @@ help:
 	@echo 'make run                        watch fences being signalled, in a guest'
 	@echo "make run CMD='…'                run a command in the guest, the module loaded"
 	@echo 'make shell                      a shell in the guest, the module loaded'
-	@echo 'make test                       every test, in two guest kernels (KERNEL=stock or debug: one)'
+	@echo 'make test                       every test (KERNEL=debug: in the debug guest, which does not boot yet)'
 	@echo 'make clean                      remove build/'
 	@echo 'make distclean                  remove build/ and the cache of the environment'
 
