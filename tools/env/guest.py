@@ -22,6 +22,8 @@ MEMORY = {"stock": "2G", "debug": "3G"}
 _PROBE_SECONDS = 60
 # Guest and host agree on this word in the kernel's log: the guest got to its end.
 SENTINEL = "vfence-guest: the end"
+# virtme-init calls poweroff, which a minimal Debian has only inside busybox.
+_POWEROFF = 'ln -sf "$(command -v busybox)" /usr/sbin/poweroff\n'
 
 
 def _virtme(name, script, kvm, console=False):
@@ -33,7 +35,7 @@ def _virtme(name, script, kvm, console=False):
         "--kopt", "kunit.enable=1",
     ]
     if script is not None:
-        command += ["--script-sh", script]
+        command += ["--script-sh", _POWEROFF + script]
     if console:
         command += ["--show-boot-console", "--kopt", "ignore_loglevel"]
     if name == "debug":
