@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! vfence: a virtual device that produces fences.
+//!
+//! Three floors, of which each uses only the one below: the driver ([`vfence`]), safe abstractions that
+//! the `kernel` crate lacks ([`kernel_ext`]), and [`bindings`]. See `Documentation/design.md`.
 
 use kernel::{
     miscdevice::{
@@ -10,6 +13,10 @@ use kernel::{
     prelude::*, //
 };
 
+mod bindings;
+#[path = "kernel/mod.rs"]
+mod kernel_ext;
+mod uapi;
 mod vfence;
 
 module! {
@@ -21,21 +28,42 @@ module! {
     params: {
         watchdog_ms: u32 {
             default: 2000,
-            description: "Bound on the time that a fence stays unsignalled, in ms",
+            description: "Bound on the time that a fence stays unsignalled, in ms; 0 lifts it",
+        },
+        max_queues: u32 {
+            default: 64,
+            description: "Most queues that an open file of the device can have",
+        },
+        max_jobs: u32 {
+            default: 16384,
+            description: "Most jobs that a queue can have pending, up to 1048576",
         },
     },
 }
 
+/// Waits for the last users of our fences' operations.
+struct Drain;
+
+impl Drop for Drain {
+    fn drop(&mut self) {
+        kernel_ext::dma_fence::drain();
+    }
+}
+
+/// The module while it is loaded. Unloading drops the fields in this order.
 #[pin_data]
 struct VfenceModule {
     #[pin]
     device: MiscDeviceRegistration<vfence::Client>,
+    drain: Drain,
 }
 
 impl kernel::InPlaceModule for VfenceModule {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
+            _: { vfence::Limits::check()? },
             device <- MiscDeviceRegistration::register(MiscDeviceOptions { name: c"vfence" }),
+            drain: Drain,
         })
     }
 }

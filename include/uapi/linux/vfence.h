@@ -215,8 +215,7 @@ struct vfence_queue_destroy {
  *              than the watchdog allows; @in_fence_count above
  *              %VFENCE_MAX_IN_FENCES; on a manual queue: a duration or
  *              in-fences.
- * EMFILE       No free file descriptor in the process (or ENFILE: in the
- *              system).
+ * EMFILE       No free file descriptor in the process.
  * ENOSPC       Merged in-fences contain more than %VFENCE_MAX_IN_FENCES fences
  *              that are pending.
  * ===========  ===============================================================

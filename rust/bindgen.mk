@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0 OR MIT
+#
+# Bindings for the headers that the kernel's own bindings crate leaves out, for
+# our C shims, and for our UAPI header. The flags are those of the kernel's
+# rust/Makefile.
+
+# The shims are declared nowhere but in the bindings; see rust/Makefile.
+CFLAGS_REMOVE_rust/helpers/helpers.o := -Wmissing-prototypes -Wmissing-declarations
+CFLAGS_rust/helpers/helpers.o := -Wno-missing-prototypes -Wno-missing-declarations
+
+# GCC's options that libclang does not know.
+bindgen_skip_c_flags := -mno-fp-ret-in-387 -mpreferred-stack-boundary=% -mskip-rax-setup \
+	-mgeneral-regs-only -mindirect-branch=% -mindirect-branch-register -mfunction-return=% \
+	-mrecord-mcount -mindirect-branch-cs-prefix -mstack-protector-guard% \
+	-msign-return-address=% -mno-string -mno-strict-align -mstrict-align -mabi=lp64 \
+	-mdirect-extern-access -mexplicit-relocs -mno-check-zero-division -fconserve-stack \
+	-falign-jumps=% -falign-loops=% -femit-struct-debug-baseonly -fno-ipa-cp-clone \
+	-fno-ipa-sra -fno-partial-inlining -fno-reorder-blocks -fno-allow-store-data-races \
+	-fasan-shadow-offset=% -fzero-call-used-regs=% -fno-stack-clash-protection \
+	-fno-inline-functions-called-once -fsanitize=bounds-strict -fstrict-flex-arrays=% \
+	-fmin-function-alignment=% -fzero-init-padding-bits=% -fdiagnostics-show-context \
+	-fdiagnostics-show-context=% --param=% --param asan-% \
+	-fno-isolate-erroneous-paths-dereference
+
+# What clang calls the architecture, as in the kernel's scripts/Makefile.clang.
+bindgen_target_x86 := x86_64-linux-gnu
+bindgen_target_arm64 := aarch64-linux-gnu
+bindgen_target_riscv := riscv64-linux-gnu
+bindgen_target_loongarch := loongarch64-linux-gnusf
+
+ifdef CONFIG_CC_IS_CLANG
+bindgen_c_flags = $(c_flags)
+else
+bindgen_c_flags = $(filter-out $(bindgen_skip_c_flags), $(c_flags)) \
+	-w --target=$(bindgen_target_$(SRCARCH))
+endif
+
+quiet_cmd_bindgen = BINDGEN $@
+      cmd_bindgen = mkdir -p $(dir $@); \
+	$(BINDGEN) $< $(bindgen_flags) --rust-target 1.85 --use-core --with-derive-default \
+		--ctypes-prefix ffi --no-layout-tests --no-debug '.*' --no-doc-comments \
+		--enable-function-attribute-detection -o $@ -- \
+		$(filter-out $(CC_FLAGS_LTO), $(bindgen_c_flags)) -fno-builtin -D__BINDGEN__ -DMODULE \
+		$(bindgen_extra_c_flags) $(bindgen_then)
+
+# The kernel's bindings have the types; ours take them from there.
+$(obj)/rust/bindings_generated.rs: private bindgen_flags = --no-recursive-allowlist \
+	--allowlist-function 'sync_file_(create|get_fence)|dma_fence_unwrap_(first|next)' \
+	--allowlist-type 'sync_file|dma_fence_unwrap'
+$(obj)/rust/bindings_generated.rs: $(src)/rust/bindings/bindings_helper.h FORCE
+	$(call if_changed_dep,bindgen)
+
+$(obj)/rust/helpers_generated.rs: private bindgen_flags = --blocklist-type '.*' \
+	--allowlist-var '' --allowlist-function 'rust_helper_.*'
+$(obj)/rust/helpers_generated.rs: private bindgen_extra_c_flags = \
+	-Wno-missing-prototypes -Wno-missing-declarations
+$(obj)/rust/helpers_generated.rs: private bindgen_then = ; sed -Ei \
+	's/pub fn rust_helper_([a-zA-Z0-9_]*)/\#[link_name = "rust_helper_\1"]\n    pub fn \1/' $@
+$(obj)/rust/helpers_generated.rs: $(src)/rust/helpers/helpers.c FORCE
+	$(call if_changed_dep,bindgen)
+
+$(obj)/rust/uapi_generated.rs: private bindgen_flags = --allowlist-file '.*/linux/vfence.h' \
+	--with-derive-custom-struct 'vfence_.*=zerocopy_derive::FromBytes,zerocopy_derive::IntoBytes,zerocopy_derive::Immutable,zerocopy_derive::KnownLayout'
+$(obj)/rust/uapi_generated.rs: private bindgen_extra_c_flags = -I$(src)/include/uapi
+$(obj)/rust/uapi_generated.rs: $(src)/rust/uapi/uapi_helper.h FORCE
+	$(call if_changed_dep,bindgen)
+
+bindgen_results := $(addprefix rust/, \
+	bindings_generated.rs helpers_generated.rs uapi_generated.rs)
+targets += $(bindgen_results)
+clean-files += $(bindgen_results)
+
+$(obj)/rust/vfence_main.o: $(addprefix $(obj)/, $(bindgen_results))

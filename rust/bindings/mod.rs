@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! Bindings for the headers that the kernel's `bindings` crate leaves out, and for our shims.
+//!
+//! Only `rust/kernel/` may use this module. It re-exports the kernel's bindings, so that an
+//! abstraction which moves into the kernel changes no more than its imports.
+
+#![allow(
+    clippy::all,
+    clippy::undocumented_unsafe_blocks,
+    dead_code,
+    improper_ctypes,
+    missing_docs,
+    non_camel_case_types,
+    non_snake_case,
+    non_upper_case_globals,
+    unreachable_pub,
+    unsafe_op_in_unsafe_fn
+)]
+
+pub(crate) use kernel::bindings::*;
+
+mod generated {
+    use kernel::{
+        bindings::*,
+        ffi, //
+    };
+
+    include!(concat!(env!("VFENCE_GENERATED"), "/bindings_generated.rs"));
+}
+
+mod helpers {
+    use kernel::{
+        bindings::*,
+        ffi, //
+    };
+
+    include!(concat!(env!("VFENCE_GENERATED"), "/helpers_generated.rs"));
+}
+
+// By name: with some configurations the kernel's bindings have the function too.
+pub(crate) use generated::{
+    dma_fence_unwrap,
+    dma_fence_unwrap_first,
+    dma_fence_unwrap_next,
+    sync_file_create,
+    sync_file_get_fence, //
+};
+pub(crate) use helpers::{
+    dma_fence_begin_signalling,
+    dma_fence_end_signalling,
+    dma_fence_get,
+    dma_fence_is_signaled,
+    dma_fence_put,
+    dma_fence_set_error,
+    dma_fence_timestamp, //
+};

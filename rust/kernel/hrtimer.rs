@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! A timer that owns what its callback works on.
+//!
+//! C header: [`include/linux/hrtimer.h`](srctree/include/linux/hrtimer.h)
+//!
+//! The `kernel` crate's timers are part of their data, allow one timer for each type, and are
+//! controlled by a handle that cancels when it is dropped, also from the timer's own callback, where that
+//! deadlocks. [`HrTimer`] is the other way round: it contains its data, can be started again from
+//! anywhere, and is cancelled when it goes.
+//!
+//! A timer expires in hard interrupt context at a time on `CLOCK_MONOTONIC`, once for each start:
+//!
+//! ```text
+//!            start                      expires
+//!   idle ─────────────▶ queued ─────────────────▶ running ──▶ idle
+//!     ▲   start: moves  ▲   │                       │ start: queued again
+//!     │                 └───┘                       ▼
+//!     └──────────────────────────── cancel ── waits for the callback
+//! ```
+
+use crate::bindings;
+use core::ops::Deref;
+use kernel::{
+    container_of,
+    prelude::*,
+    types::Opaque, //
+};
+
+/// Returns the time on `CLOCK_MONOTONIC`, in ns.
+pub(crate) fn ktime_get() -> u64 {
+    // SAFETY: There are no requirements; it may be called from any context but NMI.
+    let now = unsafe { bindings::ktime_get() };
+    // CAST: The clock starts at 0 and does not go backwards.
+    now as u64
+}
+
+/// What a timer does when it expires.
+pub(crate) trait Expire: Send + Sync + Sized {
+    /// Called in hard interrupt context; may start the timer again.
+    ///
+    /// It must not be where the last reference to the timer is dropped.
+    fn expire(timer: &HrTimer<Self>);
+}
+
+/// A timer and the data of its callback.
+///
+/// # Invariants
+///
+/// `timer` was set up by `hrtimer_setup()` with [`HrTimer::callback`] and
+/// `HRTIMER_MODE_ABS_HARD`, and is the `timer` field of a pinned `HrTimer<T>`.
+#[pin_data(PinnedDrop)]
+pub(crate) struct HrTimer<T: Expire> {
+    #[pin]
+    timer: Opaque<bindings::hrtimer>,
+    #[pin]
+    data: T,
+}
+
+// SAFETY: A timer can be started and cancelled by any thread; the data is `Send`.
+unsafe impl<T: Expire> Send for HrTimer<T> {}
+// SAFETY: The functions that take `&self` may be called concurrently, `hrtimer` has a lock of its own;
+// the data is `Sync`.
+unsafe impl<T: Expire> Sync for HrTimer<T> {}
+
+impl<T: Expire> HrTimer<T> {
+    /// Creates an idle timer for the data.
+    pub(crate) fn new<E>(data: impl PinInit<T, E>) -> impl PinInit<Self, E>
+    where
+        E: From<core::convert::Infallible>,
+    {
+        // INVARIANT: The timer is set up in place, and the callback is ours.
+        try_pin_init!(Self {
+            timer <- Opaque::ffi_init(|slot: *mut bindings::hrtimer| {
+                // SAFETY: `slot` is valid for writes, and stays where it is until `drop()` has
+                // cancelled the timer, since it is pinned.
+                unsafe {
+                    bindings::hrtimer_setup(
+                        slot,
+                        Some(Self::callback),
+                        // CAST: It is a small number that C has as a macro.
+                        bindings::CLOCK_MONOTONIC as bindings::clockid_t,
+                        bindings::hrtimer_mode_HRTIMER_MODE_ABS_HARD,
+                    )
+                };
+            }),
+            data <- data,
+        }? E)
+    }
+
+    /// Has the timer expire at `expires`, in ns on `CLOCK_MONOTONIC`, and at no other time.
+    ///
+    /// A time that has passed lets it expire at once. May be called from any context, the timer's own
+    /// callback included.
+    pub(crate) fn start(&self, expires: u64) {
+        let expires = i64::try_from(expires).unwrap_or(i64::MAX);
+        // SAFETY: By the type invariants the timer is set up, for this mode.
+        unsafe {
+            bindings::hrtimer_start_range_ns(
+                self.timer.get(),
+                expires,
+                0,
+                bindings::hrtimer_mode_HRTIMER_MODE_ABS_HARD,
+            )
+        };
+    }
+
+    /// Stops the timer; when it returns, the callback does not run and will not.
+    ///
+    /// Nobody may start the timer at the same time. Must not be called from the callback, nor with a
+    /// lock held or interrupts disabled that the callback needs.
+    pub(crate) fn cancel(&self) {
+        // SAFETY: By the type invariants the timer is set up.
+        unsafe { bindings::hrtimer_cancel(self.timer.get()) };
+    }
+
+    /// Stops the timer, without waiting for a callback that is running.
+    ///
+    /// May be called from any context, the timer's own callback included.
+    pub(crate) fn try_to_cancel(&self) {
+        // SAFETY: By the type invariants the timer is set up.
+        unsafe { bindings::hrtimer_try_to_cancel(self.timer.get()) };
+    }
+
+    /// # Safety
+    ///
+    /// `timer` must be the `timer` field of a live `HrTimer<T>`.
+    unsafe extern "C" fn callback(timer: *mut bindings::hrtimer) -> bindings::hrtimer_restart {
+        // SAFETY: By the requirements of this function. It stays alive during the call: `drop()`
+        // waits for the callback.
+        let timer = unsafe { &*container_of!(Opaque::cast_from(timer), Self, timer) };
+        T::expire(timer);
+        // Also after another start: that has queued the timer again.
+        bindings::hrtimer_restart::HRTIMER_NORESTART
+    }
+}
+
+impl<T: Expire> Deref for HrTimer<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.data
+    }
+}
+
+#[pinned_drop]
+impl<T: Expire> PinnedDrop for HrTimer<T> {
+    fn drop(self: Pin<&mut Self>) {
+        self.cancel();
+    }
+}

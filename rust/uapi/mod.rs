@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! The structures and constants of `include/uapi/linux/vfence.h`, made from that header.
+
+#![allow(
+    clippy::all,
+    dead_code,
+    missing_docs,
+    non_camel_case_types,
+    non_upper_case_globals,
+    unreachable_pub
+)]
+
+mod generated {
+    use kernel::ffi;
+
+    include!(concat!(env!("VFENCE_GENERATED"), "/uapi_generated.rs"));
+}
+
+pub(crate) use generated::*;
+
+// The layout is the contract: a header that changes it must not build.
+const _: () = {
+    assert!(size_of::<vfence_query>() == 32);
+    assert!(size_of::<vfence_queue_create>() == 56);
+    assert!(size_of::<vfence_queue_destroy>() == 8);
+    assert!(size_of::<vfence_queue_info>() == 72);
+    assert!(size_of::<vfence_submit>() == 40);
+    assert!(size_of::<vfence_signal>() == 24);
+};

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a job waits for: in-fences from user space, and how they count down.
+//!
+//! Every in-fence that is pending gets a callback. They share a [`Gate`] that counts them; the last one
+//! tells the queue that the job is ready, which starts a timer and nothing more, since a callback must not
+//! signal a fence. The submitter holds one count until the job is in the queue.
+
+use super::queue::Queue;
+use crate::{
+    kernel_ext::{
+        dma_fence::{
+            Callback,
+            Fence,
+            Signalled, //
+        },
+        hrtimer::HrTimer,
+        sync_file, //
+    },
+    uapi::VFENCE_MAX_IN_FENCES, //
+};
+use kernel::{
+    prelude::*,
+    sync::{
+        aref::ARef,
+        atomic::{
+            Atomic,
+            Full,
+            Relaxed, //
+        },
+        Arc, //
+    },
+    uaccess::{
+        UserPtr,
+        UserSlice, //
+    },
+};
+
+const MOST: usize = VFENCE_MAX_IN_FENCES as usize;
+
+/// The in-fences of a job, taken apart.
+pub(super) struct InFences {
+    pending: KVec<ARef<Fence>>,
+    /// The error of the first one that has signalled with an error already, or 0.
+    error: i32,
+}
+
+impl InFences {
+    /// Takes references to the fences of the `count` file descriptors at `address` in user space.
+    ///
+    /// Fails with `EINVAL` for too many, `EFAULT`, `EBADF`, `EINVAL` for a file of another kind,
+    /// `ENOSPC` when they contain too many that are pending.
+    pub(super) fn from_user(address: u64, count: u32) -> Result<Self> {
+        let count = count as usize;
+        if count > MOST {
+            return Err(EINVAL);
+        }
+        let mut fences = Self {
+            pending: KVec::new(),
+            error: 0,
+        };
+        if count == 0 {
+            return Ok(fences);
+        }
+        let address = UserPtr::from_addr(usize::try_from(address).map_err(|_| EFAULT)?);
+        let mut reader = UserSlice::new(address, count * size_of::<i32>()).reader();
+        for _ in 0..count {
+            fences.add(&*sync_file::get_fence(reader.read::<i32>()?)?)?;
+        }
+        Ok(fences)
+    }
+
+    fn add(&mut self, fence: &Fence) -> Result {
+        for fence in fence.unwrap() {
+            match fence.result() {
+                Some(Ok(())) => {}
+                Some(Err(error)) if self.error == 0 => self.error = error.to_errno(),
+                Some(Err(_)) => {}
+                None if self.pending.len() == MOST => return Err(ENOSPC),
+                None => self.pending.push(fence, GFP_KERNEL_ACCOUNT)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the error of an in-fence that had signalled already, or 0.
+    pub(super) fn error(&self) -> i32 {
+        self.error
+    }
+
+    /// Prepares the wait of job `seqno` of `queue`; returns `None` if there is nothing to wait for.
+    pub(super) fn prepare(self, queue: &Arc<HrTimer<Queue>>, seqno: u64) -> Result<Option<Waits>> {
+        if self.pending.is_empty() {
+            return Ok(None);
+        }
+        let gate = Arc::new(
+            Gate {
+                queue: queue.clone(),
+                seqno,
+                // One more: the submitter's.
+                closed_by: Atomic::new(self.pending.len() as i32 + 1),
+                error: Atomic::new(self.error),
+            },
+            GFP_KERNEL_ACCOUNT,
+        )?;
+        let mut callbacks = KVec::with_capacity(self.pending.len(), GFP_KERNEL_ACCOUNT)?;
+        for fence in self.pending {
+            let callback = Callback::new(fence, gate.clone(), GFP_KERNEL_ACCOUNT)?;
+            callbacks.push(callback, GFP_KERNEL_ACCOUNT)?;
+        }
+        Ok(Some(Waits { gate, callbacks }))
+    }
+}
+
+/// The wait of one job for its in-fences. Dropping it ends the wait.
+pub(super) struct Waits {
+    gate: Arc<Gate>,
+    callbacks: KVec<Callback<Arc<Gate>>>,
+}
+
+impl Waits {
+    /// Starts to count. The gate stays closed until [`Gate::pass`] is called as well.
+    pub(super) fn arm(&mut self) {
+        for callback in &mut self.callbacks {
+            callback.arm();
+        }
+    }
+
+    /// Returns the gate, for the submitter to pass.
+    pub(super) fn gate(&self) -> Arc<Gate> {
+        self.gate.clone()
+    }
+}
+
+/// What in-fences and the submitter pass; the last one opens it.
+pub(super) struct Gate {
+    queue: Arc<HrTimer<Queue>>,
+    seqno: u64,
+    closed_by: Atomic<i32>,
+    /// The first error seen, or 0.
+    error: Atomic<i32>,
+}
+
+impl Gate {
+    /// Counts one; the last tells the queue. May be called in any context.
+    pub(super) fn pass(&self) {
+        if self.closed_by.fetch_sub(1, Full) == 1 {
+            Queue::ready(&self.queue, self.seqno, self.error.load(Relaxed));
+        }
+    }
+}
+
+impl Signalled for Arc<Gate> {
+    fn signalled(&self, result: Result) {
+        if let Err(error) = result {
+            // Only the first error is kept; that there was one already is no failure.
+            let _ = self.error.cmpxchg(0, error.to_errno(), Relaxed);
+        }
+        self.pass();
+    }
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the administrator allows: the module's parameters.
+
+use crate::module_parameters;
+use kernel::prelude::*;
+
+/// Most jobs that a queue can be allowed to have pending.
+const MOST_JOBS: u32 = 1 << 20;
+
+/// The bounds on what a client can pin, and for how long.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits {
+    /// Bound on the time that a fence stays unsignalled, in ns; `None` when it was lifted.
+    pub(super) watchdog: Option<u64>,
+    /// Most queues of a client.
+    pub(super) max_queues: u32,
+    /// Most pending jobs of a queue.
+    pub(super) max_jobs: u32,
+}
+
+impl Limits {
+    /// Returns the limits.
+    pub(super) fn get() -> Self {
+        Self {
+            watchdog: match *module_parameters::watchdog_ms.value_ref() {
+                0 => None,
+                ms => Some(u64::from(ms) * 1_000_000),
+            },
+            max_queues: *module_parameters::max_queues.value_ref(),
+            max_jobs: *module_parameters::max_jobs.value_ref(),
+        }
+    }
+
+    /// Fails with `EINVAL`, and says why, if a parameter makes no sense; to be called on loading.
+    pub(crate) fn check() -> Result {
+        let limits = Self::get();
+        if limits.max_queues == 0 {
+            pr_err!("max_queues must not be 0\n");
+            return Err(EINVAL);
+        }
+        if limits.max_jobs == 0 || limits.max_jobs > MOST_JOBS {
+            pr_err!("max_jobs must be from 1 to {}\n", MOST_JOBS);
+            return Err(EINVAL);
+        }
+        if limits.watchdog.is_none() {
+            pr_notice!("watchdog_ms=0: fences may stay unsignalled for ever\n");
+        }
+        Ok(())
+    }
+}
