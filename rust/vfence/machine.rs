@@ -255,10 +255,10 @@ where
         self.advance(now).or_else(|| self.end_head(now, error))
     }
 
-    /// Ends the next job that is pending with `-ECANCELED`, or as it would have ended by the time
-    /// `now`; to be called until it returns `None`.
+    /// Ends the next job that is pending with `-ECANCELED`; to be called until it returns `None`, after
+    /// [`Machine::advance`] has taken what has ended by itself.
     pub(crate) fn cancel(&mut self, now: u64) -> Option<Ended<P>> {
-        self.advance(now).or_else(|| self.end_head(now, CANCELED))
+        self.end_head(now, CANCELED)
     }
 
     /// Ends the head.

@@ -322,6 +322,7 @@ impl Queue {
     /// Refuses jobs from now on, and completes those that are pending with `-ECANCELED`.
     pub(super) fn close(self: &HrTimer<Self>) {
         *self.submitting.lock() = true;
+        self.complete(u32::MAX, |machine, now| machine.advance(now));
         self.complete(u32::MAX, |machine, now| machine.cancel(now));
         // Nothing is pending, so nobody starts it again.
         self.cancel();

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Single rules of the machine, each by one small example.
+
+use crate::{
+    machine::{Ended, Job, Kind, Machine, Slot},
+    model::{CANCELED, TIMED_OUT},
+};
+
+type Ring = Vec<Option<Slot<&'static str>>>;
+
+fn machine(kind: Kind, watchdog: Option<u64>) -> Machine<&'static str, Ring> {
+    Machine::new(kind, watchdog, (0..8).map(|_| None).collect())
+}
+
+fn job(name: &'static str, duration: u64) -> Job<&'static str> {
+    Job {
+        duration,
+        waits: false,
+        error: 0,
+        payload: name,
+    }
+}
+
+fn waiting(name: &'static str, duration: u64) -> Job<&'static str> {
+    Job {
+        waits: true,
+        ..job(name, duration)
+    }
+}
+
+fn submit(machine: &mut Machine<&'static str, Ring>, now: u64, job: Job<&'static str>) -> u64 {
+    machine.submit(now, job).ok().expect("the ring has room")
+}
+
+#[track_caller]
+fn assert_end(ended: Option<Ended<&'static str>>, name: &str, timestamp: u64, error: i32) {
+    let ended = ended.expect("no job has ended");
+    assert_eq!(
+        (ended.payload, ended.timestamp, ended.error),
+        (name, timestamp, error)
+    );
+}
+
+#[test]
+fn jobs_follow_each_other_without_a_gap() {
+    let mut machine = machine(Kind::Timer, Some(1000));
+    assert_eq!(submit(&mut machine, 100, job("a", 10)), 1);
+    assert_eq!(submit(&mut machine, 101, job("b", 20)), 2);
+    assert_eq!(machine.next_event(), Some(110));
+    assert!(machine.advance(109).is_none());
+    assert_end(machine.advance(200), "a", 110, 0);
+    assert_end(machine.advance(200), "b", 130, 0);
+    assert!(machine.advance(u64::MAX).is_none());
+    assert_eq!(machine.next_event(), None);
+}
+
+#[test]
+fn job_on_an_idle_queue_starts_when_it_is_submitted() {
+    let mut machine = machine(Kind::Timer, None);
+    submit(&mut machine, 100, job("a", 10));
+    assert_end(machine.advance(110), "a", 110, 0);
+    submit(&mut machine, 500, job("b", 10));
+    assert_end(machine.advance(510), "b", 510, 0);
+}
+
+#[test]
+fn job_waits_for_in_fences_and_for_its_turn() {
+    let mut machine = machine(Kind::Timer, Some(1000));
+    submit(&mut machine, 0, job("a", 50));
+    submit(&mut machine, 0, waiting("b", 50));
+    assert!(!machine.ready(20, 2, 0));
+    assert_end(machine.advance(50), "a", 50, 0);
+    assert_end(machine.advance(100), "b", 100, 0);
+    submit(&mut machine, 100, waiting("c", 50));
+    assert_eq!(machine.next_event(), Some(1100));
+    assert!(machine.ready(130, 3, 0));
+    assert_eq!(machine.next_event(), Some(180));
+}
+
+#[test]
+fn error_of_an_in_fence_ends_the_job_without_running_it() {
+    let mut machine = machine(Kind::Timer, Some(1000));
+    submit(&mut machine, 0, waiting("a", 500));
+    machine.ready(20, 1, -5);
+    assert_end(machine.advance(20), "a", 20, -5);
+}
+
+#[test]
+fn first_error_counts() {
+    let mut machine = machine(Kind::Timer, Some(1000));
+    let failed = Job {
+        error: -5,
+        ..waiting("a", 500)
+    };
+    submit(&mut machine, 0, failed);
+    assert!(machine.advance(100).is_none());
+    machine.ready(120, 1, -7);
+    machine.ready(130, 1, -9);
+    assert_end(machine.advance(200), "a", 120, -5);
+}
+
+#[test]
+fn watchdog_counts_from_when_the_job_became_the_head() {
+    let mut machine = machine(Kind::Timer, Some(100));
+    submit(&mut machine, 0, waiting("a", 0));
+    submit(&mut machine, 0, waiting("b", 0));
+    assert_end(machine.advance(1000), "a", 100, TIMED_OUT);
+    assert_end(machine.advance(1000), "b", 200, TIMED_OUT);
+}
+
+#[test]
+fn watchdog_includes_the_wait() {
+    let mut machine = machine(Kind::Timer, Some(100));
+    submit(&mut machine, 0, waiting("a", 60));
+    machine.ready(50, 1, 0);
+    assert_end(machine.advance(1000), "a", 100, TIMED_OUT);
+}
+
+#[test]
+fn end_at_the_very_moment_of_the_watchdog_is_in_time() {
+    let mut machine = machine(Kind::Timer, Some(100));
+    submit(&mut machine, 0, job("a", 100));
+    assert_end(machine.advance(100), "a", 100, 0);
+}
+
+#[test]
+fn watchdog_of_a_manual_queue_counts_from_submission() {
+    let mut machine = machine(Kind::Manual, Some(100));
+    submit(&mut machine, 0, job("a", 0));
+    submit(&mut machine, 30, job("b", 0));
+    assert_eq!(machine.next_event(), Some(100));
+    assert_end(machine.signal(60, 1, 0), "a", 60, 0);
+    assert_end(machine.advance(1000), "b", 130, TIMED_OUT);
+}
+
+#[test]
+fn signal_completes_up_to_the_seqno() {
+    let mut machine = machine(Kind::Manual, None);
+    for name in ["a", "b", "c"] {
+        submit(&mut machine, 0, job(name, 0));
+    }
+    assert_end(machine.signal(10, 2, -5), "a", 10, -5);
+    assert_end(machine.signal(10, 2, -5), "b", 10, -5);
+    assert!(machine.signal(10, 2, -5).is_none());
+    assert_eq!((machine.completed(), machine.pending()), (2, 1));
+    assert_eq!(machine.next_event(), None);
+}
+
+#[test]
+fn signal_comes_too_late_for_what_the_watchdog_ends() {
+    let mut machine = machine(Kind::Manual, Some(100));
+    submit(&mut machine, 0, job("a", 0));
+    submit(&mut machine, 50, job("b", 0));
+    assert_end(machine.signal(120, 2, 0), "a", 100, TIMED_OUT);
+    assert_end(machine.signal(120, 2, 0), "b", 120, 0);
+}
+
+#[test]
+fn cancel_ends_everything_that_is_pending() {
+    let mut machine = machine(Kind::Timer, Some(1000));
+    submit(&mut machine, 0, job("a", 10));
+    submit(&mut machine, 0, job("b", 10));
+    submit(&mut machine, 0, job("c", 0));
+    assert_end(machine.advance(15), "a", 10, 0);
+    assert!(machine.advance(15).is_none());
+    assert_end(machine.cancel(15), "b", 15, CANCELED);
+    assert_end(machine.cancel(15), "c", 15, CANCELED);
+    assert!(machine.cancel(15).is_none());
+}
+
+#[test]
+fn without_watchdog_a_wait_has_no_end() {
+    let mut machine = machine(Kind::Timer, None);
+    submit(&mut machine, 0, waiting("a", 10));
+    assert_eq!(machine.next_event(), None);
+    assert!(machine.advance(u64::MAX).is_none());
+}
+
+#[test]
+fn longest_duration_does_not_overflow() {
+    let mut machine = machine(Kind::Timer, None);
+    submit(&mut machine, 100, job("a", u64::MAX));
+    assert_eq!(machine.next_event(), Some(u64::MAX));
+}
+
+#[test]
+fn clock_that_goes_backwards_does_not_reverse_ends() {
+    let mut machine = machine(Kind::Manual, None);
+    submit(&mut machine, 100, job("a", 0));
+    submit(&mut machine, 90, job("b", 0));
+    assert_end(machine.signal(110, 1, 0), "a", 110, 0);
+    assert_end(machine.signal(95, 2, 0), "b", 110, 0);
+}
