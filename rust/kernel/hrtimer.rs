@@ -9,7 +9,8 @@
 //! deadlocks. [`HrTimer`] is the other way round: it contains its data, can be started again from
 //! anywhere, and is cancelled when it goes.
 //!
-//! A timer expires in hard interrupt context at a time on `CLOCK_MONOTONIC`, once for each start:
+//! A timer expires in interrupt context, a hard interrupt but on `PREEMPT_RT` kernels, at a time on
+//! `CLOCK_MONOTONIC`, once for each start:
 //!
 //! ```text
 //!            start                      expires
@@ -37,7 +38,7 @@ pub(crate) fn ktime_get() -> u64 {
 
 /// What a timer does when it expires.
 pub(crate) trait Expire: Send + Sync + Sized {
-    /// Called in hard interrupt context; may start the timer again.
+    /// Called in interrupt context; may start the timer again.
     ///
     /// It must not be where the last reference to the timer is dropped.
     fn expire(timer: &HrTimer<Self>);
@@ -48,7 +49,7 @@ pub(crate) trait Expire: Send + Sync + Sized {
 /// # Invariants
 ///
 /// `timer` was set up by `hrtimer_setup()` with [`HrTimer::callback`] and
-/// `HRTIMER_MODE_ABS_HARD`, and is the `timer` field of a pinned `HrTimer<T>`.
+/// `HRTIMER_MODE_ABS`, and is the `timer` field of a pinned `HrTimer<T>`.
 #[pin_data(PinnedDrop)]
 pub(crate) struct HrTimer<T: Expire> {
     #[pin]
@@ -80,7 +81,7 @@ impl<T: Expire> HrTimer<T> {
                         Some(Self::callback),
                         // CAST: It is a small number that C has as a macro.
                         bindings::CLOCK_MONOTONIC as bindings::clockid_t,
-                        bindings::hrtimer_mode_HRTIMER_MODE_ABS_HARD,
+                        bindings::hrtimer_mode_HRTIMER_MODE_ABS,
                     )
                 };
             }),
@@ -100,7 +101,7 @@ impl<T: Expire> HrTimer<T> {
                 self.timer.get(),
                 expires,
                 0,
-                bindings::hrtimer_mode_HRTIMER_MODE_ABS_HARD,
+                bindings::hrtimer_mode_HRTIMER_MODE_ABS,
             )
         };
     }

@@ -192,3 +192,21 @@ fn clock_that_goes_backwards_does_not_reverse_ends() {
     assert_end(machine.signal(110, 1, 0), "a", 110, 0);
     assert_end(machine.signal(95, 2, 0), "b", 110, 0);
 }
+
+#[test]
+fn clock_that_goes_backwards_does_not_start_a_job_early() {
+    let mut machine = machine(Kind::Timer, None);
+    submit(&mut machine, 100, job("a", 10));
+    assert_end(machine.advance(110), "a", 110, 0);
+    submit(&mut machine, 90, job("b", 10));
+    assert_end(machine.advance(200), "b", 120, 0);
+}
+
+#[test]
+fn clock_that_goes_backwards_does_not_shorten_the_watchdog() {
+    let mut machine = machine(Kind::Manual, Some(50));
+    submit(&mut machine, 100, job("a", 0));
+    submit(&mut machine, 90, job("b", 0));
+    assert_end(machine.advance(150), "a", 150, TIMED_OUT);
+    assert_eq!(machine.next_event(), Some(150));
+}
