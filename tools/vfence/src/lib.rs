@@ -1,45 +1,47 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Structures and ioctl numbers of `/dev/vfence`, from `include/uapi/linux/vfence.h`.
+//! Submit jobs to `/dev/vfence`, a virtual device that produces fences, and wait for them.
+//!
+//! An open [`Device`] is a client. It owns queues: a [`TimerQueue`] completes each job after the duration
+//! it was given, a [`ManualQueue`] when the program says so. A job can have an out-fence, a [`SyncFile`],
+//! that can be waited for, merged, or handed to whatever takes one, another job included.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! fn main() -> std::io::Result<()> {
+//!     let device = vfence::Device::open()?;
+//!     let decode = device.timer_queue("decode")?;
+//!     let render = device.timer_queue("render")?;
+//!
+//!     let (_, decoded) = decode.job(Duration::from_millis(4)).submit_with_out_fence()?;
+//!     let (_, rendered) = render
+//!         .job(Duration::from_millis(8))
+//!         .wait_for(&decoded)
+//!         .submit_with_out_fence()?;
+//!     rendered.wait(None)?;
+//!     println!("rendered at {:?} ns", rendered.info()?.timestamp_ns());
+//!     Ok(())
+//! }
+//! ```
+//!
+//! The manual of the device is its header, `include/uapi/linux/vfence.h`; [`uapi`] has its structures and
+//! numbers. Times are in nanoseconds on `CLOCK_MONOTONIC`, see [`monotonic_ns`]. Errors are the kernel's errno
+//! values, as [`std::io::Error`].
 
+#![deny(missing_docs)]
 #![deny(unsafe_code)]
 
-/// `struct vfence_query`: what the device is and can do.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[repr(C)]
-pub struct Query {
-    /// `VFENCE_API_VERSION` of the kernel side.
-    pub api_version: u32,
-    /// Must be 0.
-    pub flags: u32,
-    /// Bits `VFENCE_CAP_*`.
-    pub capabilities: u64,
-    /// The bound on the time that a fence stays unsignalled, in ns; 0 when lifted.
-    pub watchdog_ns: u64,
-    /// Most queues that a client can have at a time.
-    pub max_queues: u32,
-    /// Most jobs that a queue can have pending at a time.
-    pub max_jobs: u32,
-}
+mod clock;
+mod device;
+mod job;
+mod queue;
+mod sync_file;
+pub mod uapi;
 
-/// `VFENCE_IOCTL_QUERY`.
-pub const IOCTL_QUERY: u32 = (3 << 30) | ((size_of::<Query>() as u32) << 16) | (0xf7 << 8);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::mem::offset_of;
-
-    #[test]
-    fn query_has_the_layout_of_the_header() {
-        assert_eq!(size_of::<Query>(), 32);
-        assert_eq!(offset_of!(Query, capabilities), 8);
-        assert_eq!(offset_of!(Query, watchdog_ns), 16);
-        assert_eq!(offset_of!(Query, max_jobs), 28);
-    }
-
-    #[test]
-    fn query_has_the_number_of_the_header() {
-        assert_eq!(IOCTL_QUERY, 0xc020_f700);
-    }
-}
+pub use clock::monotonic_ns;
+pub use device::{Capabilities, Device};
+pub use job::Job;
+pub use queue::{ManualQueue, Queue, QueueInfo, QueueKind, TimerQueue};
+pub use rustix::io::Errno;
+pub use sync_file::{FenceInfo, Status, SyncFile, SyncFileInfo};

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! An open file of the device: a client, which owns queues.
+
+use crate::queue::{ManualQueue, Queue, TimerQueue};
+use crate::uapi::vfence as uapi;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{open, Mode, OFlags};
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+/// An open file of the device: a client, which owns queues.
+///
+/// It may be shared by threads. Closing the last reference to the open file, in whatever process that is,
+/// completes what is pending with `ECANCELED`.
+#[derive(Debug)]
+pub struct Device {
+    fd: OwnedFd,
+}
+
+/// What the device is and can do; see [`Device::capabilities`].
+///
+/// Source: `struct vfence_query`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// Version of the kernel's side; only ever grows.
+    pub api_version: u32,
+    /// Whether [`Device::timer_queue`] works.
+    pub timer_queues: bool,
+    /// Whether [`Device::manual_queue`] works.
+    pub manual_queues: bool,
+    /// The bound on the time that a fence stays unsignalled, and on the duration of a job;
+    /// `None` when the administrator has lifted it.
+    pub watchdog: Option<Duration>,
+    /// Most queues that a client can have at a time.
+    pub max_queues: u32,
+    /// Most jobs that a queue can have pending at a time.
+    pub max_jobs: u32,
+}
+
+impl Device {
+    /// Where the device is.
+    pub const PATH: &'static str = "/dev/vfence";
+
+    /// Opens [`Device::PATH`].
+    ///
+    /// Fails with `ENOENT` when the module is not loaded, `EACCES` when the user may not.
+    pub fn open() -> io::Result<Self> {
+        Self::open_path(Self::PATH)
+    }
+
+    /// Opens the device at another path.
+    ///
+    /// Fails with `ENOTTY` if that is not a vfence device, and as [`Device::open`] does.
+    pub fn open_path(path: impl AsRef<Path>) -> io::Result<Self> {
+        let flags = OFlags::RDWR | OFlags::CLOEXEC;
+        Self::from_fd(open(path.as_ref(), flags, Mode::empty())?)
+    }
+
+    /// Takes a file descriptor of the device that came from elsewhere, over a socket for example.
+    ///
+    /// Fails with `ENOTTY` if it is not one of a vfence device.
+    pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
+        let device = Self { fd };
+        device.capabilities()?;
+        Ok(device)
+    }
+
+    /// Returns what the device can do, and its limits.
+    pub fn capabilities(&self) -> io::Result<Capabilities> {
+        let mut query = uapi::Query::default();
+        uapi::query(self.as_fd(), &mut query)?;
+        Ok(Capabilities {
+            api_version: query.api_version,
+            timer_queues: query.capabilities & uapi::CAP_TIMER_QUEUE != 0,
+            manual_queues: query.capabilities & uapi::CAP_MANUAL_QUEUE != 0,
+            watchdog: match query.watchdog_ns {
+                0 => None,
+                ns => Some(Duration::from_nanos(ns)),
+            },
+            max_queues: query.max_queues,
+            max_jobs: query.max_jobs,
+        })
+    }
+
+    /// Creates a queue whose jobs take the time that they are given.
+    ///
+    /// `name` is what its fences show as timeline; the device makes one up when it is empty. Fails with
+    /// `EINVAL` when it contains a NUL or is longer than 31 bytes, `ENOSPC` when there are
+    /// [`Capabilities::max_queues`] already.
+    pub fn timer_queue(&self, name: &str) -> io::Result<TimerQueue<'_>> {
+        Queue::create(self, uapi::QUEUE_TIMER, name).map(TimerQueue::new)
+    }
+
+    /// Creates a queue whose jobs are completed by [`ManualQueue::signal`].
+    ///
+    /// Name and errors are those of [`Device::timer_queue`].
+    pub fn manual_queue(&self, name: &str) -> io::Result<ManualQueue<'_>> {
+        Queue::create(self, uapi::QUEUE_MANUAL, name).map(ManualQueue::new)
+    }
+}
+
+impl AsFd for Device {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl From<Device> for OwnedFd {
+    fn from(device: Device) -> Self {
+        device.fd
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_device_is_refused() {
+        let error = Device::open_path("/dev/null").unwrap_err();
+        assert_eq!(
+            error.raw_os_error(),
+            Some(crate::Errno::NOTTY.raw_os_error())
+        );
+    }
+
+    #[test]
+    fn a_missing_device_is_not_found() {
+        let error = Device::open_path("/nonexistent/vfence").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+}
