@@ -40,6 +40,7 @@ mod helpers {
 
 // By name: with some configurations the kernel's bindings have the function too.
 pub(crate) use generated::{
+    dma_fence_array_create,
     dma_fence_unwrap,
     dma_fence_unwrap_first,
     dma_fence_unwrap_next,
@@ -50,6 +51,7 @@ pub(crate) use helpers::{
     dma_fence_begin_signalling,
     dma_fence_end_signalling,
     dma_fence_get,
+    dma_fence_is_container,
     dma_fence_is_signaled,
     dma_fence_put,
     dma_fence_set_error,

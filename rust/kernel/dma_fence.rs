@@ -127,6 +127,12 @@ impl Fence {
         }
     }
 
+    /// Returns whether the fence is a `dma_fence_array` or a `dma_fence_chain`.
+    pub(crate) fn is_container(&self) -> bool {
+        // SAFETY: The reference is a valid fence.
+        unsafe { bindings::dma_fence_is_container(self.as_raw()) }
+    }
+
     /// Returns the fences that this one stands for.
     ///
     /// Containers, `dma_fence_array` and `dma_fence_chain`, are taken apart; any other fence stands for

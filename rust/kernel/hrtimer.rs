@@ -150,3 +150,102 @@ impl<T: Expire> PinnedDrop for HrTimer<T> {
         self.cancel();
     }
 }
+
+#[kernel::macros::kunit_tests(vfence_hrtimer)]
+mod tests {
+    use super::*;
+    use kernel::{
+        sync::{
+            atomic::{
+                Atomic,
+                Relaxed, //
+            },
+            Arc, //
+        },
+        time::{
+            delay::fsleep,
+            Delta, //
+        },
+    };
+
+    /// Counts how often it expires, and starts again until it has been three times.
+    struct Count {
+        again: bool,
+        times: Atomic<i32>,
+    }
+
+    impl Expire for Count {
+        fn expire(timer: &HrTimer<Self>) {
+            let times = timer.times.fetch_add(1, Relaxed) + 1;
+            if timer.again && times < 3 {
+                timer.start(0);
+            }
+        }
+    }
+
+    fn count(again: bool) -> Result<Arc<HrTimer<Count>>> {
+        let count = Count {
+            again,
+            times: Atomic::new(0),
+        };
+        Arc::pin_init(HrTimer::new::<Error>(Ok(count)), GFP_KERNEL)
+    }
+
+    /// Waits until the timer has expired that often; a test that waits in vain hangs until KUnit's timeout.
+    fn wait(timer: &HrTimer<Count>, times: i32) {
+        while timer.times.load(Relaxed) < times {
+            fsleep(Delta::from_micros(100));
+        }
+    }
+
+    #[test]
+    fn timer_expires_once_and_not_early() -> Result {
+        let timer = count(false)?;
+        let expires = ktime_get() + 1_000_000;
+        timer.start(expires);
+        wait(&timer, 1);
+        assert!(ktime_get() >= expires);
+        fsleep(Delta::from_millis(2));
+        assert_eq!(timer.times.load(Relaxed), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn callback_may_start_its_timer() -> Result {
+        let timer = count(true)?;
+        timer.start(0);
+        wait(&timer, 3);
+        timer.cancel();
+        assert_eq!(timer.times.load(Relaxed), 3);
+        Ok(())
+    }
+
+    #[test]
+    fn last_start_counts() -> Result {
+        let timer = count(false)?;
+        timer.start(u64::MAX);
+        timer.start(0);
+        wait(&timer, 1);
+        Ok(())
+    }
+
+    #[test]
+    fn stopped_timer_does_not_expire() -> Result {
+        let timer = count(false)?;
+        for stop in [HrTimer::cancel, HrTimer::try_to_cancel] {
+            timer.start(ktime_get() + 100_000_000);
+            stop(&timer);
+        }
+        fsleep(Delta::from_millis(150));
+        assert_eq!(timer.times.load(Relaxed), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn drop_stops() -> Result {
+        let timer = count(false)?;
+        timer.start(ktime_get() + 1_000_000_000);
+        drop(timer);
+        Ok(())
+    }
+}

@@ -10,5 +10,6 @@
 #![deny(clippy::undocumented_unsafe_blocks, unsafe_op_in_unsafe_fn)]
 
 pub(crate) mod dma_fence;
+pub(crate) mod dma_fence_array;
 pub(crate) mod hrtimer;
 pub(crate) mod sync_file;

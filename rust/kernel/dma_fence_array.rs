@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! Fences that stand for several others.
+//!
+//! C header: [`include/linux/dma-fence-array.h`](srctree/include/linux/dma-fence-array.h)
+
+use super::dma_fence::{
+    Context,
+    Fence, //
+};
+use crate::bindings;
+use core::ptr::NonNull;
+use kernel::{
+    prelude::*,
+    sync::aref::ARef, //
+};
+
+/// Returns a fence that signals when all of `fences` have signalled, with the error of one of them if
+/// there was one.
+///
+/// It belongs to `context` and has the sequence number `seqno` there. Fails with `EINVAL` for no fences, or
+/// if one is a container itself (see [`Fence::unwrap`]), `ENOMEM`.
+pub(crate) fn array(
+    fences: KVec<ARef<Fence>>,
+    context: Context,
+    seqno: u32,
+) -> Result<ARef<Fence>> {
+    if fences.is_empty() || fences.iter().any(|fence| fence.is_container()) {
+        return Err(EINVAL);
+    }
+    let mut pointers = KVec::with_capacity(fences.len(), GFP_KERNEL_ACCOUNT)?;
+    for fence in &fences {
+        pointers.push(fence.as_raw(), GFP_KERNEL_ACCOUNT)?;
+    }
+    let count = i32::try_from(fences.len()).map_err(|_| EINVAL)?;
+    // SAFETY: There are `count` valid fences. If the function succeeds it takes over the memory of the array,
+    // which is kmalloc's, and the references, both given up below.
+    let array = unsafe {
+        bindings::dma_fence_array_create(count, pointers.as_mut_ptr(), context.id(), seqno)
+    };
+    let array = NonNull::new(array).ok_or(ENOMEM)?;
+    core::mem::forget(pointers);
+    for fence in fences {
+        let _ = ARef::into_raw(fence);
+    }
+    // SAFETY: The array begins with its fence, whose one reference is ours. `Fence` is a transparent
+    // wrapper.
+    Ok(unsafe { ARef::from_raw(array.cast()) })
+}
+
+#[kernel::macros::kunit_tests(vfence_dma_fence_array)]
+mod tests {
+    use super::*;
+    use crate::kernel_ext::dma_fence::tests::pending;
+
+    #[test]
+    fn no_fences_are_refused() {
+        assert_eq!(array(KVec::new(), Context::new(), 1).err(), Some(EINVAL));
+    }
+
+    #[test]
+    fn array_is_taken_apart_in_order() -> Result {
+        let (one, two) = (pending()?, pending()?);
+        let mut fences = KVec::new();
+        fences.push(one.fence().into(), GFP_KERNEL)?;
+        fences.push(two.fence().into(), GFP_KERNEL)?;
+        let array = array(fences, Context::new(), 1)?;
+        assert!(array.is_container());
+        let mut leaves = array.unwrap();
+        for fence in [&one, &two] {
+            let leaf = leaves.next().ok_or(EINVAL)?;
+            assert!(!leaf.is_container());
+            assert_eq!(leaf.as_raw(), fence.fence().as_raw());
+        }
+        assert!(leaves.next().is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn walk_that_is_broken_off_leaks_nothing() -> Result {
+        let one = pending()?;
+        let mut fences = KVec::new();
+        fences.push(one.fence().into(), GFP_KERNEL)?;
+        let array = array(fences, Context::new(), 1)?;
+        let mut leaves = array.unwrap();
+        let leaf = leaves.next().ok_or(EINVAL)?;
+        drop(leaves);
+        drop(array);
+        // What was taken from the walk outlives it.
+        assert_eq!(leaf.seqno(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn container_in_a_container_is_refused() -> Result {
+        let one = pending()?;
+        let mut fences = KVec::new();
+        fences.push(one.fence().into(), GFP_KERNEL)?;
+        let inner = array(fences, Context::new(), 1)?;
+        let mut fences = KVec::new();
+        fences.push(inner, GFP_KERNEL)?;
+        assert_eq!(array(fences, Context::new(), 2).err(), Some(EINVAL));
+        Ok(())
+    }
+}
