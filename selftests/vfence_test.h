@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the self-tests share: the harness, and each call of the device and of
+ * sync_files as a function. Functions that return an int return -1 and set
+ * errno when the kernel refuses.
+ */
+#ifndef VFENCE_TEST_H
+#define VFENCE_TEST_H
+
+#include "kselftest_harness.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <linux/sync_file.h>
+#include <linux/vfence.h>
+
+#define MSEC 1000000ULL
+#define SEC 1000000000ULL
+
+/* Only a test that is about to fail waits this long. */
+#define PATIENCE_MS 20000
+
+/* Expects that the kernel refuses a call with an errno. */
+#define EXPECT_REFUSED(error, call) \
+	do { \
+		errno = 0; \
+		EXPECT_EQ(-1, call); \
+		EXPECT_EQ(error, errno); \
+	} while (0)
+
+#define ARRAY_LEN(array) (sizeof(array) / sizeof((array)[0]))
+
+static inline __u64 now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * SEC + now.tv_nsec;
+}
+
+static inline __u64 ptr_to_u64(const void *ptr)
+{
+	return (uintptr_t)ptr;
+}
+
+/* An address range of @pages pages, of which none can be accessed. */
+static inline char *unmapped(size_t pages)
+{
+	return mmap(NULL, pages * sysconf(_SC_PAGESIZE), PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+static inline int open_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int count = 0;
+
+	while (readdir(dir))
+		count++;
+	closedir(dir);
+	return count;
+}
+
+static inline int device_open(void)
+{
+	return open("/dev/vfence", O_RDWR | O_CLOEXEC);
+}
+
+/* Returns the id of the new queue; 0, which is no id, when refused. */
+static inline __u32 queue_create(int device, __u32 kind, const char *name)
+{
+	struct vfence_queue_create create = { .kind = kind };
+
+	snprintf(create.name, sizeof(create.name), "%s", name);
+	if (ioctl(device, VFENCE_IOCTL_QUEUE_CREATE, &create))
+		return 0;
+	return create.queue;
+}
+
+static inline __u32 timer_queue(int device)
+{
+	return queue_create(device, VFENCE_QUEUE_TIMER, "timer");
+}
+
+static inline __u32 manual_queue(int device)
+{
+	return queue_create(device, VFENCE_QUEUE_MANUAL, "manual");
+}
+
+static inline int queue_destroy(int device, __u32 queue)
+{
+	struct vfence_queue_destroy destroy = { .queue = queue };
+
+	return ioctl(device, VFENCE_IOCTL_QUEUE_DESTROY, &destroy);
+}
+
+static inline int queue_info(int device, __u32 queue, struct vfence_queue_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	info->queue = queue;
+	return ioctl(device, VFENCE_IOCTL_QUEUE_INFO, info);
+}
+
+/* Returns the sequence number of the last job; U64_MAX when refused. */
+static inline __u64 queue_submitted(int device, __u32 queue)
+{
+	struct vfence_queue_info info;
+
+	return queue_info(device, queue, &info) ? UINT64_MAX : info.submitted;
+}
+
+static inline __u64 queue_completed(int device, __u32 queue)
+{
+	struct vfence_queue_info info;
+
+	return queue_info(device, queue, &info) ? UINT64_MAX : info.completed;
+}
+
+/* Submits a job with in-fences and returns its out-fence. */
+static inline int submit_waiting(int device, __u32 queue, __u64 duration_ns,
+				 const __s32 *in_fences, __u32 count)
+{
+	struct vfence_submit submit = {
+		.queue = queue,
+		.flags = VFENCE_SUBMIT_OUT_FENCE,
+		.duration_ns = duration_ns,
+		.in_fences = ptr_to_u64(in_fences),
+		.in_fence_count = count,
+	};
+
+	if (ioctl(device, VFENCE_IOCTL_SUBMIT, &submit))
+		return -1;
+	return submit.out_fence;
+}
+
+static inline int submit_after(int device, __u32 queue, __u64 duration_ns, __s32 in_fence)
+{
+	return submit_waiting(device, queue, duration_ns, &in_fence, 1);
+}
+
+static inline int submit(int device, __u32 queue, __u64 duration_ns)
+{
+	return submit_waiting(device, queue, duration_ns, NULL, 0);
+}
+
+/* Returns how many jobs of a manual queue have been completed by this. */
+static inline int signal_seqno(int device, __u32 queue, __u64 seqno, __s32 error)
+{
+	struct vfence_signal signal = {
+		.queue = queue,
+		.seqno = seqno,
+		.error = error,
+	};
+
+	if (ioctl(device, VFENCE_IOCTL_SIGNAL, &signal))
+		return -1;
+	return signal.completed;
+}
+
+/* Describes a sync_file of a single fence. */
+static inline int fence_info(int fence, struct sync_fence_info *info)
+{
+	struct sync_file_info file = {
+		.num_fences = 1,
+		.sync_fence_info = ptr_to_u64(info),
+	};
+
+	memset(info, 0, sizeof(*info));
+	return ioctl(fence, SYNC_IOC_FILE_INFO, &file);
+}
+
+/* Returns 0: pending, 1: signalled, or the negative errno; INT_MIN when refused. */
+static inline int fence_status(int fence)
+{
+	struct sync_file_info file = { 0 };
+
+	return ioctl(fence, SYNC_IOC_FILE_INFO, &file) ? INT_MIN : file.status;
+}
+
+/* Waits for a fence and returns its status. */
+static inline int fence_wait(int fence)
+{
+	struct pollfd pollfd = { .fd = fence, .events = POLLIN };
+
+	return poll(&pollfd, 1, PATIENCE_MS) < 0 ? INT_MIN : fence_status(fence);
+}
+
+static inline __u64 fence_timestamp(int fence)
+{
+	struct sync_fence_info info;
+
+	return fence_info(fence, &info) ? 0 : info.timestamp_ns;
+}
+
+static inline int fence_merge(int one, int other)
+{
+	struct sync_merge_data merge = { .name = "merged", .fd2 = other };
+
+	return ioctl(one, SYNC_IOC_MERGE, &merge) ? -1 : merge.fence;
+}
+
+#endif /* VFENCE_TEST_H */
