@@ -16,6 +16,8 @@ BUILD = os.path.join(CHECKOUT, "build")
 TARGET = os.path.join(BUILD, "target")
 SELFTESTS = os.path.join(BUILD, "selftests")
 HERE = [(CHECKOUT, CHECKOUT)]
+# Where the harness of the C self-tests is found: the kernel's own.
+KSELFTEST = f"{kernel.SOURCE}/tools/testing/selftests"
 
 # Programs by name, wherever they were built.
 PATH = f"{SELFTESTS}:{TARGET}/release:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
@@ -57,8 +59,10 @@ def programs():
                     os.path.join(BUILD, "cargo.log"), "building the Rust programs")
     if os.path.exists(os.path.join(CHECKOUT, "selftests", "Makefile")):
         os.makedirs(SELFTESTS, exist_ok=True)
-        _logged(["make", "-C", "selftests", f"OUTPUT={SELFTESTS}", f"-j{os.cpu_count()}"],
-                os.path.join(BUILD, "selftests.log"), "building the self-tests")
+        _logged(["make", "-C", "selftests", f"OUTPUT={SELFTESTS}", f"KSELFTEST={KSELFTEST}",
+                 f"-j{os.cpu_count()}"],
+                os.path.join(BUILD, "selftests.log"), "building the self-tests",
+                [(os.path.join(kernel.packages(), "source"), kernel.SOURCE)])
 
 
 def check(command):
