@@ -65,8 +65,6 @@ def _script(binds, lower, scratch):
         "mount --rbind /dev $root/dev",
         "mount -t tmpfs tmpfs $root/run",
         "mount -t tmpfs tmpfs $root/tmp",
-        # The guest's init would run it, for nothing but minutes of emulation.
-        "rm -f $root/usr/bin/systemd-tmpfiles",
     ]
     for source, target in binds:
         lines += _bind(source, target)
