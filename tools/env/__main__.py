@@ -119,7 +119,7 @@ def main():
             return _run(args.command or _DEMO)
         if args.action == "shell":
             return _shell()
-        return testrun.run(args.kernel or testrun.DEFAULT)
+        return testrun.run(args.kernel or testrun.KERNELS)
     except Failure as failure:
         say(f"vfence: {failure}")
         return 2

@@ -19,6 +19,9 @@ HERE = [(CHECKOUT, CHECKOUT)]
 # Where the harness of the C self-tests is found: the kernel's own.
 KSELFTEST = f"{kernel.SOURCE}/tools/testing/selftests"
 
+# A warning that an up-to-date object no longer repeats is a warning nobody reads.
+_NO_WARNINGS = ["KCFLAGS=-Werror", "KRUSTFLAGS=-Dwarnings"]
+
 # Programs by name, wherever they were built.
 PATH = f"{SELFTESTS}:{TARGET}/release:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
 
@@ -40,11 +43,17 @@ def _logged(command, log, what, binds=()):
 def module(name):
     """Builds vfence.ko for kernel `name` and returns its path."""
     directory = results(name)
-    _logged([*kernel.module_make(name), f"M={CHECKOUT}", f"MO={directory}",
-             f"-j{os.cpu_count()}", "modules"],
-            os.path.join(directory, "module.log"), f"building the module for the {name} kernel",
-            kernel.binds(name))
+    log = os.path.join(directory, "module.log")
     path = os.path.join(directory, "vfence.ko")
+    _logged([*kernel.module_make(name), f"M={CHECKOUT}", f"MO={directory}", *_NO_WARNINGS,
+             f"-j{os.cpu_count()}", "modules"],
+            log, f"building the module for the {name} kernel", kernel.binds(name))
+    with open(log, errors="replace") as text:
+        complaints = [line.strip() for line in text if line.startswith("WARNING: modpost")]
+    if complaints:
+        # Or the next run would find it up to date.
+        os.unlink(path)
+        raise Failure(f"the module for the {name} kernel: {complaints[0]}")
     if not os.path.exists(path):
         raise Failure(f"the build of the module made no {path}")
     return path

@@ -26,8 +26,10 @@ def suites(text):
         words = line.split("#", 1)[0].split()
         if not words:
             continue
-        if len(words) > 2 or words[1:] not in ([], ["nomodule"]):
-            raise ValueError(f"bad line in the list of suites: {line}")
+        if words[1:] not in ([], ["nomodule"]):
+            raise ValueError(f"bad line: {line}")
+        if words[0] in (name for name, _ in found):
+            raise ValueError(f"listed twice: {words[0]}")
         found.append((words[0], len(words) == 1))
     return found
 
@@ -71,6 +73,8 @@ def _run(program, load, module, directory, seconds):
             record["problems"].append(f"did not end within {seconds} s")
         if loaded and call("rmmod", "vfence"):
             record["problems"].append("rmmod failed")
+        # A guest that dies in the next suite must not take this one's words along.
+        os.fsync(out.fileno())
     record["seconds"] = round(time.monotonic() - start, 1)
     return record
 

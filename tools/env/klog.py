@@ -39,20 +39,28 @@ _ALLOWED = []
 
 # What the guest's driver writes into the log says what runs, and judges nothing.
 _ECHO = re.compile(r"vfence-guest:")
+_SUITE = re.compile(r"vfence-guest: suite (\S+)")
 
 
 def judge(text, sentinel):
-    """Returns what is wrong with the log `text`, a line each; empty when clean."""
+    """Returns what is wrong with the log `text`, a line each; empty when clean.
+
+    A problem names the suite that ran when the kernel said it.
+    """
     problems = []
     ended = False
+    during = ""
     for line in text.splitlines():
         if sentinel in line:
             ended = True
+            during = ""
+        if match := _SUITE.search(line):
+            during = f" (while {match.group(1)} ran)"
         if _ECHO.search(line) or any(pattern.search(line) for pattern in _ALLOWED):
             continue
         if any(pattern.search(line) for pattern in _BAD):
-            problems.append(line.strip())
+            problems.append(line.strip() + during)
     if not ended:
         last = text.strip().splitlines()[-1:] or ["(nothing)"]
-        problems.append(f"the guest died early; the last line of its log: {last[0].strip()}")
+        problems.append(f"the guest died early; the last line of its log: {last[0].strip()}{during}")
     return problems

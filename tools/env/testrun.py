@@ -20,9 +20,7 @@ import klog
 import ktap
 from report import Failure, say
 
-# Both can be asked for; the debug guest does not reach user space yet (Documentation/testing.md).
 KERNELS = ["stock", "debug"]
-DEFAULT = ["stock"]
 _SUITES = os.path.join(build.CHECKOUT, "selftests", "suites")
 _HERE = os.path.dirname(os.path.abspath(__file__))
 # Seconds: one suite, and the whole guest.
@@ -74,13 +72,25 @@ def _read(path):
         return ""
 
 
-def _program_suites(kernel, directory):
-    """Yields a suite for each line of the list, run or not."""
+def _programs():
+    """Returns the programs to run in a guest; that there are none is a failure."""
+    try:
+        with open(_SUITES) as text:
+            programs = [program for program, _ in inside.suites(text.read())]
+    except (FileNotFoundError, ValueError) as error:
+        raise Failure(f"the list of suites: {error}") from error
+    if not programs:
+        raise Failure(f"the list of suites, {_SUITES}, is empty")
+    return programs
+
+
+def _program_suites(kernel, programs, directory):
+    """Yields a suite for each of `programs`, run or not."""
     records = {}
     for line in _read(os.path.join(directory, "results")).splitlines():
         record = json.loads(line)
         records[record["name"]] = record
-    for program, _ in inside.suites(_read(_SUITES)):
+    for program in programs:
         name = f"{kernel}.{program}"
         output = _read(os.path.join(directory, f"{program}.log"))
         if program not in records:
@@ -110,9 +120,10 @@ def _debug_suites(directory):
 def _guest_suites(kernel):
     """Yields the suites that kernel `kernel` runs, and the verdict on its log."""
     try:
+        programs = _programs()
         module = build.module(kernel)
     except Failure as failure:
-        yield ktap.command(f"{kernel}.module", str(failure), 1)
+        yield ktap.command(f"{kernel}.guest", str(failure), 1)
         return
     directory = os.path.join(build.results(kernel), "results")
     shutil.rmtree(directory, ignore_errors=True)
@@ -127,7 +138,7 @@ def _guest_suites(kernel):
     with open(os.path.join(directory, "driver.log"), "wb") as out, open(console, "wb") as err:
         status = guest.boot(kernel, script, binds=build.HERE, timeout=_GUEST_LIMIT[kernel],
                             console=err, out=out, stdin=subprocess.DEVNULL)
-    yield from _program_suites(kernel, directory)
+    yield from _program_suites(kernel, programs, directory)
     if kernel == "debug":
         yield from _debug_suites(directory)
     log = _read(console)

@@ -40,6 +40,11 @@ class Judge(unittest.TestCase):
             with self.subTest(line):
                 self.assertEqual(len(klog.judge(f"[ 1.0] {line}\n{CLEAN}", END)), 1)
 
+    def test_problem_names_its_suite(self):
+        log = f"[ 1.0] vfence-guest: suite a\n[ 1.1] vfence-guest: suite b\n[ 1.2] {BAD[0]}\n"
+        self.assertIn("(while b ran)", klog.judge(log + CLEAN, END)[0])
+        self.assertNotIn("while", klog.judge(f"{CLEAN}[ 11.0] {BAD[0]}\n", END)[0])
+
     def test_log_without_end_fails(self):
         problems = klog.judge(CLEAN.replace(END, ""), END)
         self.assertEqual(len(problems), 1)

@@ -5,7 +5,6 @@ import os
 import tempfile
 import unittest
 
-import inside
 import mirror
 
 
@@ -38,13 +37,3 @@ class Uris(unittest.TestCase):
         self.write("sources.list.d/off.sources",
                    "Enabled: no\nTypes: deb\nURIs: http://off.example/debian\nSuites: trixie\n")
         self.assertEqual(mirror.uris(self.etc), (mirror.DEFAULT_MAIN, mirror.DEFAULT_SECURITY))
-
-
-class Suites(unittest.TestCase):
-    def test_list(self):
-        self.assertEqual(inside.suites("# all\nbasic\nunload nomodule\n\n"),
-                         [("basic", True), ("unload", False)])
-
-    def test_unknown_word(self):
-        with self.assertRaises(ValueError):
-            inside.suites("basic nomodul\n")

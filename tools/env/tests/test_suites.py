@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The list of suites is read right, and what a guest left behind is told whole."""
+
+import json
+import os
+import tempfile
+import unittest
+
+import inside
+import testrun
+from report import Failure
+
+
+class List(unittest.TestCase):
+    def test_list(self):
+        self.assertEqual(inside.suites("# all\nbasic\nunload nomodule\n\n"),
+                         [("basic", True), ("unload", False)])
+
+    def test_bad_lines(self):
+        for text in ("basic nomodul\n", "basic nomodule twice\n", "basic\nbasic nomodule\n"):
+            with self.subTest(text), self.assertRaises(ValueError):
+                inside.suites(text)
+
+
+class Collected(unittest.TestCase):
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.directory = scratch.name
+        self.addCleanup(setattr, testrun, "_SUITES", testrun._SUITES)
+        testrun._SUITES = os.path.join(scratch.name, "suites")
+
+    def write(self, name, text):
+        with open(os.path.join(self.directory, name), "w") as out:
+            out.write(text)
+
+    def test_missing_empty_and_bad_lists_fail(self):
+        with self.assertRaises(Failure):
+            testrun._programs()
+        for text in ("# nothing yet\n", "basic twice\n"):
+            self.write("suites", text)
+            with self.subTest(text), self.assertRaises(Failure):
+                testrun._programs()
+
+    def test_suite_not_reached_fails(self):
+        self.write("a.log", "1..1\nok 1 case\n")
+        self.write("b.log", "1..2\nok 1 case\n")
+        self.write("results", json.dumps({"name": "a", "status": 0, "problems": []}) + "\n")
+        suites = list(testrun._program_suites("stock", ["a", "b", "c"], self.directory))
+        self.assertEqual([s.status for s in suites], ["passed", "failed", "failed"])
+
+    def test_problem_of_the_driver_fails_a_suite_that_passed(self):
+        self.write("a.log", "1..1\nok 1 case\n")
+        record = {"name": "a", "status": 0, "problems": ["rmmod failed"]}
+        self.write("results", json.dumps(record) + "\n")
+        suite, = testrun._program_suites("stock", ["a"], self.directory)
+        self.assertEqual([r.status for r in suite.results], ["passed", "failed"])
+
+    def test_debug_kernel_must_report_kunit_and_kmemleak(self):
+        self.assertEqual([s.status for s in testrun._debug_suites(self.directory)],
+                         ["failed", "failed"])
+        self.write("kunit-fence.log", "KTAP version 1\n1..1\nok 1 case\n")
+        self.write("kmemleak.log", "")
+        self.assertEqual([s.status for s in testrun._debug_suites(self.directory)],
+                         ["passed", "passed"])
+        self.write("kmemleak.log", "unreferenced object 0xffff888 (size 64):\n")
+        self.assertEqual([s.status for s in testrun._debug_suites(self.directory)],
+                         ["passed", "failed"])
