@@ -8,7 +8,14 @@ VFENCE_PWD ?= $(if $(PWD),$(PWD),$(CURDIR))
 ENV = PYTHONDONTWRITEBYTECODE=1 VFENCE_PWD='$(VFENCE_PWD)' $(PYTHON) tools/env
 
 ifdef KDIR
+RUSTC ?= rustc
 all:
+	@command -v $(RUSTC) >/dev/null || \
+		{ echo 'missing: $(RUSTC), the Rust compiler that built $(KDIR)' >&2; exit 1; }
+	@grep -qsx CONFIG_RUST=y $(KDIR)/include/config/auto.conf || \
+		{ echo '$(KDIR) is not a configured kernel tree with CONFIG_RUST=y' >&2; exit 1; }
+	@test -e $(KDIR)/rust/libkernel.rmeta || \
+		{ echo '$(KDIR) has no Rust metadata: run make modules_prepare there' >&2; exit 1; }
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
 else
 all: python
@@ -44,7 +51,7 @@ help:
 	@echo 'make run                        watch fences being signalled, in a guest'
 	@echo "make run CMD='…'                run a command in the guest, the module loaded"
 	@echo 'make shell                      a shell in the guest, the module loaded'
-	@echo 'make test                       every test (KERNEL=debug: in the debug guest, which does not boot yet)'
+	@echo 'make test                       every test (KERNEL=stock or debug: in that guest only)'
 	@echo 'make clean                      remove build/'
 	@echo 'make distclean                  remove build/ and the cache of the environment'
 
