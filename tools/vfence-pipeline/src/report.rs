@@ -73,8 +73,8 @@ impl Report<'_> {
         let [decode, render, display] = self.timeline.durations_ns.map(milliseconds);
         let bars = self.style.bars;
         self.plain(&format!(
-            "{} frames at {rate} Hz through three queues of /dev/vfence, each job waiting for the fence of the \
-             one before:\n{} decode {decode} ms → {} render {render} ms → {} display {display} ms\n",
+            "{} frames at {rate} Hz on three queues of /dev/vfence; each job waits for the fence of the one \
+             before:\n{} decode {decode} ms → {} render {render} ms → {} display {display} ms\n",
             self.timeline.frames.len(),
             bars[0],
             bars[1],
@@ -233,7 +233,7 @@ impl Report<'_> {
 
     fn summary(&self) -> String {
         let mut text = format!(
-            "{:15}{:^36}{:^36}\n{:15}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}\n",
+            "{:15}{:>36}{:>36}\n{:15}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}\n",
             "All frames",
             "signalled late by",
             "poll woke after",
