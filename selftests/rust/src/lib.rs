@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! What the self-tests share.
+
+pub mod module;
+
+use libtest_mimic::{Arguments, Trial};
+use std::io;
+use std::process::ExitCode;
+use std::time::Duration;
+use vfence::{Errno, Status, SyncFile};
+
+/// Only a test that is about to fail waits this long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Makes a program of test cases, functions that panic when they fail, and runs them one by one.
+#[macro_export]
+macro_rules! suite {
+    ($($case:ident),+ $(,)?) => {
+        fn main() -> std::process::ExitCode {
+            $crate::run(vec![$((stringify!($case), $case as fn())),+], 1)
+        }
+    };
+}
+
+/// As [`suite`], but runs all at the same time.
+#[macro_export]
+macro_rules! parallel_suite {
+    ($($case:ident),+ $(,)?) => {
+        fn main() -> std::process::ExitCode {
+            let cases = vec![$((stringify!($case), $case as fn())),+];
+            let threads = cases.len();
+            $crate::run(cases, threads)
+        }
+    };
+}
+
+/// Runs test cases, so many at a time; [`suite`] and [`parallel_suite`] call it.
+pub fn run(cases: Vec<(&'static str, fn())>, threads: usize) -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(threads);
+    let trials = cases.into_iter().map(|(name, case)| {
+        Trial::test(name, move || {
+            case();
+            Ok(())
+        })
+    });
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}
+
+/// Asserts that the kernel has refused a call with an errno.
+#[track_caller]
+pub fn assert_refused<T: std::fmt::Debug>(result: io::Result<T>, expected: Errno) {
+    let error = result.expect_err("the call should have been refused");
+    assert_eq!(
+        error.raw_os_error(),
+        Some(expected.raw_os_error()),
+        "{error}"
+    );
+}
+
+/// Waits for a fence and returns its status.
+#[track_caller]
+pub fn wait(fence: &SyncFile) -> Status {
+    assert!(
+        fence.wait(Some(PATIENCE)).unwrap(),
+        "the fence has not signalled"
+    );
+    fence.status().unwrap()
+}
+
+/// Returns the timestamp of a fence that has signalled.
+#[track_caller]
+pub fn timestamp(fence: &SyncFile) -> u64 {
+    fence
+        .info()
+        .unwrap()
+        .timestamp_ns()
+        .expect("the fence has signalled")
+}
+
+/// Lets the process have `files` open file descriptors.
+pub fn allow_files(files: u64) {
+    use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|current| current < files) {
+        let raised = Rlimit {
+            current: Some(files),
+            maximum: limit.maximum.map(|maximum| maximum.max(files)),
+        };
+        setrlimit(Resource::Nofile, raised).expect("only root can raise the limit");
+    }
+}

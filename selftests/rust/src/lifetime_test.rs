@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! Loading and unloading: parameters, and fences that outlive the module.
+
+use std::thread;
+use std::time::Duration;
+use vfence::{Device, Errno, Status, SyncFile};
+use vfence_selftests::module::Module;
+use vfence_selftests::{assert_refused, suite, timestamp, wait};
+
+suite![
+    load_and_unload,
+    completed_fences_outlive_the_module,
+    pending_fence_outlives_the_module,
+    merged_fence_outlives_the_module,
+    pending_jobs_do_not_keep_the_module,
+    poll_goes_on_while_the_module_goes,
+    fence_of_the_module_before,
+    unloading_is_refused_while_open,
+    twenty_times_under_load,
+    short_watchdog,
+    no_watchdog,
+    few_queues_and_jobs,
+    bad_parameters,
+];
+
+fn load_and_unload() {
+    Module::load("").unload();
+    assert_refused(Device::open(), Errno::NOENT);
+}
+
+fn completed_fences_outlive_the_module() {
+    let module = Module::load("");
+    let device = Device::open().unwrap();
+    let (manual, timer) = (
+        device.manual_queue("").unwrap(),
+        device.timer_queue("").unwrap(),
+    );
+    let (_, good) = timer
+        .job(Duration::from_millis(1))
+        .submit_with_out_fence()
+        .unwrap();
+    assert_eq!(wait(&good), Status::Signalled);
+    let (seqno, bad) = manual.submit_with_out_fence().unwrap();
+    manual.signal_with_error(seqno, Errno::IO).unwrap();
+    let before = [&good, &bad].map(|fence| fence.info().unwrap());
+    drop((manual, timer));
+    drop(device);
+    module.unload();
+    assert_eq!([&good, &bad].map(|fence| fence.info().unwrap()), before);
+    assert_eq!(
+        [&good, &bad].map(wait),
+        [Status::Signalled, Status::Failed(Errno::IO)]
+    );
+}
+
+fn pending_fence_outlives_the_module() {
+    let module = Module::load("");
+    let device = Device::open().unwrap();
+    let (_, fence) = {
+        let queue = device.manual_queue("").unwrap();
+        let fence = queue.submit_with_out_fence().unwrap();
+        // Closing the device ends it, not destroying the queue.
+        std::mem::forget(queue);
+        fence
+    };
+    assert_eq!(fence.status().unwrap(), Status::Pending);
+    drop(device);
+    module.unload();
+    assert_eq!(wait(&fence), Status::Failed(Errno::CANCELED));
+    assert!(timestamp(&fence) > 0);
+}
+
+fn merged_fence_outlives_the_module() {
+    let module = Module::load("");
+    let device = Device::open().unwrap();
+    let queues = [(); 2].map(|()| device.manual_queue("").unwrap());
+    let [one, other] = queues
+        .each_ref()
+        .map(|queue| queue.submit_with_out_fence().unwrap().1);
+    let merged = one.merge(&other, "").unwrap();
+    drop(queues);
+    drop(device);
+    module.unload();
+    assert_eq!(wait(&merged), Status::Failed(Errno::CANCELED));
+    drop((one, other));
+    assert_eq!(wait(&merged), Status::Failed(Errno::CANCELED));
+}
+
+fn pending_jobs_do_not_keep_the_module() {
+    let module = Module::load("");
+    let devices = [(); 2].map(|()| Device::open().unwrap());
+    let gate = devices[0].manual_queue("").unwrap();
+    let [running, waiting] = [(); 2].map(|()| devices[1].timer_queue("").unwrap());
+    let (_, in_fence) = gate.submit_with_out_fence().unwrap();
+    let job = running.job(Duration::from_secs(2));
+    let (_, runs) = job.submit_with_out_fence().unwrap();
+    let job = waiting.job(Duration::from_secs(1)).wait_for(&in_fence);
+    let (_, waits) = job.submit_with_out_fence().unwrap();
+    // Closing the devices ends them, not destroying the queues.
+    std::mem::forget((gate, running, waiting));
+    drop(devices);
+    module.unload();
+    for fence in [&in_fence, &runs, &waits] {
+        assert_eq!(wait(fence), Status::Failed(Errno::CANCELED));
+    }
+}
+
+fn poll_goes_on_while_the_module_goes() {
+    let module = Module::load("");
+    let device = Device::open().unwrap();
+    let queue = device.manual_queue("").unwrap();
+    let (_, fence) = queue.submit_with_out_fence().unwrap();
+    std::mem::forget(queue);
+    thread::scope(|scope| {
+        let poller = scope.spawn(|| wait(&fence));
+        drop(device);
+        module.unload();
+        assert_eq!(poller.join().unwrap(), Status::Failed(Errno::CANCELED));
+    });
+}
+
+fn fence_of_the_module_before() {
+    let module = Module::load("");
+    let device = Device::open().unwrap();
+    let queue = device.manual_queue("").unwrap();
+    let (seqno, before) = queue.submit_with_out_fence().unwrap();
+    queue.signal(seqno).unwrap();
+    drop(queue);
+    drop(device);
+    module.unload();
+    let module = Module::load("");
+    let device = Device::open().unwrap();
+    let queue = device.timer_queue("").unwrap();
+    let job = queue.job(Duration::ZERO).wait_for(&before);
+    let (_, fence) = job.submit_with_out_fence().unwrap();
+    assert_eq!(wait(&fence), Status::Signalled);
+    let merged = before.merge(&fence, "").unwrap();
+    drop(queue);
+    drop(device);
+    module.unload();
+    assert_eq!(wait(&merged), Status::Signalled);
+}
+
+fn unloading_is_refused_while_open() {
+    let module = Module::load("");
+    let device = Device::open().unwrap();
+    assert_eq!(module.try_unload(), Err(Errno::AGAIN));
+    // It goes on as if nothing had happened.
+    let queue = device.timer_queue("").unwrap();
+    let (_, fence) = queue.job(Duration::ZERO).submit_with_out_fence().unwrap();
+    assert_eq!(wait(&fence), Status::Signalled);
+    drop(queue);
+    drop(device);
+    module.unload();
+}
+
+fn twenty_times_under_load() {
+    let mut fences = Vec::new();
+    for round in 0..20 {
+        let module = Module::load("");
+        thread::scope(|scope| {
+            let threads = [(); 3].map(|()| {
+                scope.spawn(move || {
+                    let device = Device::open().unwrap();
+                    let queue = device.timer_queue("").unwrap();
+                    let mut last: Option<SyncFile> = None;
+                    for number in 0..10 {
+                        // Some are done when the module goes, some run, some wait.
+                        let duration = Duration::from_micros(100 * number * round);
+                        let job = queue.job(duration);
+                        let job = match &last {
+                            Some(last) => job.wait_for(last),
+                            None => job,
+                        };
+                        let (_, fence) = job.submit_with_out_fence().unwrap();
+                        last = Some(fence);
+                    }
+                    std::mem::forget(queue);
+                    last
+                })
+            });
+            fences.extend(
+                threads
+                    .into_iter()
+                    .filter_map(|thread| thread.join().unwrap()),
+            );
+        });
+        module.unload();
+    }
+    assert_eq!(fences.len(), 60);
+    for fence in &fences {
+        assert!([Status::Signalled, Status::Failed(Errno::CANCELED)].contains(&wait(fence)));
+    }
+}
+
+fn short_watchdog() {
+    let module = Module::load("watchdog_ms=50");
+    let device = Device::open().unwrap();
+    assert_eq!(
+        device.capabilities().unwrap().watchdog,
+        Some(Duration::from_millis(50))
+    );
+    let (gate, queue) = (
+        device.manual_queue("").unwrap(),
+        device.timer_queue("").unwrap(),
+    );
+    assert_refused(queue.job(Duration::from_millis(51)).submit(), Errno::INVAL);
+    let before = vfence::monotonic_ns();
+    let (_, fence) = gate.submit_with_out_fence().unwrap();
+    assert_eq!(wait(&fence), Status::Failed(Errno::TIMEDOUT));
+    assert!(timestamp(&fence) >= before + 50_000_000);
+    drop((gate, queue));
+    drop(device);
+    module.unload();
+}
+
+fn no_watchdog() {
+    let module = Module::load("watchdog_ms=0");
+    let device = Device::open().unwrap();
+    assert_eq!(device.capabilities().unwrap().watchdog, None);
+    let (gate, queue) = (
+        device.manual_queue("").unwrap(),
+        device.timer_queue("").unwrap(),
+    );
+    let (seqno, pending) = gate.submit_with_out_fence().unwrap();
+    let (_, waiting) = queue
+        .job(Duration::ZERO)
+        .wait_for(&pending)
+        .submit_with_out_fence()
+        .unwrap();
+    let other = device.timer_queue("").unwrap();
+    let (_, endless) = other
+        .job(Duration::from_nanos(u64::MAX))
+        .submit_with_out_fence()
+        .unwrap();
+    // Longer than the bound would have been.
+    thread::sleep(Duration::from_millis(2500));
+    for fence in [&pending, &waiting, &endless] {
+        assert_eq!(fence.status().unwrap(), Status::Pending);
+    }
+    gate.signal(seqno).unwrap();
+    assert_eq!(wait(&waiting), Status::Signalled);
+    drop((gate, queue, other));
+    assert_eq!(wait(&endless), Status::Failed(Errno::CANCELED));
+    drop(device);
+    module.unload();
+}
+
+fn few_queues_and_jobs() {
+    let module = Module::load("max_queues=2 max_jobs=3");
+    let device = Device::open().unwrap();
+    let capabilities = device.capabilities().unwrap();
+    assert_eq!((capabilities.max_queues, capabilities.max_jobs), (2, 3));
+    let (gate, queue) = (
+        device.manual_queue("").unwrap(),
+        device.timer_queue("").unwrap(),
+    );
+    assert_refused(device.timer_queue(""), Errno::NOSPC);
+    let fences = [(); 3].map(|()| gate.submit_with_out_fence().unwrap().1);
+    assert_refused(gate.submit(), Errno::AGAIN);
+    assert_refused(gate.submit_with_out_fence(), Errno::AGAIN);
+    for _ in 0..3 {
+        queue
+            .job(Duration::ZERO)
+            .wait_for(&fences[2])
+            .submit()
+            .unwrap();
+    }
+    assert_refused(queue.job(Duration::ZERO).submit(), Errno::AGAIN);
+    gate.signal(1).unwrap();
+    assert_eq!(gate.submit().unwrap(), 4);
+    assert_refused(gate.submit(), Errno::AGAIN);
+    drop(queue);
+    drop(device.timer_queue("").unwrap());
+    drop(gate);
+    drop(device);
+    module.unload();
+}
+
+fn bad_parameters() {
+    for parameters in [
+        "max_queues=0",
+        "max_jobs=0",
+        "max_jobs=1048577",
+        "max_jobs=-1",
+        "watchdog_ms=soon",
+    ] {
+        let refused = Module::try_load(parameters).err();
+        assert_eq!(refused, Some(Errno::INVAL), "{parameters}");
+    }
+    Module::load("max_jobs=1048576").unload();
+}

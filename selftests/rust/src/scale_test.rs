@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! Many of everything: 10 000 pending fences, hundreds of queues, as many in-fences as there may be.
+//!
+//! Loads the module itself, with a watchdog that waits for slow machines and with larger limits.
+
+use std::time::Duration;
+use vfence::uapi::vfence::MAX_IN_FENCES;
+use vfence::{Device, Errno, ManualQueue, Status, SyncFile};
+use vfence_selftests::module::Module;
+use vfence_selftests::{allow_files, assert_refused, suite, timestamp, wait};
+
+suite![
+    ten_thousand_fences_signalled_at_once,
+    many_fences_one_after_the_other,
+    many_fences_cancelled,
+    many_queues,
+    many_clients,
+    many_jobs_wait_for_one_fence,
+    as_many_in_fences_as_there_may_be,
+    merged_in_fences_contain_too_many,
+];
+
+const FENCES: u64 = 10_000;
+/// Of what costs more than a fence, or is tried more than once.
+const MANY: u32 = 500;
+
+fn module() -> Module {
+    allow_files(FENCES + 5000);
+    Module::load(&format!(
+        "watchdog_ms=3600000 max_jobs={FENCES} max_queues={}",
+        MAX_IN_FENCES + 1
+    ))
+}
+
+/// Submits jobs to a new queue and returns their fences.
+fn fill(queue: &ManualQueue<'_>, jobs: u64) -> Vec<SyncFile> {
+    let fences = (1..=jobs).map(|expected| {
+        let (seqno, fence) = queue.submit_with_out_fence().unwrap();
+        assert_eq!(seqno, expected);
+        fence
+    });
+    let fences = fences.collect();
+    let info = queue.info().unwrap();
+    assert_eq!((info.submitted, info.completed), (jobs, 0));
+    fences
+}
+
+/// Asserts that the fences have signalled with a status, in order.
+fn assert_all(fences: &[SyncFile], status: Status) {
+    let mut last = 0;
+    for fence in fences {
+        let info = fence.info().unwrap();
+        assert_eq!(info.status, status);
+        assert!(info.timestamp_ns() >= Some(last));
+        last = info.timestamp_ns().unwrap();
+    }
+}
+
+fn ten_thousand_fences_signalled_at_once() {
+    let module = module();
+    let device = Device::open().unwrap();
+    let queue = device.manual_queue("").unwrap();
+    let fences = fill(&queue, FENCES);
+    assert_refused(queue.submit(), Errno::AGAIN);
+    for fence in &fences {
+        assert_eq!(fence.status().unwrap(), Status::Pending);
+    }
+    assert_eq!(queue.signal(1).unwrap(), 1);
+    // There is room for one again.
+    assert_eq!(queue.submit().unwrap(), FENCES + 1);
+    assert_refused(queue.submit(), Errno::AGAIN);
+    assert_eq!(u64::from(queue.signal(FENCES + 1).unwrap()), FENCES);
+    assert_all(&fences, Status::Signalled);
+    drop((queue, fences));
+    drop(device);
+    module.unload();
+}
+
+fn many_fences_one_after_the_other() {
+    let module = module();
+    let device = Device::open().unwrap();
+    let (gate, queue) = (
+        device.manual_queue("").unwrap(),
+        device.timer_queue("").unwrap(),
+    );
+    let (seqno, in_fence) = gate.submit_with_out_fence().unwrap();
+    let (_, first) = queue
+        .job(Duration::ZERO)
+        .wait_for(&in_fence)
+        .submit_with_out_fence()
+        .unwrap();
+    let fences: Vec<SyncFile> = (1..MANY)
+        .map(|_| {
+            queue
+                .job(Duration::from_nanos(100))
+                .submit_with_out_fence()
+                .unwrap()
+                .1
+        })
+        .collect();
+    assert_eq!(queue.info().unwrap().completed, 0);
+    gate.signal(seqno).unwrap();
+    assert_eq!(wait(fences.last().unwrap()), Status::Signalled);
+    let start = timestamp(&first);
+    for (index, fence) in fences.iter().enumerate() {
+        assert_eq!(timestamp(fence), start + (index as u64 + 1) * 100);
+    }
+    drop((gate, queue, in_fence, first, fences));
+    drop(device);
+    module.unload();
+}
+
+fn many_fences_cancelled() {
+    let module = module();
+    let device = Device::open().unwrap();
+    let queue = device.manual_queue("").unwrap();
+    let fences = fill(&queue, u64::from(MANY));
+    queue.destroy().unwrap();
+    drop(device);
+    module.unload();
+    assert_all(&fences, Status::Failed(Errno::CANCELED));
+}
+
+fn many_queues() {
+    let module = module();
+    let device = Device::open().unwrap();
+    let queues: Vec<_> = (0..MANY).map(|_| device.timer_queue("").unwrap()).collect();
+    let fences: Vec<SyncFile> = queues
+        .iter()
+        .map(|queue| {
+            queue
+                .job(Duration::from_millis(5))
+                .submit_with_out_fence()
+                .unwrap()
+                .1
+        })
+        .collect();
+    for fence in &fences {
+        assert_eq!(wait(fence), Status::Signalled);
+    }
+    drop(queues);
+    drop(device);
+    module.unload();
+}
+
+fn many_clients() {
+    let module = module();
+    let devices: Vec<Device> = (0..MANY).map(|_| Device::open().unwrap()).collect();
+    for device in &devices {
+        let queue = device.timer_queue("").unwrap();
+        queue.job(Duration::from_secs(100)).submit().unwrap();
+        // The end of the client is to end it.
+        std::mem::forget(queue);
+    }
+    drop(devices);
+    module.unload();
+}
+
+fn many_jobs_wait_for_one_fence() {
+    let module = module();
+    let device = Device::open().unwrap();
+    let gate = device.manual_queue("").unwrap();
+    let (seqno, in_fence) = gate.submit_with_out_fence().unwrap();
+    let queues: Vec<_> = (0..10).map(|_| device.timer_queue("").unwrap()).collect();
+    let fences: Vec<SyncFile> = queues
+        .iter()
+        .cycle()
+        .take(MANY as usize)
+        .map(|queue| {
+            let job = queue.job(Duration::ZERO).wait_for(&in_fence);
+            job.submit_with_out_fence().unwrap().1
+        })
+        .collect();
+    gate.signal(seqno).unwrap();
+    for fence in &fences {
+        assert_eq!(wait(fence), Status::Signalled);
+        assert!(timestamp(fence) >= timestamp(&in_fence));
+    }
+    drop((gate, queues));
+    drop(device);
+    module.unload();
+}
+
+/// Creates manual queues with a pending fence each.
+fn gates(device: &Device, count: u32) -> Vec<(ManualQueue<'_>, SyncFile)> {
+    (0..count)
+        .map(|_| {
+            let gate = device.manual_queue("").unwrap();
+            let (_, fence) = gate.submit_with_out_fence().unwrap();
+            (gate, fence)
+        })
+        .collect()
+}
+
+fn as_many_in_fences_as_there_may_be() {
+    let module = module();
+    let device = Device::open().unwrap();
+    let queue = device.timer_queue("").unwrap();
+    let gates = gates(&device, MAX_IN_FENCES);
+    let in_fences = gates.iter().map(|(_, fence)| fence);
+    let job = queue.job(Duration::ZERO).wait_for_all(in_fences.clone());
+    let (_, fence) = job.submit_with_out_fence().unwrap();
+    let more = queue
+        .job(Duration::ZERO)
+        .wait_for_all(in_fences)
+        .wait_for(&fence);
+    assert_refused(more.submit(), Errno::INVAL);
+    for (gate, _) in &gates {
+        assert_eq!(fence.status().unwrap(), Status::Pending);
+        gate.signal(1).unwrap();
+    }
+    assert_eq!(wait(&fence), Status::Signalled);
+    drop((queue, gates));
+    drop(device);
+    module.unload();
+}
+
+fn merged_in_fences_contain_too_many() {
+    const EACH: u32 = 64;
+    let module = module();
+    let device = Device::open().unwrap();
+    let queue = device.timer_queue("").unwrap();
+    let gates = gates(&device, EACH);
+    let fences = gates
+        .iter()
+        .map(|(_, fence)| fence.merge(fence, "").unwrap());
+    let merged = fences
+        .reduce(|all, one| all.merge(&one, "").unwrap())
+        .unwrap();
+    assert_eq!(merged.info().unwrap().fences.len(), EACH as usize);
+    let times = (MAX_IN_FENCES / EACH) as usize;
+    let job = |times| {
+        queue
+            .job(Duration::ZERO)
+            .wait_for_all(std::iter::repeat_n(&merged, times))
+    };
+    assert_refused(job(times + 1).submit(), Errno::NOSPC);
+    assert_eq!(queue.info().unwrap().submitted, 0);
+    let (_, fence) = job(times).submit_with_out_fence().unwrap();
+    for (gate, _) in &gates {
+        gate.signal(1).unwrap();
+    }
+    assert_eq!(wait(&fence), Status::Signalled);
+    drop((queue, gates));
+    drop(device);
+    module.unload();
+}
