@@ -5,8 +5,10 @@ Results go below build/ in the checkout; the sources are not written to.
 """
 
 import os
+import shutil
 import subprocess
 
+import cache
 import chroot
 import kernel
 from report import Failure, Step, run_logged
@@ -34,15 +36,33 @@ def results(name):
 
 
 def _logged(command, log, what, binds=()):
-    """Runs `command` in the checkout, its output in `log`; quiet unless it fails."""
-    open(log, "wb").close()
-    run_logged(chroot.argv(command, cwd=CHECKOUT, binds=[*HERE, *binds],
-                           env={"CARGO_TARGET_DIR": TARGET}), log, what)
+    """Runs `command` in the checkout, its output in `log`; quiet unless it fails or takes long."""
+    argv = chroot.argv(command, cwd=CHECKOUT, binds=[*HERE, *binds],
+                       env={"CARGO_TARGET_DIR": TARGET})
+    with cache.lock(os.path.join(BUILD, "lock"), "building in this checkout"), \
+            Step(what, patience=3):
+        open(log, "wb").close()
+        run_logged(argv, log, what)
+
+
+def _forget_other_tree(name, directory):
+    """Removes what was built against another tree: Kbuild would take it for up to date."""
+    tree = os.path.basename(kernel.tree(name))
+    stamp = os.path.join(directory, "tree")
+    if os.path.exists(stamp):
+        with open(stamp) as text:
+            if text.read() == tree:
+                return
+    shutil.rmtree(directory)
+    os.makedirs(directory)
+    with open(stamp, "w") as text:
+        text.write(tree)
 
 
 def module(name):
     """Builds vfence.ko for kernel `name` and returns its path."""
     directory = results(name)
+    _forget_other_tree(name, directory)
     log = os.path.join(directory, "module.log")
     path = os.path.join(directory, "vfence.ko")
     _logged([*kernel.module_make(name), f"M={CHECKOUT}", f"MO={directory}", *_NO_WARNINGS,
@@ -63,9 +83,8 @@ def programs():
     """Builds the user programs: Rust crates and C self-tests."""
     os.makedirs(BUILD, exist_ok=True)
     if os.path.exists(os.path.join(CHECKOUT, "Cargo.toml")):
-        with Step("programs"):
-            _logged(["cargo", "build", "--release", "--locked", "--workspace"],
-                    os.path.join(BUILD, "cargo.log"), "building the Rust programs")
+        _logged(["cargo", "build", "--release", "--locked", "--workspace"],
+                os.path.join(BUILD, "cargo.log"), "building the Rust programs")
     if os.path.exists(os.path.join(CHECKOUT, "selftests", "Makefile")):
         os.makedirs(SELFTESTS, exist_ok=True)
         _logged(["make", "-C", "selftests", f"OUTPUT={SELFTESTS}", f"KSELFTEST={KSELFTEST}",

@@ -12,9 +12,23 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 
-from report import Step, say, size
+from report import Failure, Step, say, size
+
+
+# Says to backup programs, and to us, whose this directory is.
+_TAG = "CACHEDIR.TAG"
+_TAG_TEXT = """Signature: 8a477f597d28d172789f06886806bc55
+# This is the cache of vfence's environment; `make distclean` removes it.
+"""
+# What `distclean` removes, and nothing else.
+_OURS = re.compile(r"(root|packages|stock|debug)-[0-9a-f]{12}(\.partial|\.old)*"
+                   r"|cargo|logs|mnt|kvm-probe|\w+\.lock|CACHEDIR\.TAG")
+
+# The stages that this process uses, each with a descriptor that is open until it ends.
+_held = {}
 
 
 def directory():
@@ -24,6 +38,13 @@ def directory():
         base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
         path = os.path.join(base, "vfence")
     path = os.path.abspath(path)
+    tag = os.path.join(path, _TAG)
+    if not os.path.exists(tag):
+        os.makedirs(path, exist_ok=True)
+        if os.listdir(path):
+            raise Failure(f"{path} is to be the cache, but has something else in it")
+        with open(tag, "w") as text:
+            text.write(_TAG_TEXT)
     os.makedirs(os.path.join(path, "logs"), exist_ok=True)
     return path
 
@@ -35,49 +56,98 @@ def key(inputs):
 
 
 @contextlib.contextmanager
-def lock(name):
-    """Holds the lock `name` of the cache; says so when another run has it."""
-    with open(os.path.join(directory(), f"{name}.lock"), "w") as handle:
+def lock(path, what):
+    """Holds the lock file `path`; says so when another run has it."""
+    with open(path, "w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(f"vfence: {name}: another run is making it, waiting")
+            say(f"vfence: another run is {what}, waiting for it")
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 
+def _hold(path):
+    """Keeps the stage `path` from being removed while this process lives; False if it is gone."""
+    if path in _held:
+        return True
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return False
+    fcntl.flock(handle, fcntl.LOCK_SH)
+    # It may have been removed while we waited.
+    if os.path.isdir(path) and os.path.samestat(os.fstat(handle), os.stat(path)):
+        _held[path] = handle
+        return True
+    os.close(handle)
+    return False
+
+
 def remove(path):
-    """Removes a stage; first out of its name, so that no half of it is ever found."""
-    if os.path.isdir(path):
+    """Removes a stage, unless a run uses it: then returns False.
+
+    It goes out of its name first, so that no half of it is ever found.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         doomed = f"{path}.old"
         shutil.rmtree(doomed, ignore_errors=True)
         os.rename(path, doomed)
-        shutil.rmtree(doomed)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(handle)
+    shutil.rmtree(doomed)
+    return True
+
+
+def clear():
+    """Removes all that this module and its callers ever put into the cache; returns what stays."""
+    path = directory()
+    busy = [name for name in sorted(os.listdir(path))
+            if re.fullmatch(r"\w+-[0-9a-f]{12}.*", name) and _OURS.fullmatch(name)
+            and not remove(os.path.join(path, name))]
+    if not busy:
+        for name in os.listdir(path):
+            if _OURS.fullmatch(name):
+                entry = os.path.join(path, name)
+                if os.path.isdir(entry):
+                    shutil.rmtree(entry)
+                else:
+                    os.unlink(entry)
+    rest = sorted(os.listdir(path))
+    if not rest:
+        os.rmdir(path)
+    return rest
 
 
 def stage(name, inputs, build, detail=""):
-    """Returns the directory of stage `name` for `inputs`.
+    """Returns the directory of stage `name` for `inputs`, which stays while this process lives.
 
     When it is missing, calls `build(directory, log)` to fill a new one. Stages
     of the same name with other inputs are then stale and go away, and so does
     what an interrupted build has left.
     """
     final = os.path.join(directory(), f"{name}-{key(inputs)}")
-    if os.path.isdir(final):
+    if _hold(final):
         return final
-    with lock(name):
-        if os.path.isdir(final):
+    with lock(os.path.join(directory(), f"{name}.lock"), f"making {name}"):
+        if _hold(final):
             return final
         for entry in os.listdir(directory()):
             if entry.startswith(f"{name}-"):
                 remove(os.path.join(directory(), entry))
         partial = f"{final}.partial"
         os.makedirs(partial)
+        _hold(partial)
         log = os.path.join(directory(), "logs", f"{name}.log")
         with contextlib.suppress(FileNotFoundError):
             os.unlink(log)
         with Step(name, detail):
             build(partial, log)
             os.rename(partial, final)
+        _held[final] = _held.pop(partial)
         say(f"vfence: {name}: {size(final)} in {final}")
         return final

@@ -11,6 +11,7 @@ import shlex
 import subprocess
 
 import cache
+import jail
 import root
 
 # Where stages appear inside. The place does not depend on the cache's, because
@@ -84,10 +85,8 @@ def argv(command, cwd="/", binds=(), env=None):
         os.makedirs(path, exist_ok=True)
     everything = [(path, path) for path in _NETWORK_FILES if os.path.exists(path)]
     everything += [(cargo, CARGO_HOME), *binds]
-    return ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child",
-            "sh", "-c", _script(everything, root.path(), scratch), "sh",
-            *_environment(env or {}),
-            "sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", cwd, *command]
+    return [*jail.PREFIX, "sh", "-c", _script(everything, root.path(), scratch), "sh",
+            *_environment(env or {}), "sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", cwd, *command]
 
 
 def run(command, **kwargs):

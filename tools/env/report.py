@@ -36,17 +36,23 @@ def size(path):
 
 
 class Step:
-    """One long piece of work: `with Step("stock kernel", detail): …`."""
+    """One piece of work: `with Step("stock kernel", detail): …`.
 
-    def __init__(self, name, detail=""):
+    Nothing is said of one that is done within `patience` seconds.
+    """
+
+    def __init__(self, name, detail="", patience=0):
         self.name = name
         self.detail = detail
+        self.patience = patience
+        self._announced = False
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._tick, daemon=True)
 
     def __enter__(self):
         self._start = time.monotonic()
-        say(f"vfence: {self.name}: {self.detail}" if self.detail else f"vfence: {self.name}")
+        if not self.patience:
+            self._announce()
         self._thread.start()
         return self
 
@@ -54,7 +60,12 @@ class Step:
         self._done.set()
         self._thread.join()
         word = "done" if kind is None else "failed"
-        self._line(f"vfence: {self.name}: {word} after {self._elapsed()}", last=True)
+        if self._announced or kind:
+            self._line(f"vfence: {self.name}: {word} after {self._elapsed()}", last=True)
+
+    def _announce(self):
+        self._announced = True
+        say(f"vfence: {self.name}: {self.detail}" if self.detail else f"vfence: {self.name}")
 
     def _elapsed(self):
         return clock(time.monotonic() - self._start)
@@ -66,6 +77,10 @@ class Step:
             say(text)
 
     def _tick(self):
+        if self.patience:
+            if self._done.wait(self.patience):
+                return
+            self._announce()
         interval = TTY_INTERVAL if sys.stderr.isatty() else LOG_INTERVAL
         while not self._done.wait(interval):
             self._line(f"vfence: {self.name}: {self._elapsed()} so far")

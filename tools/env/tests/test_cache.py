@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A stage is whole or not there, survives whoever interrupts, and only what is ours is removed."""
+
+import contextlib
+import io
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import cache
+from report import Failure
+
+HERE = os.path.dirname(os.path.abspath(cache.__file__))
+
+
+class Cache(unittest.TestCase):
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.path = os.path.join(scratch.name, "cache")
+        before = os.environ.get("VFENCE_CACHE")
+        os.environ["VFENCE_CACHE"] = self.path
+        self.addCleanup(os.environ.update if before else os.environ.pop,
+                        *([{"VFENCE_CACHE": before}] if before else ["VFENCE_CACHE"]))
+        self.addCleanup(self.release)
+        self.built = []
+        quiet = contextlib.redirect_stderr(io.StringIO())
+        self.stderr = quiet.__enter__()
+        self.addCleanup(quiet.__exit__, None, None, None)
+
+    def release(self):
+        """Lets go of the stages, as the end of the process would."""
+        for handle in cache._held.values():
+            os.close(handle)
+        cache._held.clear()
+
+    def build(self, directory, _):
+        self.built.append(directory)
+        with open(os.path.join(directory, "result"), "w") as out:
+            out.write("whole")
+
+    def stages(self):
+        return sorted(name for name in os.listdir(self.path) if name.startswith("root-"))
+
+    def test_built_once(self):
+        first = cache.stage("root", {"a": 1}, self.build)
+        self.assertEqual(cache.stage("root", {"a": 1}, self.build), first)
+        self.assertEqual(len(self.built), 1)
+        self.assertEqual(os.listdir(first), ["result"])
+
+    def test_failed_build_leaves_no_stage_and_the_next_one_starts_afresh(self):
+        def fail(directory, log):
+            self.build(directory, log)
+            raise Failure("no space")
+        with self.assertRaises(Failure):
+            cache.stage("root", {}, fail)
+        self.release()
+        path = cache.stage("root", {}, self.build)
+        self.assertEqual(self.stages(), [os.path.basename(path)])
+
+    def test_stale_stage_goes(self):
+        cache.stage("root", {"a": 1}, self.build)
+        self.release()
+        new = cache.stage("root", {"a": 2}, self.build)
+        self.assertEqual(self.stages(), [os.path.basename(new)])
+
+    def test_stage_that_another_run_uses_stays(self):
+        old = cache.stage("root", {"a": 1}, self.build)
+        self.release()
+        user = subprocess.Popen(
+            [sys.executable, "-c", "import sys, cache; print(cache._hold(sys.argv[1]), "
+             "flush=True); sys.stdin.read()", old],
+            cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        with user:
+            self.assertEqual(user.stdout.readline(), "True\n")
+            cache.stage("root", {"a": 2}, self.build)
+            self.assertTrue(os.path.exists(os.path.join(old, "result")))
+            self.release()
+            self.assertIn(os.path.basename(old), cache.clear())
+            user.stdin.close()
+        self.assertEqual(cache.clear(), [])
+
+    def test_second_run_waits_and_says_so(self):
+        path = os.path.join(cache.directory(), "root.lock")
+        holder = subprocess.Popen(
+            [sys.executable, "-c", "import sys, cache\nwith cache.lock(sys.argv[1], 'it'):\n"
+             "    print('held', flush=True); sys.stdin.read(1)", path],
+            cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        with holder:
+            holder.stdout.readline()
+            say = cache.say
+            self.addCleanup(setattr, cache, "say", say)
+            said = []
+
+            def let_go(line):
+                said.append(line)
+                holder.stdin.close()
+            cache.say = let_go
+            with cache.lock(path, "making root"):
+                pass
+        self.assertEqual(said, ["vfence: another run is making root, waiting for it"])
+
+    def test_clear_removes_the_cache(self):
+        cache.stage("root", {}, self.build)
+        os.mkdir(os.path.join(self.path, "cargo"))
+        self.release()
+        self.assertEqual(cache.clear(), [])
+        self.assertFalse(os.path.exists(self.path))
+
+    def test_clear_leaves_what_is_not_ours(self):
+        cache.directory()
+        for name in ("photos", "root-of-all", "debug-0123456789abcd"):
+            os.mkdir(os.path.join(self.path, name))
+        self.assertEqual(cache.clear(), ["debug-0123456789abcd", "photos", "root-of-all"])
+
+    def test_directory_of_somebody_else_is_refused(self):
+        os.makedirs(os.path.join(self.path, "photos"))
+        with self.assertRaises(Failure):
+            cache.directory()
