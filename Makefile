@@ -22,10 +22,10 @@ all: python
 	@$(ENV) build
 endif
 
-# The command goes through the environment: make would mangle quotes in it.
-export CMD
+# The command goes through the environment, unexpanded: make would mangle it.
+export VFENCE_CMD := $(value CMD)
 run: python
-	@$(ENV) run $(if $(value CMD),"$$CMD")
+	@$(ENV) run $(if $(value CMD),"$$VFENCE_CMD")
 
 shell: python
 	@$(ENV) shell

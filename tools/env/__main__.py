@@ -4,7 +4,10 @@
 import argparse
 import os
 import shlex
+import shutil
+import signal
 import sys
+import tempfile
 
 import build
 import cache
@@ -20,18 +23,16 @@ _DEMO = "vfence-pipeline"
 # command, have failed.
 _RUN = """
 export PATH={path} VFENCE_KO={module} HOME=/root LC_ALL=C.UTF-8
-dmesg --console-off
 if insmod {module} && cd {cwd}; then
-    ( {command}
-    )
+    bash -c {command}
     status=$?
     cd /
-    if grep -q '^vfence ' /proc/modules; then rmmod vfence; fi
+    if grep -q '^vfence ' /proc/modules; then rmmod vfence || status=$((status ? status : 1)); fi
 else
     status=125
 fi
 echo '{sentinel}' > /dev/kmsg
-dmesg > {console}
+dmesg > {log}
 exit $status
 """
 _SHELL = """
@@ -59,41 +60,59 @@ def _binds(cwd):
 def _run(command):
     module = build.module("stock")
     build.programs()
-    console = os.path.join(build.results("stock"), "console.log")
     cwd = _working_directory()
-    script = _RUN.format(module=shlex.quote(module), path=shlex.quote(build.PATH),
-                         cwd=shlex.quote(cwd), command=command, sentinel=guest.SENTINEL,
-                         console=shlex.quote(console))
-    # There whatever becomes of the guest.
-    open(console, "w").close()
-    status = guest.boot("stock", script, binds=_binds(cwd))
-    with open(console, errors="replace") as log:
-        problems = klog.judge(log.read(), guest.SENTINEL)
-    for problem in problems:
-        say(f"vfence: kernel log: {problem}")
-    if problems:
-        say(f"vfence: the whole log is {console}")
-    return status or (1 if problems else 0)
+    # Two runs at once must not read each other's log.
+    with tempfile.TemporaryDirectory(prefix="run-", dir=build.results("stock")) as scratch:
+        log, console = os.path.join(scratch, "log"), os.path.join(scratch, "console")
+        script = _RUN.format(module=shlex.quote(module), path=shlex.quote(build.PATH),
+                             cwd=shlex.quote(cwd), command=shlex.quote(command),
+                             sentinel=guest.SENTINEL, log=shlex.quote(log))
+        try:
+            status = guest.boot("stock", script, console, binds=_binds(cwd))
+            problems = _problems(log, console)
+        except Failure as failure:
+            status, problems = 1, [str(failure)]
+        if problems:
+            kept = os.path.join(build.results("stock"), "run.log")
+            shutil.copy(log if os.path.exists(log) else console, kept)
+            for problem in problems:
+                say(f"vfence: {problem}")
+            say(f"vfence: what the guest's kernel said is in {kept}")
+        return status or (1 if problems else 0)
+
+
+def _problems(log, console):
+    """Returns what was wrong with a guest, by its kernel's log or else its last words."""
+    if os.path.exists(log):
+        with open(log, errors="replace") as text:
+            return [f"kernel log: {line}" for line in klog.judge(text.read(), guest.SENTINEL)]
+    with open(console, errors="replace") as text:
+        panic = [line.strip() for line in text if "Kernel panic" in line]
+    return [f"the guest died: {panic[0]}" if panic else "the guest died"]
 
 
 def _shell():
     module = build.module("stock")
     build.programs()
     cwd = _working_directory()
-    profile = os.path.join(build.results("stock"), "bashrc")
-    with open(profile, "w") as out:
-        out.write(_SHELL.format(module=shlex.quote(module), path=shlex.quote(build.PATH),
-                                cwd=shlex.quote(cwd)))
-    return guest.boot("stock", None, binds=[*_binds(cwd), (profile, "/etc/bash.bashrc")])
+    with tempfile.NamedTemporaryFile("w", prefix="vfence-bashrc-") as profile:
+        profile.write(_SHELL.format(module=shlex.quote(module), path=shlex.quote(build.PATH),
+                                    cwd=shlex.quote(cwd)))
+        profile.flush()
+        return guest.shell("stock", [*_binds(cwd), (profile.name, "/etc/bash.bashrc")])
 
 
 def _distclean():
     directory = cache.directory()
-    for entry in os.listdir(directory):
-        path = os.path.join(directory, entry)
-        cache.remove(path)
-    say(f"vfence: emptied {directory}")
-    return 0
+    rest = cache.clear()
+    if rest:
+        say(f"vfence: {directory} still has {' '.join(rest)}: in use by another run, or not ours")
+    return 1 if rest else 0
+
+
+def _stop(number, _):
+    """Lets a signal end the run like Ctrl-C does, with everything that it has started."""
+    raise SystemExit(128 + number)
 
 
 def main():
@@ -108,6 +127,8 @@ def main():
                       help="only this guest kernel")
     commands.add_parser("distclean", help="empty the cache")
     args = parser.parse_args()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stop)
     try:
         if args.action == "distclean":
             return _distclean()

@@ -39,11 +39,14 @@ def _mark(text):
         log.write(f"vfence-guest: {text}\n")
 
 
-def _keep_kunit(directory):
-    """Saves what KUnit reported when the module was loaded; unloading removes it."""
-    for path in glob.glob("/sys/kernel/debug/kunit/*/results"):
-        name = path.split("/")[-2]
-        target = os.path.join(directory, f"kunit-{name}.log")
+def _kunit():
+    return set(glob.glob("/sys/kernel/debug/kunit/*/results"))
+
+
+def _keep_kunit(reports, directory):
+    """Saves what KUnit said when the module was loaded, once; unloading removes it."""
+    for path in reports:
+        target = os.path.join(directory, f"kunit-{path.split('/')[-2]}.log")
         if not os.path.exists(target):
             with open(path) as source, open(target, "w") as out:
                 out.write(source.read())
@@ -58,9 +61,10 @@ def _run(program, load, module, directory, seconds):
             return subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                                   timeout=timeout, check=False,
                                   env=dict(os.environ, VFENCE_KO=module)).returncode
+        before = _kunit()
         loaded = load and call("insmod", module) == 0
         if loaded:
-            _keep_kunit(directory)
+            _keep_kunit(_kunit() - before, directory)
         elif load:
             record["problems"].append("insmod failed")
         try:

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 
 import build
+import cache
 import guest
 import inside
 import klog
@@ -135,16 +136,23 @@ def _guest_suites(kernel):
         module=shlex.quote(module), results=shlex.quote(directory),
         limit=_SUITE_LIMIT[kernel], sentinel=guest.SENTINEL)
     say(f"vfence: booting the {kernel} kernel")
-    with open(os.path.join(directory, "driver.log"), "wb") as out, open(console, "wb") as err:
-        status = guest.boot(kernel, script, binds=build.HERE, timeout=_GUEST_LIMIT[kernel],
-                            console=err, out=out, stdin=subprocess.DEVNULL)
+    died = None
+    with open(os.path.join(directory, "driver.log"), "wb") as out:
+        try:
+            status = guest.boot(kernel, script, console, binds=build.HERE, verbose=True,
+                                timeout=_GUEST_LIMIT[kernel], out=out, err=out,
+                                stdin=subprocess.DEVNULL)
+        except Failure as failure:
+            status, died = 0, str(failure)
     yield from _program_suites(kernel, programs, directory)
     if kernel == "debug":
         yield from _debug_suites(directory)
     log = _read(console)
     suite = ktap.Suite(f"{kernel}.log", [ktap.Result("ended", "passed")],
                        "\n".join(log.splitlines()[-60:]))
-    if status is None:
+    if died:
+        suite.fail("boot", died)
+    elif status is None:
         suite.fail("time", f"the guest ran for more than {_GUEST_LIMIT[kernel]} s")
     elif status:
         suite.fail("driver", f"exit status {status}: {_read(os.path.join(directory, 'driver.log'))}")
@@ -165,6 +173,12 @@ def _all(kernels):
 
 def run(kernels):
     """Runs everything, prints it, and returns the exit status."""
+    os.makedirs(build.BUILD, exist_ok=True)
+    with cache.lock(os.path.join(build.BUILD, "test.lock"), "testing this checkout"):
+        return _run(kernels)
+
+
+def _run(kernels):
     suites = []
     print("KTAP version 1", flush=True)
     for suite in _all(kernels):
