@@ -68,6 +68,7 @@ rm -f vmlinux vmlinux.unstripped vmlinux.map arch/x86/boot/compressed/vmlinux*
 
 def packages():
     """Returns the directory of what comes from Debian's packages."""
+    root.path()
     directory = cache.stage("packages", {"pin": PIN, "suite": root.SUITE}, _fetch,
                             f"Debian's kernel {PIN} and its source, 300 MB to download")
     if not release(directory).startswith(PIN):
