@@ -159,7 +159,7 @@ def kvm_works():
         return works
 
 
-def boot(name, script, console, *, binds, verbose=False, timeout=None, out=None, err=None,
+def boot(name, script, console="/dev/null", *, binds, verbose=False, timeout=None, out=None, err=None,
          stdin=None):
     """Boots kernel `name`, runs the shell `script`, returns its exit status.
 
