@@ -39,10 +39,12 @@ clean:
 else
 clean:
 	rm -rf build
+	find . -path ./.git -prune -o -type f \( -name '*.o' -o -name '*.ko' -o -name '*.mod' \
+		-o -name '*.mod.c' -o -name '.*.cmd' -o -path ./modules.order \
+		-o -path ./Module.symvers -o -path './rust/*_generated.rs' \) -exec rm {} +
 endif
 
-distclean: python
-	rm -rf build
+distclean: clean python
 	@$(ENV) distclean
 
 help:
@@ -52,8 +54,8 @@ help:
 	@echo "make run CMD='…'                run a command in the guest, the module loaded"
 	@echo 'make shell                      a shell in the guest, the module loaded'
 	@echo 'make test                       every test (KERNEL=stock or debug: in that guest only)'
-	@echo 'make clean                      remove build/'
-	@echo 'make distclean                  remove build/ and the cache of the environment'
+	@echo 'make clean                      remove what was built'
+	@echo 'make distclean                  remove that and the cache of the environment'
 
 python:
 	@test -x $(PYTHON) || { test $$(id -u) = 0 && apt-get update -qq && \

@@ -35,12 +35,17 @@ def results(name):
     return path
 
 
+def _alone():
+    """Holds off other runs in this checkout."""
+    os.makedirs(BUILD, exist_ok=True)
+    return cache.lock(os.path.join(BUILD, "lock"), "building in this checkout")
+
+
 def _logged(command, log, what, binds=()):
     """Runs `command` in the checkout, its output in `log`; quiet unless it fails or takes long."""
     argv = chroot.argv(command, cwd=CHECKOUT, binds=[*HERE, *binds],
                        env={"CARGO_TARGET_DIR": TARGET})
-    with cache.lock(os.path.join(BUILD, "lock"), "building in this checkout"), \
-            Step(what, patience=3):
+    with Step(what, patience=3):
         open(log, "wb").close()
         run_logged(argv, log, what)
 
@@ -61,13 +66,22 @@ def _forget_other_tree(name, directory):
 
 def module(name):
     """Builds vfence.ko for kernel `name` and returns its path."""
+    if os.path.exists(os.path.join(CHECKOUT, "modules.order")):
+        # Make would find those objects before it makes others.
+        raise Failure("the module was built in the checkout with KDIR: run 'make clean' first")
+    binds = kernel.binds(name)
+    with _alone():
+        return _module(name, binds)
+
+
+def _module(name, binds):
     directory = results(name)
     _forget_other_tree(name, directory)
     log = os.path.join(directory, "module.log")
     path = os.path.join(directory, "vfence.ko")
     _logged([*kernel.module_make(name), f"M={CHECKOUT}", f"MO={directory}", *_NO_WARNINGS,
              f"-j{os.cpu_count()}", "modules"],
-            log, f"building the module for the {name} kernel", kernel.binds(name))
+            log, f"building the module for the {name} kernel", binds)
     with open(log, errors="replace") as text:
         complaints = [line.strip() for line in text if line.startswith("WARNING: modpost")]
     if complaints:
@@ -81,16 +95,15 @@ def module(name):
 
 def programs():
     """Builds the user programs: Rust crates and C self-tests."""
-    os.makedirs(BUILD, exist_ok=True)
-    if os.path.exists(os.path.join(CHECKOUT, "Cargo.toml")):
+    source = os.path.join(kernel.packages(), "source")
+    with _alone():
         _logged(["cargo", "build", "--release", "--locked", "--workspace"],
                 os.path.join(BUILD, "cargo.log"), "building the Rust programs")
-    if os.path.exists(os.path.join(CHECKOUT, "selftests", "Makefile")):
         os.makedirs(SELFTESTS, exist_ok=True)
         _logged(["make", "-C", "selftests", f"OUTPUT={SELFTESTS}", f"KSELFTEST={KSELFTEST}",
                  f"-j{os.cpu_count()}"],
                 os.path.join(BUILD, "selftests.log"), "building the self-tests",
-                [(os.path.join(kernel.packages(), "source"), kernel.SOURCE)])
+                [(source, kernel.SOURCE)])
 
 
 def check(command):

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A guest that hangs, dies or complains is told from one that is well."""
+
+import importlib.util
+import os
+import subprocess
+import tempfile
+import unittest
+from unittest import mock
+
+import guest
+from report import Failure
+
+HERE = os.path.dirname(os.path.abspath(guest.__file__))
+
+
+def command_module():
+    """Returns tools/env/__main__.py, whose name is taken while tests run."""
+    spec = importlib.util.spec_from_file_location("command", os.path.join(HERE, "__main__.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Wait(unittest.TestCase):
+    def start(self, *argv):
+        process = subprocess.Popen(argv)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
+
+    def test_exit_status_is_returned(self):
+        self.assertEqual(guest._wait(self.start("sh", "-c", "exit 3"), "/nonexistent", None), 3)
+
+    def test_guest_that_does_not_come_up_fails(self):
+        with mock.patch.object(guest, "BOOT_SECONDS", 0), self.assertRaises(Failure):
+            guest._wait(self.start("sleep", "60"), "/nonexistent", None)
+
+    def test_guest_that_is_up_may_take_its_time_but_not_more_than_its_limit(self):
+        with mock.patch.object(guest, "BOOT_SECONDS", 0):
+            self.assertIsNone(guest._wait(self.start("sleep", "60"), "/", 1))
+
+
+class Emulator(unittest.TestCase):
+    def setUp(self):
+        patch = mock.patch.object(guest.kernel, "image", lambda name: f"/{name}")
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def test_no_virtiofs_without_kvm(self):
+        self.assertIn("--force-9p", guest._virtme("stock", "true", False))
+        self.assertNotIn("--force-9p", guest._virtme("stock", "true", True))
+
+    def test_a_script_has_its_console_in_a_file_and_a_shell_on_the_terminal(self):
+        option = "chardev.console.path=/x"
+        self.assertIn(option, guest._virtme("stock", "true", False, "/x"))
+        self.assertNotIn(option, guest._virtme("stock", None, False, "/x"))
+
+
+class Problems(unittest.TestCase):
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.log = os.path.join(scratch.name, "log")
+        self.console = os.path.join(scratch.name, "console")
+        self.write(self.console, "")
+        self.command = command_module()
+
+    def write(self, path, text):
+        with open(path, "w") as out:
+            out.write(text)
+
+    def problems(self):
+        return self.command._problems(self.log, self.console)
+
+    def test_clean(self):
+        self.write(self.log, f"[ 1.0] hello\n[ 2.0] {guest.SENTINEL}\n")
+        self.assertEqual(self.problems(), [])
+
+    def test_warning(self):
+        self.write(self.log, f"[ 1.0] WARNING: x\n[ 2.0] {guest.SENTINEL}\n")
+        self.assertEqual(self.problems(), ["kernel log: [ 1.0] WARNING: x"])
+
+    def test_death(self):
+        self.assertEqual(self.problems(), ["the guest died"])
+        self.write(self.console, "[ 9.0] Kernel panic - not syncing: why\n")
+        self.assertEqual(self.problems(),
+                         ["the guest died: [ 9.0] Kernel panic - not syncing: why"])
+
+
+class Directory(unittest.TestCase):
+    def test_checkout_and_directory_of_the_user_are_visible_once(self):
+        command = command_module()
+        checkout = (command.build.CHECKOUT, command.build.CHECKOUT)
+        self.assertEqual(command._binds(os.path.join(checkout[0], "tools")), [checkout])
+        self.assertEqual(command._binds("/srv"), [("/srv", "/srv"), checkout])
+        self.assertEqual(command._binds("/tmp"), [checkout])
