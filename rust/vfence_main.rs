@@ -28,7 +28,7 @@ module! {
     params: {
         watchdog_ms: u32 {
             default: 2000,
-            description: "Bound on the time that a fence stays unsignalled, in ms; 0 lifts it",
+            description: "Bound on how long the head of a queue, or a manual job, stays pending, in ms; 0 lifts it",
         },
         max_queues: u32 {
             default: 64,

@@ -2,5 +2,6 @@
 /* The headers that the kernel's own bindings crate leaves out. */
 
 #include <linux/dma-fence-array.h>
+#include <linux/dma-fence-chain.h>
 #include <linux/dma-fence-unwrap.h>
 #include <linux/sync_file.h>

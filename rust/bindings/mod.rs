@@ -30,6 +30,7 @@ mod generated {
 }
 
 mod helpers {
+    use super::generated::dma_fence_chain;
     use kernel::{
         bindings::*,
         ffi, //
@@ -41,6 +42,7 @@ mod helpers {
 // By name: with some configurations the kernel's bindings have the function too.
 pub(crate) use generated::{
     dma_fence_array_create,
+    dma_fence_chain_init,
     dma_fence_unwrap,
     dma_fence_unwrap_first,
     dma_fence_unwrap_next,
@@ -49,11 +51,13 @@ pub(crate) use generated::{
 };
 pub(crate) use helpers::{
     dma_fence_begin_signalling,
+    dma_fence_chain_alloc,
     dma_fence_end_signalling,
     dma_fence_get,
     dma_fence_is_container,
     dma_fence_is_signaled,
     dma_fence_put,
     dma_fence_set_error,
-    dma_fence_timestamp, //
+    dma_fence_timestamp,
+    to_dma_fence_chain, //
 };

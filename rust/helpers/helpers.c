@@ -5,3 +5,4 @@
  */
 
 #include "dma-fence.c"
+#include "dma-fence-chain.c"

@@ -32,6 +32,7 @@
 //! is given back by the core. A module with [`DriverFence`]s can be unloaded while others still hold them,
 //! if it has signalled them all and then, last of all, called [`drain`].
 
+use super::timekeeping::ktime_get;
 use crate::bindings;
 use core::{
     marker::PhantomData,
@@ -127,65 +128,13 @@ impl Fence {
         }
     }
 
+    /// The largest errno that a fence can carry, as in the kernel's `err.h`.
+    pub(crate) const MAX_ERRNO: i32 = bindings::MAX_ERRNO as i32;
+
     /// Returns whether the fence is a `dma_fence_array` or a `dma_fence_chain`.
     pub(crate) fn is_container(&self) -> bool {
         // SAFETY: The reference is a valid fence.
         unsafe { bindings::dma_fence_is_container(self.as_raw()) }
-    }
-
-    /// Returns the fences that this one stands for.
-    ///
-    /// Containers, `dma_fence_array` and `dma_fence_chain`, are taken apart; any other fence stands for
-    /// itself. Links of a chain that have signalled are left out, with their errors.
-    ///
-    /// See [`include/linux/dma-fence-unwrap.h`](srctree/include/linux/dma-fence-unwrap.h).
-    pub(crate) fn unwrap(&self) -> Unwrap<'_> {
-        Unwrap {
-            head: self,
-            cursor: None,
-        }
-    }
-}
-
-/// Iterator over the fences that a fence stands for; made by [`Fence::unwrap`].
-///
-/// # Invariants
-///
-/// A `cursor` was initialised by `dma_fence_unwrap_first()`, and owns the reference in its `chain`,
-/// which may be null.
-pub(crate) struct Unwrap<'a> {
-    head: &'a Fence,
-    cursor: Option<bindings::dma_fence_unwrap>,
-}
-
-impl Iterator for Unwrap<'_> {
-    type Item = ARef<Fence>;
-
-    fn next(&mut self) -> Option<ARef<Fence>> {
-        let fence = match &mut self.cursor {
-            None => {
-                // INVARIANT: It is initialised right here.
-                let cursor = self.cursor.insert(bindings::dma_fence_unwrap::default());
-                // SAFETY: The head is a valid fence; the cursor is ours to write to.
-                unsafe { bindings::dma_fence_unwrap_first(self.head.as_raw(), cursor) }
-            }
-            Some(cursor) if cursor.chain.is_null() => return None,
-            // SAFETY: By the type invariants the cursor was initialised; it is not at its end.
-            Some(cursor) => unsafe { bindings::dma_fence_unwrap_next(cursor) },
-        };
-        let fence = NonNull::new(fence)?.cast::<Fence>();
-        // SAFETY: The cursor holds a reference to the container until it moves on, and the container one
-        // to the fence, so it is valid here.
-        Some(unsafe { fence.as_ref() }.into())
-    }
-}
-
-impl Drop for Unwrap<'_> {
-    fn drop(&mut self) {
-        if let Some(cursor) = &self.cursor {
-            // SAFETY: By the type invariants that reference is ours; null is allowed.
-            unsafe { bindings::dma_fence_put(cursor.chain) };
-        }
     }
 }
 
@@ -296,7 +245,8 @@ impl<T: DriverFence> AllocatedFence<T> {
 
 /// The right and the duty to signal a fence.
 ///
-/// Dropping it signals the fence with `-ECANCELED`.
+/// Dropping it signals the fence with `-ECANCELED`. It must not be leaked: the fence would never signal, and
+/// go on to refer to its module's code after that has been unloaded.
 ///
 /// # Invariants
 ///
@@ -337,7 +287,7 @@ impl<T: DriverFence> PendingFence<T> {
 
 impl<T: DriverFence> Drop for PendingFence<T> {
     fn drop(&mut self) {
-        self.signal(Err(ECANCELED), super::hrtimer::ktime_get());
+        self.signal(Err(ECANCELED), ktime_get());
         // SAFETY: This is the end of `self`, so the reference is not taken again.
         drop(unsafe { ManuallyDrop::take(&mut self.0) });
     }
@@ -366,7 +316,7 @@ impl SignalledFence {
 }
 
 /// What is told when a fence signals.
-pub(crate) trait Signalled: Send + Sync {
+pub(crate) trait Signalled: Send + Sync + 'static {
     /// Called once, when the fence of the [`Callback`] has signalled.
     ///
     /// May be called in hard interrupt context, and with the fence's lock held: it must not signal
@@ -543,13 +493,13 @@ pub(crate) mod tests {
     }
 
     /// Counts calls, and keeps the last errno.
-    struct Count {
+    pub(crate) struct Count {
         calls: Atomic<i32>,
         errno: Atomic<i32>,
     }
 
     impl Count {
-        fn new() -> Result<Arc<Self>> {
+        pub(crate) fn new() -> Result<Arc<Self>> {
             Ok(Arc::new(
                 Self {
                     calls: Atomic::new(0),
@@ -557,6 +507,10 @@ pub(crate) mod tests {
                 },
                 GFP_KERNEL,
             )?)
+        }
+
+        pub(crate) fn seen(&self) -> (i32, i32) {
+            (self.calls.load(Relaxed), self.errno.load(Relaxed))
         }
     }
 
@@ -575,6 +529,31 @@ pub(crate) mod tests {
         let fence = AllocatedFence::new(Plain, GFP_KERNEL)?.init(two, 1 << 40);
         assert_eq!(fence.fence().context(), two.id());
         assert_eq!(fence.fence().seqno(), 1 << 40);
+        Ok(())
+    }
+
+    /// Returns what the core says about a fence: the names of its driver and its timeline.
+    fn names(fence: &Fence) -> (&'static [u8], &'static [u8]) {
+        let guard = rcu::read_lock();
+        // SAFETY: The fence is valid, and in the critical section so are the names, which are static.
+        let names = unsafe {
+            (
+                CStr::from_char_ptr(bindings::dma_fence_driver_name(fence.as_raw())),
+                CStr::from_char_ptr(bindings::dma_fence_timeline_name(fence.as_raw())),
+            )
+        };
+        drop(guard);
+        (names.0.to_bytes(), names.1.to_bytes())
+    }
+
+    #[test]
+    fn driver_is_forgotten_when_the_fence_signals() -> Result {
+        let fence = pending()?;
+        let reference: ARef<Fence> = fence.fence().into();
+        assert!(names(&reference) == (b"kunit", b"plain"));
+        fence.complete(Ok(()), 1);
+        assert!(names(&reference) == (b"detached-driver", b"signaled-timeline"));
+        drain();
         Ok(())
     }
 
@@ -619,12 +598,11 @@ pub(crate) mod tests {
         let mut callback = Callback::new(fence.fence().into(), count.clone(), GFP_KERNEL)?;
         callback.arm();
         callback.arm();
-        assert_eq!(count.calls.load(Relaxed), 0);
+        assert_eq!(count.seen(), (0, 0));
         fence.complete(Err(EIO), 1);
-        assert_eq!(count.calls.load(Relaxed), 1);
-        assert_eq!(count.errno.load(Relaxed), EIO.to_errno());
+        assert_eq!(count.seen(), (1, EIO.to_errno()));
         drop(callback);
-        assert_eq!(count.calls.load(Relaxed), 1);
+        assert_eq!(count.seen(), (1, EIO.to_errno()));
         Ok(())
     }
 
@@ -633,10 +611,9 @@ pub(crate) mod tests {
         let (fence, count) = (pending()?, Count::new()?);
         let mut callback = Callback::new(fence.fence().into(), count.clone(), GFP_KERNEL)?;
         fence.complete(Err(EIO), 1);
-        assert_eq!(count.calls.load(Relaxed), 0);
+        assert_eq!(count.seen(), (0, 0));
         callback.arm();
-        assert_eq!(count.calls.load(Relaxed), 1);
-        assert_eq!(count.errno.load(Relaxed), EIO.to_errno());
+        assert_eq!(count.seen(), (1, EIO.to_errno()));
         Ok(())
     }
 
@@ -652,22 +629,7 @@ pub(crate) mod tests {
             GFP_KERNEL,
         )?);
         fence.complete(Ok(()), 1);
-        assert_eq!(count.calls.load(Relaxed), 0);
-        Ok(())
-    }
-
-    #[test]
-    fn plain_fence_stands_for_itself() -> Result {
-        let fence = pending()?;
-        let mut leaves = fence.fence().unwrap();
-        assert_eq!(
-            leaves.next().map(|leaf| leaf.as_raw()),
-            Some(fence.fence().as_raw())
-        );
-        assert!(leaves.next().is_none());
-        assert!(leaves.next().is_none());
-        // And a walk that is broken off gives back what it holds.
-        drop(fence.fence().unwrap().next());
+        assert_eq!(count.seen(), (0, 0));
         Ok(())
     }
 

@@ -28,16 +28,8 @@ use kernel::{
     types::Opaque, //
 };
 
-/// Returns the time on `CLOCK_MONOTONIC`, in ns.
-pub(crate) fn ktime_get() -> u64 {
-    // SAFETY: There are no requirements; it may be called from any context but NMI.
-    let now = unsafe { bindings::ktime_get() };
-    // CAST: The clock starts at 0 and does not go backwards.
-    now as u64
-}
-
 /// What a timer does when it expires.
-pub(crate) trait Expire: Send + Sync + Sized {
+pub(crate) trait Expire: Send + Sync + Sized + 'static {
     /// Called in interrupt context; may start the timer again.
     ///
     /// It must not be where the last reference to the timer is dropped.
@@ -74,7 +66,8 @@ impl<T: Expire> HrTimer<T> {
         try_pin_init!(Self {
             timer <- Opaque::ffi_init(|slot: *mut bindings::hrtimer| {
                 // SAFETY: `slot` is valid for writes, and stays where it is until `drop()` has
-                // cancelled the timer, since it is pinned.
+                // cancelled the timer, since it is pinned. If the data fails to initialise the timer was
+                // not started.
                 unsafe {
                     bindings::hrtimer_setup(
                         slot,
@@ -127,8 +120,9 @@ impl<T: Expire> HrTimer<T> {
     ///
     /// `timer` must be the `timer` field of a live `HrTimer<T>`.
     unsafe extern "C" fn callback(timer: *mut bindings::hrtimer) -> bindings::hrtimer_restart {
-        // SAFETY: By the requirements of this function. It stays alive during the call: `drop()`
-        // waits for the callback.
+        // SAFETY: By the requirements of this function. It stays alive during the call: it is pinned, and
+        // `drop()`, which touches nothing but the `Opaque` timer, waits for the callback before the data goes. If
+        // it is never dropped it stays, and what it borrows is static.
         let timer = unsafe { &*container_of!(Opaque::cast_from(timer), Self, timer) };
         T::expire(timer);
         // Also after another start: that has queued the timer again.
@@ -154,6 +148,7 @@ impl<T: Expire> PinnedDrop for HrTimer<T> {
 #[kernel::macros::kunit_tests(vfence_hrtimer)]
 mod tests {
     use super::*;
+    use crate::kernel_ext::timekeeping::ktime_get;
     use kernel::{
         sync::{
             atomic::{
@@ -238,6 +233,37 @@ mod tests {
         }
         fsleep(Delta::from_millis(150));
         assert_eq!(timer.times.load(Relaxed), 0);
+        Ok(())
+    }
+
+    /// Is busy for a while, and notes when it begins and ends.
+    struct Busy {
+        begun: Atomic<bool>,
+        ended: Atomic<bool>,
+    }
+
+    impl Expire for Busy {
+        fn expire(timer: &HrTimer<Self>) {
+            timer.begun.store(true, Relaxed);
+            let until = ktime_get() + 2_000_000;
+            while ktime_get() < until {}
+            timer.ended.store(true, Relaxed);
+        }
+    }
+
+    #[test]
+    fn cancel_waits_for_the_callback() -> Result {
+        for _ in 0..20 {
+            let busy = Busy {
+                begun: Atomic::new(false),
+                ended: Atomic::new(false),
+            };
+            let timer = Arc::pin_init(HrTimer::new::<Error>(Ok(busy)), GFP_KERNEL)?;
+            timer.start(0);
+            timer.cancel();
+            // It may have been stopped before it began, but not in the middle.
+            assert_eq!(timer.begun.load(Relaxed), timer.ended.load(Relaxed));
+        }
         Ok(())
     }
 

@@ -11,5 +11,8 @@
 
 pub(crate) mod dma_fence;
 pub(crate) mod dma_fence_array;
+pub(crate) mod dma_fence_chain;
+pub(crate) mod dma_fence_unwrap;
 pub(crate) mod hrtimer;
 pub(crate) mod sync_file;
+pub(crate) mod timekeeping;

@@ -59,7 +59,7 @@ impl SyncFile {
 
 /// Returns the fence of the sync_file that the descriptor `fd` of the current process refers to.
 ///
-/// It may be a container: see [`Fence::unwrap`]. Fails with `EBADF` if `fd` is no open file
+/// It may be a container: see [`unwrap`](super::dma_fence_unwrap::unwrap). Fails with `EBADF` if `fd` is no open file
 /// descriptor, with `EINVAL` if it is a file of another kind.
 pub(crate) fn get_fence(fd: i32) -> Result<ARef<Fence>> {
     // SAFETY: There are no requirements.
@@ -80,6 +80,7 @@ pub(crate) fn get_fence(fd: i32) -> Result<ARef<Fence>> {
 mod tests {
     use super::*;
     use crate::kernel_ext::dma_fence::tests::pending;
+    use kernel::fs::file::flags::O_CLOEXEC;
 
     #[test]
     fn sync_file_holds_a_reference() -> Result {
@@ -89,6 +90,35 @@ mod tests {
         fence.complete(Ok(()), 1);
         drop(file);
         assert!(reference.is_signaled());
+        Ok(())
+    }
+
+    #[test]
+    fn fence_of_an_installed_sync_file_is_found() -> Result {
+        let fence = pending()?;
+        let file = SyncFile::create(fence.fence())?;
+        let reservation = FileDescriptorReservation::get_unused_fd_flags(O_CLOEXEC)?;
+        let fd = reservation.reserved_fd();
+        // CAST: Descriptors fit.
+        assert_eq!(get_fence(fd as i32).err(), Some(EBADF));
+        file.install(reservation);
+        let found = get_fence(fd as i32)?;
+        assert_eq!(found.as_raw(), fence.fence().as_raw());
+        // SAFETY: Nobody else knows of the descriptor.
+        unsafe { bindings::close_fd(fd) };
+        assert_eq!(get_fence(fd as i32).err(), Some(EBADF));
+        Ok(())
+    }
+
+    #[test]
+    fn reservation_and_file_can_be_dropped() -> Result {
+        let fence = pending()?;
+        let file = SyncFile::create(fence.fence())?;
+        let reservation = FileDescriptorReservation::get_unused_fd_flags(O_CLOEXEC)?;
+        let fd = reservation.reserved_fd();
+        drop(file);
+        drop(reservation);
+        assert_eq!(get_fence(fd as i32).err(), Some(EBADF));
         Ok(())
     }
 

@@ -3,12 +3,11 @@
 //! An open file of the device: the queues that it owns, by their ids.
 
 use super::{
+    in_fences::Budget,
     limits::Limits,
     machine::Kind,
-    queue::{
-        Name,
-        Queue, //
-    },
+    name::Name,
+    queue::Queue, //
 };
 use crate::kernel_ext::hrtimer::HrTimer;
 use kernel::{
@@ -29,6 +28,7 @@ use kernel::{
 pub(crate) struct Client {
     #[pin]
     queues: Mutex<Queues>,
+    budget: Arc<Budget>,
 }
 
 struct Queues {
@@ -47,6 +47,7 @@ impl Client {
                 count: 0,
                 last_id: 0,
             }),
+            budget: Budget::new()?,
         })
     }
 
@@ -74,7 +75,7 @@ impl Client {
             queues.last_id
         };
         let name = Name::from_user(name, id)?;
-        let queue = Queue::new(kind, name, limits)?;
+        let queue = Queue::new(kind, name, limits, self.budget.clone())?;
         let node = RBTreeNode::new(id, queue.clone(), GFP_KERNEL_ACCOUNT)?;
         reply(id, &queue)?;
         let mut queues = self.queues.lock();

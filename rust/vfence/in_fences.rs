@@ -14,10 +14,14 @@ use crate::{
             Fence,
             Signalled, //
         },
+        dma_fence_unwrap::unwrap,
         hrtimer::HrTimer,
         sync_file, //
     },
-    uapi::VFENCE_MAX_IN_FENCES, //
+    uapi::{
+        VFENCE_MAX_IN_FENCES,
+        VFENCE_MAX_WAITS, //
+    },
 };
 use kernel::{
     prelude::*,
@@ -37,10 +41,40 @@ use kernel::{
 };
 
 const MOST: usize = VFENCE_MAX_IN_FENCES as usize;
+/// Most fences that one call looks at, whether they are pending or not.
+const MOST_SEEN: usize = VFENCE_MAX_WAITS as usize;
+
+/// How many waits a client may still begin: its jobs share this.
+///
+/// The fences that it waits for may be anybody's, and who signals one has to call all that wait for it.
+pub(super) struct Budget(Atomic<i32>);
+
+impl Budget {
+    pub(super) fn new() -> Result<Arc<Self>> {
+        let budget = Self(Atomic::new(VFENCE_MAX_WAITS as i32));
+        Ok(Arc::new(budget, GFP_KERNEL_ACCOUNT)?)
+    }
+
+    /// Takes `waits` out. Fails with `ENOSPC`.
+    fn take(&self, waits: usize) -> Result {
+        // CAST: A job has no more than `MOST`.
+        if self.0.fetch_sub(waits as i32, Relaxed) < waits as i32 {
+            self.put_back(waits);
+            return Err(ENOSPC);
+        }
+        Ok(())
+    }
+
+    fn put_back(&self, waits: usize) {
+        self.0.add(waits as i32, Relaxed);
+    }
+}
 
 /// The in-fences of a job, taken apart.
 pub(super) struct InFences {
     pending: KVec<ARef<Fence>>,
+    /// How many were looked at.
+    seen: usize,
     /// The error of the first one that has signalled with an error already, or 0.
     error: i32,
 }
@@ -57,6 +91,7 @@ impl InFences {
         }
         let mut fences = Self {
             pending: KVec::new(),
+            seen: 0,
             error: 0,
         };
         if count == 0 {
@@ -67,11 +102,23 @@ impl InFences {
         for _ in 0..count {
             fences.add(&*sync_file::get_fence(reader.read::<i32>()?)?)?;
         }
+        fences.wait_once_for_each();
         Ok(fences)
     }
 
+    fn wait_once_for_each(&mut self) {
+        self.pending.sort_unstable_by_key(|fence| fence.as_raw());
+        let mut previous = core::ptr::null_mut();
+        self.pending
+            .retain(|fence| core::mem::replace(&mut previous, fence.as_raw()) != fence.as_raw());
+    }
+
     fn add(&mut self, fence: &Fence) -> Result {
-        for fence in fence.unwrap() {
+        for fence in unwrap(fence) {
+            self.seen += 1;
+            if self.seen > MOST_SEEN {
+                return Err(ENOSPC);
+            }
             match fence.result() {
                 Some(Ok(())) => {}
                 Some(Err(error)) if self.error == 0 => self.error = error.to_errno(),
@@ -89,6 +136,8 @@ impl InFences {
     }
 
     /// Prepares the wait of job `seqno` of `queue`; returns `None` if there is nothing to wait for.
+    ///
+    /// Fails with `ENOSPC` if the client's jobs wait for too much, `ENOMEM`.
     pub(super) fn prepare(self, queue: &Arc<HrTimer<Queue>>, seqno: u64) -> Result<Option<Waits>> {
         if self.pending.is_empty() {
             return Ok(None);
@@ -103,12 +152,18 @@ impl InFences {
             },
             GFP_KERNEL_ACCOUNT,
         )?;
-        let mut callbacks = KVec::with_capacity(self.pending.len(), GFP_KERNEL_ACCOUNT)?;
+        let callbacks = KVec::with_capacity(self.pending.len(), GFP_KERNEL_ACCOUNT)?;
+        queue.budget().take(self.pending.len())?;
+        let mut waits = Waits {
+            gate,
+            callbacks,
+            taken: self.pending.len(),
+        };
         for fence in self.pending {
-            let callback = Callback::new(fence, gate.clone(), GFP_KERNEL_ACCOUNT)?;
-            callbacks.push(callback, GFP_KERNEL_ACCOUNT)?;
+            let callback = Callback::new(fence, waits.gate(), GFP_KERNEL_ACCOUNT)?;
+            waits.callbacks.push(callback, GFP_KERNEL_ACCOUNT)?;
         }
-        Ok(Some(Waits { gate, callbacks }))
+        Ok(Some(waits))
     }
 }
 
@@ -116,6 +171,14 @@ impl InFences {
 pub(super) struct Waits {
     gate: Arc<Gate>,
     callbacks: KVec<Callback<Arc<Gate>>>,
+    /// From the client's budget.
+    taken: usize,
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.gate.queue.budget().put_back(self.taken);
+    }
 }
 
 impl Waits {
@@ -124,6 +187,11 @@ impl Waits {
         for callback in &mut self.callbacks {
             callback.arm();
         }
+    }
+
+    /// Returns for how many fences it waits.
+    pub(super) fn len(&self) -> usize {
+        self.taken
     }
 
     /// Returns the gate, for the submitter to pass.

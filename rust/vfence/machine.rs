@@ -24,9 +24,9 @@
 use core::ops::DerefMut;
 
 /// The error of jobs that were cancelled, `-ECANCELED`.
-const CANCELED: i32 = -125;
+pub(crate) const CANCELED: i32 = -125;
 /// The error of jobs that the watchdog ended, `-ETIMEDOUT`.
-const TIMED_OUT: i32 = -110;
+pub(crate) const TIMED_OUT: i32 = -110;
 
 /// What completes the jobs of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,6 +20,7 @@
 
 use super::{
     in_fences::{
+        Budget,
         InFences,
         Waits, //
     },
@@ -31,6 +32,7 @@ use super::{
         Machine,
         Slot, //
     },
+    name::Name,
 };
 use crate::{
     kernel_ext::{
@@ -42,17 +44,16 @@ use crate::{
             SignallingSection, //
         },
         hrtimer::{
-            ktime_get,
             Expire,
             HrTimer, //
         },
-        sync_file::SyncFile, //
+        sync_file::SyncFile,
+        timekeeping::ktime_get, //
     },
     uapi::{
         vfence_queue_info,
         vfence_queue_kind_VFENCE_QUEUE_MANUAL as MANUAL,
-        vfence_queue_kind_VFENCE_QUEUE_TIMER as TIMER,
-        VFENCE_NAME_LEN, //
+        vfence_queue_kind_VFENCE_QUEUE_TIMER as TIMER, //
     },
 };
 use kernel::{
@@ -61,10 +62,7 @@ use kernel::{
         FileDescriptorReservation, //
     },
     prelude::*,
-    str::{
-        CStr,
-        CString, //
-    },
+    str::CStr,
     sync::{
         new_mutex,
         new_spinlock_irq,
@@ -74,11 +72,9 @@ use kernel::{
     },
 };
 
-/// The largest errno, as in the kernel's `err.h`.
-pub(super) const MAX_ERRNO: i32 = 4095;
-
-/// Most jobs that one interrupt completes, and what it then leaves to others, in ns.
-const BATCH: u32 = 256;
+/// How much one interrupt completes, jobs and what they waited for counted, and how long it then leaves
+/// the processor to others at least, in ns.
+const BATCH: usize = 128;
 const BREATHER: u64 = 20_000;
 
 /// Slots of the ring when a queue gets its first job.
@@ -93,27 +89,6 @@ pub(super) fn kind_from_user(kind: u32) -> Result<Kind> {
     }
 }
 
-/// The name of a queue, with a NUL.
-#[derive(Clone, Copy)]
-pub(super) struct Name([u8; Self::LEN]);
-
-impl Name {
-    pub(super) const LEN: usize = VFENCE_NAME_LEN as usize;
-
-    /// Makes it of what user space gave for queue `id`. Fails with `EINVAL` without a NUL.
-    pub(super) fn from_user(bytes: &[u8; Self::LEN], id: u32) -> Result<Self> {
-        let given = CStr::from_bytes_until_nul(bytes).map_err(|_| EINVAL)?;
-        let mut name = [0; Self::LEN];
-        if given.is_empty() {
-            let made = CString::try_from_fmt(fmt!("queue{}", id))?;
-            name[..made.to_bytes().len()].copy_from_slice(made.to_bytes());
-        } else {
-            name[..given.to_bytes().len()].copy_from_slice(given.to_bytes());
-        }
-        Ok(Self(name))
-    }
-}
-
 /// What every fence of a queue carries.
 struct QueueFence(Name);
 
@@ -121,7 +96,7 @@ impl DriverFence for QueueFence {
     const DRIVER_NAME: &'static CStr = c"vfence";
 
     fn timeline_name(&self) -> &CStr {
-        CStr::from_bytes_until_nul(&self.0 .0).unwrap_or(c"")
+        self.0.as_c_str()
     }
 }
 
@@ -144,12 +119,17 @@ fn ring(slots: usize) -> Result<Ring> {
 }
 
 /// An execution context of a client; the data of its timer.
+///
+/// Pending jobs may refer to their queue, through what they wait for. The client refers to it too, until
+/// [`Queue::close`], called with another reference, has ended all jobs and waited for the timer. So the last
+/// reference goes neither with a job nor in the timer's interrupt, where it could not be cancelled.
 #[pin_data]
 pub(super) struct Queue {
     kind: Kind,
     name: Name,
     context: Context,
     limits: Limits,
+    budget: Arc<Budget>,
     /// Whether the queue is closed; locked by who prepares a job.
     #[pin]
     submitting: Mutex<bool>,
@@ -161,13 +141,19 @@ pub(super) struct Queue {
 
 impl Queue {
     /// Creates a queue without jobs. Fails with `ENOMEM`.
-    pub(super) fn new(kind: Kind, name: Name, limits: Limits) -> Result<Arc<HrTimer<Self>>> {
+    pub(super) fn new(
+        kind: Kind,
+        name: Name,
+        limits: Limits,
+        budget: Arc<Budget>,
+    ) -> Result<Arc<HrTimer<Self>>> {
         let machine = Machine::new(kind, limits.watchdog, KVVec::new());
         let queue = try_pin_init!(Self {
             kind,
             name,
             context: Context::new(),
             limits,
+            budget,
             submitting <- new_mutex!(false),
             signalling <- new_spinlock_irq!(()),
             state <- new_spinlock_irq!(machine),
@@ -180,6 +166,11 @@ impl Queue {
         self.context
     }
 
+    /// Returns what its client's jobs may still wait for.
+    pub(super) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
     /// Fills in what the header says about a queue.
     pub(super) fn fill(&self, info: &mut vfence_queue_info) {
         info.kind = match self.kind {
@@ -187,8 +178,8 @@ impl Queue {
             Kind::Manual => MANUAL,
         };
         info.context = self.context.id();
-        for (to, from) in info.name.iter_mut().zip(self.name.0) {
-            *to = from as _;
+        for (to, from) in info.name.iter_mut().zip(self.name.as_bytes()) {
+            *to = *from as _;
         }
         // With this lock, what counts as completed has signalled, too.
         let _order = self.signalling.lock();
@@ -314,7 +305,8 @@ impl Queue {
 
     /// Completes the jobs up to `seqno`, and returns how many that were.
     pub(super) fn signal(self: &HrTimer<Self>, seqno: u64, error: i32) -> u32 {
-        let completed = self.complete(u32::MAX, |machine, now| machine.signal(now, seqno, error));
+        let (completed, _) =
+            self.complete(usize::MAX, |machine, now| machine.signal(now, seqno, error));
         Self::rearm(self, &self.state.lock());
         completed
     }
@@ -322,8 +314,8 @@ impl Queue {
     /// Refuses jobs from now on, and completes those that are pending with `-ECANCELED`.
     pub(super) fn close(self: &HrTimer<Self>) {
         *self.submitting.lock() = true;
-        self.complete(u32::MAX, |machine, now| machine.advance(now));
-        self.complete(u32::MAX, |machine, now| machine.cancel(now));
+        self.complete(usize::MAX, |machine, now| machine.advance(now));
+        self.complete(usize::MAX, |machine, now| machine.cancel(now));
         // Nothing is pending, so nobody starts it again.
         self.cancel();
     }
@@ -336,18 +328,21 @@ impl Queue {
         }
     }
 
-    /// Takes jobs that have ended from the machine with `next`, `most` at most, and signals their fences.
+    /// Takes jobs that have ended from the machine with `next`, and signals their fences, until there are no
+    /// more or about `most` has been done. Returns how many jobs have ended, and whether that is all.
     fn complete(
         &self,
-        most: u32,
+        most: usize,
         mut next: impl FnMut(&mut Machine<Payload, Ring>, u64) -> Option<Ended<Payload>>,
-    ) -> u32 {
+    ) -> (u32, bool) {
         let _section = SignallingSection::begin();
-        for completed in 0..most {
+        let mut completed = 0;
+        let mut done = 0;
+        while done < most {
             let order = self.signalling.lock();
             let ended = next(&mut self.state.lock(), ktime_get());
             let Some(ended) = ended else {
-                return completed;
+                return (completed, true);
             };
             let Payload { fence, waits } = ended.payload;
             let result = match ended.error {
@@ -356,21 +351,61 @@ impl Queue {
             };
             let fence = fence.complete(result, ended.timestamp);
             drop(order);
-            // This takes the locks of in-fences, which others hold while they wait for `state`.
+            completed += 1;
+            done += 1 + waits.as_ref().map_or(0, Waits::len);
+            // Removing callbacks takes the locks of in-fences, which others hold while they wait for `state`. The
+            // reference to the queue that goes with them is not the last one: see `Queue`.
             drop((fence, waits));
         }
-        most
+        (completed, false)
     }
 }
 
 impl Expire for Queue {
     fn expire(timer: &HrTimer<Self>) {
-        let completed = timer.complete(BATCH, |machine, now| machine.advance(now));
+        let begun = ktime_get();
+        let (_, all) = timer.complete(BATCH, |machine, now| machine.advance(now));
         let state = timer.state.lock();
-        if completed < BATCH {
+        if all {
             Self::rearm(timer, &state);
         } else {
-            timer.start(ktime_get() + BREATHER);
+            // Half of the time for everybody else.
+            let now = ktime_get();
+            timer.start(now + (now - begun).max(BREATHER));
         }
+    }
+}
+
+#[kernel::macros::kunit_tests(vfence_queue)]
+mod tests {
+    use super::*;
+    use crate::vfence::machine;
+
+    #[test]
+    fn machine_has_the_right_errnos() {
+        assert_eq!(machine::CANCELED, ECANCELED.to_errno());
+        assert_eq!(machine::TIMED_OUT, ETIMEDOUT.to_errno());
+    }
+
+    #[test]
+    fn name_that_is_empty_is_made_of_the_id() -> Result {
+        let name = Name::from_user(&[0; Name::LEN], 42)?;
+        assert_eq!(name.as_c_str(), c"queue42");
+        Ok(())
+    }
+
+    #[test]
+    fn name_must_end() {
+        assert!(Name::from_user(&[b'x'; Name::LEN], 1).is_err());
+    }
+
+    #[test]
+    fn what_is_behind_the_name_is_forgotten() -> Result {
+        let mut bytes = [b'x'; Name::LEN];
+        bytes[2] = 0;
+        let name = Name::from_user(&bytes, 1)?;
+        assert_eq!(name.as_c_str(), c"xx");
+        assert!(name.as_bytes()[2..].iter().all(|byte| *byte == 0));
+        Ok(())
     }
 }

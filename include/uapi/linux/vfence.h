@@ -36,7 +36,8 @@ extern "C" {
  * them as the status. A fence with an error has signalled like any other and
  * polls readable.
  *
- * Every fence signals in bounded time. The *watchdog* (module parameter
+ * Every fence signals in bounded time: a job waits for those before it in its
+ * queue, and each of them ends. The *watchdog* (module parameter
  * watchdog_ms, 2000 by default, &vfence_query.watchdog_ns) ends with
  * -ETIMEDOUT
  *
@@ -102,6 +103,15 @@ extern "C" {
 #define VFENCE_MAX_IN_FENCES 1024
 
 /**
+ * define VFENCE_MAX_WAITS - most pending in-fences that a client's jobs wait for
+ *
+ * The pending in-fences of all pending jobs of a client, each job's counted
+ * for itself. Also the most fences that the in-fences of one job may consist of
+ * when merged ones are counted by what they contain, signalled or not.
+ */
+#define VFENCE_MAX_WAITS 65536
+
+/**
  * define VFENCE_CAP_TIMER_QUEUE - queues of %VFENCE_QUEUE_TIMER can be created
  *
  * A bit of &vfence_query.capabilities.
@@ -127,9 +137,10 @@ struct vfence_query {
 	/** @capabilities: out: bits VFENCE_CAP_*; unknown bits are to be ignored. */
 	__u64 capabilities;
 	/**
-	 * @watchdog_ns: out: the bound on the time that a fence stays
-	 * unsignalled, and on &vfence_submit.duration_ns, in ns; 0 when the
-	 * administrator has lifted it.
+	 * @watchdog_ns: out: the bound on the time that the head of a timer
+	 * queue, or any job of a manual queue, stays pending, and on
+	 * &vfence_submit.duration_ns, in ns; 0 when the administrator has
+	 * lifted it.
 	 */
 	__u64 watchdog_ns;
 	/** @max_queues: out: most queues that a client can have at a time. */
@@ -217,7 +228,7 @@ struct vfence_queue_destroy {
  *              in-fences.
  * EMFILE       No free file descriptor in the process.
  * ENOSPC       Merged in-fences contain more than %VFENCE_MAX_IN_FENCES fences
- *              that are pending.
+ *              that are pending, or %VFENCE_MAX_WAITS is exceeded.
  * ===========  ===============================================================
  */
 struct vfence_submit {
@@ -264,7 +275,10 @@ struct vfence_signal {
 	__u64 seqno;
 	/** @error: in: 0, or the error to complete with as a negative errno, -4095 to -1. */
 	__s32 error;
-	/** @completed: out: how many jobs this call has completed. */
+	/**
+	 * @completed: out: how many jobs have completed by this call, those
+	 * included that the watchdog ended with -ETIMEDOUT in that very moment.
+	 */
 	__u32 completed;
 };
 

@@ -210,3 +210,24 @@ fn clock_that_goes_backwards_does_not_shorten_the_watchdog() {
     assert_end(machine.advance(150), "a", 150, TIMED_OUT);
     assert_eq!(machine.next_event(), Some(150));
 }
+
+#[test]
+fn queue_without_memory_has_nothing_to_do() {
+    for kind in [Kind::Timer, Kind::Manual] {
+        let mut machine: Machine<&'static str, Ring> = Machine::new(kind, Some(100), Vec::new());
+        assert!(machine.advance(1000).is_none());
+        assert!(machine.cancel(1000).is_none());
+        assert!(machine.signal(1000, 1, 0).is_none());
+        assert!(!machine.ready(1000, 1, 0));
+        assert_eq!(machine.next_event(), None);
+        assert!(machine.submit(1000, job("a", 0)).is_err());
+        assert_eq!((machine.submitted(), machine.completed()), (0, 0));
+    }
+}
+
+#[test]
+fn latest_time_does_not_overflow() {
+    let mut machine = machine(Kind::Manual, Some(u64::MAX));
+    submit(&mut machine, 100, job("a", 0));
+    assert_eq!(machine.next_event(), Some(u64::MAX));
+}

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! The clock of fences and timers.
+//!
+//! C header: [`include/linux/timekeeping.h`](srctree/include/linux/timekeeping.h)
+//!
+//! The `kernel` crate's `Instant` cannot be made of, or turned into, the absolute time that a fence's timestamp
+//! and a timer's expiry are, so those are plain nanoseconds here.
+
+use crate::bindings;
+
+/// Returns the time on `CLOCK_MONOTONIC`, in ns.
+pub(crate) fn ktime_get() -> u64 {
+    // SAFETY: There are no requirements; it may be called from any context but NMI.
+    let now = unsafe { bindings::ktime_get() };
+    // CAST: The clock starts at 0 and does not go backwards.
+    now as u64
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The name of a queue: what its pending fences show as their timeline.
+
+use crate::uapi::VFENCE_NAME_LEN;
+use kernel::{
+    prelude::*,
+    str::{
+        CStr,
+        CString, //
+    },
+};
+
+/// The name of a queue, with a NUL.
+#[derive(Clone, Copy)]
+pub(super) struct Name([u8; Self::LEN]);
+
+impl Name {
+    pub(super) const LEN: usize = VFENCE_NAME_LEN as usize;
+
+    /// Makes it of what user space gave for queue `id`. Fails with `EINVAL` without a NUL.
+    pub(super) fn from_user(bytes: &[u8; Self::LEN], id: u32) -> Result<Self> {
+        let given = CStr::from_bytes_until_nul(bytes).map_err(|_| EINVAL)?;
+        let mut name = [0; Self::LEN];
+        if given.is_empty() {
+            let made = CString::try_from_fmt(fmt!("queue{}", id))?;
+            name[..made.to_bytes().len()].copy_from_slice(made.to_bytes());
+        } else {
+            name[..given.to_bytes().len()].copy_from_slice(given.to_bytes());
+        }
+        Ok(Self(name))
+    }
+
+    /// Returns the name with all its NULs.
+    pub(super) fn as_bytes(&self) -> &[u8; Self::LEN] {
+        &self.0
+    }
+
+    /// Returns the name.
+    pub(super) fn as_c_str(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.0).unwrap_or(c"")
+    }
+}
