@@ -72,6 +72,7 @@ impl Budget {
 
 /// The in-fences of a job, taken apart.
 pub(super) struct InFences {
+    /// Those that are pending, each once, by address.
     pending: KVec<ARef<Fence>>,
     /// How many were looked at.
     seen: usize,
@@ -102,15 +103,7 @@ impl InFences {
         for _ in 0..count {
             fences.add(&*sync_file::get_fence(reader.read::<i32>()?)?)?;
         }
-        fences.wait_once_for_each();
         Ok(fences)
-    }
-
-    fn wait_once_for_each(&mut self) {
-        self.pending.sort_unstable_by_key(|fence| fence.as_raw());
-        let mut previous = core::ptr::null_mut();
-        self.pending
-            .retain(|fence| core::mem::replace(&mut previous, fence.as_raw()) != fence.as_raw());
     }
 
     fn add(&mut self, fence: &Fence) -> Result {
@@ -123,11 +116,25 @@ impl InFences {
                 Some(Ok(())) => {}
                 Some(Err(error)) if self.error == 0 => self.error = error.to_errno(),
                 Some(Err(_)) => {}
-                None if self.pending.len() == MOST => return Err(ENOSPC),
-                None => self.pending.push(fence, GFP_KERNEL_ACCOUNT)?,
+                None => self.wait_for(fence)?,
             }
         }
         Ok(())
+    }
+
+    /// Adds a fence that is pending, unless it is there already.
+    fn wait_for(&mut self, fence: ARef<Fence>) -> Result {
+        let address = |fence: &ARef<Fence>| fence.as_raw();
+        let Err(place) = self.pending.binary_search_by_key(&address(&fence), address) else {
+            return Ok(());
+        };
+        if self.pending.len() == MOST {
+            return Err(ENOSPC);
+        }
+        self.pending.reserve(1, GFP_KERNEL_ACCOUNT)?;
+        self.pending
+            .insert_within_capacity(place, fence)
+            .map_err(|_| ENOMEM)
     }
 
     /// Returns the error of an in-fence that had signalled already, or 0.

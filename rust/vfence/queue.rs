@@ -179,7 +179,7 @@ impl Queue {
         };
         info.context = self.context.id();
         for (to, from) in info.name.iter_mut().zip(self.name.as_bytes()) {
-            *to = *from as _;
+            *to = *from as c_char;
         }
         // With this lock, what counts as completed has signalled, too.
         let _order = self.signalling.lock();
