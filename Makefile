@@ -25,13 +25,13 @@ endif
 # The command goes through the environment, unexpanded: make would mangle it.
 export VFENCE_CMD := $(value CMD)
 run: python
-	@$(ENV) run $(if $(value CMD),"$$VFENCE_CMD")
+	@$(ENV) run $(KERNEL:%=--kernel=%) $(if $(value CMD),-- "$$VFENCE_CMD")
 
 shell: python
-	@$(ENV) shell
+	@$(ENV) shell $(KERNEL:%=--kernel=%)
 
 test: python
-	@$(ENV) test $(KERNEL:%=--kernel %)
+	@$(ENV) test $(KERNEL:%=--kernel=%)
 
 ifdef KDIR
 clean:
@@ -53,7 +53,8 @@ help:
 	@echo 'make run                        watch fences being signalled, in a guest'
 	@echo "make run CMD='…'                run a command in the guest, the module loaded"
 	@echo 'make shell                      a shell in the guest, the module loaded'
-	@echo 'make test                       every test (KERNEL=stock or debug: in that guest only)'
+	@echo 'make test                       every test, in the guests of both kernels'
+	@echo 'make run|shell|test KERNEL=…    stock: Debian'"'"'s own kernel; debug: one with every checker'
 	@echo 'make clean                      remove what was built'
 	@echo 'make distclean                  remove that and the cache of the environment'
 

@@ -57,23 +57,23 @@ def _binds(cwd):
     return [(cwd, cwd), *build.HERE]
 
 
-def _run(command):
-    module = build.module("stock")
+def _run(kernel, command):
+    module = build.module(kernel)
     build.programs()
     cwd = _working_directory()
     # Two runs at once must not read each other's log.
-    with tempfile.TemporaryDirectory(prefix="run-", dir=build.results("stock")) as scratch:
+    with tempfile.TemporaryDirectory(prefix="run-", dir=build.results(kernel)) as scratch:
         log, console = os.path.join(scratch, "log"), os.path.join(scratch, "console")
         script = _RUN.format(module=shlex.quote(module), path=shlex.quote(build.PATH),
                              cwd=shlex.quote(cwd), command=shlex.quote(command),
                              sentinel=guest.SENTINEL, log=shlex.quote(log))
         try:
-            status = guest.boot("stock", script, console, binds=_binds(cwd))
+            status = guest.boot(kernel, script, console, binds=_binds(cwd))
             problems = _problems(log, console)
         except Failure as failure:
             status, problems = 1, [str(failure)]
         if problems:
-            kept = os.path.join(build.results("stock"), "run.log")
+            kept = os.path.join(build.results(kernel), "run.log")
             shutil.copy(log if os.path.exists(log) else console, kept)
             for problem in problems:
                 say(f"vfence: {problem}")
@@ -91,15 +91,15 @@ def _problems(log, console):
     return [f"the guest died: {panic[0]}" if panic else "the guest died"]
 
 
-def _shell():
-    module = build.module("stock")
+def _shell(kernel):
+    module = build.module(kernel)
     build.programs()
     cwd = _working_directory()
     with tempfile.NamedTemporaryFile("w", prefix="vfence-bashrc-") as profile:
         profile.write(_SHELL.format(module=shlex.quote(module), path=shlex.quote(build.PATH),
                                     cwd=shlex.quote(cwd)))
         profile.flush()
-        return guest.shell("stock", [*_binds(cwd), (profile.name, "/etc/bash.bashrc")])
+        return guest.shell(kernel, [*_binds(cwd), (profile.name, "/etc/bash.bashrc")])
 
 
 def _distclean():
@@ -121,11 +121,11 @@ def main():
     commands.add_parser("build", help="build the module for Debian's kernel")
     run = commands.add_parser("run", help="run a command in the guest")
     run.add_argument("command", nargs="?", help="shell command; the demonstration if none")
-    commands.add_parser("shell", help="a shell in the guest")
+    shell = commands.add_parser("shell", help="a shell in the guest")
     test = commands.add_parser("test", help="all tests")
-    test.add_argument("--kernel", action="append", choices=testrun.KERNELS,
-                      help="only this guest kernel")
-    commands.add_parser("distclean", help="empty the cache")
+    for command in (run, shell, test):
+        command.add_argument("--kernel", choices=testrun.KERNELS, help="which guest kernel")
+    commands.add_parser("distclean", help="remove the cache")
     args = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
@@ -137,10 +137,10 @@ def main():
             say(f"vfence: {build.module('stock')}")
             return 0
         if args.action == "run":
-            return _run(args.command or _DEMO)
+            return _run(args.kernel or "stock", args.command or _DEMO)
         if args.action == "shell":
-            return _shell()
-        return testrun.run(args.kernel or testrun.KERNELS)
+            return _shell(args.kernel or "stock")
+        return testrun.run([args.kernel] if args.kernel else testrun.KERNELS)
     except Failure as failure:
         say(f"vfence: {failure}")
         return 2

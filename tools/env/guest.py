@@ -22,9 +22,9 @@ from report import Failure, say
 
 MEMORY = {"stock": "2G", "debug": "3G"}
 # A guest that has not run its first command by then has hung, even on a busy host.
-BOOT_SECONDS = 180
+BOOT_SECONDS = 300
 # A probe that takes longer than this under KVM has hung.
-_PROBE_SECONDS = 60
+_PROBE_SECONDS = 30
 # Guest and host agree on this word in the kernel's log: the guest got to its end.
 SENTINEL = "vfence-guest: the end"
 # By this name `init` finds the root once more, to mount it with a cache.
