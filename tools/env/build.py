@@ -22,7 +22,8 @@ HERE = [(CHECKOUT, CHECKOUT)]
 KSELFTEST = f"{kernel.SOURCE}/tools/testing/selftests"
 
 # A warning that an up-to-date object no longer repeats is a warning nobody reads.
-_NO_WARNINGS = ["KCFLAGS=-Werror", "KRUSTFLAGS=-Dwarnings"]
+_NO_WARNINGS = ["KCFLAGS=-Werror", "KRUSTFLAGS=-Dwarnings", "CLIPPY=1",
+                "CONFIG_OBJTOOL_WERROR=y"]
 
 # Programs by name, wherever they were built.
 PATH = f"{SELFTESTS}:{TARGET}/release:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
