@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 
-from report import Failure, Step, say, size
+from report import Failure, Step, count_lines, percent, say, size
 
 
 # Says to backup programs, and to us, whose this directory is.
@@ -123,10 +123,11 @@ def clear():
     return rest
 
 
-def stage(name, inputs, build, detail=""):
+def stage(name, inputs, build, detail="", lines=None):
     """Returns the directory of stage `name` for `inputs`, which stays while this process lives.
 
-    When it is missing, calls `build(directory, log)` to fill a new one. Stages
+    When it is missing, calls `build(directory, log)` to fill a new one; how many
+    `lines` that writes to its log, if known, shows how far it is. Stages
     of the same name with other inputs are then stale and go away, and so does
     what an interrupted build has left.
     """
@@ -145,7 +146,8 @@ def stage(name, inputs, build, detail=""):
         log = os.path.join(directory(), "logs", f"{name}.log")
         with contextlib.suppress(FileNotFoundError):
             os.unlink(log)
-        with Step(name, detail):
+        progress = (lambda: percent(count_lines(log), lines)) if lines else None
+        with Step(name, detail, progress=progress):
             build(partial, log)
             os.rename(partial, final)
         _held[final] = _held.pop(partial)

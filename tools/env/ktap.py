@@ -154,7 +154,7 @@ def render(number, suite):
     for index, result in enumerate(suite.results, 1):
         lines.append("    " + _line(index, result.name, result.status, result.reason))
     if suite.status == "failed":
-        lines += [f"# {line}" for line in suite.output.splitlines()[-60:]]
+        lines += [f"# {line}" for line in suite.output.splitlines()[-200:]]
     lines.append(_line(number, suite.name, suite.status, ""))
     return "\n".join(lines)
 

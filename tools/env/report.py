@@ -28,6 +28,20 @@ def clock(seconds):
     return f"{int(seconds) // 60:02d}:{int(seconds) % 60:02d}"
 
 
+def count_lines(path):
+    """Returns how many lines the file `path` has, 0 if there is none."""
+    try:
+        with open(path, "rb") as text:
+            return sum(block.count(b"\n") for block in iter(lambda: text.read(1 << 20), b""))
+    except FileNotFoundError:
+        return 0
+
+
+def percent(done, expected):
+    """Returns in words how much of the expected work is done: it may be more than expected."""
+    return f"about {min(99, 100 * done // expected)} %"
+
+
 def size(path):
     """Returns the disk space below `path` as a person writes it."""
     kib = int(subprocess.run(["du", "-sk", path], check=False, text=True,
@@ -38,13 +52,15 @@ def size(path):
 class Step:
     """One piece of work: `with Step("stock kernel", detail): …`.
 
-    Nothing is said of one that is done within `patience` seconds.
+    Nothing is said of one that is done within `patience` seconds. `progress`
+    returns how far it is, in words.
     """
 
-    def __init__(self, name, detail="", patience=0):
+    def __init__(self, name, detail="", patience=0, progress=None):
         self.name = name
         self.detail = detail
         self.patience = patience
+        self.progress = progress
         self._announced = False
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._tick, daemon=True)
@@ -83,7 +99,8 @@ class Step:
             self._announce()
         interval = TTY_INTERVAL if sys.stderr.isatty() else LOG_INTERVAL
         while not self._done.wait(interval):
-            self._line(f"vfence: {self.name}: {self._elapsed()} so far")
+            far = f", {self.progress()}" if self.progress else ""
+            self._line(f"vfence: {self.name}: {self._elapsed()} so far{far}")
 
 
 def run_logged(argv, log, what, **kwargs):

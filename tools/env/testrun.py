@@ -19,7 +19,7 @@ import guest
 import inside
 import klog
 import ktap
-from report import Failure, say
+from report import Failure, Step, count_lines
 
 KERNELS = ["stock", "debug"]
 _SUITES = os.path.join(build.CHECKOUT, "selftests", "suites")
@@ -135,9 +135,11 @@ def _guest_suites(kernel):
         inside=shlex.quote(os.path.join(_HERE, "inside.py")), suites=shlex.quote(_SUITES),
         module=shlex.quote(module), results=shlex.quote(directory),
         limit=_SUITE_LIMIT[kernel], sentinel=guest.SENTINEL)
-    say(f"vfence: booting the {kernel} kernel")
     died = None
-    with open(os.path.join(directory, "driver.log"), "wb") as out:
+    results = os.path.join(directory, "results")
+    with open(os.path.join(directory, "driver.log"), "wb") as out, \
+            Step(f"{kernel} guest", f"{len(programs)} suites",
+                 progress=lambda: f"{count_lines(results)} suites done"):
         try:
             status = guest.boot(kernel, script, console, binds=build.HERE, verbose=True,
                                 timeout=_GUEST_LIMIT[kernel], out=out, err=out,
