@@ -11,7 +11,11 @@ from dataclasses import dataclass, field
 _RESULT = re.compile(r"^( *)(not ok|ok)\b\s*(\d+)?\s*-?\s*([^#]*?)\s*(?:#\s*(.*))?$")
 _PLAN = re.compile(r"^( *)1\.\.(\d+)\s*(?:#\s*(.*))?$")
 _STAMP = re.compile(r"^\[\s*\d+\.\d+\] ?")
-_LIBTEST = re.compile(r"^test (.+?) \.\.\. (ok|FAILED|ignored)\b,?\s*(.*)$")
+_LIBTEST = re.compile(r"^test (.+?) +\.\.\. (ok|FAILED|ignored)\b,?\s*(.*)$")
+# What a test prints comes between its name and its result.
+_LIBTEST_NAME = re.compile(r"^test (.+?) +\.\.\. ")
+_LIBTEST_RESULT = re.compile(r"^(ok|FAILED|ignored)\b,?\s*(.*)$")
+_LIBTEST_WORDS = {"ok": "passed", "FAILED": "failed", "ignored": "skipped"}
 _LIBTEST_PLAN = re.compile(r"^running (\d+) tests?$")
 _UNITTEST = re.compile(r"^(test\w*) \(([\w.]+)\).* \.\.\. (ok|FAIL|ERROR|skipped)\b\s*(.*)$")
 
@@ -106,13 +110,21 @@ def parse(name, output, status=0):
     suite = Suite(name, output=output)
     reader = _Reader()
     planned = None
+    running = None
     for raw in output.splitlines():
         line = _STAMP.sub("", raw)
         if match := _LIBTEST_PLAN.match(line):
             planned = (planned or 0) + int(match.group(1))
         elif match := _LIBTEST.match(line):
-            word = {"ok": "passed", "FAILED": "failed", "ignored": "skipped"}[match.group(2)]
+            word = _LIBTEST_WORDS[match.group(2)]
             suite.results.append(Result(match.group(1), word, match.group(3)))
+            running = None
+        elif match := _LIBTEST_NAME.match(line):
+            running = match.group(1)
+        elif running and (match := _LIBTEST_RESULT.match(line)):
+            word = _LIBTEST_WORDS[match.group(1)]
+            suite.results.append(Result(running, word, match.group(2)))
+            running = None
         elif match := _UNITTEST.match(line):
             word = {"ok": "passed", "skipped": "skipped"}.get(match.group(3), "failed")
             suite.results.append(Result(match.group(2), word, match.group(4)))

@@ -33,6 +33,13 @@ class Parse(unittest.TestCase):
                 "test d ... ignored, slow\n")
         self.assertEqual(statuses(text, 101), ["passed", "failed", "skipped"])
 
+    def test_libtest_that_prints_in_between(self):
+        text = ("running 3 tests\ntest a   ... ok\ntest b_c ... \nthread 'main' panicked at x.rs:1:\n"
+                "no\nFAILED\ntest d   ... ok\n")
+        results = ktap.parse("suite", text, 101).results
+        self.assertEqual([(r.name, r.status) for r in results],
+                         [("a", "passed"), ("b_c", "failed"), ("d", "passed")])
+
     def test_libtest_that_died_fails(self):
         self.assertEqual(statuses("running 2 tests\ntest a ... ok\n", 139), ["passed", "failed"])
 
