@@ -41,7 +41,8 @@ def directory():
     tag = os.path.join(path, _TAG)
     if not os.path.exists(tag):
         os.makedirs(path, exist_ok=True)
-        if os.listdir(path):
+        # One made before there was a tag is welcome.
+        if not all(_OURS.fullmatch(name) for name in os.listdir(path)):
             raise Failure(f"{path} is to be the cache, but has something else in it")
         with open(tag, "w") as text:
             text.write(_TAG_TEXT)

@@ -119,3 +119,8 @@ class Cache(unittest.TestCase):
         os.makedirs(os.path.join(self.path, "photos"))
         with self.assertRaises(Failure):
             cache.directory()
+
+    def test_untagged_cache_is_taken_over(self):
+        os.makedirs(os.path.join(self.path, "root-0123456789ab"))
+        os.makedirs(os.path.join(self.path, "cargo"))
+        self.assertEqual(cache.directory(), self.path)
