@@ -86,7 +86,8 @@ def argv(command, cwd="/", binds=(), env=None):
     everything = [(path, path) for path in _NETWORK_FILES if os.path.exists(path)]
     everything += [(cargo, CARGO_HOME), *binds]
     return [*jail.PREFIX, "sh", "-c", _script(everything, root.path(), scratch), "sh",
-            *_environment(env or {}), "sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", cwd, *command]
+            *_environment(env or {}),
+            "sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", cwd, *command]
 
 
 def run(command, **kwargs):

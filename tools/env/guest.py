@@ -159,8 +159,8 @@ def kvm_works():
         return works
 
 
-def boot(name, script, console="/dev/null", *, binds, verbose=False, timeout=None, out=None, err=None,
-         stdin=None):
+def boot(name, script, console="/dev/null", *, binds, verbose=False, timeout=None,
+         out=None, err=None, stdin=None):
     """Boots kernel `name`, runs the shell `script`, returns its exit status.
 
     What the kernel says on its console goes to the file `console`, which `binds`

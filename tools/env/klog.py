@@ -62,5 +62,6 @@ def judge(text, sentinel):
             problems.append(line.strip() + during)
     if not ended:
         last = text.strip().splitlines()[-1:] or ["(nothing)"]
-        problems.append(f"the guest died early; the last line of its log: {last[0].strip()}{during}")
+        problems.append("the guest died early; the last line of its log: "
+                        f"{last[0].strip()}{during}")
     return problems

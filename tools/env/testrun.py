@@ -130,6 +130,8 @@ def _guest_suites(kernel):
     shutil.rmtree(directory, ignore_errors=True)
     os.makedirs(directory)
     console = os.path.join(build.results(kernel), "console.log")
+    # What an earlier guest said must not count, should the emulator not even start.
+    open(console, "w").close()
     script = _SCRIPT.format(
         path=shlex.quote(build.PATH), checkout=shlex.quote(build.CHECKOUT),
         inside=shlex.quote(os.path.join(_HERE, "inside.py")), suites=shlex.quote(_SUITES),
@@ -157,7 +159,8 @@ def _guest_suites(kernel):
     elif status is None:
         suite.fail("time", f"the guest ran for more than {_GUEST_LIMIT[kernel]} s")
     elif status:
-        suite.fail("driver", f"exit status {status}: {_read(os.path.join(directory, 'driver.log'))}")
+        said = _read(os.path.join(directory, "driver.log"))
+        suite.fail("driver", f"exit status {status}: {' '.join(said.split())}")
     for problem in klog.judge(log, guest.SENTINEL):
         suite.fail("line", problem)
     yield suite

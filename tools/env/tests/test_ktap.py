@@ -34,8 +34,8 @@ class Parse(unittest.TestCase):
         self.assertEqual(statuses(text, 101), ["passed", "failed", "skipped"])
 
     def test_libtest_that_prints_in_between(self):
-        text = ("running 3 tests\ntest a   ... ok\ntest b_c ... \nthread 'main' panicked at x.rs:1:\n"
-                "no\nFAILED\ntest d   ... ok\n")
+        text = ("running 3 tests\ntest a   ... ok\ntest b_c ... \n"
+                "thread 'main' panicked at x.rs:1:\nno\nFAILED\ntest d   ... ok\n")
         results = ktap.parse("suite", text, 101).results
         self.assertEqual([(r.name, r.status) for r in results],
                          [("a", "passed"), ("b_c", "failed"), ("d", "passed")])
