@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * All or nothing: each allocation and each copy of a call fails once, and a call
+ * that fails leaves nothing behind.
+ *
+ * Needs a kernel with fault injection into slab, pages and user copies; see
+ * Documentation/fault-injection/fault-injection.rst of the kernel.
+ */
+#include <sys/mount.h>
+#include "vfence_test.h"
+
+#define DEBUGFS "/sys/kernel/debug"
+/* More faults than any call has places for. */
+#define MOST_FAULTS 1000
+
+FIXTURE(fault)
+{
+	int device;
+	__u32 manual;
+	__u32 timer;
+	int fail_nth;
+};
+
+static bool setting(const char *path, const char *value)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool done = fd >= 0 && write(fd, value, strlen(value)) > 0;
+
+	close(fd);
+	return done;
+}
+
+FIXTURE_SETUP(fault)
+{
+	if (access(DEBUGFS "/failslab", F_OK))
+		mount("debugfs", DEBUGFS, "debugfs", 0, NULL);
+	/* Also where the kernel may sleep for memory; without a word in the log. */
+	if (!setting(DEBUGFS "/failslab/ignore-gfp-wait", "N") ||
+	    !setting(DEBUGFS "/failslab/verbose", "0") ||
+	    !setting(DEBUGFS "/fail_page_alloc/ignore-gfp-wait", "N") ||
+	    !setting(DEBUGFS "/fail_page_alloc/min-order", "0") ||
+	    !setting(DEBUGFS "/fail_page_alloc/verbose", "0") ||
+	    !setting(DEBUGFS "/fail_usercopy/verbose", "0"))
+		SKIP(return, "the kernel cannot inject faults");
+	self->fail_nth = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, self->fail_nth);
+	self->device = device_open();
+	ASSERT_LE(0, self->device);
+	self->manual = manual_queue(self->device);
+	self->timer = timer_queue(self->device);
+	ASSERT_NE(0, self->manual);
+	ASSERT_NE(0, self->timer);
+}
+
+FIXTURE_TEARDOWN(fault)
+{
+	close(self->device);
+}
+
+/*
+ * Calls an ioctl whose @nth place that can fail does. Returns 0 or the errno;
+ * @injected says whether there was such a place.
+ */
+static int with_fault(FIXTURE_DATA(fault) *self, int nth, unsigned int number, void *argument,
+		      bool *injected)
+{
+	char left[16] = "";
+	int length = snprintf(left, sizeof(left), "%d", nth);
+	int error;
+
+	if (write(self->fail_nth, left, length) != length)
+		return EIO;
+	error = ioctl(self->device, number, argument) ? errno : 0;
+	/* What is left of the count; reading it fails when it comes to an end there. */
+	memset(left, 0, sizeof(left));
+	*injected = pread(self->fail_nth, left, sizeof(left) - 1, 0) > 0 && !atoi(left);
+	/* Writing is a place, too. */
+	while (write(self->fail_nth, "0", 1) != 1)
+		;
+	return error;
+}
+
+/* Tries a call with each fault; @ARGUMENT is made anew for each. Runs @CHECK when it was refused. */
+#define EACH_FAULT(number, argument, ARGUMENT, CHECK) \
+	do { \
+		bool injected = true; \
+		int refused = 0; \
+		for (int nth = 1; injected; nth++) { \
+			int error; \
+			ASSERT_GT(MOST_FAULTS, nth); \
+			(argument) = ARGUMENT; \
+			error = with_fault(self, nth, number, &(argument), &injected); \
+			if (!error) \
+				continue; \
+			EXPECT_TRUE(error == ENOMEM || error == EFAULT) \
+				TH_LOG("fault %d: %s", nth, strerror(error)); \
+			refused++; \
+			CHECK; \
+		} \
+		EXPECT_LT(0, refused); \
+	} while (0)
+
+/* Submits with each fault. Some are survived: then there is a job, and its out-fence. */
+static void submit_with_faults(struct __test_metadata *_metadata, FIXTURE_DATA(fault) *self,
+			       struct vfence_submit valid)
+{
+	struct vfence_submit submit;
+	__u64 before = 0;
+	int fds = 0;
+
+	EACH_FAULT(VFENCE_IOCTL_SUBMIT, submit, ({
+		before = queue_submitted(self->device, valid.queue);
+		fds = open_fds();
+		valid;
+	}), ({
+		EXPECT_EQ(fds, open_fds());
+		EXPECT_EQ(before, queue_submitted(self->device, valid.queue));
+	}));
+	/* The last time, there was no fault. */
+	EXPECT_EQ(before + 1, submit.seqno);
+	EXPECT_EQ(submit.seqno, queue_submitted(self->device, valid.queue));
+	if (valid.flags & VFENCE_SUBMIT_OUT_FENCE)
+		EXPECT_LE(0, submit.out_fence);
+}
+
+TEST_F(fault, submit)
+{
+	submit_with_faults(_metadata, self, (struct vfence_submit) {
+		.queue = self->manual,
+	});
+}
+
+TEST_F(fault, submit_with_out_fence)
+{
+	submit_with_faults(_metadata, self, (struct vfence_submit) {
+		.queue = self->manual,
+		.flags = VFENCE_SUBMIT_OUT_FENCE,
+	});
+}
+
+TEST_F(fault, submit_to_a_queue_that_must_grow)
+{
+	/* Wherever the driver has a limit that is a power of two, it is passed. */
+	for (int jobs = 1; jobs <= 64; jobs++) {
+		struct vfence_submit job = { .queue = self->manual };
+
+		ASSERT_EQ(0, ioctl(self->device, VFENCE_IOCTL_SUBMIT, &job));
+		if (!(jobs & (jobs - 1)))
+			submit_with_faults(_metadata, self, job);
+	}
+}
+
+TEST_F(fault, submit_with_in_fences)
+{
+	__s32 in_fences[3];
+
+	for (int i = 0; i < 3; i++)
+		in_fences[i] = submit(self->device, manual_queue(self->device), 0);
+	in_fences[2] = fence_merge(in_fences[1], in_fences[2]);
+	submit_with_faults(_metadata, self, (struct vfence_submit) {
+		.queue = self->timer,
+		.flags = VFENCE_SUBMIT_OUT_FENCE,
+		.in_fences = ptr_to_u64(in_fences),
+		.in_fence_count = ARRAY_LEN(in_fences),
+	});
+}
+
+TEST_F(fault, queue_create)
+{
+	struct vfence_query query = { 0 };
+	struct vfence_queue_create create, valid = { .kind = VFENCE_QUEUE_TIMER };
+	__u32 created = 0;
+
+	ASSERT_EQ(0, ioctl(self->device, VFENCE_IOCTL_QUERY, &query));
+	EACH_FAULT(VFENCE_IOCTL_QUEUE_CREATE, create, valid, );
+	/* As many as there may be, less those that there are, can be created. */
+	while (timer_queue(self->device))
+		created++;
+	EXPECT_EQ(ENOSPC, errno);
+	EXPECT_GE(query.max_queues - 3, created);
+	for (__u32 queue = 1; queue <= create.queue; queue++)
+		queue_destroy(self->device, queue);
+	for (__u32 i = 0; i < query.max_queues - created; i++)
+		EXPECT_NE(0, timer_queue(self->device));
+	EXPECT_EQ(0, timer_queue(self->device));
+}
+
+TEST_F(fault, queue_destroy)
+{
+	struct vfence_queue_destroy destroy, valid = { .queue = self->manual };
+	int fence = submit(self->device, self->manual, 0);
+
+	EACH_FAULT(VFENCE_IOCTL_QUEUE_DESTROY, destroy, valid, ({
+		EXPECT_EQ(0, fence_status(fence));
+		EXPECT_EQ(1, queue_submitted(self->device, self->manual));
+	}));
+	EXPECT_EQ(-ECANCELED, fence_status(fence));
+}
+
+TEST_F(fault, queue_info)
+{
+	struct vfence_queue_info info, valid = { .queue = self->manual };
+
+	EACH_FAULT(VFENCE_IOCTL_QUEUE_INFO, info, valid, );
+	EXPECT_EQ(VFENCE_QUEUE_MANUAL, info.kind);
+}
+
+TEST_F(fault, query)
+{
+	struct vfence_query query, valid = { 0 };
+
+	EACH_FAULT(VFENCE_IOCTL_QUERY, query, valid, );
+	EXPECT_EQ(VFENCE_API_VERSION, query.api_version);
+}
+
+TEST_F(fault, signal)
+{
+	struct vfence_signal signal, valid = { .queue = self->manual, .seqno = 1 };
+	int fence = submit(self->device, self->manual, 0);
+
+	EACH_FAULT(VFENCE_IOCTL_SIGNAL, signal, valid, EXPECT_EQ(0, fence_status(fence)));
+	EXPECT_EQ(1, fence_status(fence));
+}
+
+TEST_HARNESS_MAIN
