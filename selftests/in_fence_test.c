@@ -120,27 +120,6 @@ TEST_F(in_fence, merged_and_one_of_its_parts)
 	EXPECT_EQ(1, fence_wait(fence));
 }
 
-TEST_F(in_fence, merged_ones_contain_too_many)
-{
-	/* 16 of 64 fences are as many as there may be. */
-	enum { FENCES = 64, TIMES = VFENCE_MAX_IN_FENCES / FENCES };
-	int other = device_open(), merged = -1;
-	__s32 in_fences[TIMES + 1];
-
-	for (int i = 0; i < FENCES; i++) {
-		int fence = submit(other, manual_queue(other), 0);
-
-		ASSERT_LE(0, fence);
-		merged = merged < 0 ? fence : fence_merge(merged, fence);
-		ASSERT_LE(0, merged);
-	}
-	for (int i = 0; i < TIMES + 1; i++)
-		in_fences[i] = merged;
-	EXPECT_REFUSED(ENOSPC, submit_waiting(self->device, self->queue, 0, in_fences, TIMES + 1));
-	EXPECT_EQ(0, queue_submitted(self->device, self->queue));
-	EXPECT_LE(0, submit_waiting(self->device, self->queue, 0, in_fences, TIMES));
-}
-
 TEST_F(in_fence, of_the_same_queue)
 {
 	int first = submit_after(self->device, self->queue, MSEC, self->fences[0]);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The layouts of the UAPI header, the same on 32 and 64 bit, and its ioctl numbers. */
+/* What must not change in the UAPI header: layouts, the same on 32 and 64 bit, and numbers. */
 #include <assert.h>
 #include <stddef.h>
 #include <linux/vfence.h>
@@ -57,6 +57,17 @@ FIELD(vfence_queue_info, context, 16, 8);
 FIELD(vfence_queue_info, submitted, 24, 8);
 FIELD(vfence_queue_info, completed, 32, 8);
 FIELD(vfence_queue_info, name, 40, 32);
+
+/* Constants that programs are compiled with. */
+NUMBER(VFENCE_API_VERSION, 1);
+NUMBER(VFENCE_NAME_LEN, 32);
+NUMBER(VFENCE_MAX_IN_FENCES, 1024);
+NUMBER(VFENCE_MAX_WAITS, 65536);
+NUMBER(VFENCE_QUEUE_TIMER, 1);
+NUMBER(VFENCE_QUEUE_MANUAL, 2);
+NUMBER(VFENCE_CAP_TIMER_QUEUE, 1);
+NUMBER(VFENCE_CAP_MANUAL_QUEUE, 2);
+NUMBER(VFENCE_SUBMIT_OUT_FENCE, 1);
 
 NUMBER(VFENCE_IOCTL_QUERY, 0xc020f700);
 NUMBER(VFENCE_IOCTL_QUEUE_CREATE, 0xc038f701);

@@ -4,7 +4,8 @@
 
 pub mod module;
 
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::{Arguments, Completion, Trial};
+use std::cell::Cell;
 use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -40,12 +41,28 @@ pub fn run(cases: Vec<(&'static str, fn())>, threads: usize) -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(threads);
     let trials = cases.into_iter().map(|(name, case)| {
-        Trial::test(name, move || {
+        Trial::ignorable_test(name, move || {
             case();
-            Ok(())
+            Ok(SKIPPED
+                .take()
+                .map_or(Completion::Completed, Completion::ignored_with))
         })
     });
     libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}
+
+thread_local! {
+    static SKIPPED: Cell<Option<&'static str>> = const { Cell::new(None) };
+}
+
+/// Has the case that calls this, and then returns, count as skipped.
+pub fn skip(reason: &'static str) {
+    SKIPPED.set(Some(reason));
+}
+
+/// Returns whether the kernel checks so much that what it does takes a hundred times as long.
+pub fn kernel_is_slow() -> bool {
+    std::path::Path::new("/proc/lockdep_stats").exists()
 }
 
 /// Asserts that the kernel has refused a call with an errno.

@@ -15,6 +15,9 @@ pub const API_VERSION: u32 = 1;
 pub const NAME_LEN: usize = 32;
 /// `VFENCE_MAX_IN_FENCES`: most in-fences a job may have.
 pub const MAX_IN_FENCES: u32 = 1024;
+/// `VFENCE_MAX_WAITS`: most pending in-fences that a client's jobs wait for, and most fences that those of
+/// one job may consist of.
+pub const MAX_WAITS: u32 = 65536;
 /// `VFENCE_CAP_TIMER_QUEUE`: queues of [`QUEUE_TIMER`] can be created.
 pub const CAP_TIMER_QUEUE: u64 = 1 << 0;
 /// `VFENCE_CAP_MANUAL_QUEUE`: queues of [`QUEUE_MANUAL`] can be created.
