@@ -39,7 +39,7 @@ clean:
 else
 clean:
 	rm -rf build
-	find . -path ./.git -prune -o -type f \( -name '*.o' -o -name '*.ko' -o -name '*.mod' \
+	@find . -path ./.git -prune -o -type f \( -name '*.o' -o -name '*.ko' -o -name '*.mod' \
 		-o -name '*.mod.c' -o -name '.*.cmd' -o -path ./modules.order \
 		-o -path ./Module.symvers -o -path './rust/*_generated.rs' \) -exec rm {} +
 endif
