@@ -2,16 +2,15 @@
 """Which Debian mirror this machine uses, according to its own apt configuration.
 
 Both formats of sources are read: deb822 (`.sources`) and one line (`.list`).
-What is not Debian's is passed over. A machine without a usable source gets
-the mirror network's front door.
+What is not Debian's is passed over. Without a main archive there is nothing to
+build from; security fixes are left out when the machine itself has no source of them.
 """
 
 import glob
 import os
 import re
 
-DEFAULT_MAIN = "http://deb.debian.org/debian"
-DEFAULT_SECURITY = "http://deb.debian.org/debian-security"
+from report import Failure
 
 # Debian's suites by name: other archives call theirs something else.
 _MAIN_SUITE = re.compile(r"^(bookworm|trixie|forky|sid|stable|testing|unstable)$")
@@ -65,7 +64,7 @@ def _usable(uri):
 
 
 def uris(etc_apt="/etc/apt"):
-    """Returns the URIs of Debian's main and security archives."""
+    """Returns the URIs of Debian's main and security archives; None for the latter if there is none."""
     main = security = None
     for uri, suite in _sources(etc_apt):
         if not _usable(uri):
@@ -75,15 +74,16 @@ def uris(etc_apt="/etc/apt"):
             security = security or uri
         elif _MAIN_SUITE.match(suite) and uri.endswith("/debian"):
             main = main or uri
-    return main or DEFAULT_MAIN, security or DEFAULT_SECURITY
+    if not main:
+        raise Failure(f"{etc_apt} names no Debian mirror: add a source for your release, "
+                      "'deb URI trixie main', with a URI that ends in /debian")
+    return main, security
 
 
 def lines(suite, etc_apt="/etc/apt"):
     """Returns sources for `suite` with its updates, security fixes and backports."""
     main, security = uris(etc_apt)
-    return [
-        f"deb {main} {suite} main",
-        f"deb {main} {suite}-updates main",
-        f"deb {security} {suite}-security main",
-        f"deb {main} {suite}-backports main",
-    ]
+    sources = [f"deb {main} {suite}{part} main" for part in ("", "-updates", "-backports")]
+    if security:
+        sources.append(f"deb {security} {suite}-security main")
+    return sources

@@ -6,6 +6,7 @@ import tempfile
 import unittest
 
 import mirror
+from report import Failure
 
 
 class Uris(unittest.TestCase):
@@ -36,4 +37,16 @@ class Uris(unittest.TestCase):
         self.write("sources.list.d/other.list", "deb https://vendor.example/apt stable main\n")
         self.write("sources.list.d/off.sources",
                    "Enabled: no\nTypes: deb\nURIs: http://off.example/debian\nSuites: trixie\n")
-        self.assertEqual(mirror.uris(self.etc), (mirror.DEFAULT_MAIN, mirror.DEFAULT_SECURITY))
+        with self.assertRaisesRegex(Failure, "names no Debian mirror"):
+            mirror.uris(self.etc)
+
+    def test_lines(self):
+        self.write("sources.list", "deb http://a.example/debian bookworm main\n")
+        main = ["deb http://a.example/debian trixie main",
+                "deb http://a.example/debian trixie-updates main",
+                "deb http://a.example/debian trixie-backports main"]
+        self.assertEqual(mirror.lines("trixie", self.etc), main)
+        self.write("sources.list.d/security.list",
+                   "deb http://b.example/debian-security bookworm-security main\n")
+        self.assertEqual(mirror.lines("trixie", self.etc),
+                         [*main, "deb http://b.example/debian-security trixie-security main"])
