@@ -43,7 +43,6 @@ def _virtme(name, script, kvm, console="/dev/null", verbose=False):
         "--cpus", "2", "--memory", MEMORY, "--disable-monitor",
         # The driver's own lines must not be lost among a suite's.
         "--kopt", "printk.devkmsg=on", "--kopt", "log_buf_len=8M",
-        "--kopt", "kunit.enable=1", "--kopt", "kunit.autorun=1",
         # A host that is busy makes a guest wait; that is no stall of the guest's.
         "--kopt", "rcupdate.rcu_cpu_stall_timeout=60", "--kopt", "watchdog_thresh=30",
     ]

@@ -90,11 +90,15 @@ def release(directory=None):
         return text.read().strip()
 
 
+def _make_in(directory, kernel):
+    """Returns the words of a make command in `directory` for `kernel`."""
+    words = ["make", "-C", directory, *COMPILER[kernel]]
+    return words + [f"KERNELRELEASE={release()}"] if kernel == "stock" else words
+
+
 def _make(kernel, directory, log, script):
     """Runs the shell `script` on build tree `directory`, which `make_` in it builds."""
-    words = ["make", "-C", SOURCE, f"O={TREE[kernel]}", f"-j{os.cpu_count()}", *COMPILER[kernel]]
-    if kernel == "stock":
-        words.append(f"KERNELRELEASE={release()}")
+    words = [*_make_in(SOURCE, kernel), f"O={TREE[kernel]}", f"-j{os.cpu_count()}"]
     script = f'set -e\nmake_() {{ {" ".join(words)} "$@"; }}\ncd "$1"\n{script}'
     binds = [(os.path.join(packages(), "source"), SOURCE), (directory, TREE[kernel])]
     run_logged(chroot.argv(["bash", "-c", script, "build", TREE[kernel]], binds=binds,
@@ -175,5 +179,4 @@ def image(kernel):
 
 def module_make(kernel):
     """Returns the words of a make command for modules for `kernel`."""
-    words = ["make", "-C", TREE[kernel], *COMPILER[kernel]]
-    return words + [f"KERNELRELEASE={release()}"] if kernel == "stock" else words
+    return _make_in(TREE[kernel], kernel)
