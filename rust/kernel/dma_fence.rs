@@ -32,7 +32,10 @@
 //! is given back by the core. A module with [`DriverFence`]s can be unloaded while others still hold them,
 //! if it has signalled them all and then, last of all, called [`drain`].
 
-use super::timekeeping::ktime_get;
+use super::timekeeping::{
+    ktime,
+    ktime_get, //
+};
 use crate::bindings;
 use core::{
     marker::PhantomData,
@@ -279,9 +282,8 @@ impl<T: DriverFence> PendingFence<T> {
             // error is ours to write.
             unsafe { bindings::dma_fence_set_error(fence, error.to_errno()) };
         }
-        let timestamp = i64::try_from(timestamp).unwrap_or(i64::MAX);
         // SAFETY: The fence is valid.
-        unsafe { bindings::dma_fence_signal_timestamp(fence, timestamp) };
+        unsafe { bindings::dma_fence_signal_timestamp(fence, ktime(timestamp)) };
     }
 }
 

@@ -20,6 +20,7 @@
 //!     └──────────────────────────── cancel ── waits for the callback
 //! ```
 
+use super::timekeeping::ktime;
 use crate::bindings;
 use core::ops::Deref;
 use kernel::{
@@ -87,12 +88,11 @@ impl<T: Expire> HrTimer<T> {
     /// A time that has passed lets it expire at once. May be called from any context, the timer's own
     /// callback included.
     pub(crate) fn start(&self, expires: u64) {
-        let expires = i64::try_from(expires).unwrap_or(i64::MAX);
         // SAFETY: By the type invariants the timer is set up, for this mode.
         unsafe {
             bindings::hrtimer_start_range_ns(
                 self.timer.get(),
-                expires,
+                ktime(expires),
                 0,
                 bindings::hrtimer_mode_HRTIMER_MODE_ABS,
             )

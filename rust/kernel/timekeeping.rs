@@ -9,6 +9,11 @@
 
 use crate::bindings;
 
+/// Returns what C takes for the time `ns`; the latest it knows stands for all that are later.
+pub(super) fn ktime(ns: u64) -> bindings::ktime_t {
+    bindings::ktime_t::try_from(ns).unwrap_or(bindings::ktime_t::MAX)
+}
+
 /// Returns the time on `CLOCK_MONOTONIC`, in ns.
 pub(crate) fn ktime_get() -> u64 {
     // SAFETY: There are no requirements; it may be called from any context but NMI.

@@ -155,7 +155,7 @@ impl InFences {
                 seqno,
                 // One more: the submitter's.
                 closed_by: Atomic::new(self.pending.len() as i32 + 1),
-                error: Atomic::new(self.error),
+                error: Atomic::new(0),
             },
             GFP_KERNEL_ACCOUNT,
         )?;
@@ -212,7 +212,7 @@ pub(super) struct Gate {
     queue: Arc<HrTimer<Queue>>,
     seqno: u64,
     closed_by: Atomic<i32>,
-    /// The first error seen, or 0.
+    /// The first error seen since the job was submitted, or 0; the machine has an earlier one.
     error: Atomic<i32>,
 }
 

@@ -11,7 +11,8 @@ const MOST_JOBS: u32 = 1 << 20;
 /// The bounds on what a client can pin, and for how long.
 #[derive(Clone, Copy)]
 pub(crate) struct Limits {
-    /// Bound on the time that a fence stays unsignalled, in ns; `None` when it was lifted.
+    /// Bound on how long the head of a timer queue, or a manual job, stays pending, in ns; `None` when
+    /// it was lifted.
     pub(super) watchdog: Option<u64>,
     /// Most queues of a client.
     pub(super) max_queues: u32,

@@ -31,8 +31,8 @@ pub struct Capabilities {
     pub timer_queues: bool,
     /// Whether [`Device::manual_queue`] works.
     pub manual_queues: bool,
-    /// The bound on the time that a fence stays unsignalled, and on the duration of a job;
-    /// `None` when the administrator has lifted it.
+    /// The bound on how long the head of a timer queue, or any job of a manual one, stays pending,
+    /// and on the duration of a job; `None` when the administrator has lifted it.
     pub watchdog: Option<Duration>,
     /// Most queues that a client can have at a time.
     pub max_queues: u32,

@@ -39,7 +39,8 @@ pub struct Query {
     pub flags: u32,
     /// Out: bits `CAP_*`.
     pub capabilities: u64,
-    /// Out: the bound on the time that a fence stays unsignalled, in ns; 0 when it was lifted.
+    /// Out: the bound on how long the head of a timer queue, or any job of a manual one, stays
+    /// pending, in ns; 0 when it was lifted.
     pub watchdog_ns: u64,
     /// Out: most queues that a client can have at a time.
     pub max_queues: u32,
