@@ -4,4 +4,10 @@
 #include <linux/dma-fence-array.h>
 #include <linux/dma-fence-chain.h>
 #include <linux/dma-fence-unwrap.h>
+#include <linux/fault-inject.h>
+#include <linux/fs.h>
 #include <linux/sync_file.h>
+
+/* What bindgen does not see, as macros with casts. */
+const int RUST_CONST_IOCB_NOWAIT = IOCB_NOWAIT;
+const fmode_t RUST_CONST_FMODE_NOWAIT = FMODE_NOWAIT;

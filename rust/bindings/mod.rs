@@ -31,6 +31,8 @@ mod generated {
 
 mod helpers {
     use super::generated::dma_fence_chain;
+    #[cfg(CONFIG_FAULT_INJECTION)]
+    use super::generated::fault_attr;
     use kernel::{
         bindings::*,
         ffi, //
@@ -40,6 +42,8 @@ mod helpers {
 }
 
 // By name: with some configurations the kernel's bindings have the function too.
+#[cfg(CONFIG_FAULT_INJECTION)]
+pub(crate) use generated::fault_attr;
 pub(crate) use generated::{
     dma_fence_array_create,
     dma_fence_chain_init,
@@ -47,7 +51,9 @@ pub(crate) use generated::{
     dma_fence_unwrap_first,
     dma_fence_unwrap_next,
     sync_file_create,
-    sync_file_get_fence, //
+    sync_file_get_fence,
+    RUST_CONST_FMODE_NOWAIT as FMODE_NOWAIT,
+    RUST_CONST_IOCB_NOWAIT as IOCB_NOWAIT, //
 };
 pub(crate) use helpers::{
     dma_fence_begin_signalling,
@@ -59,5 +65,13 @@ pub(crate) use helpers::{
     dma_fence_put,
     dma_fence_set_error,
     dma_fence_timestamp,
-    to_dma_fence_chain, //
+    page_address,
+    to_dma_fence_chain,
+    wq_has_sleeper, //
+};
+#[cfg(CONFIG_FAULT_INJECTION)]
+pub(crate) use helpers::{
+    fault_attr_init,
+    fault_create_debugfs_attr,
+    should_fail, //
 };

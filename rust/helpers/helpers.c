@@ -6,3 +6,6 @@
 
 #include "dma-fence.c"
 #include "dma-fence-chain.c"
+#include "fault-inject.c"
+#include "mm.c"
+#include "wait.c"

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+#include <linux/mm.h>
+
+void *rust_helper_page_address(const struct page *page)
+{
+	return page_address(page);
+}

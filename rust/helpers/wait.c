@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+#include <linux/wait.h>
+
+bool rust_helper_wq_has_sleeper(struct wait_queue_head *head)
+{
+	return wq_has_sleeper(head);
+}
