@@ -6,16 +6,16 @@
 //! the `kernel` crate lacks ([`kernel_ext`]), and [`bindings`]. See `Documentation/design.md`.
 
 use kernel::{
-    miscdevice::{
-        MiscDeviceOptions,
-        MiscDeviceRegistration, //
-    },
-    prelude::*, //
+    debugfs,
+    prelude::*,
+    sync::Arc, //
 };
+use kernel_ext::miscdevice::MiscDeviceRegistration;
 
 mod bindings;
 #[path = "kernel/mod.rs"]
 mod kernel_ext;
+mod trace;
 mod uapi;
 mod vfence;
 
@@ -54,7 +54,11 @@ impl Drop for Drain {
 #[pin_data]
 struct VfenceModule {
     #[pin]
-    device: MiscDeviceRegistration<vfence::Client>,
+    registration: MiscDeviceRegistration<vfence::Client>,
+    #[pin]
+    queues: debugfs::File<vfence::AllQueues>,
+    device: Arc<vfence::Device>,
+    directory: debugfs::Dir,
     drain: Drain,
 }
 
@@ -62,8 +66,11 @@ impl kernel::InPlaceModule for VfenceModule {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             _: { vfence::Limits::check()? },
-            device <- MiscDeviceRegistration::register(MiscDeviceOptions { name: c"vfence" }),
             drain: Drain,
+            directory: debugfs::Dir::new(vfence::Device::DIRECTORY),
+            device: vfence::Device::new()?,
+            queues <- directory.read_only_file(c"queues", vfence::AllQueues(device.clone())),
+            registration <- MiscDeviceRegistration::register(c"vfence", Ok(device.clone())),
         })
     }
 }

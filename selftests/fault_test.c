@@ -40,7 +40,11 @@ FIXTURE_SETUP(fault)
 	    !setting(DEBUGFS "/fail_page_alloc/ignore-gfp-wait", "N") ||
 	    !setting(DEBUGFS "/fail_page_alloc/min-order", "0") ||
 	    !setting(DEBUGFS "/fail_page_alloc/verbose", "0") ||
-	    !setting(DEBUGFS "/fail_usercopy/verbose", "0"))
+	    !setting(DEBUGFS "/fail_usercopy/verbose", "0") ||
+	    !setting(DEBUGFS "/vfence/fail/verbose", "0") ||
+	    !setting(DEBUGFS "/vfence/hang/verbose", "0") ||
+	    !setting(DEBUGFS "/vfence/delay/verbose", "0") ||
+	    !setting(DEBUGFS "/vfence/drop_interrupt/verbose", "0"))
 		SKIP(return, "the kernel cannot inject faults");
 	self->fail_nth = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
 	ASSERT_LE(0, self->fail_nth);

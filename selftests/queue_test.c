@@ -73,6 +73,7 @@ TEST_F(queue, info_ignores_output_fields)
 	info.queue = queue;
 	info.flags = 0;
 	info.pad = 0;
+	info.pad2 = 0;
 	ASSERT_EQ(0, ioctl(self->device, VFENCE_IOCTL_QUEUE_INFO, &info));
 	ASSERT_EQ(0, queue_info(self->device, queue, &other));
 	EXPECT_EQ(0, memcmp(&info, &other, sizeof(info)));
@@ -86,9 +87,11 @@ TEST_F(queue, create_ignores_output_fields)
 	create.kind = VFENCE_QUEUE_TIMER;
 	create.queue = ~0U;
 	create.context = ~0ULL;
+	create.counters_offset = ~0ULL;
 	ASSERT_EQ(0, ioctl(self->device, VFENCE_IOCTL_QUEUE_CREATE, &create));
 	EXPECT_NE(~0U, create.queue);
 	EXPECT_NE(~0ULL, create.context);
+	EXPECT_NE(~0ULL, create.counters_offset);
 }
 
 TEST_F(queue, empty_name)
@@ -149,7 +152,7 @@ TEST_F(queue, two_of_the_same_name)
 
 TEST_F(queue, unknown_kind)
 {
-	static const __u32 kinds[] = { 0, 3, 4, 0x101, 0x80000001, ~0U };
+	static const __u32 kinds[] = { 0, 4, 5, 0x101, 0x80000001, ~0U };
 
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
 		struct vfence_queue_create create = { .kind = kinds[i] };

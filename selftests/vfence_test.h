@@ -92,6 +92,17 @@ static inline __u32 manual_queue(int device)
 	return queue_create(device, VFENCE_QUEUE_MANUAL, "manual");
 }
 
+static inline __u32 worker_queue(int device)
+{
+	return queue_create(device, VFENCE_QUEUE_WORKER, "worker");
+}
+
+/* For what else a queue can be asked for; the id is in @create. */
+static inline int queue_create_with(int device, struct vfence_queue_create *create)
+{
+	return ioctl(device, VFENCE_IOCTL_QUEUE_CREATE, create);
+}
+
 static inline int queue_destroy(int device, __u32 queue)
 {
 	struct vfence_queue_destroy destroy = { .queue = queue };
@@ -146,6 +157,106 @@ static inline int submit_after(int device, __u32 queue, __u64 duration_ns, __s32
 static inline int submit(int device, __u32 queue, __u64 duration_ns)
 {
 	return submit_waiting(device, queue, duration_ns, NULL, 0);
+}
+
+/* For what else a job can be asked for; the sequence number and the out-fence are in @job. */
+static inline int submit_job(int device, struct vfence_submit *job)
+{
+	return ioctl(device, VFENCE_IOCTL_SUBMIT, job);
+}
+
+/* @refused, which may be NULL, gets the index of the job that is. */
+static inline int submit_batch(int device, struct vfence_submit *jobs, __u32 count,
+			       __u32 *refused)
+{
+	struct vfence_submit_batch batch = {
+		.jobs = ptr_to_u64(jobs),
+		.count = count,
+		.job_size = sizeof(*jobs),
+	};
+	int ret = ioctl(device, VFENCE_IOCTL_SUBMIT_BATCH, &batch);
+
+	if (refused)
+		*refused = batch.refused;
+	return ret;
+}
+
+/* @timeout_ns is a point in time. */
+static inline int wait_point(int device, __u32 queue, __u64 seqno, __u64 timeout_ns)
+{
+	struct vfence_point point = { .queue = queue, .seqno = seqno };
+	struct vfence_wait wait = {
+		.points = ptr_to_u64(&point),
+		.count = 1,
+		.timeout_ns = timeout_ns,
+	};
+
+	return ioctl(device, VFENCE_IOCTL_WAIT, &wait);
+}
+
+/* Waits until all jobs of a queue so far have completed. */
+static inline int wait_idle(int device, __u32 queue)
+{
+	return wait_point(device, queue, queue_submitted(device, queue),
+			  now_ns() + PATIENCE_MS * MSEC);
+}
+
+static inline int export_fence(int device, __u32 queue, __u64 seqno)
+{
+	struct vfence_export export = { .queue = queue, .seqno = seqno };
+
+	return ioctl(device, VFENCE_IOCTL_EXPORT, &export) ? -1 : export.fence;
+}
+
+static inline int job_info(int device, __u32 queue, __u64 seqno, struct vfence_job_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	info->queue = queue;
+	info->seqno = seqno;
+	return ioctl(device, VFENCE_IOCTL_JOB_INFO, info);
+}
+
+/* @resets, which may be NULL, gets how often the queue has been. */
+static inline int queue_reset(int device, __u32 queue, __u64 *resets)
+{
+	struct vfence_queue_reset reset = { .queue = queue };
+	int ret = ioctl(device, VFENCE_IOCTL_QUEUE_RESET, &reset);
+
+	if (resets)
+		*resets = reset.resets;
+	return ret;
+}
+
+static inline int set_faults(int device, __u32 queue, __u64 seed,
+			     const struct vfence_fault *faults, __u32 count)
+{
+	struct vfence_queue_faults plan = {
+		.queue = queue,
+		.seed = seed,
+		.faults = ptr_to_u64(faults),
+		.count = count,
+		.fault_size = sizeof(*faults),
+	};
+
+	return ioctl(device, VFENCE_IOCTL_QUEUE_FAULTS, &plan);
+}
+
+/* Waits for an event. */
+static inline int read_event(int device, struct vfence_event *event)
+{
+	return read(device, event, sizeof(*event)) == sizeof(*event) ? 0 : -1;
+}
+
+static inline const volatile struct vfence_counters *map_counters(int device, __u64 offset)
+{
+	return mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ, MAP_SHARED, device, offset);
+}
+
+static inline int set_deadline(int fence, __u64 deadline_ns)
+{
+	struct sync_set_deadline deadline = { .deadline_ns = deadline_ns };
+
+	return ioctl(fence, SYNC_IOC_SET_DEADLINE, &deadline);
 }
 
 /* Returns how many jobs of a manual queue have been completed by this. */

@@ -21,16 +21,19 @@
 //!                            given a Callback, queried, but not signalled
 //! ```
 //!
+//! The fences of one context belong to a [`Timeline`], which keeps what the driver needs to answer for them.
+//!
 //! Allocation is what can fail; everything after it cannot, as the
 //! [rules](srctree/Documentation/driver-api/dma-buf.rst) for the path from publishing a fence to signalling
 //! it demand. That path is marked with a [`SignallingSection`], by which lockdep checks it.
 //!
 //! # Fences outlive their module
 //!
-//! The fences made here have no `release` and no `wait` operation, an inline lock, and data that needs
-//! no `Drop`. So when such a fence has signalled, the core forgets the module's operations, and the memory
-//! is given back by the core. A module with [`DriverFence`]s can be unloaded while others still hold them,
-//! if it has signalled them all and then, last of all, called [`drain`].
+//! The fences made here have no `release` and no `wait` operation, an inline lock, and nothing that needs
+//! `Drop`. So when such a fence has signalled, the core forgets the module's operations, and the memory
+//! is given back by the core. Who is just then in one of those operations may use the timeline, which is
+//! why that goes only a grace period after its last reference. A module can be unloaded while others still hold
+//! its fences, if it has signalled them all and then, last of all, called [`drain`].
 
 use super::timekeeping::{
     ktime,
@@ -41,9 +44,9 @@ use core::{
     marker::PhantomData,
     mem::{
         offset_of,
-        ManuallyDrop,
-        MaybeUninit, //
+        ManuallyDrop, //
     },
+    ops::Deref,
     ptr::NonNull, //
 };
 use kernel::{
@@ -57,7 +60,8 @@ use kernel::{
             ARef,
             AlwaysRefCounted, //
         },
-        rcu, //
+        rcu,
+        Refcount, //
     },
     types::{
         NotThreadSafe,
@@ -131,6 +135,27 @@ impl Fence {
         }
     }
 
+    /// Tells the driver that somebody wants the fence to signal by `deadline`, in ns on `CLOCK_MONOTONIC`.
+    ///
+    /// May call the driver that made it, so no lock may be held that such a driver could take.
+    pub(crate) fn set_deadline(&self, deadline: u64) {
+        // SAFETY: The reference is a valid fence.
+        unsafe { bindings::dma_fence_set_deadline(self.as_raw(), ktime(deadline)) };
+    }
+
+    /// Calls `f` with the names of the driver and the timeline, which are the core's own when it has signalled.
+    pub(crate) fn with_names(&self, f: impl FnOnce(&CStr, &CStr)) {
+        let _section = rcu::read_lock();
+        // SAFETY: The reference is a valid fence.
+        let driver = unsafe { bindings::dma_fence_driver_name(self.as_raw()) };
+        // SAFETY: The reference is a valid fence.
+        let timeline = unsafe { bindings::dma_fence_timeline_name(self.as_raw()) };
+        // SAFETY: Names are strings that live until the end of the RCU read-side section in which they were read.
+        let (driver, timeline) =
+            unsafe { (CStr::from_char_ptr(driver), CStr::from_char_ptr(timeline)) };
+        f(driver, timeline);
+    }
+
     /// The largest errno that a fence can carry, as in the kernel's `err.h`.
     pub(crate) const MAX_ERRNO: i32 = bindings::MAX_ERRNO as i32;
 
@@ -160,73 +185,204 @@ impl Context {
     }
 }
 
-/// What a driver keeps with each of its fences.
+/// What a driver knows of the fences of one context: the data of a [`Timeline`].
 ///
-/// It must not need `Drop`: it goes with the fence, when the module may be gone already.
-pub(crate) trait DriverFence: Send + Sync + Sized + 'static {
+/// It is dropped in an RCU callback, so `Drop` must not sleep.
+pub(crate) trait DriverTimeline: Send + Sync + Sized + 'static {
     /// What pending fences show as the name of their driver.
     const DRIVER_NAME: &'static CStr;
 
-    /// Returns what the pending fence shows as the name of its timeline.
+    /// Returns what pending fences show as the name of their timeline.
     fn timeline_name(&self) -> &CStr;
+
+    /// Called when somebody wants the fence with the number `seqno` to signal by `deadline`, in ns on
+    /// `CLOCK_MONOTONIC`. It may have signalled meanwhile.
+    ///
+    /// May be called in any context, in parallel, and must not signal a fence.
+    fn set_deadline(&self, seqno: u64, deadline: u64);
+}
+
+/// A context and what its driver keeps with it, shared by its fences.
+///
+/// # Invariants
+///
+/// Instances are in a box, and are reference-counted by `refcount`; when that comes to 0, `rcu` is the core's.
+#[pin_data]
+pub(crate) struct Timeline<T: DriverTimeline> {
+    refcount: Refcount,
+    rcu: Opaque<bindings::callback_head>,
+    context: Context,
+    #[pin]
+    data: T,
+}
+
+// SAFETY: The last reference may be dropped by any thread, in any context; the data is `Send`.
+unsafe impl<T: DriverTimeline> Send for Timeline<T> {}
+// SAFETY: What is not constant is the reference count, which is atomic, and the data, which is `Sync`.
+unsafe impl<T: DriverTimeline> Sync for Timeline<T> {}
+
+impl<T: DriverTimeline> Timeline<T> {
+    /// Creates the timeline of `context`. Fails with `ENOMEM`, or with what `data` fails with.
+    pub(crate) fn new<E>(
+        context: Context,
+        data: impl PinInit<T, E>,
+        flags: Flags,
+    ) -> Result<ARef<Self>>
+    where
+        E: From<core::convert::Infallible>,
+        Error: From<E>,
+    {
+        let timeline = KBox::pin_init(
+            try_pin_init!(Self {
+                refcount: Refcount::new(1),
+                rcu: Opaque::zeroed(),
+                context,
+                data <- data,
+            }? E),
+            flags,
+        )?;
+        // SAFETY: It stays where it is until it is freed.
+        let timeline = KBox::into_raw(unsafe { Pin::into_inner_unchecked(timeline) });
+        // SAFETY: A box is not null, and its one count is ours.
+        Ok(unsafe { ARef::from_raw(NonNull::new_unchecked(timeline)) })
+    }
+
+    /// Returns the context of its fences.
+    pub(crate) fn context(&self) -> Context {
+        self.context
+    }
+
+    /// # Safety
+    ///
+    /// `rcu` must be that of a `Timeline<T>` whose reference count has come to 0 a grace period ago.
+    unsafe extern "C" fn free(rcu: *mut bindings::callback_head) {
+        // SAFETY: By the requirements of this function.
+        let timeline = unsafe { container_of!(Opaque::cast_from(rcu).cast_mut(), Self, rcu) };
+        // SAFETY: By the type invariants it is in a box, and nobody has a reference any more.
+        drop(unsafe { KBox::from_raw(timeline) });
+    }
+}
+
+impl<T: DriverTimeline> Deref for Timeline<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.data
+    }
+}
+
+// SAFETY: A timeline has a reference count, and is freed after that has come to 0.
+unsafe impl<T: DriverTimeline> AlwaysRefCounted for Timeline<T> {
+    fn inc_ref(&self) {
+        self.refcount.inc();
+    }
+
+    unsafe fn dec_ref(obj: NonNull<Self>) {
+        let timeline = obj.as_ptr();
+        // SAFETY: The caller gives up a count that it owns, so the timeline is still there.
+        if unsafe { &(*timeline).refcount }.dec_and_test() {
+            // SAFETY: That was the last count, so nobody else uses `rcu`. [`drain`] waits for the callback.
+            unsafe {
+                bindings::call_rcu(
+                    Opaque::cast_into(&raw const (*timeline).rcu),
+                    Some(Self::free),
+                )
+            };
+        }
+    }
 }
 
 /// How a driver's fence lies in memory.
 #[repr(C)]
-struct Allocation<T: DriverFence> {
+struct Allocation<T: DriverTimeline> {
     base: Opaque<bindings::dma_fence>,
-    data: T,
+    /// Not null once the fence is initialised; valid while it has not signalled, and for a grace period after.
+    timeline: *const Timeline<T>,
 }
 
-impl<T: DriverFence> Allocation<T> {
+impl<T: DriverTimeline> Allocation<T> {
     const OPS: bindings::dma_fence_ops = bindings::dma_fence_ops {
         get_driver_name: Some(Self::driver_name),
         get_timeline_name: Some(Self::timeline_name),
+        set_deadline: Some(Self::set_deadline),
         // Of the others, `release` and `wait` would tie the fence to the module.
         ..pin_init::zeroed()
     };
 
-    const CHECKED: () = {
-        assert!(!core::mem::needs_drop::<T>());
-        // The core frees the fence, not the allocation.
-        assert!(offset_of!(Self, base) == 0);
-    };
+    // The core frees the fence, not the allocation.
+    const CHECKED: () = assert!(offset_of!(Self, base) == 0);
 
     /// # Safety
     ///
-    /// `fence` is the `base` of an `Allocation<T>`.
+    /// `fence` is the `base` of an `Allocation<T>`, initialised, and its operations were read in the RCU read-side
+    /// section that `'a` is.
+    unsafe fn timeline<'a>(fence: *mut bindings::dma_fence) -> &'a Timeline<T> {
+        // SAFETY: By the requirements of this function. The operations were still there, so the fence had not
+        // signalled when the section began; until it does a `PendingFence` has a count of the timeline, which is freed
+        // not before the section's end.
+        unsafe { &*(*fence.cast::<Self>()).timeline }
+    }
+
+    /// # Safety
+    ///
+    /// As the core calls it.
     unsafe extern "C" fn driver_name(_fence: *mut bindings::dma_fence) -> *const c_char {
         T::DRIVER_NAME.as_char_ptr()
     }
 
     /// # Safety
     ///
-    /// `fence` is the `base` of an `Allocation<T>`.
+    /// As the core calls it: for a fence with these operations, which were read in the present RCU read-side section.
     unsafe extern "C" fn timeline_name(fence: *mut bindings::dma_fence) -> *const c_char {
-        // SAFETY: By the requirements of this function; the data is initialised and not written.
-        let data = unsafe { &(*fence.cast::<Self>()).data };
-        // The name is in the fence, or static: it lives for a grace period after the last reference.
-        data.timeline_name().as_char_ptr()
+        // SAFETY: By the requirements of this function. The name may be used in that section, too.
+        unsafe { Self::timeline(fence) }
+            .timeline_name()
+            .as_char_ptr()
+    }
+
+    /// # Safety
+    ///
+    /// As the core calls it: for a fence with these operations, which were read in the present RCU read-side section.
+    unsafe extern "C" fn set_deadline(
+        fence: *mut bindings::dma_fence,
+        deadline: bindings::ktime_t,
+    ) {
+        // SAFETY: By the requirements of this function; the number is constant.
+        let (timeline, seqno) = unsafe { (Self::timeline(fence), (*fence).seqno) };
+        // A time before the clock began is past as much as its beginning.
+        timeline.set_deadline(seqno, u64::try_from(deadline).unwrap_or(0));
     }
 }
 
 /// The memory of a fence.
-pub(crate) struct AllocatedFence<T: DriverFence>(KBox<MaybeUninit<Allocation<T>>>);
+pub(crate) struct AllocatedFence<T: DriverTimeline> {
+    memory: KBox<Allocation<T>>,
+    timeline: ARef<Timeline<T>>,
+}
 
-impl<T: DriverFence> AllocatedFence<T> {
-    /// Allocates a fence. Fails with `ENOMEM`.
-    pub(crate) fn new(data: T, flags: Flags) -> Result<Self> {
+impl<T: DriverTimeline> AllocatedFence<T> {
+    /// Allocates a fence for `timeline`. Fails with `ENOMEM`.
+    pub(crate) fn new(timeline: ARef<Timeline<T>>, flags: Flags) -> Result<Self> {
         const { Allocation::<T>::CHECKED };
-        let mut memory = KBox::<Allocation<T>>::new_uninit(flags)?;
-        // SAFETY: The memory is valid for writes of an `Allocation<T>`.
-        unsafe { (&raw mut (*memory.as_mut_ptr()).data).write(data) };
-        Ok(Self(memory))
+        let memory = KBox::new(
+            Allocation {
+                base: Opaque::uninit(),
+                timeline: core::ptr::null(),
+            },
+            flags,
+        )?;
+        Ok(Self { memory, timeline })
     }
 
-    /// Makes it a fence of `context` with the sequence number `seqno`, which is higher than that of all
-    /// fences that the context has had.
-    pub(crate) fn init(self, context: Context, seqno: u64) -> PendingFence<T> {
-        let fence = KBox::into_raw(self.0).cast::<bindings::dma_fence>();
+    /// Makes it a fence with the sequence number `seqno`.
+    ///
+    /// The numbers of fences of a timeline are in the order in which they signal; those of fences that are born late, for
+    /// what has been done already, may be lower.
+    pub(crate) fn init(mut self, seqno: u64) -> PendingFence<T> {
+        let context = self.timeline.context.id();
+        // The count goes over to the `PendingFence`.
+        self.memory.timeline = ARef::into_raw(self.timeline).as_ptr();
+        let fence = KBox::into_raw(self.memory).cast::<bindings::dma_fence>();
         // SAFETY: `base` is at the beginning of the allocation, which is ours. The operations are
         // static. No lock means the inline one.
         unsafe {
@@ -234,14 +390,14 @@ impl<T: DriverFence> AllocatedFence<T> {
                 fence,
                 &Allocation::<T>::OPS,
                 core::ptr::null_mut(),
-                context.id(),
+                context,
                 seqno,
             )
         };
         // SAFETY: The fence is initialised, and its one reference is ours. `Fence` is a transparent
         // wrapper.
         let fence = unsafe { ARef::from_raw(NonNull::new_unchecked(fence).cast()) };
-        // INVARIANT: Nobody else has the fence, so it has not signalled.
+        // INVARIANT: Nobody else has the fence, so it has not signalled. It is an `Allocation<T>` with a count.
         PendingFence(ManuallyDrop::new(fence), PhantomData)
     }
 }
@@ -253,11 +409,15 @@ impl<T: DriverFence> AllocatedFence<T> {
 ///
 /// # Invariants
 ///
-/// The fence has not signalled, and there is no other `PendingFence` of it. The `ARef` is taken only
-/// when the `PendingFence` goes.
-pub(crate) struct PendingFence<T: DriverFence>(ManuallyDrop<ARef<Fence>>, PhantomData<T>);
+/// The fence is the `base` of an `Allocation<T>`. It has not signalled, and there is no other `PendingFence` of it, which
+/// owns a count of the allocation's timeline. Both references are taken only when the `PendingFence` goes.
+pub(crate) struct PendingFence<T: DriverTimeline>(
+    ManuallyDrop<ARef<Fence>>,
+    // The timeline, which is `Send` and `Sync`, is elsewhere.
+    PhantomData<fn() -> T>,
+);
 
-impl<T: DriverFence> PendingFence<T> {
+impl<T: DriverTimeline> PendingFence<T> {
     /// Returns the fence, for others to refer to.
     pub(crate) fn fence(&self) -> &Fence {
         &self.0
@@ -270,13 +430,19 @@ impl<T: DriverFence> PendingFence<T> {
     /// callback of anybody could take.
     pub(crate) fn complete(self, result: Result, timestamp: u64) -> SignalledFence {
         let mut this = ManuallyDrop::new(self);
-        this.signal(result, timestamp);
+        // SAFETY: `this` goes without a drop, so this is the only time.
+        unsafe { this.signal(result, timestamp) };
         // SAFETY: `this` goes without a drop, so this is the only time that the reference is taken.
         SignalledFence(unsafe { ManuallyDrop::take(&mut this.0) })
     }
 
-    fn signal(&mut self, result: Result, timestamp: u64) {
+    /// # Safety
+    ///
+    /// May be called once: it gives up the count of the timeline.
+    unsafe fn signal(&mut self, result: Result, timestamp: u64) {
         let fence = self.0.as_raw();
+        // SAFETY: By the type invariants; the field is not written any more.
+        let timeline = unsafe { (*fence.cast::<Allocation<T>>()).timeline };
         if let Err(error) = result {
             // SAFETY: By the type invariants the fence has not signalled and nobody else will, so the
             // error is ours to write.
@@ -284,12 +450,15 @@ impl<T: DriverFence> PendingFence<T> {
         }
         // SAFETY: The fence is valid.
         unsafe { bindings::dma_fence_signal_timestamp(fence, ktime(timestamp)) };
+        // SAFETY: By the type invariants there is a count that is ours, and the caller sees to it that it is taken once.
+        drop(unsafe { ARef::from_raw(NonNull::new_unchecked(timeline.cast_mut())) });
     }
 }
 
-impl<T: DriverFence> Drop for PendingFence<T> {
+impl<T: DriverTimeline> Drop for PendingFence<T> {
     fn drop(&mut self) {
-        self.signal(Err(ECANCELED), ktime_get());
+        // SAFETY: This is the end of `self`, so this is the only time.
+        unsafe { self.signal(Err(ECANCELED), ktime_get()) };
         // SAFETY: This is the end of `self`, so the reference is not taken again.
         drop(unsafe { ManuallyDrop::take(&mut self.0) });
     }
@@ -348,7 +517,7 @@ struct Inner<T: Signalled> {
 
 // SAFETY: The receiver is told from any context, and dropped where the callback is.
 unsafe impl<T: Signalled> Send for Callback<T> {}
-// SAFETY: There is no function that takes `&self`.
+// SAFETY: The function that takes `&self` gives the fence, which is `Sync`.
 unsafe impl<T: Signalled> Sync for Callback<T> {}
 
 impl<T: Signalled> Callback<T> {
@@ -367,6 +536,12 @@ impl<T: Signalled> Callback<T> {
         Ok(Self(unsafe {
             NonNull::new_unchecked(KBox::into_raw(inner))
         }))
+    }
+
+    /// Returns the fence.
+    pub(crate) fn fence(&self) -> &Fence {
+        // SAFETY: By the type invariants the box is valid, and nobody writes this field.
+        unsafe { &(*self.0.as_ptr()).fence }
     }
 
     /// Has the receiver told when the fence signals; at once if it has signalled already.
@@ -479,19 +654,36 @@ pub(crate) mod tests {
         Arc, //
     };
 
-    pub(crate) struct Plain;
+    pub(crate) struct Plain {
+        /// The number of the last fence that was given a deadline, and that.
+        seqno: Atomic<u64>,
+        deadline: Atomic<u64>,
+    }
 
-    impl DriverFence for Plain {
+    impl DriverTimeline for Plain {
         const DRIVER_NAME: &'static CStr = c"kunit";
 
         fn timeline_name(&self) -> &CStr {
             c"plain"
         }
+
+        fn set_deadline(&self, seqno: u64, deadline: u64) {
+            self.seqno.store(seqno, Relaxed);
+            self.deadline.store(deadline, Relaxed);
+        }
+    }
+
+    fn timeline() -> Result<ARef<Timeline<Plain>>> {
+        let plain = Plain {
+            seqno: Atomic::new(0),
+            deadline: Atomic::new(0),
+        };
+        Timeline::new::<Error>(Context::new(), Ok(plain), GFP_KERNEL)
     }
 
     /// Returns a fence to test with.
     pub(crate) fn pending() -> Result<PendingFence<Plain>> {
-        Ok(AllocatedFence::new(Plain, GFP_KERNEL)?.init(Context::new(), 1))
+        Ok(AllocatedFence::new(timeline()?, GFP_KERNEL)?.init(1))
     }
 
     /// Counts calls, and keeps the last errno.
@@ -526,42 +718,52 @@ pub(crate) mod tests {
 
     #[test]
     fn fence_has_context_and_seqno() -> Result {
-        let (one, two) = (Context::new(), Context::new());
-        assert!(one.id() != two.id());
-        let fence = AllocatedFence::new(Plain, GFP_KERNEL)?.init(two, 1 << 40);
-        assert_eq!(fence.fence().context(), two.id());
+        let (one, two) = (timeline()?, timeline()?);
+        assert!(one.context().id() != two.context().id());
+        let fence = AllocatedFence::new(two.clone(), GFP_KERNEL)?.init(1 << 40);
+        assert_eq!(fence.fence().context(), two.context().id());
         assert_eq!(fence.fence().seqno(), 1 << 40);
         Ok(())
     }
 
-    /// Returns what the core says about a fence: the names of its driver and its timeline.
-    fn names(fence: &Fence) -> (&'static [u8], &'static [u8]) {
-        let guard = rcu::read_lock();
-        // SAFETY: The fence is valid, and in the critical section so are the names, which are static.
-        let names = unsafe {
-            (
-                CStr::from_char_ptr(bindings::dma_fence_driver_name(fence.as_raw())),
-                CStr::from_char_ptr(bindings::dma_fence_timeline_name(fence.as_raw())),
-            )
-        };
-        drop(guard);
-        (names.0.to_bytes(), names.1.to_bytes())
+    #[test]
+    fn allocation_can_be_dropped() -> Result {
+        drop(AllocatedFence::new(timeline()?, GFP_KERNEL)?);
+        Ok(())
+    }
+
+    #[test]
+    fn timeline_is_told_of_deadlines_until_the_fence_signals() -> Result {
+        let timeline = timeline()?;
+        let fence = AllocatedFence::new(timeline.clone(), GFP_KERNEL)?.init(7);
+        let reference: ARef<Fence> = fence.fence().into();
+        reference.set_deadline(1000);
+        assert_eq!(timeline.seqno.load(Relaxed), 7);
+        assert_eq!(timeline.deadline.load(Relaxed), 1000);
+        fence.complete(Ok(()), 1);
+        reference.set_deadline(500);
+        assert_eq!(timeline.deadline.load(Relaxed), 1000);
+        Ok(())
+    }
+
+    /// Checks what the core says about a fence.
+    fn assert_names(fence: &Fence, expected: (&CStr, &CStr)) {
+        let mut asked = false;
+        fence.with_names(|driver, timeline| {
+            asked = true;
+            assert!((driver, timeline) == expected);
+        });
+        assert!(asked);
     }
 
     #[test]
     fn driver_is_forgotten_when_the_fence_signals() -> Result {
         let fence = pending()?;
         let reference: ARef<Fence> = fence.fence().into();
-        assert!(names(&reference) == (b"kunit", b"plain"));
+        assert_names(&reference, (c"kunit", c"plain"));
         fence.complete(Ok(()), 1);
-        assert!(names(&reference) == (b"detached-driver", b"signaled-timeline"));
+        assert_names(&reference, (c"detached-driver", c"signaled-timeline"));
         drain();
-        Ok(())
-    }
-
-    #[test]
-    fn allocation_can_be_dropped() -> Result {
-        drop(AllocatedFence::new(Plain, GFP_KERNEL)?);
         Ok(())
     }
 

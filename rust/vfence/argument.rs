@@ -2,6 +2,7 @@
 
 //! How an ioctl's argument is read and written: the header's "rules for all ioctls".
 
+use crate::kernel_ext::dma_fence::Fence;
 use kernel::{
     ioctl::_IOC_SIZE,
     prelude::*,
@@ -16,7 +17,7 @@ use zerocopy::{
     IntoBytes, //
 };
 
-/// Where the argument of an ioctl is in user space, and how large the caller says it is.
+/// Where the argument of an ioctl, or an element of an array, is in user space, and how large the caller says it is.
 pub(super) struct Argument {
     address: usize,
     size: usize,
@@ -31,21 +32,42 @@ impl Argument {
         }
     }
 
+    /// Returns the element `index` of an array in user space at `array`, whose elements have the size `size`.
+    ///
+    /// Fails with `EFAULT` if there is no such address.
+    pub(super) fn element(array: u64, index: usize, size: usize) -> Result<Self> {
+        let array = usize::try_from(array).map_err(|_| EFAULT)?;
+        let offset = index.checked_mul(size).ok_or(EFAULT)?;
+        Ok(Self {
+            address: array.checked_add(offset).ok_or(EFAULT)?,
+            size,
+        })
+    }
+
     fn slice(&self, size: usize) -> UserSlice {
         UserSlice::new(UserPtr::from_addr(self.address), size)
     }
 
-    /// Reads the structure.
+    /// Reads the structure, which has not grown yet.
     ///
-    /// Fails with `EINVAL` if the caller's is smaller, with `E2BIG` if it is larger and not zero there,
-    /// with `EFAULT` if it is not accessible.
+    /// Fails as [`Argument::read_from`] does.
     pub(super) fn read<T: FromBytes + IntoBytes>(&self) -> Result<T> {
-        if self.size < size_of::<T>() {
+        self.read_from(size_of::<T>())
+    }
+
+    /// Reads the structure, which had the size `first` in its first version. What the caller's does not have is
+    /// zero.
+    ///
+    /// Fails with `EINVAL` if the caller's is smaller than that or ends where no version did, with `E2BIG` if it is larger
+    /// than ours and not zero there, with `EFAULT` if it is not accessible.
+    pub(super) fn read_from<T: FromBytes + IntoBytes>(&self, first: usize) -> Result<T> {
+        if self.size != first && self.size < size_of::<T>() {
             return Err(EINVAL);
         }
         let mut reader = self.slice(self.size).reader();
         let mut value = T::new_zeroed();
-        reader.read_slice(value.as_mut_bytes())?;
+        let known = self.size.min(size_of::<T>());
+        reader.read_slice(&mut value.as_mut_bytes()[..known])?;
         let mut rest = [0; 64];
         while !reader.is_empty() {
             let part = &mut rest[..reader.len().min(64)];
@@ -57,10 +79,29 @@ impl Argument {
         Ok(value)
     }
 
-    /// Writes the structure back. Fails with `EFAULT`.
+    /// Writes back what the caller's structure has of ours. Fails with `EFAULT`.
     pub(super) fn write<T: IntoBytes + Immutable>(&self, value: &T) -> Result {
-        self.slice(size_of::<T>())
+        let known = self.size.min(size_of::<T>());
+        self.slice(known)
             .writer()
-            .write_slice(value.as_bytes())
+            .write_slice(&value.as_bytes()[..known])
+    }
+}
+
+/// Refuses, with `EINVAL`, what is not zero but must be.
+pub(super) fn must_be_zero(field: u32) -> Result {
+    if field == 0 {
+        Ok(())
+    } else {
+        Err(EINVAL)
+    }
+}
+
+/// Refuses, with `EINVAL`, what is neither zero nor a negative errno that a fence can carry.
+pub(super) fn must_be_errno(field: i32) -> Result {
+    if (-Fence::MAX_ERRNO..=0).contains(&field) {
+        Ok(())
+    } else {
+        Err(EINVAL)
     }
 }

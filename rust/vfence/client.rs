@@ -3,13 +3,16 @@
 //! An open file of the device: the queues that it owns, by their ids.
 
 use super::{
+    device::Device,
+    events::Events,
     in_fences::Budget,
     limits::Limits,
-    machine::Kind,
-    name::Name,
-    queue::Queue, //
+    queue::{
+        Config,
+        Queue,
+        QueueRef, //
+    },
 };
-use crate::kernel_ext::hrtimer::HrTimer;
 use kernel::{
     prelude::*,
     rbtree::{
@@ -26,13 +29,19 @@ use kernel::{
 /// An open file of the device.
 #[pin_data]
 pub(crate) struct Client {
+    id: u64,
+    device: Arc<Device>,
+    /// Held while jobs are prepared and published, so that sequence numbers are known before.
+    #[pin]
+    pub(super) submitting: Mutex<()>,
     #[pin]
     queues: Mutex<Queues>,
     budget: Arc<Budget>,
+    pub(super) events: Arc<Events>,
 }
 
 struct Queues {
-    by_id: RBTree<u32, Arc<HrTimer<Queue>>>,
+    by_id: RBTree<u32, QueueRef>,
     /// How many there are.
     count: u32,
     /// The id that was given out last.
@@ -40,32 +49,57 @@ struct Queues {
 }
 
 impl Client {
-    pub(super) fn new() -> impl PinInit<Self, Error> {
+    pub(super) fn new(device: Arc<Device>) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
+            id: device.next_client(),
+            device,
+            submitting <- new_mutex!(()),
             queues <- new_mutex!(Queues {
                 by_id: RBTree::new(),
                 count: 0,
                 last_id: 0,
             }),
             budget: Budget::new()?,
+            events: Events::new()?,
         })
     }
 
+    /// Returns what all clients share.
+    pub(super) fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// Returns the queue of that id. Fails with `ENOENT`.
-    pub(super) fn queue(&self, id: u32) -> Result<Arc<HrTimer<Queue>>> {
+    pub(super) fn queue(&self, id: u32) -> Result<QueueRef> {
         self.queues.lock().by_id.get(&id).cloned().ok_or(ENOENT)
     }
 
-    /// Creates a queue; `reply` tells the caller about it, and when that fails there is none.
+    /// Calls `f` for each queue.
+    pub(super) fn for_each(&self, mut f: impl FnMut(&Queue)) {
+        for queue in self.queues.lock().by_id.values() {
+            f(queue);
+        }
+    }
+
+    /// Returns whether there is a queue that has room for a job.
+    pub(super) fn has_room(&self) -> bool {
+        self.queues
+            .lock()
+            .by_id
+            .values()
+            .any(|queue| queue.has_room())
+    }
+
+    /// Creates a queue; `config` says how, given its id; `reply` tells the caller about it, and when that fails there
+    /// is none.
     ///
-    /// Fails with `EINVAL` for a name without NUL, `ENOSPC` at the limit, `ENOMEM`.
+    /// Fails with `ENOSPC` at the limit, `ENOMEM`, and as `config` and `reply` do.
     pub(super) fn create(
         &self,
-        kind: Kind,
-        name: &[u8; Name::LEN],
-        reply: impl FnOnce(u32, &Queue) -> Result,
+        limits: Limits,
+        config: impl FnOnce(u32) -> Result<Config>,
+        reply: impl FnOnce(&Queue) -> Result,
     ) -> Result {
-        let limits = Limits::get();
         let id = {
             let mut queues = self.queues.lock();
             if queues.count >= limits.max_queues {
@@ -74,36 +108,52 @@ impl Client {
             queues.last_id = queues.last_id.checked_add(1).ok_or(ENOSPC)?;
             queues.last_id
         };
-        let name = Name::from_user(name, id)?;
-        let queue = Queue::new(kind, name, limits, self.budget.clone())?;
+        let queue = Queue::new(
+            id,
+            config(id)?,
+            limits,
+            self.budget.clone(),
+            self.events.clone(),
+            &self.device.workqueue,
+        )?;
         let node = RBTreeNode::new(id, queue.clone(), GFP_KERNEL_ACCOUNT)?;
-        reply(id, &queue)?;
-        let mut queues = self.queues.lock();
-        // Another thread may have taken the last place in the meantime.
-        if queues.count >= limits.max_queues {
-            return Err(ENOSPC);
+        let entry = self.device.entry(self.id, &queue)?;
+        reply(&queue)?;
+        {
+            let mut queues = self.queues.lock();
+            // Another thread may have taken the last place in the meantime.
+            if queues.count >= limits.max_queues {
+                return Err(ENOSPC);
+            }
+            queues.count += 1;
+            queues.by_id.insert(node);
+            self.device.show(entry);
         }
-        queues.count += 1;
-        queues.by_id.insert(node);
+        // There is a queue with room now.
+        self.events.pollers.notify_all();
         Ok(())
     }
 
     /// Ends a queue and what it has pending. Fails with `ENOENT`.
     pub(super) fn destroy(&self, id: u32) -> Result {
         let queue = {
+            // Whoever submits to it has found it before.
+            let _submitting = self.submitting.lock();
             let mut queues = self.queues.lock();
             let queue = queues.by_id.remove(&id).ok_or(ENOENT)?;
             queues.count -= 1;
+            self.device.hide(self.id, id);
             queue
         };
-        queue.close();
+        Queue::close(&queue);
         Ok(())
     }
 
     /// Ends all queues: the file was closed for the last time.
     pub(super) fn release(&self) {
         for queue in self.queues.lock().by_id.values() {
-            queue.close();
+            self.device.hide(self.id, queue.id());
+            Queue::close(queue);
         }
     }
 }

@@ -6,7 +6,10 @@
 //! tells the queue that the job is ready, which starts a timer and nothing more, since a callback must not
 //! signal a fence. The submitter holds one count until the job is in the queue.
 
-use super::queue::Queue;
+use super::queue::{
+    Queue,
+    QueueRef, //
+};
 use crate::{
     kernel_ext::{
         dma_fence::{
@@ -15,7 +18,6 @@ use crate::{
             Signalled, //
         },
         dma_fence_unwrap::unwrap,
-        hrtimer::HrTimer,
         sync_file, //
     },
     uapi::{
@@ -145,7 +147,7 @@ impl InFences {
     /// Prepares the wait of job `seqno` of `queue`; returns `None` if there is nothing to wait for.
     ///
     /// Fails with `ENOSPC` if the client's jobs wait for too much, `ENOMEM`.
-    pub(super) fn prepare(self, queue: &Arc<HrTimer<Queue>>, seqno: u64) -> Result<Option<Waits>> {
+    pub(super) fn prepare(self, queue: &QueueRef, seqno: u64) -> Result<Option<KBox<Waits>>> {
         if self.pending.is_empty() {
             return Ok(None);
         }
@@ -161,11 +163,12 @@ impl InFences {
         )?;
         let callbacks = KVec::with_capacity(self.pending.len(), GFP_KERNEL_ACCOUNT)?;
         queue.budget().take(self.pending.len())?;
-        let mut waits = Waits {
+        let waits = Waits {
             gate,
             callbacks,
             taken: self.pending.len(),
         };
+        let mut waits = KBox::new(waits, GFP_KERNEL_ACCOUNT)?;
         for fence in self.pending {
             let callback = Callback::new(fence, waits.gate(), GFP_KERNEL_ACCOUNT)?;
             waits.callbacks.push(callback, GFP_KERNEL_ACCOUNT)?;
@@ -201,6 +204,11 @@ impl Waits {
         self.taken
     }
 
+    /// Returns the fences that it waits for, those included that have signalled meanwhile.
+    pub(super) fn fences(&self) -> impl Iterator<Item = &Fence> {
+        self.callbacks.iter().map(Callback::fence)
+    }
+
     /// Returns the gate, for the submitter to pass.
     pub(super) fn gate(&self) -> Arc<Gate> {
         self.gate.clone()
@@ -209,7 +217,7 @@ impl Waits {
 
 /// What in-fences and the submitter pass; the last one opens it.
 pub(super) struct Gate {
-    queue: Arc<HrTimer<Queue>>,
+    queue: QueueRef,
     seqno: u64,
     closed_by: Atomic<i32>,
     /// The first error seen since the job was submitted, or 0; the machine has an earlier one.

@@ -14,19 +14,38 @@
 //!              submitted     head        start            end
 //!   timer  ────────┼───────────┼───────────┼─── duration ──┼──
 //!                              │<- in-fences │
-//!                              │<-------- at most `watchdog` ------->│ -ETIMEDOUT
+//!                              │<-------- at most `timeout` -------->│ -ETIMEDOUT
 //!
 //!              submitted                                signal
 //!   manual ────────┼──────────────────────────────────────┼──
-//!                  │<-------------- at most `watchdog` ------------->│ -ETIMEDOUT
+//!                  │<-------------- at most `timeout` -------------->│ -ETIMEDOUT
 //! ```
+//!
+//! A queue that is *stopped*, by a job that timed out or by an in-fence's error if its [`Rules`] say so, ends all
+//! its jobs with `-ECANCELED`, without running them or waiting for anything, until it is reset.
 
+use super::{
+    faults::{
+        Injected,
+        Kind as Fault,
+        Plan, //
+    },
+    pace::Pace,
+    random::Random,
+    segments::{
+        Segments,
+        SEGMENT, //
+    },
+};
 use core::ops::DerefMut;
 
 /// The error of jobs that were cancelled, `-ECANCELED`.
 pub(crate) const CANCELED: i32 = -125;
-/// The error of jobs that the watchdog ended, `-ETIMEDOUT`.
+/// The error of jobs that took too long, `-ETIMEDOUT`.
 pub(crate) const TIMED_OUT: i32 = -110;
+
+/// A time that has not come.
+const NEVER: u64 = u64::MAX;
 
 /// What completes the jobs of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,153 +56,320 @@ pub(crate) enum Kind {
     Manual,
 }
 
+/// What an in-fence's error does to a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InFencePolicy {
+    /// It completes with the error and does not run.
+    Propagate,
+    /// Nothing.
+    Ignore,
+    /// As [`InFencePolicy::Propagate`], and the queue is stopped.
+    Cancel,
+}
+
+/// What a job that timed out does to those behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TimeoutPolicy {
+    /// Nothing: the queue is reset by itself.
+    Continue,
+    /// The queue is stopped.
+    Cancel,
+}
+
+/// How a queue was asked to behave.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    pub(crate) kind: Kind,
+    /// Bound on the time of a job, in ns; `None` when there is none.
+    pub(crate) timeout: Option<u64>,
+    pub(crate) in_fence: InFencePolicy,
+    pub(crate) after_timeout: TimeoutPolicy,
+    /// How fast the engine may run to meet a deadline, in percent of its usual speed, 100 at least.
+    pub(crate) boost: u64,
+}
+
 /// A job as it is submitted; `P` is what the caller keeps with it.
 pub(crate) struct Job<P> {
-    /// How long it runs, in ns.
-    pub(crate) duration: u64,
+    /// How long it runs, in ns: from the first to the second, both included.
+    pub(crate) duration: (u64, u64),
     /// Whether it still has to wait for in-fences: [`Machine::ready`] will tell.
     pub(crate) waits: bool,
-    /// The error of an in-fence, with which it completes instead of running; 0 if there is none.
+    /// The error of an in-fence that is known already, or 0.
+    pub(crate) in_error: i32,
+    /// The error to complete with after running, or 0.
     pub(crate) error: i32,
+    /// Whether it never ends by itself.
+    pub(crate) hang: bool,
+    /// What is done to it besides the queue's plan.
+    pub(crate) injected: Injected,
+    /// Whether user space wants to be told of its end.
+    pub(crate) event: bool,
     /// The caller's.
     pub(crate) payload: P,
+}
+
+/// What is remembered of a job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Record {
+    /// When it was submitted, in ns.
+    pub(crate) submitted: u64,
+    /// When it started to run, in ns; 0 if it did not.
+    pub(crate) start: u64,
+    /// When it ended, in ns; 0 if it has not.
+    pub(crate) end: u64,
+    /// The earliest deadline that it was given, in ns; 0 if none.
+    pub(crate) deadline: u64,
+    /// 0, or a negative errno.
+    pub(crate) error: i32,
+    /// The bits of what was injected.
+    pub(crate) faults: u32,
 }
 
 /// A job that has ended.
 #[derive(Debug)]
-pub(crate) struct Ended<P> {
-    /// 0, or a negative errno.
-    pub(crate) error: i32,
-    /// When it ended, in ns.
-    pub(crate) timestamp: u64,
+pub(crate) struct Ended<P, B> {
+    pub(crate) seqno: u64,
+    pub(crate) record: Record,
+    /// Whether user space wants to be told.
+    pub(crate) event: bool,
     /// The caller's.
     pub(crate) payload: P,
+    /// Memory that is not needed any more.
+    pub(crate) segment: Option<B>,
+}
+
+/// Where a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It waits: for its turn, for in-fences, for user space.
+    Pending(Record),
+    /// It runs.
+    Running(Record),
+    /// It has ended.
+    Completed(Record),
+    /// It has ended too long ago.
+    Forgotten,
+    /// There is no such job yet.
+    Unknown,
 }
 
 /// A job that is pending.
 pub(crate) struct Slot<P> {
-    /// When it was submitted.
     submitted: u64,
-    /// When the last of its in-fences signalled.
-    ready: Option<u64>,
+    /// When the last of its in-fences signalled, or [`NEVER`] yet.
+    ready: u64,
     duration: u64,
+    /// The earliest one, or [`NEVER`].
+    deadline: u64,
     error: i32,
+    in_error: i32,
+    faults: u32,
+    hang: bool,
+    event: bool,
     payload: P,
+}
+
+/// How many there were of what, since the queue was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Jobs that ended with an error.
+    pub(crate) errors: u64,
+    /// Jobs that took too long.
+    pub(crate) timeouts: u64,
+    pub(crate) resets: u64,
+    /// Jobs that something was done to, by the number of the fault's kind.
+    pub(crate) faults: [u64; Fault::NUMBERS],
+}
+
+/// Why a job ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// It is done, was completed by user space, or cancelled by a reset.
+    Other,
+    /// An in-fence had an error.
+    InFence,
+    /// It took too long.
+    Timeout,
+    /// The queue is closed.
+    Closed,
+}
+
+/// What will become of the head if nothing else happens to it.
+struct Fate {
+    /// When that is to be noticed.
+    due: u64,
+    /// When it ends; not after `due`.
+    end: u64,
+    error: i32,
+    cause: Cause,
 }
 
 /// The jobs of one queue that are pending, and when they end.
 ///
-/// `S` is the storage: a ring of slots, a power of two of them, that the caller allocates, empty, and
-/// replaces by a larger one with [`Machine::grow`] before it is full.
+/// The storage is the caller's: `B` are segments of jobs, see [`Segments`], `D` lists them, and `H` remembers as many
+/// jobs that have ended as it is long.
 ///
 /// # Invariants
 ///
-/// - The pending jobs are those with `first <= seqno < next`; each is in slot `seqno % ring.len()`, and
-///   all other slots are empty.
-/// - `head_since` is not before the end of the job `first - 1`, nor before the submission of `first`.
+/// - `head_since` is not before the end of the job before the head, nor before the submission of the head.
 /// - Submission times do not decrease from one job to the next.
-pub(crate) struct Machine<P, S>
+/// - `pace` is that of the head while it is to run, and has begun or will begin; else `None`.
+pub(crate) struct Machine<P, B, D, H>
 where
-    S: DerefMut<Target = [Option<Slot<P>>]>,
+    B: DerefMut<Target = [Option<Slot<P>>; SEGMENT]>,
+    D: DerefMut<Target = [Option<B>]>,
+    H: DerefMut<Target = [Record]>,
 {
-    kind: Kind,
-    /// Bound on the time of a job, in ns; `None` when it was lifted.
-    watchdog: Option<u64>,
-    ring: S,
-    /// The oldest job that is pending, if there is one.
-    first: u64,
-    /// The job that is submitted next.
-    next: u64,
-    /// When the job `first` became the head; before it is submitted, when its predecessor ended.
+    rules: Rules,
+    jobs: Segments<Slot<P>, B, D>,
+    history: H,
+    durations: Random,
+    plan: Plan,
+    /// When the oldest pending job became the head; while there is none, when the last one ended.
     head_since: u64,
+    pace: Option<Pace>,
     /// When the last job was submitted.
     last_submitted: u64,
+    /// The last job whose start was told.
+    told: u64,
+    stopped: bool,
+    counts: Counts,
 }
 
-impl<P, S> Machine<P, S>
+impl<P, B, D, H> Machine<P, B, D, H>
 where
-    S: DerefMut<Target = [Option<Slot<P>>]>,
+    B: DerefMut<Target = [Option<Slot<P>>; SEGMENT]>,
+    D: DerefMut<Target = [Option<B>]>,
+    H: DerefMut<Target = [Record]>,
 {
     /// Creates the machine of a queue that has had no job yet.
     ///
-    /// `ring` has only empty slots.
-    pub(crate) fn new(kind: Kind, watchdog: Option<u64>, ring: S) -> Self {
-        // INVARIANT: Nothing is pending, and all slots are empty.
+    /// Random durations are drawn from `seed`. `directory` is as [`Segments::new`] wants it; `history` has
+    /// a power of two of entries.
+    pub(crate) fn new(rules: Rules, seed: u64, directory: D, history: H) -> Self {
+        // INVARIANT: Nothing is pending.
         Self {
-            kind,
-            watchdog,
-            ring,
-            first: 1,
-            next: 1,
+            rules,
+            jobs: Segments::new(directory, 1),
+            history,
+            durations: Random::new(seed),
+            plan: Plan::none(),
             head_since: 0,
+            pace: None,
             last_submitted: 0,
+            told: 0,
+            stopped: false,
+            counts: Counts::default(),
         }
     }
 
     /// Returns the sequence number of the job that was submitted last.
     pub(crate) fn submitted(&self) -> u64 {
-        self.next - 1
+        self.jobs.next() - 1
     }
 
     /// Returns the sequence number of the job that ended last.
     pub(crate) fn completed(&self) -> u64 {
-        self.first - 1
+        self.jobs.first() - 1
     }
 
     /// Returns how many jobs are pending.
     pub(crate) fn pending(&self) -> usize {
-        (self.next - self.first) as usize
+        self.jobs.len()
     }
 
-    /// Returns how many jobs can be pending with the present ring.
-    pub(crate) fn capacity(&self) -> usize {
-        self.ring.len()
+    /// Returns how many jobs can be submitted with the memory that is there.
+    pub(crate) fn room(&self) -> usize {
+        self.jobs.room()
     }
 
-    /// Moves the jobs to `ring`, which is larger and has only empty slots, and returns the old one.
-    pub(crate) fn grow(&mut self, ring: S) -> S {
-        let mut old = core::mem::replace(&mut self.ring, ring);
-        for seqno in self.first..self.next {
-            let index = Self::index(&old, seqno);
-            let slot = old[index].take();
-            let index = Self::index(&self.ring, seqno);
-            self.ring[index] = slot;
-        }
-        old
+    /// Adds memory for [`SEGMENT`] jobs. Gives it back if there is enough for all that may be pending.
+    pub(crate) fn add(&mut self, segment: B) -> Result<(), B> {
+        self.jobs.add(segment)
     }
 
-    fn index(ring: &S, seqno: u64) -> usize {
-        seqno as usize & (ring.len() - 1)
+    /// Returns whether the queue is stopped.
+    pub(crate) fn stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// Returns the bound on the time of a job.
+    pub(crate) fn timeout(&self) -> Option<u64> {
+        self.rules.timeout
+    }
+
+    /// Returns how many there were of what.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Has what `plan` says done to the jobs that are submitted from now on, and returns the plan before.
+    pub(crate) fn set_plan(&mut self, plan: Plan) -> Plan {
+        core::mem::replace(&mut self.plan, plan)
+    }
+
+    /// Returns what the caller keeps with job `seqno`, if that is pending.
+    pub(crate) fn payload_mut(&mut self, seqno: u64) -> Option<&mut P> {
+        self.jobs.get_mut(seqno).map(|slot| &mut slot.payload)
     }
 
     fn head(&self) -> Option<&Slot<P>> {
-        match self.pending() {
-            0 => None,
-            _ => self.ring[Self::index(&self.ring, self.first)].as_ref(),
-        }
+        self.jobs.get(self.jobs.first())
     }
 
     /// Appends a job at the time `now` and returns its sequence number.
     ///
-    /// Gives the job back if the ring is full.
-    pub(crate) fn submit(&mut self, now: u64, job: Job<P>) -> Result<u64, Job<P>> {
-        if self.pending() >= self.ring.len() {
+    /// Gives the job back if there is no room.
+    pub(crate) fn submit(&mut self, now: u64, mut job: Job<P>) -> Result<u64, Job<P>> {
+        if self.room() == 0 {
             return Err(job);
         }
-        let seqno = self.next;
         let now = now.max(self.last_submitted);
-        let index = Self::index(&self.ring, seqno);
-        self.ring[index] = Some(Slot {
+        let (low, high) = job.duration;
+        let mut duration = low;
+        if high > low {
+            duration = self.durations.between(low, high);
+        }
+        if self.rules.kind == Kind::Timer {
+            let planned = self.plan.next();
+            for kind in Fault::ALL.into_iter().filter(|kind| planned.has(*kind)) {
+                job.injected.add(kind, planned.error, 0);
+            }
+            duration = duration
+                .saturating_add(planned.delay)
+                .saturating_add(job.injected.delay);
+        }
+        let injected = job.injected;
+        for kind in Fault::ALL.into_iter().filter(|kind| injected.has(*kind)) {
+            self.counts.faults[kind as usize] += 1;
+        }
+        let slot = Slot {
             submitted: now,
-            ready: if job.waits { None } else { Some(now) },
-            duration: job.duration,
-            error: job.error,
+            ready: if job.waits { NEVER } else { now },
+            duration,
+            deadline: NEVER,
+            error: if injected.error != 0 {
+                injected.error
+            } else {
+                job.error
+            },
+            in_error: job.in_error,
+            faults: injected.kinds,
+            hang: job.hang || injected.has(Fault::Hang),
+            event: job.event,
             payload: job.payload,
-        });
-        self.next += 1;
+        };
+        let seqno = match self.jobs.push(slot) {
+            Ok(seqno) => seqno,
+            Err(slot) => {
+                job.payload = slot.payload;
+                return Err(job);
+            }
+        };
         self.last_submitted = now;
-        if seqno == self.first {
+        if seqno == self.jobs.first() {
             self.head_since = self.head_since.max(now);
+            self.set_pace();
         }
         Ok(seqno)
     }
@@ -193,93 +379,271 @@ where
     ///
     /// Returns whether that may change [`Machine::next_event`]. A job that has ended is left alone.
     pub(crate) fn ready(&mut self, now: u64, seqno: u64, error: i32) -> bool {
-        if seqno < self.first || seqno >= self.next {
+        let Some(slot) = self.jobs.get_mut(seqno) else {
             return false;
-        }
-        let index = Self::index(&self.ring, seqno);
-        if let Some(slot) = &mut self.ring[index] {
-            if slot.ready.is_none() {
-                slot.ready = Some(now);
-                if slot.error == 0 {
-                    slot.error = error;
-                }
+        };
+        if slot.ready == NEVER {
+            slot.ready = now;
+            if slot.in_error == 0 {
+                slot.in_error = error;
             }
         }
-        seqno == self.first
+        let head = seqno == self.jobs.first();
+        if head && self.pace.is_none() {
+            self.set_pace();
+        }
+        head
     }
 
-    /// Returns when and with which error the head ends, if nothing else happens to it.
-    fn head_end(&self) -> Option<(u64, i32)> {
-        let head = self.head()?;
-        let own = match self.kind {
-            Kind::Manual => None,
-            Kind::Timer => head.ready.map(|ready| {
-                let start = ready.max(self.head_since);
-                match head.error {
-                    0 => (start.saturating_add(head.duration), 0),
-                    error => (start, error),
-                }
-            }),
+    /// Takes note, at the time `now`, that somebody wants job `seqno` to have ended by `deadline`.
+    ///
+    /// For a job that has not been seen to be the head yet, it holds from the beginning.
+    /// Returns whether that may change [`Machine::next_event`]. A job that has ended is left alone.
+    pub(crate) fn set_deadline(&mut self, now: u64, seqno: u64, deadline: u64) -> bool {
+        let Some(slot) = self.jobs.get_mut(seqno) else {
+            return false;
         };
-        let since = match self.kind {
+        // 0 and [`NEVER`] stand for no deadline.
+        slot.deadline = slot.deadline.min(deadline.clamp(1, NEVER - 1));
+        let deadline = slot.deadline;
+        if seqno != self.jobs.first() {
+            return false;
+        }
+        if let Some(pace) = &mut self.pace {
+            pace.hurry(now, deadline, self.rules.boost);
+        }
+        true
+    }
+
+    /// Returns when the head starts to run, or has, if that is known and it is to run.
+    fn start(&self) -> Option<u64> {
+        let head = self.head()?;
+        let runs = self.rules.kind == Kind::Timer
+            && head.ready != NEVER
+            && !self.stopped
+            && !self.fails_early(head);
+        runs.then(|| head.ready.max(self.head_since))
+    }
+
+    /// Returns whether an in-fence's error keeps a job from running.
+    fn fails_early(&self, slot: &Slot<P>) -> bool {
+        slot.in_error != 0 && self.rules.in_fence != InFencePolicy::Ignore
+    }
+
+    /// Sets the pace of the head, which has just become that, or ready.
+    fn set_pace(&mut self) {
+        self.pace = None;
+        if let (Some(start), Some(head)) = (self.start(), self.head()) {
+            if !head.hang {
+                let mut pace = Pace::new(start, head.duration);
+                pace.hurry(start, head.deadline, self.rules.boost);
+                self.pace = Some(pace);
+            }
+        }
+    }
+
+    /// Returns what will become of the head.
+    fn fate(&self) -> Option<Fate> {
+        let head = self.head()?;
+        if self.stopped {
+            return Some(Fate {
+                due: self.head_since,
+                end: self.head_since,
+                error: CANCELED,
+                cause: Cause::Other,
+            });
+        }
+        let since = match self.rules.kind {
             Kind::Manual => head.submitted,
             Kind::Timer => self.head_since,
         };
-        let bound = self.watchdog.map(|watchdog| since.saturating_add(watchdog));
-        match (own, bound) {
-            (Some((end, _)), Some(bound)) if bound < end => Some((bound, TIMED_OUT)),
-            (Some(end), _) => Some(end),
-            (None, Some(bound)) => Some((bound, TIMED_OUT)),
-            (None, None) => None,
+        let bound = match self.rules.timeout {
+            Some(timeout) => since.saturating_add(timeout),
+            None => NEVER,
+        };
+        let own = match (&self.pace, self.rules.kind) {
+            (Some(pace), _) => {
+                let dropped = head.faults & Fault::DropInterrupt.bit() != 0;
+                let end = pace.end();
+                Some(Fate {
+                    // Without a bound nobody would ever look.
+                    due: if dropped && bound != NEVER {
+                        bound
+                    } else {
+                        end
+                    },
+                    end,
+                    error: head.error,
+                    cause: Cause::Other,
+                })
+            }
+            (None, Kind::Timer) if head.ready != NEVER && self.fails_early(head) => {
+                let end = head.ready.max(self.head_since);
+                Some(Fate {
+                    due: end,
+                    end,
+                    error: head.in_error,
+                    cause: Cause::InFence,
+                })
+            }
+            _ => None,
+        };
+        match own {
+            Some(own) if own.end <= bound => Some(own),
+            _ if bound != NEVER => Some(Fate {
+                due: bound,
+                end: bound,
+                error: TIMED_OUT,
+                cause: Cause::Timeout,
+            }),
+            own => own,
         }
     }
 
     /// Returns the time at which [`Machine::advance`] has something to do next.
     pub(crate) fn next_event(&self) -> Option<u64> {
-        self.head_end().map(|(end, _)| end)
+        self.fate().map(|fate| fate.due)
     }
 
-    /// Takes the next job that has ended by the time `now`; to be called until it returns `None`.
-    pub(crate) fn advance(&mut self, now: u64) -> Option<Ended<P>> {
-        match self.head_end() {
-            Some((end, error)) if end <= now => self.end_head(end, error),
-            _ => None,
-        }
+    /// Takes the next job of whose end an interrupt tells by the time `now`; to be called until it returns `None`.
+    pub(crate) fn advance(&mut self, now: u64) -> Option<Ended<P, B>> {
+        let fate = self.fate().filter(|fate| fate.due <= now)?;
+        self.end_head(fate.end, fate.error, fate.cause)
     }
 
-    /// Completes the next job of a manual queue up to `seqno`; to be called until it returns `None`.
-    pub(crate) fn signal(&mut self, now: u64, seqno: u64, error: i32) -> Option<Ended<P>> {
-        if self.first > seqno {
+    /// Takes the next job that has ended by the time `now`, interrupt or not; to be called until it returns `None`.
+    pub(crate) fn look(&mut self, now: u64) -> Option<Ended<P, B>> {
+        let fate = self.fate().filter(|fate| fate.end <= now)?;
+        self.end_head(fate.end, fate.error, fate.cause)
+    }
+
+    /// Completes the next job of a manual queue up to `seqno`, with `error`, or if that is 0 with the job's own;
+    /// to be called until it returns `None`.
+    pub(crate) fn signal(&mut self, now: u64, seqno: u64, error: i32) -> Option<Ended<P, B>> {
+        if self.jobs.first() > seqno {
             return None;
         }
-        self.advance(now).or_else(|| self.end_head(now, error))
+        if let Some(ended) = self.advance(now) {
+            return Some(ended);
+        }
+        let error = if error == 0 {
+            self.head()?.error
+        } else {
+            error
+        };
+        self.end_head(now, error, Cause::Other)
     }
 
     /// Ends the next job that is pending with `-ECANCELED`; to be called until it returns `None`, after
-    /// [`Machine::advance`] has taken what has ended by itself.
-    pub(crate) fn cancel(&mut self, now: u64) -> Option<Ended<P>> {
-        self.end_head(now, CANCELED)
+    /// [`Machine::look`] has taken what has ended by itself.
+    pub(crate) fn cancel(&mut self, now: u64) -> Option<Ended<P, B>> {
+        self.end_head(now, CANCELED, Cause::Closed)
+    }
+
+    /// Resets the queue at the time `now`, once [`Machine::look`] has taken what has ended by then: ends the
+    /// job that runs with `-ECANCELED`, if there is one, and lets a stopped queue go on.
+    pub(crate) fn reset(&mut self, now: u64) -> Option<Ended<P, B>> {
+        self.counts.resets += 1;
+        let runs = self.start().is_some_and(|start| start <= now);
+        self.stopped = false;
+        if runs {
+            return self.end_head(now, CANCELED, Cause::Other);
+        }
+        self.set_pace();
+        None
+    }
+
+    /// Returns the head and when it started, once for each job that has; to be asked whenever the head may have
+    /// changed or become ready.
+    pub(crate) fn started(&mut self) -> Option<(u64, u64)> {
+        let seqno = self.jobs.first();
+        let start = self.start().filter(|_| self.told < seqno)?;
+        self.told = seqno;
+        Some((seqno, start))
+    }
+
+    /// Returns where job `seqno` stands at the time `now`.
+    pub(crate) fn state(&self, now: u64, seqno: u64) -> State {
+        if seqno == 0 || seqno >= self.jobs.next() {
+            return State::Unknown;
+        }
+        if let Some(slot) = self.jobs.get(seqno) {
+            let mut record = Record {
+                submitted: slot.submitted,
+                deadline: Self::shown(slot.deadline),
+                faults: slot.faults,
+                ..Record::default()
+            };
+            let head = seqno == self.jobs.first();
+            return match self.start().filter(|start| head && *start <= now) {
+                Some(start) => {
+                    record.start = start;
+                    State::Running(record)
+                }
+                None => State::Pending(record),
+            };
+        }
+        if seqno + (self.history.len() as u64) < self.jobs.first() {
+            return State::Forgotten;
+        }
+        State::Completed(self.history[self.remembered(seqno)])
+    }
+
+    /// Returns how user space sees a deadline.
+    fn shown(deadline: u64) -> u64 {
+        match deadline {
+            NEVER => 0,
+            deadline => deadline,
+        }
+    }
+
+    fn remembered(&self, seqno: u64) -> usize {
+        seqno as usize & (self.history.len() - 1)
     }
 
     /// Ends the head.
-    fn end_head(&mut self, end: u64, error: i32) -> Option<Ended<P>> {
-        if self.pending() == 0 {
-            return None;
-        }
-        let index = Self::index(&self.ring, self.first);
-        let slot = self.ring[index].take()?;
+    fn end_head(&mut self, end: u64, error: i32, cause: Cause) -> Option<Ended<P, B>> {
         // A caller's clock that went backwards must not let a job end before its predecessor.
-        let timestamp = end.max(self.head_since);
-        self.first += 1;
-        // INVARIANT: Both bounds of the new head's time are in it.
-        self.head_since = match self.head() {
-            Some(head) => timestamp.max(head.submitted),
-            None => timestamp,
-        };
-        Some(Ended {
+        let end = end.max(self.head_since);
+        let start = self.start().filter(|start| *start <= end);
+        let seqno = self.jobs.first();
+        let (slot, segment) = self.jobs.pop()?;
+        let record = Record {
+            submitted: slot.submitted,
+            start: start.unwrap_or(0),
+            end,
+            deadline: Self::shown(slot.deadline),
             error,
-            timestamp,
+            faults: slot.faults,
+        };
+        let remembered = self.remembered(seqno);
+        self.history[remembered] = record;
+        self.counts.errors += u64::from(error != 0);
+        match cause {
+            Cause::Timeout => {
+                self.counts.timeouts += 1;
+                match self.rules.after_timeout {
+                    TimeoutPolicy::Cancel => self.stopped = true,
+                    TimeoutPolicy::Continue => self.counts.resets += 1,
+                }
+            }
+            Cause::InFence if self.rules.in_fence == InFencePolicy::Cancel => self.stopped = true,
+            // Those behind it do not start any more.
+            Cause::Closed => self.stopped = true,
+            Cause::InFence | Cause::Other => {}
+        }
+        // INVARIANT: Both bounds of the new head's time are in it, and its pace is set.
+        self.head_since = match self.head() {
+            Some(head) => end.max(head.submitted),
+            None => end,
+        };
+        self.set_pace();
+        Some(Ended {
+            seqno,
+            record,
+            event: slot.event,
             payload: slot.payload,
+            segment,
         })
     }
 }

@@ -3,48 +3,101 @@
 //! The driver: `/dev/vfence` as its UAPI header describes it.
 //!
 //! `client` is an open file, `queue` what it owns, `machine` what a queue decides, `in_fences`
-//! what a job waits for, `submit` how a job gets from user space into a queue.
+//! what a job waits for, `submit` how jobs get from user space into queues, `points` what can be done with a job
+//! afterwards, `events` what the device tells by itself, `visible` what is to be seen from outside.
 
 #![deny(unsafe_code)]
 
-use crate::kernel_ext::dma_fence::Fence;
-use crate::uapi::{
-    vfence_query,
-    vfence_queue_create,
-    vfence_queue_destroy,
-    vfence_queue_info,
-    vfence_signal,
-    vfence_submit,
-    VFENCE_API_VERSION,
-    VFENCE_CAP_MANUAL_QUEUE,
-    VFENCE_CAP_TIMER_QUEUE,
-    VFENCE_IOCTL_TYPE, //
+use crate::{
+    kernel_ext::miscdevice::{
+        MiscDevice,
+        READABLE,
+        WRITABLE, //
+    },
+    uapi::{
+        vfence_export,
+        vfence_in_fence_policy_VFENCE_IN_FENCE_CANCEL as IN_FENCE_CANCEL,
+        vfence_in_fence_policy_VFENCE_IN_FENCE_IGNORE as IN_FENCE_IGNORE,
+        vfence_in_fence_policy_VFENCE_IN_FENCE_PROPAGATE as IN_FENCE_PROPAGATE,
+        vfence_job_info,
+        vfence_query,
+        vfence_queue_create,
+        vfence_queue_destroy,
+        vfence_queue_faults,
+        vfence_queue_info,
+        vfence_queue_reset,
+        vfence_signal,
+        vfence_submit,
+        vfence_submit_batch,
+        vfence_timeout_policy_VFENCE_TIMEOUT_CANCEL as TIMEOUT_CANCEL,
+        vfence_timeout_policy_VFENCE_TIMEOUT_CONTINUE as TIMEOUT_CONTINUE,
+        vfence_wait,
+        VFENCE_API_VERSION,
+        VFENCE_CAP_MANUAL_QUEUE,
+        VFENCE_CAP_TIMER_QUEUE,
+        VFENCE_CAP_WORKER_QUEUE,
+        VFENCE_IOCTL_TYPE,
+        VFENCE_MAX_BOOST_PERCENT, //
+    },
 };
-use argument::Argument;
+use argument::{
+    must_be_errno,
+    must_be_zero,
+    Argument, //
+};
+use core::mem::offset_of;
 use kernel::{
     fs::File,
     ioctl::{
         _IOW,
         _IOWR, //
     },
-    miscdevice::{
-        MiscDevice,
-        MiscDeviceRegistration, //
+    iov::IovIterDest,
+    mm::virt::VmaNew,
+    page::PAGE_SIZE,
+    prelude::*,
+    seq_file::SeqFile,
+    sync::{
+        poll::PollTable,
+        Arc, //
     },
-    prelude::*, //
+};
+use machine::{
+    InFencePolicy,
+    Rules,
+    TimeoutPolicy, //
+};
+use name::Name;
+use queue::{
+    Config,
+    Kind,
+    Queue, //
 };
 
 mod argument;
 mod client;
+mod device;
+mod events;
+mod faults;
 mod in_fences;
 mod limits;
 mod machine;
+mod memory;
 mod name;
+mod pace;
+mod plan;
+mod points;
 mod queue;
+mod random;
+mod segments;
 mod submit;
+mod visible;
+mod worker;
 
 pub(crate) use client::Client;
+pub(crate) use device::Device;
 pub(crate) use limits::Limits;
+pub(crate) use visible::AllQueues;
 
 /// An ioctl number without the size of its argument, which may grow.
 const fn sizeless(cmd: u32) -> u32 {
@@ -57,20 +110,26 @@ const QUEUE_DESTROY: u32 = sizeless(_IOW::<vfence_queue_destroy>(VFENCE_IOCTL_TY
 const QUEUE_INFO: u32 = sizeless(_IOWR::<vfence_queue_info>(VFENCE_IOCTL_TYPE, 0x03));
 const SUBMIT: u32 = sizeless(_IOWR::<vfence_submit>(VFENCE_IOCTL_TYPE, 0x04));
 const SIGNAL: u32 = sizeless(_IOWR::<vfence_signal>(VFENCE_IOCTL_TYPE, 0x05));
+const SUBMIT_BATCH: u32 = sizeless(_IOWR::<vfence_submit_batch>(VFENCE_IOCTL_TYPE, 0x06));
+const WAIT: u32 = sizeless(_IOWR::<vfence_wait>(VFENCE_IOCTL_TYPE, 0x07));
+const EXPORT: u32 = sizeless(_IOWR::<vfence_export>(VFENCE_IOCTL_TYPE, 0x08));
+const JOB_INFO: u32 = sizeless(_IOWR::<vfence_job_info>(VFENCE_IOCTL_TYPE, 0x09));
+const QUEUE_RESET: u32 = sizeless(_IOWR::<vfence_queue_reset>(VFENCE_IOCTL_TYPE, 0x0a));
+const QUEUE_FAULTS: u32 = sizeless(_IOW::<vfence_queue_faults>(VFENCE_IOCTL_TYPE, 0x0b));
 
 #[vtable]
 impl MiscDevice for Client {
-    type Ptr = Pin<KBox<Self>>;
+    type Data = Arc<Device>;
 
-    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Pin<KBox<Self>>> {
-        KBox::pin_init(Client::new(), GFP_KERNEL_ACCOUNT)
+    fn open(device: &Arc<Device>) -> Result<Pin<KBox<Self>>> {
+        KBox::pin_init(Client::new(device.clone()), GFP_KERNEL_ACCOUNT)
     }
 
-    fn release(client: Pin<KBox<Self>>, _file: &File) {
-        client.release();
+    fn release(client: Pin<KBox<Self>>) {
+        Client::release(&client);
     }
 
-    fn ioctl(client: Pin<&Self>, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
+    fn ioctl(client: Pin<&Self>, cmd: u32, arg: usize) -> Result<isize> {
         let argument = Argument::new(cmd, arg);
         match sizeless(cmd) {
             QUERY => query(&argument),
@@ -79,18 +138,41 @@ impl MiscDevice for Client {
             QUEUE_INFO => queue_info(&client, &argument),
             SUBMIT => submit::submit(&client, &argument),
             SIGNAL => signal(&client, &argument),
+            SUBMIT_BATCH => submit::submit_batch(&client, &argument),
+            WAIT => points::wait(&client, &argument),
+            EXPORT => points::export(&client, &argument),
+            JOB_INFO => points::job_info(&client, &argument),
+            QUEUE_RESET => queue_reset(&client, &argument),
+            QUEUE_FAULTS => plan::set(&client, &argument),
             _ => Err(ENOTTY),
         }?;
         Ok(0)
     }
-}
 
-/// Refuses what is not zero but must be.
-fn must_be_zero(field: u32) -> Result {
-    if field == 0 {
-        Ok(())
-    } else {
-        Err(EINVAL)
+    fn read(client: Pin<&Self>, nonblocking: bool, to: &mut IovIterDest<'_>) -> Result<usize> {
+        client.events.read(nonblocking, to)
+    }
+
+    fn poll(client: Pin<&Self>, file: &File, table: &PollTable<'_>) -> u32 {
+        table.register_wait(file, &client.events.pollers);
+        let mut events = 0;
+        if client.events.unread() > 0 {
+            events |= READABLE;
+        }
+        if client.has_room() {
+            events |= WRITABLE;
+        }
+        events
+    }
+
+    fn mmap(client: Pin<&Self>, page: usize, vma: &VmaNew) -> Result {
+        let id = u32::try_from(page).map_err(|_| EINVAL)?;
+        let queue = client.queue(id).map_err(|_| EINVAL)?;
+        queue.map(vma)
+    }
+
+    fn show_fdinfo(client: Pin<&Self>, seq: &SeqFile) {
+        visible::show_fdinfo(&client, seq);
     }
 }
 
@@ -100,7 +182,9 @@ fn query(argument: &Argument) -> Result {
     let limits = Limits::get();
     argument.write(&vfence_query {
         api_version: VFENCE_API_VERSION,
-        capabilities: u64::from(VFENCE_CAP_TIMER_QUEUE | VFENCE_CAP_MANUAL_QUEUE),
+        capabilities: u64::from(
+            VFENCE_CAP_TIMER_QUEUE | VFENCE_CAP_MANUAL_QUEUE | VFENCE_CAP_WORKER_QUEUE,
+        ),
         watchdog_ns: limits.watchdog.unwrap_or(0),
         max_queues: limits.max_queues,
         max_jobs: limits.max_jobs,
@@ -109,15 +193,64 @@ fn query(argument: &Argument) -> Result {
 }
 
 fn queue_create(client: &Client, argument: &Argument) -> Result {
-    let mut create: vfence_queue_create = argument.read()?;
+    let mut create: vfence_queue_create =
+        argument.read_from(offset_of!(vfence_queue_create, timeout_ns))?;
     must_be_zero(create.flags)?;
     must_be_zero(create.pad)?;
-    let kind = queue::kind_from_user(create.kind)?;
-    let name = create.name;
-    client.create(kind, &name, |id, queue| {
-        create.queue = id;
+    must_be_zero(create.pad2)?;
+    let limits = Limits::get();
+    let kind = Kind::from_user(create.kind)?;
+    let rules = rules(kind, &limits, &create)?;
+    let (name, seed) = (create.name, create.seed);
+    let config = |id| {
+        Ok(Config {
+            kind,
+            name: Name::from_user(&name, id)?,
+            rules,
+            seed,
+        })
+    };
+    client.create(limits, config, |queue| {
+        create.queue = queue.id();
         create.context = queue.context().id();
+        // The offset of a mapping is in pages.
+        create.counters_offset = u64::from(queue.id()) * PAGE_SIZE as u64;
         argument.write(&create)
+    })
+}
+
+/// Returns how the queue is to behave. Fails with `EINVAL` if that cannot be.
+fn rules(kind: Kind, limits: &Limits, create: &vfence_queue_create) -> Result<Rules> {
+    let timeout = match create.timeout_ns {
+        0 => limits.watchdog,
+        timeout if limits.watchdog.is_none_or(|watchdog| timeout <= watchdog) => Some(timeout),
+        _ => return Err(EINVAL),
+    };
+    let in_fence = match create.in_fence_policy {
+        IN_FENCE_PROPAGATE => InFencePolicy::Propagate,
+        IN_FENCE_IGNORE => InFencePolicy::Ignore,
+        IN_FENCE_CANCEL => InFencePolicy::Cancel,
+        _ => return Err(EINVAL),
+    };
+    let after_timeout = match create.timeout_policy {
+        TIMEOUT_CONTINUE => TimeoutPolicy::Continue,
+        TIMEOUT_CANCEL => TimeoutPolicy::Cancel,
+        _ => return Err(EINVAL),
+    };
+    let boost = match create.boost_percent {
+        0 => 100,
+        percent @ 100..=VFENCE_MAX_BOOST_PERCENT => percent,
+        _ => return Err(EINVAL),
+    };
+    if kind == Kind::Manual && (create.in_fence_policy != 0 || create.boost_percent != 0) {
+        return Err(EINVAL);
+    }
+    Ok(Rules {
+        kind: kind.of_machine(),
+        timeout,
+        in_fence,
+        after_timeout,
+        boost: u64::from(boost),
     })
 }
 
@@ -128,26 +261,36 @@ fn queue_destroy(client: &Client, argument: &Argument) -> Result {
 }
 
 fn queue_info(client: &Client, argument: &Argument) -> Result {
-    let mut info: vfence_queue_info = argument.read()?;
+    let mut info: vfence_queue_info = argument.read_from(offset_of!(vfence_queue_info, errors))?;
     must_be_zero(info.flags)?;
     must_be_zero(info.pad)?;
-    let queue = client.queue(info.queue)?;
-    queue.fill(&mut info);
+    must_be_zero(info.pad2)?;
+    client.queue(info.queue)?.fill(&mut info);
     argument.write(&info)
+}
+
+fn queue_reset(client: &Client, argument: &Argument) -> Result {
+    let mut reset: vfence_queue_reset = argument.read()?;
+    must_be_zero(reset.flags)?;
+    let queue = client.queue(reset.queue)?;
+    // What cannot be written is to be found out while nothing has happened yet.
+    argument.write(&reset)?;
+    reset.resets = Queue::reset(&queue);
+    // Only who unmaps the argument meanwhile does not get to know it; the call has not failed.
+    let _ = argument.write(&reset);
+    Ok(())
 }
 
 fn signal(client: &Client, argument: &Argument) -> Result {
     let mut signal: vfence_signal = argument.read()?;
     must_be_zero(signal.flags)?;
-    if signal.error > 0 || signal.error < -Fence::MAX_ERRNO {
-        return Err(EINVAL);
-    }
+    must_be_errno(signal.error)?;
     let queue = client.queue(signal.queue)?;
     queue.can_signal(signal.seqno)?;
     // What cannot be written is to be found out while nothing has happened yet.
     signal.completed = 0;
     argument.write(&signal)?;
-    signal.completed = queue.signal(signal.seqno, signal.error);
+    signal.completed = Queue::signal(&queue, signal.seqno, signal.error);
     // Only who unmaps the argument meanwhile does not get to know it; the call has not failed.
     let _ = argument.write(&signal);
     Ok(())

@@ -6,8 +6,8 @@
 //!
 //! | lock | held while | order |
 //! |---|---|---|
-//! | `submitting`, a mutex | a job is prepared and published | outermost |
-//! | `signalling` | a job is taken from the machine and its fence signalled, so that fences signal in order | before the locks of fences |
+//! | the client's `submitting`, a mutex | jobs are prepared and published | outermost |
+//! | `signalling` | jobs are taken from the machine, and fences signalled, so that these signal in order | before the locks of fences |
 //! | `state` | the machine is asked or told something | after all others; no fence is signalled, no callback removed, nothing allocated under it |
 //!
 //! The callback of an in-fence runs with that fence's lock held and takes `state`, so the order is
@@ -15,59 +15,83 @@
 //!
 //! # Who completes what
 //!
-//! Jobs of a timer queue, and whatever the watchdog ends, complete in the timer's interrupt. Jobs of a
-//! manual queue complete in the ioctl. Closing completes what is left in the context of the caller.
+//! Jobs of a timer queue, and whatever times out, complete in the timer's interrupt; those of a worker queue in
+//! the worker, which the interrupt wakes. Jobs of a manual queue complete in the ioctl. Closing
+//! and resetting complete what is left in the context of the caller.
 
 use super::{
+    events::Events,
+    faults::Plan,
     in_fences::{
         Budget,
-        InFences,
         Waits, //
     },
     limits::Limits,
     machine::{
-        Ended,
+        self,
         Job,
-        Kind,
         Machine,
-        Slot, //
+        Record,
+        Rules,
+        Slot,
+        State, //
+    },
+    memory::{
+        self,
+        Directory,
+        Segment, //
     },
     name::Name,
+    segments::Segments,
+    worker::Worker,
 };
 use crate::{
     kernel_ext::{
         dma_fence::{
             AllocatedFence,
             Context,
-            DriverFence,
+            DriverTimeline,
+            Fence,
             PendingFence,
-            SignallingSection, //
+            SignallingSection,
+            Timeline, //
         },
         hrtimer::{
             Expire,
             HrTimer, //
         },
-        sync_file::SyncFile,
-        timekeeping::ktime_get, //
+        timekeeping::ktime_get,
+        user_page::UserPage,
+        wait::WaitQueue, //
+        workqueue::OwnedQueue,
     },
+    new_wait_queue, trace,
     uapi::{
+        vfence_counters,
+        vfence_event,
         vfence_queue_info,
         vfence_queue_kind_VFENCE_QUEUE_MANUAL as MANUAL,
-        vfence_queue_kind_VFENCE_QUEUE_TIMER as TIMER, //
+        vfence_queue_kind_VFENCE_QUEUE_TIMER as TIMER,
+        vfence_queue_kind_VFENCE_QUEUE_WORKER as WORKER,
+        VFENCE_HISTORY,
+        VFENCE_QUEUE_STOPPED, //
     },
 };
+use core::mem::offset_of;
 use kernel::{
-    fs::file::{
-        flags::O_CLOEXEC,
-        FileDescriptorReservation, //
-    },
+    mm::virt::VmaNew,
     prelude::*,
     str::CStr,
     sync::{
-        new_mutex,
+        aref::ARef,
+        atomic::{
+            Acquire,
+            Atomic,
+            Relaxed,
+            Release, //
+        },
         new_spinlock_irq,
         Arc,
-        Mutex,
         SpinLockIrq, //
     },
 };
@@ -77,88 +101,150 @@ use kernel::{
 const BATCH: usize = 128;
 const BREATHER: u64 = 20_000;
 
-/// Slots of the ring when a queue gets its first job.
-const FIRST_RING: usize = 16;
-
-/// Returns the kind of queue that the header's number stands for.
-pub(super) fn kind_from_user(kind: u32) -> Result<Kind> {
-    match kind {
-        TIMER => Ok(Kind::Timer),
-        MANUAL => Ok(Kind::Manual),
-        _ => Err(EINVAL),
-    }
-}
-
-/// What every fence of a queue carries.
-struct QueueFence(Name);
-
-impl DriverFence for QueueFence {
-    const DRIVER_NAME: &'static CStr = c"vfence";
-
-    fn timeline_name(&self) -> &CStr {
-        self.0.as_c_str()
-    }
-}
+/// A counted reference to a queue.
+pub(super) type QueueRef = ARef<Timeline<HrTimer<Queue>>>;
 
 /// What the machine keeps with a job.
-struct Payload {
-    fence: PendingFence<QueueFence>,
+pub(super) struct Payload {
+    /// If somebody wanted one.
+    pub(super) fence: Option<PendingFence<HrTimer<Queue>>>,
     /// Kept until the job ends, which ends the wait.
-    waits: Option<Waits>,
+    pub(super) waits: Option<KBox<Waits>>,
 }
 
-type Ring = KVVec<Option<Slot<Payload>>>;
+type Jobs = Machine<Payload, Segment<Slot<Payload>>, Directory<Slot<Payload>>, KVVec<Record>>;
+type Ended = machine::Ended<Payload, Segment<Slot<Payload>>>;
 
-/// Returns a ring of empty slots.
-fn ring(slots: usize) -> Result<Ring> {
-    let mut ring = KVVec::with_capacity(slots, GFP_KERNEL_ACCOUNT)?;
-    while ring.len() < slots {
-        ring.push(None, GFP_KERNEL_ACCOUNT)?;
+// A segment is a page: a pending job without a fence takes no more than a slot.
+const _: () = assert!(size_of::<Option<Slot<Payload>>>() <= 64);
+
+/// What completes the jobs of a queue, and in which context.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Timer,
+    Worker,
+    Manual,
+}
+
+impl Kind {
+    /// Returns what the header's number stands for. Fails with `EINVAL`.
+    pub(super) fn from_user(kind: u32) -> Result<Self> {
+        match kind {
+            TIMER => Ok(Self::Timer),
+            WORKER => Ok(Self::Worker),
+            MANUAL => Ok(Self::Manual),
+            _ => Err(EINVAL),
+        }
     }
-    Ok(ring)
+
+    /// Returns the header's number.
+    pub(super) fn to_user(self) -> u32 {
+        match self {
+            Self::Timer => TIMER,
+            Self::Worker => WORKER,
+            Self::Manual => MANUAL,
+        }
+    }
+
+    /// Returns what it is to the machine.
+    pub(super) fn of_machine(self) -> machine::Kind {
+        match self {
+            Self::Timer | Self::Worker => machine::Kind::Timer,
+            Self::Manual => machine::Kind::Manual,
+        }
+    }
 }
 
-/// An execution context of a client; the data of its timer.
+/// How a queue is to be.
+pub(super) struct Config {
+    pub(super) kind: Kind,
+    pub(super) name: Name,
+    pub(super) rules: Rules,
+    pub(super) seed: u64,
+}
+
+/// An execution context of a client; the data of its timer, which is the data of the fences' timeline.
 ///
-/// Pending jobs may refer to their queue, through what they wait for. The client refers to it too, until
-/// [`Queue::close`], called with another reference, has ended all jobs and waited for the timer. So the last
-/// reference goes neither with a job nor in the timer's interrupt, where it could not be cancelled.
+/// Pending jobs may refer to their queue, through their fences and what they wait for. The client refers to it too, until
+/// [`Queue::close`] has ended all jobs and waited for the timer. What is dropped with the last reference
+/// needs no more waiting, so that may be in any context.
 #[pin_data]
 pub(super) struct Queue {
+    id: u32,
     kind: Kind,
     name: Name,
     context: Context,
     limits: Limits,
     budget: Arc<Budget>,
-    /// Whether the queue is closed; locked by who prepares a job.
+    events: Arc<Events>,
+    counters: UserPage,
+    worker: Option<Arc<Worker>>,
+    /// How many jobs are being prepared; written with the client's `submitting` held.
+    staged: Atomic<i32>,
+    /// Who waits for jobs to complete.
     #[pin]
-    submitting: Mutex<bool>,
+    pub(super) waiters: WaitQueue,
     #[pin]
     signalling: SpinLockIrq<()>,
     #[pin]
-    state: SpinLockIrq<Machine<Payload, Ring>>,
+    state: SpinLockIrq<Jobs>,
 }
 
 impl Queue {
     /// Creates a queue without jobs. Fails with `ENOMEM`.
     pub(super) fn new(
-        kind: Kind,
-        name: Name,
+        id: u32,
+        config: Config,
         limits: Limits,
         budget: Arc<Budget>,
-    ) -> Result<Arc<HrTimer<Self>>> {
-        let machine = Machine::new(kind, limits.watchdog, KVVec::new());
-        let queue = try_pin_init!(Self {
+        events: Arc<Events>,
+        workqueue: &Arc<OwnedQueue>,
+    ) -> Result<QueueRef> {
+        let Config {
             kind,
             name,
-            context: Context::new(),
+            rules,
+            seed,
+        } = config;
+        type Pending = Segments<Slot<Payload>, Segment<Slot<Payload>>, Directory<Slot<Payload>>>;
+        let directory = memory::directory(Pending::directory_len(limits.max_jobs as usize))?;
+        let history = KVVec::from_elem(
+            Record::default(),
+            VFENCE_HISTORY as usize,
+            GFP_KERNEL_ACCOUNT,
+        )?;
+        let machine = Machine::new(rules, seed, directory, history);
+        let worker = match kind {
+            Kind::Worker => Some(Worker::new()?),
+            Kind::Timer | Kind::Manual => None,
+        };
+        let its_worker = worker.clone();
+        let context = Context::new();
+        let queue = try_pin_init!(Self {
+            id,
+            kind,
+            name,
+            context,
             limits,
             budget,
-            submitting <- new_mutex!(false),
+            events,
+            counters: UserPage::new(GFP_KERNEL_ACCOUNT)?,
+            worker: its_worker,
+            staged: Atomic::new(0),
+            waiters <- new_wait_queue!("vfence_waiters"),
             signalling <- new_spinlock_irq!(()),
             state <- new_spinlock_irq!(machine),
         }? Error);
-        Arc::pin_init(HrTimer::new(queue), GFP_KERNEL_ACCOUNT)
+        let queue = Timeline::new(context, HrTimer::new(queue), GFP_KERNEL_ACCOUNT)?;
+        if let Some(worker) = worker {
+            worker.employ(queue.clone(), workqueue.clone());
+        }
+        Ok(queue)
+    }
+
+    /// Returns the id that user space knows it by.
+    pub(super) fn id(&self) -> u32 {
+        self.id
     }
 
     /// Returns the fences' context.
@@ -166,17 +252,31 @@ impl Queue {
         self.context
     }
 
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(super) fn name(&self) -> &Name {
+        &self.name
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Returns what its client's jobs may still wait for.
     pub(super) fn budget(&self) -> &Budget {
         &self.budget
     }
 
+    /// Maps the counters. Fails with `EINVAL`, `EACCES`.
+    pub(super) fn map(&self, vma: &VmaNew) -> Result {
+        self.counters.map(vma)
+    }
+
     /// Fills in what the header says about a queue.
     pub(super) fn fill(&self, info: &mut vfence_queue_info) {
-        info.kind = match self.kind {
-            Kind::Timer => TIMER,
-            Kind::Manual => MANUAL,
-        };
+        info.kind = self.kind.to_user();
         info.context = self.context.id();
         for (to, from) in info.name.iter_mut().zip(self.name.as_bytes()) {
             *to = *from as c_char;
@@ -184,119 +284,161 @@ impl Queue {
         // With this lock, what counts as completed has signalled, too.
         let _order = self.signalling.lock();
         let state = self.state.lock();
+        let counts = state.counts();
         info.submitted = state.submitted();
         info.completed = state.completed();
-    }
-
-    /// Refuses jobs that the header refuses, with `EINVAL`.
-    pub(super) fn check(&self, duration: u64, in_fences: u32) -> Result {
-        let allowed = match self.kind {
-            Kind::Manual => duration == 0 && in_fences == 0,
-            Kind::Timer => self
-                .limits
-                .watchdog
-                .is_none_or(|watchdog| duration <= watchdog),
-        };
-        if allowed {
-            Ok(())
+        info.errors = counts.errors;
+        info.timeouts = counts.timeouts;
+        info.resets = counts.resets;
+        info.timeout_ns = state.timeout().unwrap_or(0);
+        info.faults = [0; 8];
+        for (to, from) in info.faults.iter_mut().zip(counts.faults) {
+            *to = from;
+        }
+        info.state = if state.stopped() {
+            VFENCE_QUEUE_STOPPED
         } else {
-            Err(EINVAL)
-        }
+            0
+        };
     }
 
-    /// Makes room for one more job, and returns its sequence number.
-    ///
-    /// To be called with `submitting` held.
-    fn make_room(&self) -> Result<u64> {
-        let (seqno, pending, capacity) = {
-            let state = self.state.lock();
-            (state.submitted() + 1, state.pending(), state.capacity())
-        };
-        if pending >= self.limits.max_jobs as usize {
-            return Err(EAGAIN);
-        }
-        if pending == capacity {
-            let larger = ring((capacity * 2).max(FIRST_RING))?;
-            let old = self.state.lock().grow(larger);
-            drop(old);
-        }
-        Ok(seqno)
+    /// Returns the sequence number of the job that was submitted last.
+    pub(super) fn submitted(&self) -> u64 {
+        self.state.lock().submitted()
     }
 
-    /// Submits a job: prepares everything, tells the caller with `reply`, which gets the sequence
-    /// number and the out-fence's descriptor, or -1, and publishes. When anything fails there is no job.
-    ///
-    /// Fails with `ENOENT` if the queue is closed, `EAGAIN` if it is full, `EMFILE`, `ENOMEM`, or
-    /// what `reply` fails with.
-    pub(super) fn submit(
-        queue: &Arc<HrTimer<Self>>,
-        duration: u64,
-        in_fences: InFences,
-        out_fence: bool,
-        reply: impl FnOnce(u64, i32) -> Result,
-    ) -> Result {
-        let closed = queue.submitting.lock();
-        if *closed {
-            return Err(ENOENT);
-        }
-        let seqno = queue.make_room()?;
-        let fence = AllocatedFence::new(QueueFence(queue.name), GFP_KERNEL_ACCOUNT)?
-            .init(queue.context, seqno);
-        let out = if out_fence {
-            let fd = FileDescriptorReservation::get_unused_fd_flags(O_CLOEXEC)?;
-            Some((SyncFile::create(fence.fence())?, fd))
-        } else {
-            None
-        };
-        let error = in_fences.error();
-        let mut waits = in_fences.prepare(queue, seqno)?;
-        let fd = out.as_ref().map_or(-1, |(_, fd)| fd.reserved_fd() as i32);
-        reply(seqno, fd)?;
+    /// Returns the sequence number of the job that has completed last, fence and all.
+    pub(super) fn completed(&self) -> u64 {
+        self.counters
+            .word::<{ offset_of!(vfence_counters, completed) / 8 }>()
+            .load(Acquire)
+    }
 
-        // From here on nothing can fail.
-        let _section = SignallingSection::begin();
-        let gate = waits.as_ref().map(Waits::gate);
-        if let Some(waits) = &mut waits {
-            waits.arm();
-        }
-        let job = Job {
-            duration,
-            waits: waits.is_some(),
-            error,
-            payload: Payload { fence, waits },
-        };
-        let refused = {
-            let mut state = queue.state.lock();
-            let refused = state.submit(ktime_get(), job).err();
-            if state.pending() == 1 {
-                Self::rearm(queue, &state);
+    /// Returns how many jobs are pending.
+    pub(super) fn pending(&self) -> usize {
+        self.state.lock().pending()
+    }
+
+    /// Returns whether another job could be submitted.
+    pub(super) fn has_room(&self) -> bool {
+        self.pending() < self.limits.max_jobs as usize
+    }
+
+    /// Returns where a job stands.
+    pub(super) fn job(&self, seqno: u64) -> State {
+        // With this lock, what counts as completed has signalled, too.
+        let _order = self.signalling.lock();
+        self.state.lock().state(ktime_get(), seqno)
+    }
+
+    /// Calls `f` with the payload of a job, if that is pending. `f` runs under a spinlock.
+    pub(super) fn with_payload<R>(
+        &self,
+        seqno: u64,
+        f: impl FnOnce(&mut Payload) -> R,
+    ) -> Option<R> {
+        self.state.lock().payload_mut(seqno).map(f)
+    }
+
+    /// Makes room for one more job, and returns it and the job's sequence number; to be called with the client's
+    /// `submitting` held.
+    ///
+    /// Fails with `EAGAIN` if the queue is full, `ENOMEM`.
+    pub(super) fn reserve(queue: &QueueRef) -> Result<(Place, u64)> {
+        let staged = queue.staged.load(Relaxed) as usize;
+        loop {
+            {
+                let state = queue.state.lock();
+                if state.pending() + staged >= queue.limits.max_jobs as usize {
+                    return Err(EAGAIN);
+                }
+                if state.room() > staged {
+                    queue.staged.store(staged as i32 + 1, Relaxed);
+                    let seqno = state.submitted() + staged as u64 + 1;
+                    return Ok((Place(queue.clone()), seqno));
+                }
             }
-            refused
-        };
-        // `make_room()` has seen to it that there is none.
-        if refused.is_some() {
-            return Err(EAGAIN);
+            let segment = memory::segment()?;
+            let refused = queue.state.lock().add(segment);
+            // There is a place for it in the directory as long as the queue is not full.
+            refused.map_err(|_| EAGAIN)?;
         }
-        if let Some(gate) = gate {
-            gate.pass();
+    }
+
+    /// Publishes jobs that there is room for. It is not full, so each of them goes in.
+    pub(super) fn append(queue: &QueueRef, jobs: impl Iterator<Item = Job<Payload>>) {
+        let mut state = queue.state.lock();
+        let idle = state.pending() == 0;
+        let now = ktime_get();
+        for job in jobs {
+            let duration = job.duration.0;
+            // CAST: A job has no more than `VFENCE_MAX_IN_FENCES`.
+            let in_fences = job.payload.waits.as_ref().map_or(0, |waits| waits.len()) as u32;
+            if let Ok(seqno) = state.submit(now, job) {
+                trace::job_submit(queue.context.id(), seqno, queue.id, duration, in_fences);
+            }
         }
-        if let Some((file, fd)) = out {
-            file.install(fd);
+        queue
+            .counters
+            .word::<{ offset_of!(vfence_counters, submitted) / 8 }>()
+            .store(state.submitted(), Release);
+        if idle {
+            queue.tell_start(&mut state);
+            Self::rearm(queue, &state);
         }
-        Ok(())
     }
 
     /// Takes note that all in-fences of a job have signalled. May be called in any context.
     pub(super) fn ready(queue: &HrTimer<Self>, seqno: u64, error: i32) {
         let mut state = queue.state.lock();
         if state.ready(ktime_get(), seqno, error) {
+            queue.tell_start(&mut state);
             Self::rearm(queue, &state);
+        }
+    }
+
+    /// Returns a fence for a job: its own while it is pending, then one that has signalled.
+    ///
+    /// Fails with `EINVAL` for a job that was not submitted, `ENODATA` for one that is forgotten, `ENOMEM`.
+    pub(super) fn fence(queue: &QueueRef, seqno: u64) -> Result<ARef<Fence>> {
+        loop {
+            let mut late = None;
+            {
+                let mut state = queue.state.lock();
+                match state.state(ktime_get(), seqno) {
+                    State::Unknown => return Err(EINVAL),
+                    State::Forgotten => return Err(ENODATA),
+                    State::Completed(record) => late = Some(record),
+                    State::Pending(_) | State::Running(_) => {
+                        let payload = state.payload_mut(seqno);
+                        if let Some(fence) = payload.and_then(|payload| payload.fence.as_ref()) {
+                            return Ok(fence.fence().into());
+                        }
+                    }
+                }
+            }
+            let fence = AllocatedFence::new(queue.clone(), GFP_KERNEL_ACCOUNT)?.init(seqno);
+            let reference: ARef<Fence> = fence.fence().into();
+            if let Some(record) = late {
+                fence.complete(result(record.error), record.end);
+                return Ok(reference);
+            }
+            let mut fence = Some(fence);
+            queue.with_payload(seqno, |payload| {
+                if payload.fence.is_none() {
+                    payload.fence = fence.take();
+                }
+            });
+            if fence.is_none() {
+                return Ok(reference);
+            }
+            // The job has completed meanwhile, or has got a fence. Nobody has seen this one.
         }
     }
 
     /// Refuses, with `EINVAL`, to signal what the header says cannot be signalled.
     pub(super) fn can_signal(&self, seqno: u64) -> Result {
-        if self.kind == Kind::Manual && seqno <= self.state.lock().submitted() {
+        if self.kind == Kind::Manual && seqno <= self.submitted() {
             Ok(())
         } else {
             Err(EINVAL)
@@ -304,27 +446,65 @@ impl Queue {
     }
 
     /// Completes the jobs up to `seqno`, and returns how many that were.
-    pub(super) fn signal(self: &HrTimer<Self>, seqno: u64, error: i32) -> u32 {
+    pub(super) fn signal(queue: &HrTimer<Self>, seqno: u64, error: i32) -> u32 {
         let (completed, _) =
-            self.complete(usize::MAX, |machine, now| machine.signal(now, seqno, error));
-        Self::rearm(self, &self.state.lock());
+            queue.complete(usize::MAX, |machine, now| machine.signal(now, seqno, error));
+        Self::rearm(queue, &queue.state.lock());
         completed
     }
 
-    /// Refuses jobs from now on, and completes those that are pending with `-ECANCELED`.
-    pub(super) fn close(self: &HrTimer<Self>) {
-        *self.submitting.lock() = true;
-        self.complete(usize::MAX, |machine, now| machine.advance(now));
-        self.complete(usize::MAX, |machine, now| machine.cancel(now));
+    /// Resets the queue, and returns how often it has been.
+    pub(super) fn reset(queue: &HrTimer<Self>) -> u64 {
+        let mut resets = None;
+        queue.complete(usize::MAX, |machine, now| {
+            if resets.is_some() {
+                return None;
+            }
+            machine.look(now).or_else(|| {
+                let ended = machine.reset(now);
+                resets = Some(machine.counts().resets);
+                ended
+            })
+        });
+        Self::rearm(queue, &queue.state.lock());
+        resets.unwrap_or(0)
+    }
+
+    /// Has `plan` done to the jobs that are submitted from now on.
+    ///
+    /// Fails with `EINVAL` if interrupts are to be dropped, but nothing bounds the queue.
+    pub(super) fn set_plan(&self, plan: Plan, drops: bool) -> Result {
+        let mut state = self.state.lock();
+        if drops && state.timeout().is_none() {
+            return Err(EINVAL);
+        }
+        state.set_plan(plan);
+        Ok(())
+    }
+
+    /// Completes those jobs that are pending with `-ECANCELED`; nobody submits any more.
+    pub(super) fn close(queue: &HrTimer<Self>) {
+        queue.complete(usize::MAX, |machine, now| machine.look(now));
+        queue.complete(usize::MAX, |machine, now| machine.cancel(now));
         // Nothing is pending, so nobody starts it again.
-        self.cancel();
+        queue.cancel();
+        if let Some(worker) = &queue.worker {
+            worker.dismiss();
+        }
     }
 
     /// Starts the timer for what comes next, or stops it if that is nothing.
-    fn rearm(timer: &HrTimer<Self>, state: &Machine<Payload, Ring>) {
+    fn rearm(timer: &HrTimer<Self>, state: &Jobs) {
         match state.next_event() {
             Some(time) => timer.start(time),
             None => timer.try_to_cancel(),
+        }
+    }
+
+    /// Tells who traces that the head has started, once.
+    fn tell_start(&self, state: &mut Jobs) {
+        if let Some((seqno, start)) = state.started() {
+            trace::job_start(self.context.id(), seqno, self.id, start);
         }
     }
 
@@ -333,42 +513,109 @@ impl Queue {
     fn complete(
         &self,
         most: usize,
-        mut next: impl FnMut(&mut Machine<Payload, Ring>, u64) -> Option<Ended<Payload>>,
+        mut next: impl FnMut(&mut Jobs, u64) -> Option<Ended>,
     ) -> (u32, bool) {
         let _section = SignallingSection::begin();
-        let mut completed = 0;
-        let mut done = 0;
-        while done < most {
+        let (mut completed, mut done) = (0, 0);
+        let (mut all, mut was_full) = (false, false);
+        while !all && done < most {
             let order = self.signalling.lock();
-            let ended = next(&mut self.state.lock(), ktime_get());
-            let Some(ended) = ended else {
-                return (completed, true);
-            };
-            let Payload { fence, waits } = ended.payload;
-            let result = match ended.error {
-                0 => Ok(()),
-                errno => Err(Error::from_errno(errno)),
-            };
-            let fence = fence.complete(result, ended.timestamp);
-            drop(order);
-            completed += 1;
-            done += 1 + waits.as_ref().map_or(0, Waits::len);
-            // Removing callbacks takes the locks of in-fences, which others hold while they wait for `state`. The
-            // reference to the queue that goes with them is not the last one: see `Queue`.
-            drop((fence, waits));
+            let mut left = BATCH.min(most - done);
+            let mut last = None;
+            let counts;
+            {
+                let mut state = self.state.lock();
+                was_full |= state.pending() >= self.limits.max_jobs as usize;
+                // Of jobs that nobody wants to know about, many at a time.
+                while left > 0 && last.is_none() {
+                    let Some(ended) = next(&mut state, ktime_get()) else {
+                        all = true;
+                        break;
+                    };
+                    completed += 1;
+                    done += 1;
+                    left -= 1;
+                    self.tell_end(&mut state, &ended);
+                    let Payload { fence, waits } = &ended.payload;
+                    let quiet = fence.is_none() && waits.is_none() && !ended.event;
+                    if !quiet || ended.segment.is_some() {
+                        last = Some(ended);
+                    }
+                }
+                counts = Counters::of(&state);
+            }
+            if let Some(ended) = last {
+                let record = ended.record;
+                let Payload { fence, waits } = ended.payload;
+                let fence = fence.map(|fence| fence.complete(result(record.error), record.end));
+                counts.publish(&self.counters);
+                if ended.event {
+                    self.events.report(self.event(ended.seqno, &record));
+                }
+                drop(order);
+                done += waits.as_ref().map_or(0, |waits| waits.len());
+                // Removing callbacks takes the locks of in-fences, which others hold while they wait for `state`.
+                drop((fence, waits, ended.segment));
+            } else {
+                counts.publish(&self.counters);
+            }
         }
-        (completed, false)
+        if completed > 0 {
+            self.waiters.wake_all();
+        }
+        if was_full {
+            self.events.pollers.notify_all();
+        }
+        (completed, all)
+    }
+
+    /// Tells who traces that a job has ended, and that the next one has started.
+    fn tell_end(&self, state: &mut Jobs, ended: &Ended) {
+        let Record {
+            start, end, error, ..
+        } = ended.record;
+        trace::job_complete(self.context.id(), ended.seqno, self.id, error, start, end);
+        self.tell_start(state);
+    }
+
+    /// Returns what user space is told about the end of a job.
+    fn event(&self, seqno: u64, record: &Record) -> vfence_event {
+        vfence_event {
+            queue: self.id,
+            error: record.error,
+            seqno,
+            submitted_ns: record.submitted,
+            start_ns: record.start,
+            end_ns: record.end,
+            deadline_ns: record.deadline,
+            faults: record.faults,
+            ..Default::default()
+        }
+    }
+
+    /// Completes some of what has ended, and sees to it that the rest is, too. Returns whether that was all.
+    fn expire_some(timer: &HrTimer<Self>) -> bool {
+        let (_, all) = timer.complete(BATCH, |machine, now| machine.advance(now));
+        if all {
+            Self::rearm(timer, &timer.state.lock());
+        }
+        all
+    }
+
+    /// Does the worker's work: completes what has ended.
+    pub(super) fn work(timer: &HrTimer<Self>) {
+        while !Self::expire_some(timer) {}
     }
 }
 
 impl Expire for Queue {
     fn expire(timer: &HrTimer<Self>) {
+        if let Some(worker) = &timer.worker {
+            worker.wake();
+            return;
+        }
         let begun = ktime_get();
-        let (_, all) = timer.complete(BATCH, |machine, now| machine.advance(now));
-        let state = timer.state.lock();
-        if all {
-            Self::rearm(timer, &state);
-        } else {
+        if !Self::expire_some(timer) {
             // Half of the time for everybody else.
             let now = ktime_get();
             timer.start(now + (now - begun).max(BREATHER));
@@ -376,10 +623,82 @@ impl Expire for Queue {
     }
 }
 
+impl DriverTimeline for HrTimer<Queue> {
+    const DRIVER_NAME: &'static CStr = c"vfence";
+
+    fn timeline_name(&self) -> &CStr {
+        self.name.as_c_str()
+    }
+
+    fn set_deadline(&self, seqno: u64, deadline: u64) {
+        let mut state = self.state.lock();
+        if state.set_deadline(ktime_get(), seqno, deadline) {
+            Queue::rearm(self, &state);
+        }
+    }
+}
+
+/// Returns what a fence is completed with.
+fn result(error: i32) -> Result {
+    match error {
+        0 => Ok(()),
+        errno => Err(Error::from_errno(errno)),
+    }
+}
+
+/// Room for a job that is being prepared. Dropping it, once the job is published, gives it up.
+pub(super) struct Place(QueueRef);
+
+impl Place {
+    /// Returns the queue.
+    pub(super) fn queue(&self) -> &QueueRef {
+        &self.0
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0
+            .staged
+            .store(self.0.staged.load(Relaxed) - 1, Relaxed);
+    }
+}
+
+/// What user space sees of a queue without asking.
+struct Counters {
+    completed: u64,
+    errors: u64,
+    timeouts: u64,
+    resets: u64,
+}
+
+impl Counters {
+    fn of(state: &Jobs) -> Self {
+        let counts = state.counts();
+        Self {
+            completed: state.completed(),
+            errors: counts.errors,
+            timeouts: counts.timeouts,
+            resets: counts.resets,
+        }
+    }
+
+    /// Shows it; the fences of what has completed have signalled.
+    fn publish(&self, page: &UserPage) {
+        page.word::<{ offset_of!(vfence_counters, errors) / 8 }>()
+            .store(self.errors, Relaxed);
+        page.word::<{ offset_of!(vfence_counters, timeouts) / 8 }>()
+            .store(self.timeouts, Relaxed);
+        page.word::<{ offset_of!(vfence_counters, resets) / 8 }>()
+            .store(self.resets, Relaxed);
+        page.word::<{ offset_of!(vfence_counters, completed) / 8 }>()
+            .store(self.completed, Release);
+    }
+}
+
 #[kernel::macros::kunit_tests(vfence_queue)]
 mod tests {
     use super::*;
-    use crate::vfence::machine;
 
     #[test]
     fn machine_has_the_right_errnos() {

@@ -10,7 +10,7 @@ use rustix::ioctl::{opcode, Opcode};
 /// `VFENCE_IOCTL_TYPE`: the type byte of the ioctl numbers.
 pub const IOCTL_TYPE: u8 = 0xf7;
 /// `VFENCE_API_VERSION`: the version of the header that this crate was written for.
-pub const API_VERSION: u32 = 1;
+pub const API_VERSION: u32 = 2;
 /// `VFENCE_NAME_LEN`: size of a queue's name, the closing NUL included.
 pub const NAME_LEN: usize = 32;
 /// `VFENCE_MAX_IN_FENCES`: most in-fences a job may have.

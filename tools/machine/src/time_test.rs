@@ -1,50 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Single rules of the machine, each by one small example.
+//! When jobs start and end, each rule by one small example.
 
 use crate::{
-    machine::{Ended, Job, Kind, Machine, Slot},
+    machine::{Job, Kind},
     model::{CANCELED, TIMED_OUT},
+    setup::{assert_end, empty, job, machine, rules, submit, waiting, Machine},
 };
-
-type Ring = Vec<Option<Slot<&'static str>>>;
-
-fn machine(kind: Kind, watchdog: Option<u64>) -> Machine<&'static str, Ring> {
-    Machine::new(kind, watchdog, (0..8).map(|_| None).collect())
-}
-
-fn job(name: &'static str, duration: u64) -> Job<&'static str> {
-    Job {
-        duration,
-        waits: false,
-        error: 0,
-        payload: name,
-    }
-}
-
-fn waiting(name: &'static str, duration: u64) -> Job<&'static str> {
-    Job {
-        waits: true,
-        ..job(name, duration)
-    }
-}
-
-fn submit(machine: &mut Machine<&'static str, Ring>, now: u64, job: Job<&'static str>) -> u64 {
-    machine.submit(now, job).ok().expect("the ring has room")
-}
-
-#[track_caller]
-fn assert_end(ended: Option<Ended<&'static str>>, name: &str, timestamp: u64, error: i32) {
-    let ended = ended.expect("no job has ended");
-    assert_eq!(
-        (ended.payload, ended.timestamp, ended.error),
-        (name, timestamp, error)
-    );
-}
 
 #[test]
 fn jobs_follow_each_other_without_a_gap() {
-    let mut machine = machine(Kind::Timer, Some(1000));
+    let mut machine = machine(rules(Kind::Timer, Some(1000)));
     assert_eq!(submit(&mut machine, 100, job("a", 10)), 1);
     assert_eq!(submit(&mut machine, 101, job("b", 20)), 2);
     assert_eq!(machine.next_event(), Some(110));
@@ -57,7 +23,7 @@ fn jobs_follow_each_other_without_a_gap() {
 
 #[test]
 fn job_on_an_idle_queue_starts_when_it_is_submitted() {
-    let mut machine = machine(Kind::Timer, None);
+    let mut machine = machine(rules(Kind::Timer, None));
     submit(&mut machine, 100, job("a", 10));
     assert_end(machine.advance(110), "a", 110, 0);
     submit(&mut machine, 500, job("b", 10));
@@ -66,7 +32,7 @@ fn job_on_an_idle_queue_starts_when_it_is_submitted() {
 
 #[test]
 fn job_waits_for_in_fences_and_for_its_turn() {
-    let mut machine = machine(Kind::Timer, Some(1000));
+    let mut machine = machine(rules(Kind::Timer, Some(1000)));
     submit(&mut machine, 0, job("a", 50));
     submit(&mut machine, 0, waiting("b", 50));
     assert!(!machine.ready(20, 2, 0));
@@ -80,7 +46,7 @@ fn job_waits_for_in_fences_and_for_its_turn() {
 
 #[test]
 fn error_of_an_in_fence_ends_the_job_without_running_it() {
-    let mut machine = machine(Kind::Timer, Some(1000));
+    let mut machine = machine(rules(Kind::Timer, Some(1000)));
     submit(&mut machine, 0, waiting("a", 500));
     machine.ready(20, 1, -5);
     assert_end(machine.advance(20), "a", 20, -5);
@@ -88,9 +54,9 @@ fn error_of_an_in_fence_ends_the_job_without_running_it() {
 
 #[test]
 fn first_error_counts() {
-    let mut machine = machine(Kind::Timer, Some(1000));
+    let mut machine = machine(rules(Kind::Timer, Some(1000)));
     let failed = Job {
-        error: -5,
+        in_error: -5,
         ..waiting("a", 500)
     };
     submit(&mut machine, 0, failed);
@@ -102,7 +68,7 @@ fn first_error_counts() {
 
 #[test]
 fn watchdog_counts_from_when_the_job_became_the_head() {
-    let mut machine = machine(Kind::Timer, Some(100));
+    let mut machine = machine(rules(Kind::Timer, Some(100)));
     submit(&mut machine, 0, waiting("a", 0));
     submit(&mut machine, 0, waiting("b", 0));
     assert_end(machine.advance(1000), "a", 100, TIMED_OUT);
@@ -111,7 +77,7 @@ fn watchdog_counts_from_when_the_job_became_the_head() {
 
 #[test]
 fn watchdog_includes_the_wait() {
-    let mut machine = machine(Kind::Timer, Some(100));
+    let mut machine = machine(rules(Kind::Timer, Some(100)));
     submit(&mut machine, 0, waiting("a", 60));
     machine.ready(50, 1, 0);
     assert_end(machine.advance(1000), "a", 100, TIMED_OUT);
@@ -119,14 +85,14 @@ fn watchdog_includes_the_wait() {
 
 #[test]
 fn end_at_the_very_moment_of_the_watchdog_is_in_time() {
-    let mut machine = machine(Kind::Timer, Some(100));
+    let mut machine = machine(rules(Kind::Timer, Some(100)));
     submit(&mut machine, 0, job("a", 100));
     assert_end(machine.advance(100), "a", 100, 0);
 }
 
 #[test]
 fn watchdog_of_a_manual_queue_counts_from_submission() {
-    let mut machine = machine(Kind::Manual, Some(100));
+    let mut machine = machine(rules(Kind::Manual, Some(100)));
     submit(&mut machine, 0, job("a", 0));
     submit(&mut machine, 30, job("b", 0));
     assert_eq!(machine.next_event(), Some(100));
@@ -136,7 +102,7 @@ fn watchdog_of_a_manual_queue_counts_from_submission() {
 
 #[test]
 fn signal_completes_up_to_the_seqno() {
-    let mut machine = machine(Kind::Manual, None);
+    let mut machine = machine(rules(Kind::Manual, None));
     for name in ["a", "b", "c"] {
         submit(&mut machine, 0, job(name, 0));
     }
@@ -149,7 +115,7 @@ fn signal_completes_up_to_the_seqno() {
 
 #[test]
 fn signal_comes_too_late_for_what_the_watchdog_ends() {
-    let mut machine = machine(Kind::Manual, Some(100));
+    let mut machine = machine(rules(Kind::Manual, Some(100)));
     submit(&mut machine, 0, job("a", 0));
     submit(&mut machine, 50, job("b", 0));
     assert_end(machine.signal(120, 2, 0), "a", 100, TIMED_OUT);
@@ -158,7 +124,7 @@ fn signal_comes_too_late_for_what_the_watchdog_ends() {
 
 #[test]
 fn cancel_ends_everything_that_is_pending() {
-    let mut machine = machine(Kind::Timer, Some(1000));
+    let mut machine = machine(rules(Kind::Timer, Some(1000)));
     submit(&mut machine, 0, job("a", 10));
     submit(&mut machine, 0, job("b", 10));
     submit(&mut machine, 0, job("c", 0));
@@ -171,7 +137,7 @@ fn cancel_ends_everything_that_is_pending() {
 
 #[test]
 fn without_watchdog_a_wait_has_no_end() {
-    let mut machine = machine(Kind::Timer, None);
+    let mut machine = machine(rules(Kind::Timer, None));
     submit(&mut machine, 0, waiting("a", 10));
     assert_eq!(machine.next_event(), None);
     assert!(machine.advance(u64::MAX).is_none());
@@ -179,14 +145,14 @@ fn without_watchdog_a_wait_has_no_end() {
 
 #[test]
 fn longest_duration_does_not_overflow() {
-    let mut machine = machine(Kind::Timer, None);
+    let mut machine = machine(rules(Kind::Timer, None));
     submit(&mut machine, 100, job("a", u64::MAX));
     assert_eq!(machine.next_event(), Some(u64::MAX));
 }
 
 #[test]
 fn clock_that_goes_backwards_does_not_reverse_ends() {
-    let mut machine = machine(Kind::Manual, None);
+    let mut machine = machine(rules(Kind::Manual, None));
     submit(&mut machine, 100, job("a", 0));
     submit(&mut machine, 90, job("b", 0));
     assert_end(machine.signal(110, 1, 0), "a", 110, 0);
@@ -195,7 +161,7 @@ fn clock_that_goes_backwards_does_not_reverse_ends() {
 
 #[test]
 fn clock_that_goes_backwards_does_not_start_a_job_early() {
-    let mut machine = machine(Kind::Timer, None);
+    let mut machine = machine(rules(Kind::Timer, None));
     submit(&mut machine, 100, job("a", 10));
     assert_end(machine.advance(110), "a", 110, 0);
     submit(&mut machine, 90, job("b", 10));
@@ -204,7 +170,7 @@ fn clock_that_goes_backwards_does_not_start_a_job_early() {
 
 #[test]
 fn clock_that_goes_backwards_does_not_shorten_the_watchdog() {
-    let mut machine = machine(Kind::Manual, Some(50));
+    let mut machine = machine(rules(Kind::Manual, Some(50)));
     submit(&mut machine, 100, job("a", 0));
     submit(&mut machine, 90, job("b", 0));
     assert_end(machine.advance(150), "a", 150, TIMED_OUT);
@@ -214,20 +180,25 @@ fn clock_that_goes_backwards_does_not_shorten_the_watchdog() {
 #[test]
 fn queue_without_memory_has_nothing_to_do() {
     for kind in [Kind::Timer, Kind::Manual] {
-        let mut machine: Machine<&'static str, Ring> = Machine::new(kind, Some(100), Vec::new());
+        let mut machine: Machine<&'static str> = empty(rules(kind, Some(100)), 0);
         assert!(machine.advance(1000).is_none());
+        assert!(machine.look(1000).is_none());
         assert!(machine.cancel(1000).is_none());
+        assert!(machine.reset(1000).is_none());
         assert!(machine.signal(1000, 1, 0).is_none());
         assert!(!machine.ready(1000, 1, 0));
+        assert!(!machine.set_deadline(1000, 1, 0));
+        assert_eq!(machine.started(), None);
         assert_eq!(machine.next_event(), None);
-        assert!(machine.submit(1000, job("a", 0)).is_err());
+        let refused = machine.submit(1000, job("a", 0));
+        assert_eq!(refused.err().map(|job| job.payload), Some("a"));
         assert_eq!((machine.submitted(), machine.completed()), (0, 0));
     }
 }
 
 #[test]
-fn latest_time_does_not_overflow() {
-    let mut machine = machine(Kind::Manual, Some(u64::MAX));
+fn timeout_after_the_latest_time_never_comes() {
+    let mut machine = machine(rules(Kind::Manual, Some(u64::MAX)));
     submit(&mut machine, 100, job("a", 0));
-    assert_eq!(machine.next_event(), Some(u64::MAX));
+    assert_eq!(machine.next_event(), None);
 }

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What all clients share: the workqueue, the faults that are injected everywhere, and who is there.
+
+use super::queue::{
+    Queue,
+    QueueRef, //
+};
+use crate::kernel_ext::{
+    fault_inject::FaultAttr,
+    workqueue::OwnedQueue, //
+};
+use kernel::{
+    prelude::*,
+    rbtree::{
+        RBTree,
+        RBTreeNode, //
+    },
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        new_mutex,
+        Arc,
+        Mutex, //
+    },
+};
+
+/// A client's id, and the id of one of its queues.
+type Key = (u64, u32);
+
+/// What all clients share.
+#[pin_data]
+pub(crate) struct Device {
+    /// Where the workers of queues work.
+    pub(super) workqueue: Arc<OwnedQueue>,
+    /// The kernel's fault injection: what is done to jobs of any queue.
+    #[pin]
+    pub(super) fail: FaultAttr,
+    #[pin]
+    pub(super) hang: FaultAttr,
+    #[pin]
+    pub(super) delay: FaultAttr,
+    #[pin]
+    pub(super) drop_interrupt: FaultAttr,
+    #[pin]
+    queues: Mutex<RBTree<Key, QueueRef>>,
+    clients: Atomic<u64>,
+}
+
+/// The place of a queue in the list of all.
+pub(super) struct Entry(RBTreeNode<Key, QueueRef>);
+
+impl Device {
+    /// The name of its directory in debugfs.
+    pub(crate) const DIRECTORY: &'static CStr = c"vfence";
+
+    /// Creates it. Its directory in debugfs is there already.
+    pub(crate) fn new() -> Result<Arc<Self>> {
+        let attr = |name| FaultAttr::new(name, Self::DIRECTORY);
+        Arc::pin_init(
+            try_pin_init!(Self {
+                workqueue: Arc::new(OwnedQueue::new(c"vfence")?, GFP_KERNEL)?,
+                fail <- attr(c"fail"),
+                hang <- attr(c"hang"),
+                delay <- attr(c"delay"),
+                drop_interrupt <- attr(c"drop_interrupt"),
+                queues <- new_mutex!(RBTree::new()),
+                clients: Atomic::new(0),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Returns the id of a new client, from 1 on.
+    pub(super) fn next_client(&self) -> u64 {
+        self.clients.fetch_add(1, Relaxed) + 1
+    }
+
+    /// Prepares a queue's place in the list of all. Fails with `ENOMEM`.
+    pub(super) fn entry(&self, client: u64, queue: &QueueRef) -> Result<Entry> {
+        let key = (client, queue.id());
+        Ok(Entry(RBTreeNode::new(
+            key,
+            queue.clone(),
+            GFP_KERNEL_ACCOUNT,
+        )?))
+    }
+
+    /// Puts a queue into the list of all.
+    pub(super) fn show(&self, entry: Entry) {
+        self.queues.lock().insert(entry.0);
+    }
+
+    /// Takes a queue out of the list of all.
+    pub(super) fn hide(&self, client: u64, queue: u32) {
+        let hidden = self.queues.lock().remove_node(&(client, queue));
+        drop(hidden);
+    }
+
+    /// Calls `f` with each queue, and the id of its client, until it fails; nobody creates or ends one meanwhile.
+    pub(super) fn try_for_each<E>(
+        &self,
+        mut f: impl FnMut(u64, &Queue) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.queues
+            .lock()
+            .iter()
+            .try_for_each(|((client, _), queue)| f(*client, queue))
+    }
+}

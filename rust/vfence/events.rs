@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The events of a client: what `read()` and `poll()` on the device tell.
+//!
+//! The room for an event is made when its job is submitted, so that none is ever lost and the interrupt
+//! that reports it allocates nothing.
+
+use super::{
+    memory::{
+        self,
+        Directory,
+        Segment, //
+    },
+    segments::Segments, //
+};
+use crate::{
+    kernel_ext::wait::{
+        wait_until,
+        WaitQueue, //
+    },
+    new_wait_queue,
+    uapi::{
+        vfence_event,
+        VFENCE_MAX_EVENTS, //
+    },
+};
+use kernel::{
+    iov::IovIterDest,
+    prelude::*,
+    sync::{
+        new_mutex,
+        new_spinlock_irq,
+        poll::PollCondVarBox,
+        Arc,
+        Mutex,
+        SpinLockIrq, //
+    },
+};
+use zerocopy::IntoBytes;
+
+const MOST: usize = VFENCE_MAX_EVENTS as usize;
+
+/// How many events are copied to user space at a time.
+const CHUNK: usize = 8;
+
+type Unread = Segments<vfence_event, Segment<vfence_event>, Directory<vfence_event>>;
+
+struct Pending {
+    unread: Unread,
+    /// How many events pending jobs will cause.
+    expected: usize,
+}
+
+/// The events of a client.
+#[pin_data]
+pub(super) struct Events {
+    #[pin]
+    pending: SpinLockIrq<Pending>,
+    /// Who reads: an event stays until it has been copied.
+    #[pin]
+    reading: Mutex<()>,
+    #[pin]
+    readers: WaitQueue,
+    /// Who polls the device, for events or for room in a queue.
+    pub(super) pollers: PollCondVarBox,
+}
+
+impl Events {
+    pub(super) fn new() -> Result<Arc<Self>> {
+        let directory = memory::directory(Unread::directory_len(MOST))?;
+        let pending = Pending {
+            unread: Segments::new(directory, 0),
+            expected: 0,
+        };
+        Arc::pin_init(
+            try_pin_init!(Self {
+                pending <- new_spinlock_irq!(pending),
+                reading <- new_mutex!(()),
+                readers <- new_wait_queue!("vfence_readers"),
+                pollers: PollCondVarBox::new(c"vfence_pollers", kernel::static_lock_class!())?,
+            }),
+            GFP_KERNEL_ACCOUNT,
+        )
+    }
+
+    /// Returns how many events can be read.
+    pub(super) fn unread(&self) -> usize {
+        self.pending.lock().unread.len()
+    }
+
+    /// Makes room for the event of one more job. Fails with `EAGAIN` when there are too many, `ENOMEM`.
+    pub(super) fn expect(self: &Arc<Self>) -> Result<Expected> {
+        loop {
+            {
+                let mut pending = self.pending.lock();
+                if pending.expected + pending.unread.len() >= MOST {
+                    return Err(EAGAIN);
+                }
+                if pending.expected < pending.unread.room() {
+                    pending.expected += 1;
+                    return Ok(Expected(Some(self.clone())));
+                }
+            }
+            let segment = memory::segment()?;
+            let refused = self.pending.lock().unread.add(segment);
+            // There is a place for it in the directory as long as there are less than `MOST`.
+            refused.map_err(|_| EAGAIN)?;
+        }
+    }
+
+    /// Reports the end of a job for which there is room. May be called in any context.
+    pub(super) fn report(&self, event: vfence_event) {
+        {
+            let mut pending = self.pending.lock();
+            pending.expected -= 1;
+            // `expect()` has made room.
+            let _ = pending.unread.push(event);
+        }
+        self.readers.wake_all();
+        self.pollers.notify_all();
+    }
+
+    /// Moves as many events to user space as fit. Fails with `EINVAL` if none fits, `EAGAIN`, `ERESTARTSYS`, `EFAULT`.
+    pub(super) fn read(&self, nonblocking: bool, to: &mut IovIterDest<'_>) -> Result<usize> {
+        const SIZE: usize = size_of::<vfence_event>();
+
+        if to.len() < SIZE {
+            return Err(EINVAL);
+        }
+        let mut read = 0;
+        loop {
+            {
+                let _reading = self.reading.lock();
+                while to.len() >= SIZE {
+                    let (events, count) = self.peek(to.len() / SIZE);
+                    let mut copied = 0;
+                    for event in &events[..count] {
+                        if to.copy_to_iter(event.as_bytes()) < SIZE {
+                            break;
+                        }
+                        copied += 1;
+                    }
+                    self.remove(copied);
+                    read += copied * SIZE;
+                    if copied < count && read == 0 {
+                        return Err(EFAULT);
+                    }
+                    if copied < count || count == 0 {
+                        break;
+                    }
+                }
+            }
+            if read > 0 {
+                return Ok(read);
+            }
+            if nonblocking {
+                return Err(EAGAIN);
+            }
+            wait_until([&self.readers], u64::MAX, || self.unread() > 0)?;
+        }
+    }
+
+    /// Returns copies of the oldest events, `most` of them at most, and how many those are.
+    fn peek(&self, most: usize) -> ([vfence_event; CHUNK], usize) {
+        let mut events = [vfence_event::default(); CHUNK];
+        let pending = self.pending.lock();
+        let mut count = 0;
+        let first = pending.unread.first();
+        for (place, index) in events.iter_mut().take(most).zip(first..) {
+            let Some(event) = pending.unread.get(index) else {
+                break;
+            };
+            *place = *event;
+            count += 1;
+        }
+        (events, count)
+    }
+
+    fn remove(&self, count: usize) {
+        for _ in 0..count {
+            let removed = self.pending.lock().unread.pop();
+            // With it goes a segment, now and then: not under the lock.
+            drop(removed);
+        }
+    }
+}
+
+/// Room for an event that will be reported.
+pub(super) struct Expected(Option<Arc<Events>>);
+
+impl Expected {
+    /// Leaves the room to the job, for [`Events::report`].
+    pub(super) fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Expected {
+    fn drop(&mut self) {
+        if let Some(events) = &self.0 {
+            events.pending.lock().expected -= 1;
+        }
+    }
+}
