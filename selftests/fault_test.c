@@ -226,4 +226,208 @@ TEST_F(fault, signal)
 	EXPECT_EQ(1, fence_status(fence));
 }
 
+TEST_F(fault, submit_batch)
+{
+	__s32 in_fence = submit(self->device, manual_queue(self->device), 0);
+	struct vfence_submit jobs[6], valid[6] = {
+		{ .queue = self->manual },
+		{ .queue = self->manual, .flags = VFENCE_SUBMIT_OUT_FENCE },
+		{ .queue = self->timer, .in_fences = ptr_to_u64(&in_fence), .in_fence_count = 1 },
+		{ .queue = self->timer, .flags = VFENCE_SUBMIT_OUT_FENCE | VFENCE_SUBMIT_EVENT },
+		{ .queue = self->manual, .flags = VFENCE_SUBMIT_EVENT },
+		{ .queue = self->timer, .flags = VFENCE_SUBMIT_HANG },
+	};
+	struct vfence_submit_batch batch;
+	__u64 manual = 0, timer = 0;
+	int fds = 0;
+
+	EACH_FAULT(VFENCE_IOCTL_SUBMIT_BATCH, batch, ({
+		manual = queue_submitted(self->device, self->manual);
+		timer = queue_submitted(self->device, self->timer);
+		fds = open_fds();
+		memcpy(jobs, valid, sizeof(jobs));
+		(struct vfence_submit_batch) {
+			.jobs = ptr_to_u64(jobs),
+			.count = ARRAY_LEN(jobs),
+			.job_size = sizeof(jobs[0]),
+		};
+	}), ({
+		EXPECT_EQ(fds, open_fds());
+		EXPECT_EQ(manual, queue_submitted(self->device, self->manual));
+		EXPECT_EQ(timer, queue_submitted(self->device, self->timer));
+	}));
+	EXPECT_EQ(fds + 2, open_fds());
+	EXPECT_EQ(manual + 3, queue_submitted(self->device, self->manual));
+	EXPECT_EQ(timer + 3, queue_submitted(self->device, self->timer));
+}
+
+TEST_F(fault, wait)
+{
+	struct vfence_point points[40];
+	struct vfence_wait wait, valid = {
+		.points = ptr_to_u64(points),
+		.count = ARRAY_LEN(points),
+		.flags = VFENCE_WAIT_ANY,
+		.timeout_ns = ~0ULL,
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(points); i++)
+		points[i] = (struct vfence_point) {
+			.queue = i % 2 ? self->manual : manual_queue(self->device),
+			.seqno = 1,
+		};
+	for (size_t i = 0; i < ARRAY_LEN(points); i++)
+		ASSERT_LE(0, submit(self->device, points[i].queue, 0));
+	ASSERT_EQ(1, signal_seqno(self->device, self->manual, 1, 0));
+	EACH_FAULT(VFENCE_IOCTL_WAIT, wait, valid, );
+	EXPECT_EQ(1, wait.first);
+}
+
+TEST_F(fault, wait_that_sleeps)
+{
+	struct vfence_point points[2] = {
+		{ .queue = self->manual, .seqno = 1 }, { .queue = self->timer, .seqno = 1 },
+	};
+	struct vfence_wait wait, valid = {
+		.points = ptr_to_u64(points),
+		.count = ARRAY_LEN(points),
+		.flags = VFENCE_WAIT_ANY,
+		.timeout_ns = ~0ULL,
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(points); i++)
+		points[i].seqno = 0;
+	EACH_FAULT(VFENCE_IOCTL_WAIT, wait, ({
+		struct vfence_submit job = { .queue = self->timer, .duration_ns = MSEC };
+
+		ASSERT_EQ(0, submit_job(self->device, &job));
+		job = (struct vfence_submit) { .queue = self->manual };
+		ASSERT_EQ(0, submit_job(self->device, &job));
+		points[0].seqno = job.seqno;
+		points[1].seqno = queue_submitted(self->device, self->timer);
+		valid;
+	}), );
+}
+
+TEST_F(fault, export)
+{
+	struct vfence_export export, valid = { .queue = self->manual };
+	__u64 seqno = 0;
+	int fds = 0;
+
+	/* A fence is made for each job once, so each fault needs another job. */
+	EACH_FAULT(VFENCE_IOCTL_EXPORT, export, ({
+		struct vfence_submit job = { .queue = self->manual };
+
+		ASSERT_EQ(0, submit_job(self->device, &job));
+		fds = open_fds();
+		seqno = valid.seqno = job.seqno;
+		valid;
+	}), EXPECT_EQ(fds, open_fds()));
+	EXPECT_EQ(0, fence_status(export.fence));
+	EXPECT_LT(0, signal_seqno(self->device, self->manual, seqno, -EIO));
+	EXPECT_EQ(-EIO, fence_status(export.fence));
+	/* One that has completed. */
+	EACH_FAULT(VFENCE_IOCTL_EXPORT, export, ({
+		fds = open_fds();
+		valid;
+	}), EXPECT_EQ(fds, open_fds()));
+	EXPECT_EQ(-EIO, fence_status(export.fence));
+}
+
+TEST_F(fault, job_info)
+{
+	struct vfence_job_info info, valid = { .queue = self->manual, .seqno = 1 };
+
+	ASSERT_LE(0, submit(self->device, self->manual, 0));
+	EACH_FAULT(VFENCE_IOCTL_JOB_INFO, info, valid, );
+	EXPECT_EQ(VFENCE_JOB_PENDING, info.state);
+}
+
+TEST_F(fault, queue_reset)
+{
+	struct vfence_queue_reset reset, valid = { .queue = self->timer };
+
+	EACH_FAULT(VFENCE_IOCTL_QUEUE_RESET, reset, valid, );
+	EXPECT_LT(0, reset.resets);
+}
+
+TEST_F(fault, queue_faults)
+{
+	struct vfence_fault plan[2] = {
+		{ .kind = VFENCE_FAULT_FAIL, .every = 1, .error = -EIO },
+		{ .kind = VFENCE_FAULT_DELAY, .every = 1, .delay_ns = 1 },
+	};
+	struct vfence_queue_faults faults, valid = {
+		.queue = self->timer,
+		.faults = ptr_to_u64(plan),
+		.count = ARRAY_LEN(plan),
+		.fault_size = sizeof(plan[0]),
+	};
+	struct vfence_submit job = { .queue = self->timer };
+	__u64 expected = 0;
+
+	EACH_FAULT(VFENCE_IOCTL_QUEUE_FAULTS, faults, valid, ({
+		struct vfence_queue_info info;
+
+		/* The plan has not been set, nor half of it. */
+		ASSERT_EQ(0, submit_job(self->device, &job));
+		ASSERT_EQ(0, queue_info(self->device, self->timer, &info));
+		EXPECT_EQ(expected, info.faults[VFENCE_FAULT_FAIL]);
+		EXPECT_EQ(expected, info.faults[VFENCE_FAULT_DELAY]);
+	}));
+}
+
+TEST_F(fault, read)
+{
+	struct vfence_submit job = { .queue = self->manual, .flags = VFENCE_SUBMIT_EVENT };
+	struct vfence_event events[4];
+	bool failed = false;
+
+	for (int i = 0; i < 8; i++)
+		ASSERT_EQ(0, submit_job(self->device, &job));
+	ASSERT_EQ(8, signal_seqno(self->device, self->manual, 8, 0));
+	for (__u64 nth = 1, seqno = 1; seqno <= 8; nth++) {
+		char left[16] = "";
+		ssize_t size;
+
+		snprintf(left, sizeof(left), "%llu", nth);
+		ASSERT_LT(0, write(self->fail_nth, left, strlen(left)));
+		size = read(self->device, events, sizeof(events));
+		while (write(self->fail_nth, "0", 1) != 1)
+			;
+		if (size < 0) {
+			EXPECT_EQ(EFAULT, errno);
+			failed = true;
+			continue;
+		}
+		/* None is lost. */
+		for (ssize_t i = 0; i < size / 64; i++)
+			EXPECT_EQ(seqno++, events[i].seqno);
+	}
+	EXPECT_TRUE(failed);
+}
+
+TEST_F(fault, mmap)
+{
+	struct vfence_queue_create create = { .kind = VFENCE_QUEUE_TIMER };
+	const volatile struct vfence_counters *counters = MAP_FAILED;
+	int failures = 0;
+
+	ASSERT_EQ(0, queue_create_with(self->device, &create));
+	for (int nth = 1; counters == MAP_FAILED; nth++) {
+		char left[16] = "";
+
+		ASSERT_GT(MOST_FAULTS, nth);
+		snprintf(left, sizeof(left), "%d", nth);
+		ASSERT_LT(0, write(self->fail_nth, left, strlen(left)));
+		counters = map_counters(self->device, create.counters_offset);
+		failures += counters == MAP_FAILED;
+		while (write(self->fail_nth, "0", 1) != 1)
+			;
+	}
+	EXPECT_LT(0, failures);
+	EXPECT_EQ(0, counters->submitted);
+}
+
 TEST_HARNESS_MAIN
