@@ -19,6 +19,7 @@ pub(crate) mod miscdevice;
 pub(crate) mod sync_file;
 pub(crate) mod timekeeping;
 pub(crate) mod tracepoint;
+pub(crate) mod transmute;
 pub(crate) mod user_page;
 pub(crate) mod wait;
 pub(crate) mod workqueue;

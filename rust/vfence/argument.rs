@@ -2,7 +2,10 @@
 
 //! How an ioctl's argument is read and written: the header's "rules for all ioctls".
 
-use crate::kernel_ext::dma_fence::Fence;
+use crate::kernel_ext::{
+    dma_fence::Fence,
+    transmute::Plain, //
+};
 use kernel::{
     ioctl::_IOC_SIZE,
     prelude::*,
@@ -44,10 +47,6 @@ impl Argument {
         })
     }
 
-    fn slice(&self, size: usize) -> UserSlice {
-        UserSlice::new(UserPtr::from_addr(self.address), size)
-    }
-
     /// Reads the structure, which has not grown yet.
     ///
     /// Fails as [`Argument::read_from`] does.
@@ -64,7 +63,10 @@ impl Argument {
         if self.size != first && self.size < size_of::<T>() {
             return Err(EINVAL);
         }
-        let mut reader = self.slice(self.size).reader();
+        let mut reader = UserSlice::new(UserPtr::from_addr(self.address), self.size).reader();
+        if self.size == size_of::<T>() {
+            return Ok(reader.read::<Plain<T>>()?.into_inner());
+        }
         let mut value = T::new_zeroed();
         let known = self.size.min(size_of::<T>());
         reader.read_slice(&mut value.as_mut_bytes()[..known])?;
@@ -82,9 +84,21 @@ impl Argument {
     /// Writes back what the caller's structure has of ours. Fails with `EFAULT`.
     pub(super) fn write<T: IntoBytes + Immutable>(&self, value: &T) -> Result {
         let known = self.size.min(size_of::<T>());
-        self.slice(known)
+        let mut writer = UserSlice::new(UserPtr::from_addr(self.address), known).writer();
+        if known == size_of::<T>() {
+            return writer.write(Plain::of(value));
+        }
+        writer.write_slice(&value.as_bytes()[..known])
+    }
+
+    /// Writes back a field, or several in a row, at `offset`, which the caller's structure has in every version.
+    ///
+    /// Fails with `EFAULT`.
+    pub(super) fn write_field<T: IntoBytes + Immutable>(&self, offset: usize, value: &T) -> Result {
+        let address = self.address.checked_add(offset).ok_or(EFAULT)?;
+        UserSlice::new(UserPtr::from_addr(address), size_of::<T>())
             .writer()
-            .write_slice(&value.as_bytes()[..known])
+            .write(Plain::of(value))
     }
 }
 

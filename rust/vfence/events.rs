@@ -88,23 +88,13 @@ impl Events {
         self.pending.lock().unread.len()
     }
 
-    /// Makes room for the event of one more job. Fails with `EAGAIN` when there are too many, `ENOMEM`.
-    pub(super) fn expect(self: &Arc<Self>) -> Result<Expected> {
-        loop {
-            {
-                let mut pending = self.pending.lock();
-                if pending.expected + pending.unread.len() >= MOST {
-                    return Err(EAGAIN);
-                }
-                if pending.expected < pending.unread.room() {
-                    pending.expected += 1;
-                    return Ok(Expected(Some(self.clone())));
-                }
-            }
-            let segment = memory::segment()?;
-            let refused = self.pending.lock().unread.add(segment);
-            // There is a place for it in the directory as long as there are less than `MOST`.
-            refused.map_err(|_| EAGAIN)?;
+    /// Returns room for no event yet, which will be for `most` at most.
+    pub(super) fn expect(&self, most: usize) -> Expected<'_> {
+        Expected {
+            events: self,
+            most,
+            count: 0,
+            spare: 0,
         }
     }
 
@@ -185,20 +175,61 @@ impl Events {
     }
 }
 
-/// Room for an event that will be reported.
-pub(super) struct Expected(Option<Arc<Events>>);
+/// Room for events that will be reported. Dropping it gives up what was not kept.
+pub(super) struct Expected<'a> {
+    events: &'a Events,
+    most: usize,
+    /// For how many jobs there is room.
+    count: usize,
+    /// For how many more there is.
+    spare: usize,
+}
 
-impl Expected {
-    /// Leaves the room to the job, for [`Events::report`].
-    pub(super) fn keep(mut self) {
-        self.0 = None;
+impl Expected<'_> {
+    /// Makes room for the event of one more job. Fails with `EAGAIN` when there are too many, `ENOMEM`.
+    pub(super) fn one_more(&mut self) -> Result {
+        if self.spare == 0 {
+            self.find_room()?;
+        }
+        self.spare -= 1;
+        self.count += 1;
+        Ok(())
+    }
+
+    fn find_room(&mut self) -> Result {
+        loop {
+            {
+                let mut pending = self.events.pending.lock();
+                let allowed = MOST.saturating_sub(pending.expected + pending.unread.len());
+                if allowed == 0 {
+                    return Err(EAGAIN);
+                }
+                let room = pending.unread.room().saturating_sub(pending.expected);
+                if room > 0 {
+                    let wanted = self.most.saturating_sub(self.count).max(1);
+                    self.spare = room.min(allowed).min(wanted);
+                    pending.expected += self.spare;
+                    return Ok(());
+                }
+            }
+            let segment = memory::segment()?;
+            let refused = self.events.pending.lock().unread.add(segment);
+            // There is a place for it in the directory as long as there are less than `MOST`.
+            refused.map_err(|_| EAGAIN)?;
+        }
+    }
+
+    /// Leaves the room to the jobs, for [`Events::report`].
+    pub(super) fn keep(&mut self) {
+        self.count = 0;
     }
 }
 
-impl Drop for Expected {
+impl Drop for Expected<'_> {
     fn drop(&mut self) {
-        if let Some(events) = &self.0 {
-            events.pending.lock().expected -= 1;
+        let unused = self.count + self.spare;
+        if unused > 0 {
+            self.events.pending.lock().expected -= unused;
         }
     }
 }

@@ -90,11 +90,21 @@ pub(crate) struct Injected {
 impl Injected {
     /// Adds a fault; of several errors the first one counts, delays add up.
     pub(crate) fn add(&mut self, kind: Kind, error: i32, delay: u64) {
-        self.kinds |= kind.bit();
+        let kinds = kind.bit();
+        self.join(Self {
+            kinds,
+            error,
+            delay,
+        });
+    }
+
+    /// Adds all of `more`.
+    pub(crate) fn join(&mut self, more: Self) {
+        self.kinds |= more.kinds;
         if self.error == 0 {
-            self.error = error;
+            self.error = more.error;
         }
-        self.delay = self.delay.saturating_add(delay);
+        self.delay = self.delay.saturating_add(more.delay);
     }
 
     /// Returns whether a fault of that kind is among them.

@@ -195,6 +195,7 @@ enum Cause {
 }
 
 /// What will become of the head if nothing else happens to it.
+#[derive(Clone, Copy)]
 struct Fate {
     /// When that is to be noticed.
     due: u64,
@@ -213,7 +214,9 @@ struct Fate {
 ///
 /// - `head_since` is not before the end of the job before the head, nor before the submission of the head.
 /// - Submission times do not decrease from one job to the next.
-/// - `pace` is that of the head while it is to run, and has begun or will begin; else `None`.
+/// - `start` is when the head starts to run, or has; [`NEVER`] if that is not known or it is not to run.
+/// - `pace` is that of the head if `start` is known and it does not hang; else `None`.
+/// - `fate` is that of the head.
 pub(crate) struct Machine<P, B, D, H>
 where
     B: DerefMut<Target = [Option<Slot<P>>; SEGMENT]>,
@@ -227,7 +230,9 @@ where
     plan: Plan,
     /// When the oldest pending job became the head; while there is none, when the last one ended.
     head_since: u64,
+    start: u64,
     pace: Option<Pace>,
+    fate: Option<Fate>,
     /// When the last job was submitted.
     last_submitted: u64,
     /// The last job whose start was told.
@@ -255,7 +260,9 @@ where
             durations: Random::new(seed),
             plan: Plan::none(),
             head_since: 0,
+            start: NEVER,
             pace: None,
+            fate: None,
             last_submitted: 0,
             told: 0,
             stopped: false,
@@ -331,17 +338,14 @@ where
             duration = self.durations.between(low, high);
         }
         if self.rules.kind == Kind::Timer {
-            let planned = self.plan.next();
-            for kind in Fault::ALL.into_iter().filter(|kind| planned.has(*kind)) {
-                job.injected.add(kind, planned.error, 0);
-            }
-            duration = duration
-                .saturating_add(planned.delay)
-                .saturating_add(job.injected.delay);
+            job.injected.join(self.plan.next());
+            duration = duration.saturating_add(job.injected.delay);
         }
         let injected = job.injected;
-        for kind in Fault::ALL.into_iter().filter(|kind| injected.has(*kind)) {
-            self.counts.faults[kind as usize] += 1;
+        if injected.kinds != 0 {
+            for kind in Fault::ALL.into_iter().filter(|kind| injected.has(*kind)) {
+                self.counts.faults[kind as usize] += 1;
+            }
         }
         let slot = Slot {
             submitted: now,
@@ -369,7 +373,7 @@ where
         self.last_submitted = now;
         if seqno == self.jobs.first() {
             self.head_since = self.head_since.max(now);
-            self.set_pace();
+            self.settle();
         }
         Ok(seqno)
     }
@@ -389,8 +393,8 @@ where
             }
         }
         let head = seqno == self.jobs.first();
-        if head && self.pace.is_none() {
-            self.set_pace();
+        if head && self.start == NEVER {
+            self.settle();
         }
         head
     }
@@ -411,18 +415,9 @@ where
         }
         if let Some(pace) = &mut self.pace {
             pace.hurry(now, deadline, self.rules.boost);
+            self.fate = self.foresee();
         }
         true
-    }
-
-    /// Returns when the head starts to run, or has, if that is known and it is to run.
-    fn start(&self) -> Option<u64> {
-        let head = self.head()?;
-        let runs = self.rules.kind == Kind::Timer
-            && head.ready != NEVER
-            && !self.stopped
-            && !self.fails_early(head);
-        runs.then(|| head.ready.max(self.head_since))
     }
 
     /// Returns whether an in-fence's error keeps a job from running.
@@ -430,20 +425,32 @@ where
         slot.in_error != 0 && self.rules.in_fence != InFencePolicy::Ignore
     }
 
-    /// Sets the pace of the head, which has just become that, or ready.
-    fn set_pace(&mut self) {
-        self.pace = None;
-        if let (Some(start), Some(head)) = (self.start(), self.head()) {
+    /// Decides about the head, which has just become that, or ready, or the queue was reset.
+    fn settle(&mut self) {
+        // INVARIANT: All three are those of the head.
+        (self.start, self.pace, self.fate) = (NEVER, None, None);
+        let Some(head) = self.head() else {
+            return;
+        };
+        let runs = self.rules.kind == Kind::Timer
+            && head.ready != NEVER
+            && !self.stopped
+            && !self.fails_early(head);
+        if runs {
+            let start = head.ready.max(self.head_since);
+            let mut pace = None;
             if !head.hang {
-                let mut pace = Pace::new(start, head.duration);
-                pace.hurry(start, head.deadline, self.rules.boost);
-                self.pace = Some(pace);
+                let mut usual = Pace::new(start, head.duration);
+                usual.hurry(start, head.deadline, self.rules.boost);
+                pace = Some(usual);
             }
+            (self.start, self.pace) = (start, pace);
         }
+        self.fate = self.foresee();
     }
 
     /// Returns what will become of the head.
-    fn fate(&self) -> Option<Fate> {
+    fn foresee(&self) -> Option<Fate> {
         let head = self.head()?;
         if self.stopped {
             return Some(Fate {
@@ -502,18 +509,18 @@ where
 
     /// Returns the time at which [`Machine::advance`] has something to do next.
     pub(crate) fn next_event(&self) -> Option<u64> {
-        self.fate().map(|fate| fate.due)
+        self.fate.map(|fate| fate.due)
     }
 
     /// Takes the next job of whose end an interrupt tells by the time `now`; to be called until it returns `None`.
     pub(crate) fn advance(&mut self, now: u64) -> Option<Ended<P, B>> {
-        let fate = self.fate().filter(|fate| fate.due <= now)?;
+        let fate = self.fate.filter(|fate| fate.due <= now)?;
         self.end_head(fate.end, fate.error, fate.cause)
     }
 
     /// Takes the next job that has ended by the time `now`, interrupt or not; to be called until it returns `None`.
     pub(crate) fn look(&mut self, now: u64) -> Option<Ended<P, B>> {
-        let fate = self.fate().filter(|fate| fate.end <= now)?;
+        let fate = self.fate.filter(|fate| fate.end <= now)?;
         self.end_head(fate.end, fate.error, fate.cause)
     }
 
@@ -544,12 +551,12 @@ where
     /// job that runs with `-ECANCELED`, if there is one, and lets a stopped queue go on.
     pub(crate) fn reset(&mut self, now: u64) -> Option<Ended<P, B>> {
         self.counts.resets += 1;
-        let runs = self.start().is_some_and(|start| start <= now);
+        let runs = self.start <= now;
         self.stopped = false;
         if runs {
             return self.end_head(now, CANCELED, Cause::Other);
         }
-        self.set_pace();
+        self.settle();
         None
     }
 
@@ -557,9 +564,11 @@ where
     /// changed or become ready.
     pub(crate) fn started(&mut self) -> Option<(u64, u64)> {
         let seqno = self.jobs.first();
-        let start = self.start().filter(|_| self.told < seqno)?;
+        if self.start == NEVER || self.told == seqno {
+            return None;
+        }
         self.told = seqno;
-        Some((seqno, start))
+        Some((seqno, self.start))
     }
 
     /// Returns where job `seqno` stands at the time `now`.
@@ -575,13 +584,11 @@ where
                 ..Record::default()
             };
             let head = seqno == self.jobs.first();
-            return match self.start().filter(|start| head && *start <= now) {
-                Some(start) => {
-                    record.start = start;
-                    State::Running(record)
-                }
-                None => State::Pending(record),
-            };
+            if head && self.start <= now {
+                record.start = self.start;
+                return State::Running(record);
+            }
+            return State::Pending(record);
         }
         if seqno + (self.history.len() as u64) < self.jobs.first() {
             return State::Forgotten;
@@ -605,12 +612,12 @@ where
     fn end_head(&mut self, end: u64, error: i32, cause: Cause) -> Option<Ended<P, B>> {
         // A caller's clock that went backwards must not let a job end before its predecessor.
         let end = end.max(self.head_since);
-        let start = self.start().filter(|start| *start <= end);
+        let start = if self.start <= end { self.start } else { 0 };
         let seqno = self.jobs.first();
         let (slot, segment) = self.jobs.pop()?;
         let record = Record {
             submitted: slot.submitted,
-            start: start.unwrap_or(0),
+            start,
             end,
             deadline: Self::shown(slot.deadline),
             error,
@@ -632,12 +639,12 @@ where
             Cause::Closed => self.stopped = true,
             Cause::InFence | Cause::Other => {}
         }
-        // INVARIANT: Both bounds of the new head's time are in it, and its pace is set.
+        // INVARIANT: Both bounds of the new head's time are in it.
         self.head_since = match self.head() {
             Some(head) => end.max(head.submitted),
             None => end,
         };
-        self.set_pace();
+        self.settle();
         Some(Ended {
             seqno,
             record,

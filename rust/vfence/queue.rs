@@ -340,31 +340,6 @@ impl Queue {
         self.state.lock().payload_mut(seqno).map(f)
     }
 
-    /// Makes room for one more job, and returns it and the job's sequence number; to be called with the client's
-    /// `submitting` held.
-    ///
-    /// Fails with `EAGAIN` if the queue is full, `ENOMEM`.
-    pub(super) fn reserve(queue: &QueueRef) -> Result<(Place, u64)> {
-        let staged = queue.staged.load(Relaxed) as usize;
-        loop {
-            {
-                let state = queue.state.lock();
-                if state.pending() + staged >= queue.limits.max_jobs as usize {
-                    return Err(EAGAIN);
-                }
-                if state.room() > staged {
-                    queue.staged.store(staged as i32 + 1, Relaxed);
-                    let seqno = state.submitted() + staged as u64 + 1;
-                    return Ok((Place(queue.clone()), seqno));
-                }
-            }
-            let segment = memory::segment()?;
-            let refused = queue.state.lock().add(segment);
-            // There is a place for it in the directory as long as the queue is not full.
-            refused.map_err(|_| EAGAIN)?;
-        }
-    }
-
     /// Publishes jobs that there is room for. It is not full, so each of them goes in.
     pub(super) fn append(queue: &QueueRef, jobs: impl Iterator<Item = Job<Payload>>) {
         let mut state = queue.state.lock();
@@ -526,9 +501,10 @@ impl Queue {
             {
                 let mut state = self.state.lock();
                 was_full |= state.pending() >= self.limits.max_jobs as usize;
+                let now = ktime_get();
                 // Of jobs that nobody wants to know about, many at a time.
                 while left > 0 && last.is_none() {
-                    let Some(ended) = next(&mut state, ktime_get()) else {
+                    let Some(ended) = next(&mut state, now) else {
                         all = true;
                         break;
                     };
@@ -646,21 +622,87 @@ fn result(error: i32) -> Result {
     }
 }
 
-/// Room for a job that is being prepared. Dropping it, once the job is published, gives it up.
-pub(super) struct Place(QueueRef);
+/// Jobs of a queue that are being prepared, and the room for them.
+///
+/// To be dropped, once they are published or given up, with the client's `submitting` still held.
+pub(super) struct Run {
+    queue: QueueRef,
+    /// How many jobs there are.
+    count: usize,
+    /// For how many more there is room, as far as is known.
+    room: usize,
+    /// The sequence number of the next one.
+    seqno: u64,
+}
 
-impl Place {
+impl Run {
+    /// Begins without jobs; to be called with the client's `submitting` held.
+    pub(super) fn new(queue: QueueRef) -> Self {
+        Self {
+            queue,
+            count: 0,
+            room: 0,
+            seqno: 0,
+        }
+    }
+
     /// Returns the queue.
     pub(super) fn queue(&self) -> &QueueRef {
-        &self.0
+        &self.queue
+    }
+
+    /// Returns how many jobs there are.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Makes room for one more job and returns its sequence number.
+    ///
+    /// Fails with `EAGAIN` if the queue is full, `ENOMEM`.
+    pub(super) fn reserve(&mut self) -> Result<u64> {
+        if self.room == 0 {
+            self.find_room()?;
+        }
+        let seqno = self.seqno;
+        self.room -= 1;
+        self.count += 1;
+        self.seqno += 1;
+        self.queue
+            .staged
+            .store(self.queue.staged.load(Relaxed) + 1, Relaxed);
+        Ok(seqno)
+    }
+
+    /// Looks how much room there is, which only who submits makes less, and makes some if there is none.
+    fn find_room(&mut self) -> Result {
+        let staged = self.queue.staged.load(Relaxed) as usize;
+        loop {
+            {
+                let state = self.queue.state.lock();
+                let most = self.queue.limits.max_jobs as usize;
+                let allowed = most.saturating_sub(state.pending() + staged);
+                if allowed == 0 {
+                    return Err(EAGAIN);
+                }
+                let room = state.room().saturating_sub(staged);
+                if room > 0 {
+                    self.room = room.min(allowed);
+                    self.seqno = state.submitted() + staged as u64 + 1;
+                    return Ok(());
+                }
+            }
+            let segment = memory::segment()?;
+            let refused = self.queue.state.lock().add(segment);
+            // There is a place for it in the directory as long as the queue is not full.
+            refused.map_err(|_| EAGAIN)?;
+        }
     }
 }
 
-impl Drop for Place {
+impl Drop for Run {
     fn drop(&mut self) {
-        self.0
-            .staged
-            .store(self.0.staged.load(Relaxed) - 1, Relaxed);
+        let staged = self.queue.staged.load(Relaxed) - self.count as i32;
+        self.queue.staged.store(staged, Relaxed);
     }
 }
 

@@ -26,9 +26,8 @@ use super::{
     queue::{
         Kind,
         Payload,
-        Place,
         Queue,
-        QueueRef, //
+        Run, //
     },
 };
 use crate::{
@@ -48,7 +47,10 @@ use crate::{
         VFENCE_SUBMIT_OUT_FENCE, //
     },
 };
-use core::mem::offset_of;
+use core::{
+    iter,
+    mem::offset_of, //
+};
 use kernel::{
     fs::file::{
         flags::O_CLOEXEC,
@@ -57,29 +59,57 @@ use kernel::{
     prelude::*,
     sync::Arc, //
 };
+use zerocopy_derive::{
+    Immutable,
+    IntoBytes, //
+};
 
 /// Where the structure ended in the first version of the header.
 const FIRST_SIZE: usize = offset_of!(vfence_submit, duration_max_ns);
 
+/// What is told to the caller: two fields in a row.
+#[derive(IntoBytes, Immutable)]
+#[repr(C, packed)]
+struct Reply {
+    out_fence: i32,
+    seqno: u64,
+}
+
+const REPLY: usize = offset_of!(vfence_submit, out_fence);
+const _: () = assert!(offset_of!(vfence_submit, seqno) == REPLY + offset_of!(Reply, seqno));
+
 /// How much longer a job takes by the kernel's fault injection, in ns.
 const INJECTED_DELAY: u64 = 10_000_000;
 
-/// A job that is ready to be published. Dropping it leaves nothing behind.
+/// A job that is ready to be published, and what comes after. Dropping it leaves nothing behind.
 struct Prepared {
-    job: Option<Job<Payload>>,
+    job: Job<Payload>,
     gate: Option<Arc<Gate>>,
-    out: Option<(SyncFile, FileDescriptorReservation)>,
-    event: Option<Expected>,
-    place: Place,
+    out: Option<Out>,
 }
+
+/// A sync_file and the file descriptor that it will have.
+type Out = (SyncFile, FileDescriptorReservation);
 
 /// Submits the job that the argument describes.
 pub(super) fn submit(client: &Client, argument: &Argument) -> Result {
     let mut submit: vfence_submit = argument.read_from(FIRST_SIZE)?;
     let _submitting = client.submitting.lock();
-    let mut prepared = [prepare(client, &mut None, &mut submit)?];
-    argument.write(&submit)?;
-    publish(&mut prepared);
+    let mut run = Run::new(client.queue(submit.queue)?);
+    let mut expected = client.events.expect(1);
+    let Prepared { mut job, gate, out } = prepare(client, &mut run, &mut expected, &mut submit)?;
+    reply(argument, &submit)?;
+    // From here on nothing can fail.
+    let _section = SignallingSection::begin();
+    arm(&mut job);
+    expected.keep();
+    Queue::append(run.queue(), iter::once(job));
+    if let Some(gate) = gate {
+        gate.pass();
+    }
+    if let Some((file, fd)) = out {
+        file.install(fd);
+    }
     Ok(())
 }
 
@@ -101,28 +131,75 @@ fn submit_all(client: &Client, argument: &Argument, batch: &mut vfence_submit_ba
     if count == 0 || count > VFENCE_MAX_BATCH || size < FIRST_SIZE {
         return Err(EINVAL);
     }
-    let mut prepared = KVVec::with_capacity(count as usize, GFP_KERNEL)?;
     let _submitting = client.submitting.lock();
-    let mut queue = None;
+    let mut jobs = KVVec::with_capacity(count as usize, GFP_KERNEL)?;
+    let mut runs: KVVec<Run> = KVVec::new();
+    let mut gates = KVVec::new();
+    let mut outs = KVVec::new();
+    let mut expected = client.events.expect(count as usize);
     for index in 0..count {
         batch.refused = index;
         let argument = Argument::element(batch.jobs, index as usize, size)?;
         let mut submit: vfence_submit = argument.read_from(FIRST_SIZE)?;
-        prepared.push(prepare(client, &mut queue, &mut submit)?, GFP_KERNEL)?;
-        argument.write(&submit)?;
+        let run = match runs.last_mut() {
+            Some(run) if run.queue().id() == submit.queue => run,
+            _ => {
+                runs.push(Run::new(client.queue(submit.queue)?), GFP_KERNEL)?;
+                runs.last_mut().ok_or(EINVAL)?
+            }
+        };
+        let Prepared { job, gate, out } = prepare(client, run, &mut expected, &mut submit)?;
+        jobs.push(job, GFP_KERNEL)?;
+        if let Some(gate) = gate {
+            gates.push(gate, GFP_KERNEL)?;
+        }
+        if let Some(out) = out {
+            outs.push(out, GFP_KERNEL)?;
+        }
+        reply(&argument, &submit)?;
     }
     batch.refused = count;
     argument.write(batch)?;
-    publish(&mut prepared);
+    // From here on nothing can fail.
+    let _section = SignallingSection::begin();
+    if !gates.is_empty() {
+        jobs.iter_mut().for_each(arm);
+    }
+    expected.keep();
+    let mut jobs = jobs.into_iter();
+    for run in &runs {
+        Queue::append(run.queue(), jobs.by_ref().take(run.count()));
+    }
+    for gate in &gates {
+        gate.pass();
+    }
+    for (file, fd) in outs {
+        file.install(fd);
+    }
     Ok(())
 }
 
-/// Checks a job and prepares it, with `submitting` held. Fills in what is told to the caller.
-///
-/// `last` is the queue of the job before, of which the next one often is, too.
+/// Tells the caller about a job. Fails with `EFAULT`.
+fn reply(argument: &Argument, submit: &vfence_submit) -> Result {
+    let reply = Reply {
+        out_fence: submit.out_fence,
+        seqno: submit.seqno,
+    };
+    argument.write_field(REPLY, &reply)
+}
+
+/// Begins to wait for in-fences. The job's gate stays closed until we pass it, so none is too early.
+fn arm(job: &mut Job<Payload>) {
+    if let Some(waits) = &mut job.payload.waits {
+        waits.arm();
+    }
+}
+
+/// Checks a job of the queue of `run`, with `submitting` held, and prepares it. Fills in what is told to the caller.
 fn prepare(
     client: &Client,
-    last: &mut Option<QueueRef>,
+    run: &mut Run,
+    expected: &mut Expected<'_>,
     submit: &mut vfence_submit,
 ) -> Result<Prepared> {
     const FLAGS: u32 = VFENCE_SUBMIT_OUT_FENCE | VFENCE_SUBMIT_EVENT | VFENCE_SUBMIT_HANG;
@@ -130,47 +207,40 @@ fn prepare(
     if submit.flags & !FLAGS != 0 || submit.pad != 0 {
         return Err(EINVAL);
     }
-    let queue = match last {
-        Some(queue) if queue.id() == submit.queue => &*queue,
-        _ => last.insert(client.queue(submit.queue)?),
-    };
-    check(queue, submit)?;
-    let in_fences = InFences::from_user(submit.in_fences, submit.in_fence_count)?;
-    let (place, seqno) = Queue::reserve(queue)?;
-    let event = match submit.flags & VFENCE_SUBMIT_EVENT {
-        0 => None,
-        _ => Some(client.events.expect()?),
-    };
+    check(run.queue(), submit)?;
+    let seqno = run.reserve()?;
+    let event = submit.flags & VFENCE_SUBMIT_EVENT != 0;
+    if event {
+        expected.one_more()?;
+    }
+    let (mut in_error, mut waits, mut gate) = (0, None, None);
+    if submit.in_fence_count != 0 {
+        let in_fences = InFences::from_user(submit.in_fences, submit.in_fence_count)?;
+        in_error = in_fences.error();
+        waits = in_fences.prepare(run.queue(), seqno)?;
+        gate = waits.as_ref().map(|waits| waits.gate());
+    }
     let (mut fence, mut out) = (None, None);
     submit.out_fence = -1;
     if submit.flags & VFENCE_SUBMIT_OUT_FENCE != 0 {
-        let pending = AllocatedFence::new(queue.clone(), GFP_KERNEL_ACCOUNT)?.init(seqno);
+        let pending = AllocatedFence::new(run.queue().clone(), GFP_KERNEL_ACCOUNT)?.init(seqno);
         let fd = FileDescriptorReservation::get_unused_fd_flags(O_CLOEXEC)?;
         submit.out_fence = fd.reserved_fd() as i32;
         out = Some((SyncFile::create(pending.fence())?, fd));
         fence = Some(pending);
     }
     submit.seqno = seqno;
-    let in_error = in_fences.error();
-    let waits = in_fences.prepare(queue, seqno)?;
-    let gate = waits.as_ref().map(|waits| waits.gate());
     let job = Job {
         duration: (submit.duration_ns, submit.duration_max_ns),
         waits: waits.is_some(),
         in_error,
         error: submit.error,
         hang: submit.flags & VFENCE_SUBMIT_HANG != 0,
-        injected: injected(client.device(), queue),
-        event: event.is_some(),
+        injected: injected(client.device(), run.queue()),
+        event,
         payload: Payload { fence, waits },
     };
-    Ok(Prepared {
-        job: Some(job),
-        gate,
-        out,
-        event,
-        place,
-    })
+    Ok(Prepared { job, gate, out })
 }
 
 /// Refuses jobs that the header refuses, with `EINVAL`.
@@ -211,39 +281,4 @@ fn injected(device: &Device, queue: &Queue) -> Injected {
         injected.add(Fault::DropInterrupt, 0, 0);
     }
     injected
-}
-
-/// Publishes jobs: from here on nothing can fail.
-fn publish(prepared: &mut [Prepared]) {
-    let _section = SignallingSection::begin();
-    // The gates stay closed until we pass them, so no in-fence is too early.
-    for job in prepared
-        .iter_mut()
-        .filter_map(|prepared| prepared.job.as_mut())
-    {
-        if let Some(waits) = &mut job.payload.waits {
-            waits.arm();
-        }
-    }
-    for run in
-        prepared.chunk_by_mut(|one, other| one.place.queue().id() == other.place.queue().id())
-    {
-        if let Some(queue) = run.first().map(|first| first.place.queue().clone()) {
-            Queue::append(
-                &queue,
-                run.iter_mut().filter_map(|prepared| prepared.job.take()),
-            );
-        }
-    }
-    for prepared in prepared {
-        if let Some(event) = prepared.event.take() {
-            event.keep();
-        }
-        if let Some(gate) = prepared.gate.take() {
-            gate.pass();
-        }
-        if let Some((file, fd)) = prepared.out.take() {
-            file.install(fd);
-        }
-    }
 }
