@@ -2,6 +2,7 @@
 
 //! What the self-tests share.
 
+pub mod child;
 pub mod module;
 
 use libtest_mimic::{Arguments, Completion, Trial};

@@ -2,9 +2,11 @@
 
 //! Loading and unloading: parameters, and fences that outlive the module.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 use vfence::{Device, Errno, Status, SyncFile};
+use vfence_selftests::child::Child;
 use vfence_selftests::module::Module;
 use vfence_selftests::{assert_refused, suite, timestamp, wait};
 
@@ -18,6 +20,16 @@ suite![
     fence_of_the_module_before,
     unloading_is_refused_while_open,
     twenty_times_under_load,
+    closed_with_events_unread,
+    batches_do_not_keep_the_module,
+    worker_queues_do_not_keep_the_module,
+    exported_fence_outlives_the_module,
+    counters_page_keeps_the_module,
+    reader_is_killed,
+    waiter_is_killed,
+    submitter_is_killed,
+    child_outlives_its_parent,
+    deadline_when_the_module_is_gone,
     short_watchdog,
     no_watchdog,
     few_queues_and_jobs,
@@ -192,6 +204,216 @@ fn twenty_times_under_load() {
     for fence in &fences {
         assert!([Status::Signalled, Status::Failed(Errno::CANCELED)].contains(&wait(fence)));
     }
+}
+
+fn closed_with_events_unread() {
+    let module = Module::load("");
+    let device = Device::open().unwrap();
+    let (timer, manual) = (
+        device.timer_queue("").unwrap(),
+        device.manual_queue("").unwrap(),
+    );
+    for _ in 0..300 {
+        timer.job(Duration::ZERO).event().submit().unwrap();
+        manual.job().event().submit().unwrap();
+    }
+    assert!(timer.wait(300, None).unwrap());
+    // Of one queue they are unread, of the other they come while it closes.
+    std::mem::forget((timer, manual));
+    drop(device);
+    module.unload();
+}
+
+fn batches_do_not_keep_the_module() {
+    let module = Module::load("");
+    let device = Device::open().unwrap();
+    let (gate, queue) = (
+        device.manual_queue("").unwrap(),
+        device.timer_queue("").unwrap(),
+    );
+    let (_, in_fence) = gate.submit_with_out_fence().unwrap();
+    let mut batch = device.batch();
+    for index in 0..500 {
+        let job = queue.job(Duration::from_millis(index));
+        let job = if index % 3 == 0 {
+            job.wait_for(&in_fence)
+        } else {
+            job
+        };
+        if index % 5 == 0 {
+            batch.add_with_out_fence(job.event());
+        } else {
+            batch.add(job);
+        }
+    }
+    let submitted = batch.submit().unwrap();
+    std::mem::forget((gate, queue));
+    drop(device);
+    module.unload();
+    let fences: Vec<&SyncFile> = submitted
+        .iter()
+        .filter_map(|job| job.out_fence.as_ref())
+        .collect();
+    assert_eq!(fences.len(), 100);
+    for fence in fences {
+        assert_eq!(wait(fence), Status::Failed(Errno::CANCELED));
+    }
+}
+
+fn worker_queues_do_not_keep_the_module() {
+    for round in 0..10 {
+        let module = Module::load("");
+        let device = Device::open().unwrap();
+        let queue = device.worker_queue("").unwrap();
+        let mut last = None;
+        for number in 0..20 {
+            // The worker is idle, wakes or works when the module goes.
+            let job = queue.job(Duration::from_micros(50 * round * (number % 2)));
+            last = Some(job.submit_with_out_fence().unwrap().1);
+        }
+        std::mem::forget(queue);
+        drop(device);
+        module.unload();
+        let status = wait(&last.unwrap());
+        assert!([Status::Signalled, Status::Failed(Errno::CANCELED)].contains(&status));
+    }
+}
+
+fn exported_fence_outlives_the_module() {
+    let module = Module::load("");
+    let device = Device::open().unwrap();
+    let queue = device.manual_queue("").unwrap();
+    let (first, second) = (queue.submit().unwrap(), queue.submit().unwrap());
+    queue.signal_with_error(first, Errno::IO).unwrap();
+    let (early, late) = (queue.export(second).unwrap(), queue.export(first).unwrap());
+    std::mem::forget(queue);
+    drop(device);
+    module.unload();
+    assert_eq!(wait(&early), Status::Failed(Errno::CANCELED));
+    assert_eq!(wait(&late), Status::Failed(Errno::IO));
+    assert!(timestamp(&late) <= timestamp(&early));
+}
+
+fn counters_page_keeps_the_module() {
+    let module = Module::load("");
+    let device = Device::open().unwrap();
+    let queue = device.timer_queue("").unwrap();
+    let counters = queue.counters().unwrap();
+    queue.job(Duration::ZERO).submit().unwrap();
+    queue.job(Duration::from_secs(1)).submit().unwrap();
+    std::mem::forget(queue);
+    // The mapping refers to the open file, so what runs goes on.
+    drop(device);
+    assert_eq!(module.try_unload(), Err(Errno::AGAIN));
+    while counters.completed() < 2 {
+        thread::yield_now();
+    }
+    assert_eq!((counters.submitted(), counters.errors()), (2, 0));
+    drop(counters);
+    module.unload();
+}
+
+/// Runs `work` in a process of its own, which is killed once it has been in the call for a while.
+fn killed(device: Device, work: impl FnOnce(&Device)) {
+    let child = Child::fork(|| work(&device));
+    drop(device);
+    child.wait_until_it_sleeps();
+    child.kill();
+}
+
+fn reader_is_killed() {
+    let module = Module::load("");
+    let device = Device::open().unwrap();
+    let queue = device.manual_queue("").unwrap();
+    let (_, fence) = queue.job().event().submit_with_out_fence().unwrap();
+    std::mem::forget(queue);
+    killed(device, |device| {
+        let events = device.read_events(1);
+        panic!("nothing is to be read: {events:?}");
+    });
+    // That was the last who had the file.
+    assert_eq!(wait(&fence), Status::Failed(Errno::CANCELED));
+    module.unload();
+}
+
+fn waiter_is_killed() {
+    let module = Module::load("");
+    let device = Device::open().unwrap();
+    let queue = device.manual_queue("").unwrap();
+    let (seqno, fence) = queue.submit_with_out_fence().unwrap();
+    let point = queue.point(seqno);
+    std::mem::forget(queue);
+    killed(device, |device| {
+        let result = device.wait_all(&[point; 1024], None);
+        panic!("nothing is to complete: {result:?}");
+    });
+    assert_eq!(wait(&fence), Status::Failed(Errno::CANCELED));
+    module.unload();
+}
+
+fn submitter_is_killed() {
+    for round in 0..20 {
+        let module = Module::load("");
+        let device = Device::open().unwrap();
+        let child = Child::fork(|| {
+            let queue = device.timer_queue("").unwrap();
+            loop {
+                let mut batch = device.batch();
+                for _ in 0..100 {
+                    batch.add_with_out_fence(queue.job(Duration::from_nanos(100)).event());
+                }
+                // Refused, at times: there is an end to events.
+                drop(batch.submit());
+                drop(device.try_read_events(30));
+            }
+        });
+        drop(device);
+        thread::sleep(Duration::from_millis(2 * round));
+        child.kill();
+        module.unload();
+    }
+}
+
+fn child_outlives_its_parent() {
+    let module = Module::load("");
+    let device = Device::open().unwrap();
+    let queue = device.timer_queue("").unwrap();
+    let job = queue.job(Duration::from_millis(200)).event();
+    let (seqno, fence) = job.submit_with_out_fence().unwrap();
+    let child = Child::fork(|| {
+        assert!(queue.wait(seqno, None).unwrap());
+        assert_eq!(device.read_events(1).unwrap()[0].point.seqno(), seqno);
+        std::mem::forget(queue);
+    });
+    // It goes on: the child has the file, too.
+    drop(device);
+    assert_eq!(wait(&fence), Status::Signalled);
+    child.succeeded();
+    module.unload();
+}
+
+fn deadline_when_the_module_is_gone() {
+    let module = Module::load("");
+    let device = Device::open().unwrap();
+    let queue = device.manual_queue("").unwrap();
+    let (_, fence) = queue.submit_with_out_fence().unwrap();
+    let (_, other) = queue.submit_with_out_fence().unwrap();
+    let done = AtomicBool::new(false);
+    std::mem::forget(queue);
+    thread::scope(|scope| {
+        // All the while, the driver is asked.
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                fence.set_deadline(1).unwrap();
+                fence.merge(&other, "").unwrap().set_deadline(2).unwrap();
+                fence.info().unwrap();
+            }
+        });
+        drop(device);
+        module.unload();
+        done.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(wait(&fence), Status::Failed(Errno::CANCELED));
 }
 
 fn short_watchdog() {

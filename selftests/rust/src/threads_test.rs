@@ -20,6 +20,11 @@ suite![
     clients_come_and_go,
     many_poll_one_fence,
     info_is_consistent,
+    batches_at_the_same_time,
+    refused_batches_leave_no_gap,
+    waits_and_exports_while_jobs_complete,
+    each_event_goes_to_one_reader,
+    resets_and_deadlines_while_jobs_run,
 ];
 
 const THREADS: u32 = 6;
@@ -202,4 +207,165 @@ fn info_is_consistent() {
             (submitted, completed) = (info.submitted, info.completed);
         }
     });
+}
+
+fn batches_at_the_same_time() {
+    let device = Device::open().unwrap();
+    let (one, other) = (
+        device.timer_queue("").unwrap(),
+        device.worker_queue("").unwrap(),
+    );
+    let seqnos = Mutex::new([Vec::new(), Vec::new()]);
+    in_threads(|number| {
+        for round in 0..ROUNDS {
+            // One queue, the other, both in turns.
+            let queues = [[&one, &one], [&other, &other], [&one, &other]][(round % 3) as usize];
+            let mut batch = device.batch();
+            for job in 0..30 {
+                let duration = Duration::from_nanos(u64::from(number * job));
+                batch.add(queues[job as usize % 2].job(duration));
+            }
+            let submitted = batch.submit().unwrap();
+            let mut seqnos = seqnos.lock().unwrap();
+            for (index, job) in submitted.iter().enumerate() {
+                seqnos[usize::from(queues[index % 2].id() == other.id())].push(job.seqno);
+            }
+        }
+    });
+    // Each number was given out once, and none left out.
+    for (queue, mut seqnos) in [&one, &other].into_iter().zip(seqnos.into_inner().unwrap()) {
+        seqnos.sort_unstable();
+        let submitted = queue.info().unwrap().submitted;
+        assert!(submitted > 0 && seqnos.into_iter().eq(1..=submitted));
+        assert!(queue.wait(submitted, None).unwrap());
+    }
+}
+
+fn refused_batches_leave_no_gap() {
+    let device = Device::open().unwrap();
+    let queue = device.manual_queue("").unwrap();
+    let accepted = AtomicU32::new(0);
+    in_threads(|number| {
+        for round in 0..ROUNDS {
+            let mut batch = device.batch();
+            for _ in 0..10 {
+                batch.add(queue.job().event());
+            }
+            let refuse = (number + round) % 2 == 0;
+            if refuse {
+                batch.add(queue.job().hang());
+            }
+            match batch.submit() {
+                Ok(jobs) => {
+                    let first = jobs[0].seqno;
+                    assert!(jobs.iter().map(|job| job.seqno).eq(first..first + 10));
+                    accepted.fetch_add(10, Ordering::Relaxed);
+                }
+                Err(error) => assert_eq!((refuse, error.index), (true, Some(10))),
+            }
+        }
+    });
+    let accepted = u64::from(accepted.into_inner());
+    assert_eq!(accepted, u64::from(THREADS * ROUNDS / 2 * 10));
+    assert_eq!(queue.info().unwrap().submitted, accepted);
+    queue.signal(accepted).unwrap();
+    let mut events = Vec::new();
+    while events.len() < accepted as usize {
+        events.extend(device.try_read_events(1000).unwrap());
+    }
+    assert_eq!(device.try_read_events(1).unwrap(), []);
+}
+
+fn waits_and_exports_while_jobs_complete() {
+    allow_files(4096);
+    let device = Device::open().unwrap();
+    let queues = [
+        device.timer_queue("").unwrap(),
+        device.worker_queue("").unwrap(),
+    ];
+    in_threads(|number| {
+        let queue = &queues[(number % 2) as usize];
+        let counters = queue.counters().unwrap();
+        for round in 0..ROUNDS {
+            let duration = Duration::from_micros(u64::from((number + round) % 4) * 50);
+            let seqno = queue.job(duration).submit().unwrap();
+            match round % 3 {
+                0 => {
+                    assert!(queue.wait(seqno, None).unwrap());
+                    assert!(counters.completed() >= seqno);
+                }
+                1 => {
+                    // Pending, running or completed: it is the same fence.
+                    let fence = queue.export(seqno).unwrap();
+                    assert_eq!(wait(&fence), Status::Signalled);
+                    let info = queue.job_info(seqno).unwrap();
+                    assert_eq!(info.end_ns, Some(timestamp(&fence)));
+                }
+                _ => {
+                    let points = queues
+                        .each_ref()
+                        .map(|queue| queue.point(queue.info().unwrap().submitted.max(1)));
+                    if points.iter().all(|point| point.seqno() > 0)
+                        && queues
+                            .iter()
+                            .all(|queue| queue.info().unwrap().submitted > 0)
+                    {
+                        assert!(device.wait_any(&points, None).unwrap().is_some());
+                        assert!(device.wait_all(&points, None).unwrap());
+                    }
+                }
+            }
+        }
+    });
+}
+
+fn each_event_goes_to_one_reader() {
+    const JOBS: usize = (THREADS / 2 * ROUNDS * 5) as usize;
+    let device = Device::open().unwrap();
+    let queue = device.worker_queue("").unwrap();
+    let seqnos = Mutex::new(Vec::new());
+    in_threads(|number| {
+        if number % 2 == 0 {
+            for _ in 0..ROUNDS {
+                let mut batch = device.batch();
+                for _ in 0..5 {
+                    batch.add(queue.job(Duration::from_nanos(500)).event());
+                }
+                batch.submit().unwrap();
+            }
+            return;
+        }
+        while seqnos.lock().unwrap().len() < JOBS {
+            let events = device.try_read_events(1 + number as usize).unwrap();
+            let mut seqnos = seqnos.lock().unwrap();
+            seqnos.extend(events.iter().map(|event| event.point.seqno()));
+        }
+    });
+    let mut seqnos = seqnos.into_inner().unwrap();
+    seqnos.sort_unstable();
+    assert!(seqnos.into_iter().eq(1..=JOBS as u64));
+}
+
+fn resets_and_deadlines_while_jobs_run() {
+    allow_files(4096);
+    let device = Device::open().unwrap();
+    let queue = device.build_queue("").boost_percent(1000).timer().unwrap();
+    let resets = AtomicU32::new(0);
+    in_threads(|number| {
+        for round in 0..ROUNDS {
+            if number == 0 {
+                queue.reset().unwrap();
+                resets.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
+            let job = queue.job(Duration::from_micros(200));
+            let (_, fence) = job.submit_with_out_fence().unwrap();
+            fence.set_deadline(u64::from(round % 2)).unwrap();
+            assert!([Status::Signalled, Status::Failed(Errno::CANCELED)].contains(&wait(&fence)));
+        }
+    });
+    let info = queue.info().unwrap();
+    assert_eq!(info.resets, u64::from(resets.into_inner()));
+    assert_eq!(info.completed, u64::from((THREADS - 1) * ROUNDS));
+    assert!(info.errors <= info.resets);
 }

@@ -2,7 +2,9 @@
 
 //! An open file of the device: a client, which owns queues.
 
-use crate::queue::{ManualQueue, Queue, TimerQueue};
+use crate::batch::Batch;
+use crate::queue::{ManualQueue, TimerQueue};
+use crate::queue_builder::QueueBuilder;
 use crate::uapi::vfence as uapi;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{open, Mode, OFlags};
@@ -31,6 +33,8 @@ pub struct Capabilities {
     pub timer_queues: bool,
     /// Whether [`Device::manual_queue`] works.
     pub manual_queues: bool,
+    /// Whether [`Device::worker_queue`] works.
+    pub worker_queues: bool,
     /// The bound on how long the head of a timer queue, or any job of a manual one, stays pending,
     /// and on the duration of a job; `None` when the administrator has lifted it.
     pub watchdog: Option<Duration>,
@@ -76,6 +80,7 @@ impl Device {
             api_version: query.api_version,
             timer_queues: query.capabilities & uapi::CAP_TIMER_QUEUE != 0,
             manual_queues: query.capabilities & uapi::CAP_MANUAL_QUEUE != 0,
+            worker_queues: query.capabilities & uapi::CAP_WORKER_QUEUE != 0,
             watchdog: match query.watchdog_ns {
                 0 => None,
                 ns => Some(Duration::from_nanos(ns)),
@@ -91,14 +96,31 @@ impl Device {
     /// `EINVAL` when it contains a NUL or is longer than 31 bytes, `ENOSPC` when there are
     /// [`Capabilities::max_queues`] already.
     pub fn timer_queue(&self, name: &str) -> io::Result<TimerQueue<'_>> {
-        Queue::create(self, uapi::QUEUE_TIMER, name).map(TimerQueue::new)
+        self.build_queue(name).timer()
+    }
+
+    /// Creates a queue like a timer queue, whose jobs complete in process context.
+    ///
+    /// Name and errors are those of [`Device::timer_queue`].
+    pub fn worker_queue(&self, name: &str) -> io::Result<TimerQueue<'_>> {
+        self.build_queue(name).worker()
     }
 
     /// Creates a queue whose jobs are completed by [`ManualQueue::signal`].
     ///
     /// Name and errors are those of [`Device::timer_queue`].
     pub fn manual_queue(&self, name: &str) -> io::Result<ManualQueue<'_>> {
-        Queue::create(self, uapi::QUEUE_MANUAL, name).map(ManualQueue::new)
+        self.build_queue(name).manual()
+    }
+
+    /// Begins a queue that is to behave in a way of its own; the builder's methods say how, and create it.
+    pub fn build_queue<'d>(&'d self, name: &str) -> QueueBuilder<'d> {
+        QueueBuilder::new(self, name)
+    }
+
+    /// Begins a batch: jobs of any queues of this client that are submitted all at once, or none of them.
+    pub fn batch(&self) -> Batch<'_> {
+        Batch::new(self)
     }
 }
 

@@ -4,7 +4,9 @@
 //!
 //! An open [`Device`] is a client. It owns queues: a [`TimerQueue`] completes each job after the duration
 //! it was given, a [`ManualQueue`] when the program says so. A job can have an out-fence, a [`SyncFile`],
-//! that can be waited for, merged, or handed to whatever takes one, another job included.
+//! that can be waited for, merged, or handed to whatever takes one, another job included. A job without one
+//! costs next to nothing, and is still known by its [`Point`]: it can be waited for, be given a fence later, or
+//! be reported by an [`Event`]. A [`Batch`] submits up to a thousand with one system call.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -32,16 +34,26 @@
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
+mod batch;
 mod clock;
 mod device;
+mod event;
+mod fault;
 mod job;
+mod point;
 mod queue;
+mod queue_builder;
 mod sync_file;
 pub mod uapi;
 
+pub use batch::{Batch, BatchError, Submitted};
 pub use clock::monotonic_ns;
 pub use device::{Capabilities, Device};
+pub use event::Event;
+pub use fault::{Fault, FaultCounts, FaultKind, Faults};
 pub use job::Job;
-pub use queue::{ManualQueue, Queue, QueueInfo, QueueKind, TimerQueue};
+pub use point::{JobInfo, JobState, Point};
+pub use queue::{Counters, ManualQueue, Queue, QueueInfo, QueueKind, TimerQueue};
+pub use queue_builder::{InFencePolicy, QueueBuilder, TimeoutPolicy};
 pub use rustix::io::Errno;
 pub use sync_file::{FenceInfo, Status, SyncFile, SyncFileInfo};

@@ -2,7 +2,9 @@
 
 //! Queues: the execution contexts of a client.
 
+use crate::fault::{Fault, FaultCounts};
 use crate::job::Job;
+use crate::point::{JobInfo, Point};
 use crate::uapi::vfence as uapi;
 use crate::{Device, Errno, SyncFile};
 use rustix::fd::AsFd;
@@ -11,7 +13,13 @@ use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::time::Duration;
 
-/// What queues of both kinds have.
+/// A queue's counters, read without a system call; see [`Queue::counters`].
+///
+/// They stay when the queue and the client are gone, with what they said last. As long as they are mapped, the
+/// kernel's module is in use.
+pub use crate::uapi::vfence::CountersPage as Counters;
+
+/// What queues of all kinds have.
 ///
 /// Dropping it ends the queue: jobs that are pending complete with `ECANCELED`.
 #[derive(Debug)]
@@ -19,9 +27,10 @@ pub struct Queue<'d> {
     device: &'d Device,
     id: u32,
     context: u64,
+    counters_offset: u64,
 }
 
-/// A queue whose jobs take the time that they are given; see [`Device::timer_queue`].
+/// A queue whose jobs take the time that they are given; see [`Device::timer_queue`] and [`Device::worker_queue`].
 #[derive(Debug)]
 pub struct TimerQueue<'d>(Queue<'d>);
 
@@ -36,6 +45,8 @@ pub enum QueueKind {
     Timer,
     /// User space.
     Manual,
+    /// The time that they are given, in process context.
+    Worker,
 }
 
 /// Where a queue stands; see [`Queue::info`].
@@ -54,21 +65,33 @@ pub struct QueueInfo {
     pub submitted: u64,
     /// Sequence number of the job completed last; 0 before the first.
     pub completed: u64,
+    /// How many jobs have completed with an error.
+    pub errors: u64,
+    /// How many of them the watchdog has ended.
+    pub timeouts: u64,
+    /// How often the queue was reset, by itself or by [`Queue::reset`].
+    pub resets: u64,
+    /// The bound on the time of a job that is in force; `None` when there is none.
+    pub timeout: Option<Duration>,
+    /// How many faults were injected.
+    pub faults: FaultCounts,
+    /// Whether the queue completes all jobs with `ECANCELED`, until [`Queue::reset`].
+    pub stopped: bool,
 }
 
 impl<'d> Queue<'d> {
-    pub(crate) fn create(device: &'d Device, kind: u32, name: &str) -> io::Result<Self> {
-        let mut create = uapi::QueueCreate {
-            kind,
-            name: name_for_kernel(name)?,
-            ..Default::default()
-        };
+    pub(crate) fn create(device: &'d Device, mut create: uapi::QueueCreate) -> io::Result<Self> {
         uapi::queue_create(device.as_fd(), &mut create)?;
         Ok(Self {
             device,
             id: create.queue,
             context: create.context,
+            counters_offset: create.counters_offset,
         })
+    }
+
+    pub(crate) fn device(&self) -> &'d Device {
+        self.device
     }
 
     /// Returns the id that the ioctls know the queue by.
@@ -94,13 +117,84 @@ impl<'d> Queue<'d> {
             kind: match info.kind {
                 uapi::QUEUE_TIMER => QueueKind::Timer,
                 uapi::QUEUE_MANUAL => QueueKind::Manual,
+                uapi::QUEUE_WORKER => QueueKind::Worker,
                 _ => return Err(io::ErrorKind::InvalidData.into()),
             },
             name: name_from_kernel(&info.name),
             context: info.context,
             submitted: info.submitted,
             completed: info.completed,
+            errors: info.errors,
+            timeouts: info.timeouts,
+            resets: info.resets,
+            timeout: match info.timeout_ns {
+                0 => None,
+                ns => Some(Duration::from_nanos(ns)),
+            },
+            faults: FaultCounts::from_kernel(&info.faults),
+            stopped: info.state & uapi::QUEUE_STOPPED != 0,
         })
+    }
+
+    /// Returns what a job is known by: for [`Device::wait_all`] and [`Device::wait_any`].
+    #[must_use]
+    pub fn point(&self, seqno: u64) -> Point {
+        Point::new(self.id, seqno)
+    }
+
+    /// Waits until job `seqno` has completed, with an error or without; at most for `timeout`, or as long as it
+    /// takes. Returns whether it has.
+    ///
+    /// Fails with `EINVAL` when it has not been submitted.
+    pub fn wait(&self, seqno: u64, timeout: Option<Duration>) -> io::Result<bool> {
+        self.device.wait_all(&[self.point(seqno)], timeout)
+    }
+
+    /// Returns a fence of job `seqno`, as often as wanted, also when the job has completed already.
+    ///
+    /// Fails with `EINVAL` when the job has not been submitted, `ENODATA` when [`uapi::HISTORY`] others have
+    /// completed after it, `EMFILE`, `ENOMEM`.
+    pub fn export(&self, seqno: u64) -> io::Result<SyncFile> {
+        let mut export = uapi::Export {
+            queue: self.id,
+            seqno,
+            ..Default::default()
+        };
+        Ok(uapi::export(self.device.as_fd(), &mut export)?.into())
+    }
+
+    /// Returns where job `seqno` stands.
+    ///
+    /// Fails with `EINVAL` when it has not been submitted, `ENODATA` when [`uapi::HISTORY`] others have
+    /// completed after it.
+    pub fn job_info(&self, seqno: u64) -> io::Result<JobInfo> {
+        let mut info = uapi::JobInfo {
+            queue: self.id,
+            seqno,
+            ..Default::default()
+        };
+        uapi::job_info(self.device.as_fd(), &mut info)?;
+        JobInfo::from_kernel(&info)
+    }
+
+    /// Resets the queue, as a GPU is reset, and returns how often it has been, by itself or by this.
+    ///
+    /// A job that runs or hangs completes with `ECANCELED`; one that waits for in-fences stays. A queue that was stopped
+    /// takes jobs again.
+    pub fn reset(&self) -> io::Result<u64> {
+        let mut reset = uapi::QueueReset {
+            queue: self.id,
+            ..Default::default()
+        };
+        uapi::queue_reset(self.device.as_fd(), &mut reset)?;
+        Ok(reset.resets)
+    }
+
+    /// Maps the queue's counters.
+    ///
+    /// Fails with `ENOMEM`, and with `EINVAL` if the queue was destroyed by its id.
+    pub fn counters(&self) -> io::Result<Counters> {
+        Ok(Counters::map(self.device.as_fd(), self.counters_offset)?)
     }
 
     pub(crate) fn submit(&self, mut job: uapi::Submit) -> io::Result<(u64, Option<SyncFile>)> {
@@ -135,6 +229,25 @@ impl<'d> TimerQueue<'d> {
         Job::new(self, duration)
     }
 
+    /// Has `faults` done to the jobs that are submitted from now on, in place of what was done before.
+    ///
+    /// Probabilities are drawn from `seed`: the same seed does the same to the same jobs. Without faults, nothing
+    /// goes wrong any more. Fails with `EINVAL` for more than [`uapi::MAX_FAULTS`], or for
+    /// [`FaultKind::DropInterrupt`](crate::FaultKind::DropInterrupt) when nothing bounds the queue.
+    pub fn set_faults(&self, seed: u64, faults: &[Fault]) -> io::Result<()> {
+        let faults: Vec<uapi::Fault> = faults.iter().map(Fault::for_kernel).collect();
+        let mut plan = uapi::QueueFaults {
+            queue: self.0.id,
+            seed,
+            ..Default::default()
+        };
+        Ok(uapi::queue_faults(
+            self.0.device.as_fd(),
+            &mut plan,
+            &faults,
+        )?)
+    }
+
     /// Ends the queue, as dropping it does, but tells about errors.
     ///
     /// Fails with `ENOENT` if it was destroyed by its id before.
@@ -148,11 +261,16 @@ impl<'d> ManualQueue<'d> {
         Self(queue)
     }
 
+    /// Describes a job; its methods say the rest and submit it. Durations, in-fences and hangs are refused.
+    pub fn job(&self) -> Job<'_> {
+        Job::new(self, Duration::ZERO)
+    }
+
     /// Submits a job and returns its sequence number.
     ///
     /// Fails with `EAGAIN` when [`Capabilities::max_jobs`](crate::Capabilities::max_jobs) are pending.
     pub fn submit(&self) -> io::Result<u64> {
-        Ok(self.0.submit(uapi::Submit::default())?.0)
+        self.job().submit()
     }
 
     /// Submits a job and returns its sequence number and its out-fence.
@@ -160,11 +278,7 @@ impl<'d> ManualQueue<'d> {
     /// Fails with `EMFILE` when the process has no free file descriptor, and as
     /// [`ManualQueue::submit`] does.
     pub fn submit_with_out_fence(&self) -> io::Result<(u64, SyncFile)> {
-        let (seqno, fence) = self.0.submit(uapi::Submit {
-            flags: uapi::SUBMIT_OUT_FENCE,
-            ..Default::default()
-        })?;
-        Ok((seqno, fence.ok_or(io::ErrorKind::InvalidData)?))
+        self.job().submit_with_out_fence()
     }
 
     /// Completes, in order, every pending job up to `seqno`, and returns how many those were.

@@ -6,6 +6,10 @@ use super::update;
 use rustix::fd::{BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::ioctl::{opcode, Opcode};
+use rustix::mm::{mmap, munmap, MapFlags, ProtFlags};
+use std::mem::offset_of;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// `VFENCE_IOCTL_TYPE`: the type byte of the ioctl numbers.
 pub const IOCTL_TYPE: u8 = 0xf7;
@@ -18,16 +22,64 @@ pub const MAX_IN_FENCES: u32 = 1024;
 /// `VFENCE_MAX_WAITS`: most pending in-fences that a client's jobs wait for, and most fences that those of
 /// one job may consist of.
 pub const MAX_WAITS: u32 = 65536;
+/// `VFENCE_MAX_BATCH`: most jobs of one [`submit_batch`].
+pub const MAX_BATCH: u32 = 1024;
+/// `VFENCE_MAX_WAIT_POINTS`: most points of one [`wait`].
+pub const MAX_WAIT_POINTS: u32 = 1024;
+/// `VFENCE_MAX_EVENTS`: most events that a client can have, unread or still to come.
+pub const MAX_EVENTS: u32 = 65536;
+/// `VFENCE_HISTORY`: how many completed jobs a queue remembers.
+pub const HISTORY: u32 = 256;
+/// `VFENCE_MAX_FAULTS`: most faults in the plan of a queue.
+pub const MAX_FAULTS: u32 = 16;
+/// `VFENCE_MAX_BOOST_PERCENT`: the fastest that an engine can be made.
+pub const MAX_BOOST_PERCENT: u32 = 10000;
 /// `VFENCE_CAP_TIMER_QUEUE`: queues of [`QUEUE_TIMER`] can be created.
 pub const CAP_TIMER_QUEUE: u64 = 1 << 0;
 /// `VFENCE_CAP_MANUAL_QUEUE`: queues of [`QUEUE_MANUAL`] can be created.
 pub const CAP_MANUAL_QUEUE: u64 = 1 << 1;
+/// `VFENCE_CAP_WORKER_QUEUE`: queues of [`QUEUE_WORKER`] can be created.
+pub const CAP_WORKER_QUEUE: u64 = 1 << 2;
 /// `VFENCE_QUEUE_TIMER`: a timer completes the jobs.
 pub const QUEUE_TIMER: u32 = 1;
 /// `VFENCE_QUEUE_MANUAL`: user space completes the jobs.
 pub const QUEUE_MANUAL: u32 = 2;
+/// `VFENCE_QUEUE_WORKER`: a timer wakes a worker that completes the jobs.
+pub const QUEUE_WORKER: u32 = 3;
+/// `VFENCE_IN_FENCE_PROPAGATE`: a job completes with the error of its in-fence and does not run.
+pub const IN_FENCE_PROPAGATE: u32 = 0;
+/// `VFENCE_IN_FENCE_IGNORE`: a job runs all the same.
+pub const IN_FENCE_IGNORE: u32 = 1;
+/// `VFENCE_IN_FENCE_CANCEL`: as [`IN_FENCE_PROPAGATE`], and the queue is stopped.
+pub const IN_FENCE_CANCEL: u32 = 2;
+/// `VFENCE_TIMEOUT_CONTINUE`: the queue is reset by itself.
+pub const TIMEOUT_CONTINUE: u32 = 0;
+/// `VFENCE_TIMEOUT_CANCEL`: the queue is stopped.
+pub const TIMEOUT_CANCEL: u32 = 1;
 /// `VFENCE_SUBMIT_OUT_FENCE`: return a sync_file for the job.
 pub const SUBMIT_OUT_FENCE: u32 = 1 << 0;
+/// `VFENCE_SUBMIT_EVENT`: report the job's completion by an [`Event`].
+pub const SUBMIT_EVENT: u32 = 1 << 1;
+/// `VFENCE_SUBMIT_HANG`: the job never ends by itself.
+pub const SUBMIT_HANG: u32 = 1 << 2;
+/// `VFENCE_WAIT_ANY`: wait for one of the points, not for all.
+pub const WAIT_ANY: u32 = 1 << 0;
+/// `VFENCE_JOB_PENDING`: it waits.
+pub const JOB_PENDING: u32 = 1;
+/// `VFENCE_JOB_RUNNING`: it has started.
+pub const JOB_RUNNING: u32 = 2;
+/// `VFENCE_JOB_COMPLETED`: it has completed.
+pub const JOB_COMPLETED: u32 = 3;
+/// `VFENCE_FAULT_FAIL`: a job completes with an error after its duration.
+pub const FAULT_FAIL: u32 = 1;
+/// `VFENCE_FAULT_HANG`: a job never ends by itself.
+pub const FAULT_HANG: u32 = 2;
+/// `VFENCE_FAULT_DELAY`: a job takes longer.
+pub const FAULT_DELAY: u32 = 3;
+/// `VFENCE_FAULT_DROP_INTERRUPT`: a job ends, but the interrupt that tells of it is lost.
+pub const FAULT_DROP_INTERRUPT: u32 = 4;
+/// `VFENCE_QUEUE_STOPPED`: a bit of [`QueueInfo::state`].
+pub const QUEUE_STOPPED: u32 = 1 << 0;
 
 /// `struct vfence_query`: what the device is and can do.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -52,7 +104,7 @@ pub struct Query {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[repr(C)]
 pub struct QueueCreate {
-    /// In: [`QUEUE_TIMER`] or [`QUEUE_MANUAL`].
+    /// In: `QUEUE_*`.
     pub kind: u32,
     /// In: must be 0.
     pub flags: u32,
@@ -64,6 +116,36 @@ pub struct QueueCreate {
     pub pad: u32,
     /// Out: the dma_fence context of the queue.
     pub context: u64,
+    /// In: the queue's own bound on the time that a job takes, in ns; 0 for the watchdog's.
+    pub timeout_ns: u64,
+    /// In: what random durations are drawn from.
+    pub seed: u64,
+    /// In: `IN_FENCE_*`.
+    pub in_fence_policy: u32,
+    /// In: `TIMEOUT_*`.
+    pub timeout_policy: u32,
+    /// In: how fast the engine may run to meet a deadline, in percent of its usual speed; 0 is the same as 100.
+    pub boost_percent: u32,
+    /// In: must be 0.
+    pub pad2: u32,
+    /// Out: where `mmap()` finds the [`Counters`].
+    pub counters_offset: u64,
+}
+
+/// `struct vfence_counters`: what has become of a queue's jobs.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[repr(C)]
+pub struct Counters {
+    /// Sequence number of the job submitted last; 0 before the first.
+    pub submitted: u64,
+    /// Sequence number of the job completed last; 0 before the first.
+    pub completed: u64,
+    /// How many of the completed jobs have completed with an error.
+    pub errors: u64,
+    /// How many of them the watchdog has ended.
+    pub timeouts: u64,
+    /// How often the queue was reset.
+    pub resets: u64,
 }
 
 /// `struct vfence_queue_destroy`: end a queue.
@@ -82,7 +164,7 @@ pub struct QueueDestroy {
 pub struct Submit {
     /// In: id of the queue.
     pub queue: u32,
-    /// In: 0 or [`SUBMIT_OUT_FENCE`].
+    /// In: any of `SUBMIT_*`.
     pub flags: u32,
     /// In: how long the job runs once it has started, in ns.
     pub duration_ns: u64,
@@ -94,6 +176,176 @@ pub struct Submit {
     pub out_fence: i32,
     /// Out: the sequence number of the job on its queue.
     pub seqno: u64,
+    /// In: when not 0, the duration is drawn from those between `duration_ns` and this.
+    pub duration_max_ns: u64,
+    /// In: 0, or the error to complete with after the duration as a negative errno, -4095 to -1.
+    pub error: i32,
+    /// In: must be 0.
+    pub pad: u32,
+}
+
+/// `struct vfence_submit_batch`: append jobs to queues, all of them or none.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[repr(C)]
+pub struct SubmitBatch {
+    /// In: address of an array of `count` [`Submit`].
+    pub jobs: u64,
+    /// In: number of jobs.
+    pub count: u32,
+    /// In: size of [`Submit`].
+    pub job_size: u32,
+    /// In: must be 0.
+    pub flags: u32,
+    /// Out: index of the job that was refused.
+    pub refused: u32,
+}
+
+/// `struct vfence_point`: a job, by its queue and sequence number.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[repr(C)]
+pub struct Point {
+    /// In: id of the queue.
+    pub queue: u32,
+    /// In: must be 0.
+    pub pad: u32,
+    /// In: the sequence number of the job.
+    pub seqno: u64,
+}
+
+/// `struct vfence_wait`: wait until jobs have completed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[repr(C)]
+pub struct Wait {
+    /// In: address of an array of `count` [`Point`].
+    pub points: u64,
+    /// In: number of points.
+    pub count: u32,
+    /// In: 0 or [`WAIT_ANY`].
+    pub flags: u32,
+    /// In: until when to wait, in ns on `CLOCK_MONOTONIC`; `u64::MAX` waits for ever.
+    pub timeout_ns: u64,
+    /// Out: with [`WAIT_ANY`] the lowest index of a point that has completed.
+    pub first: u32,
+    /// In: must be 0.
+    pub pad: u32,
+}
+
+/// `struct vfence_export`: return a sync_file for a job.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[repr(C)]
+pub struct Export {
+    /// In: id of the queue.
+    pub queue: u32,
+    /// In: must be 0.
+    pub flags: u32,
+    /// In: the sequence number of the job.
+    pub seqno: u64,
+    /// Out: the file descriptor of the sync_file.
+    pub fence: i32,
+    /// In: must be 0.
+    pub pad: u32,
+}
+
+/// `struct vfence_job_info`: where a job stands.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[repr(C)]
+pub struct JobInfo {
+    /// In: id of the queue.
+    pub queue: u32,
+    /// In: must be 0.
+    pub flags: u32,
+    /// In: the sequence number of the job.
+    pub seqno: u64,
+    /// Out: `JOB_*`.
+    pub state: u32,
+    /// Out: what it has completed with: a negative errno, or 0.
+    pub error: i32,
+    /// Out: when it was submitted.
+    pub submitted_ns: u64,
+    /// Out: when it started to run; 0 if it has not, or never ran.
+    pub start_ns: u64,
+    /// Out: when it ended; 0 if it has not.
+    pub end_ns: u64,
+    /// Out: the earliest deadline of its fence; 0 if none was set.
+    pub deadline_ns: u64,
+    /// Out: what was injected: bits `1 << FAULT_*`.
+    pub faults: u32,
+    /// In: must be 0.
+    pub pad: u32,
+}
+
+/// `struct vfence_event`: a job has completed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[repr(C)]
+pub struct Event {
+    /// Id of the queue.
+    pub queue: u32,
+    /// What the job completed with: a negative errno, or 0.
+    pub error: i32,
+    /// The sequence number of the job.
+    pub seqno: u64,
+    /// When it was submitted.
+    pub submitted_ns: u64,
+    /// When it started to run; 0 if it never ran.
+    pub start_ns: u64,
+    /// When it ended.
+    pub end_ns: u64,
+    /// The earliest deadline of its fence; 0 if none was set.
+    pub deadline_ns: u64,
+    /// What was injected: bits `1 << FAULT_*`.
+    pub faults: u32,
+    /// 0.
+    pub flags: u32,
+    /// 0.
+    pub result: u64,
+}
+
+/// `struct vfence_queue_reset`: reset a queue.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[repr(C)]
+pub struct QueueReset {
+    /// In: id of the queue.
+    pub queue: u32,
+    /// In: must be 0.
+    pub flags: u32,
+    /// Out: how often the queue was reset, this time included.
+    pub resets: u64,
+}
+
+/// `struct vfence_fault`: what to do to which jobs.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[repr(C)]
+pub struct Fault {
+    /// In: `FAULT_*`.
+    pub kind: u32,
+    /// In: do it to every so manyth job.
+    pub every: u32,
+    /// In: do it to a job with this probability, in millionths.
+    pub probability: u32,
+    /// In: the error of [`FAULT_FAIL`] as a negative errno, -4095 to -1.
+    pub error: i32,
+    /// In: how much longer, in ns, with [`FAULT_DELAY`].
+    pub delay_ns: u64,
+    /// In: do it so many times at most; 0 for no limit.
+    pub limit: u64,
+}
+
+/// `struct vfence_queue_faults`: set the fault plan of a queue.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[repr(C)]
+pub struct QueueFaults {
+    /// In: id of the queue.
+    pub queue: u32,
+    /// In: must be 0.
+    pub flags: u32,
+    /// In: what the probabilities are drawn from.
+    pub seed: u64,
+    /// In: address of an array of `count` [`Fault`].
+    pub faults: u64,
+    /// In: number of faults; 0 ends the plan.
+    pub count: u32,
+    /// In: size of [`Fault`].
+    pub fault_size: u32,
 }
 
 /// `struct vfence_signal`: complete jobs of a manual queue.
@@ -120,7 +372,7 @@ pub struct QueueInfo {
     pub queue: u32,
     /// In: must be 0.
     pub flags: u32,
-    /// Out: [`QUEUE_TIMER`] or [`QUEUE_MANUAL`].
+    /// Out: `QUEUE_*`.
     pub kind: u32,
     /// In: must be 0.
     pub pad: u32,
@@ -132,6 +384,20 @@ pub struct QueueInfo {
     pub completed: u64,
     /// Out: the timeline name, NUL-terminated.
     pub name: [u8; NAME_LEN],
+    /// Out: [`Counters::errors`].
+    pub errors: u64,
+    /// Out: [`Counters::timeouts`].
+    pub timeouts: u64,
+    /// Out: [`Counters::resets`].
+    pub resets: u64,
+    /// Out: the bound that is in force, in ns; 0 if there is none.
+    pub timeout_ns: u64,
+    /// Out: how many faults were injected of each `FAULT_*`, at that index.
+    pub faults: [u64; 8],
+    /// Out: 0 or [`QUEUE_STOPPED`].
+    pub state: u32,
+    /// In: must be 0.
+    pub pad2: u32,
 }
 
 /// `VFENCE_IOCTL_QUERY`, with a [`Query`].
@@ -146,6 +412,18 @@ pub const IOCTL_QUEUE_INFO: Opcode = opcode::read_write::<QueueInfo>(IOCTL_TYPE,
 pub const IOCTL_SUBMIT: Opcode = opcode::read_write::<Submit>(IOCTL_TYPE, 0x04);
 /// `VFENCE_IOCTL_SIGNAL`, with a [`Signal`].
 pub const IOCTL_SIGNAL: Opcode = opcode::read_write::<Signal>(IOCTL_TYPE, 0x05);
+/// `VFENCE_IOCTL_SUBMIT_BATCH`, with a [`SubmitBatch`].
+pub const IOCTL_SUBMIT_BATCH: Opcode = opcode::read_write::<SubmitBatch>(IOCTL_TYPE, 0x06);
+/// `VFENCE_IOCTL_WAIT`, with a [`Wait`].
+pub const IOCTL_WAIT: Opcode = opcode::read_write::<Wait>(IOCTL_TYPE, 0x07);
+/// `VFENCE_IOCTL_EXPORT`, with an [`Export`].
+pub const IOCTL_EXPORT: Opcode = opcode::read_write::<Export>(IOCTL_TYPE, 0x08);
+/// `VFENCE_IOCTL_JOB_INFO`, with a [`JobInfo`].
+pub const IOCTL_JOB_INFO: Opcode = opcode::read_write::<JobInfo>(IOCTL_TYPE, 0x09);
+/// `VFENCE_IOCTL_QUEUE_RESET`, with a [`QueueReset`].
+pub const IOCTL_QUEUE_RESET: Opcode = opcode::read_write::<QueueReset>(IOCTL_TYPE, 0x0a);
+/// `VFENCE_IOCTL_QUEUE_FAULTS`, with a [`QueueFaults`].
+pub const IOCTL_QUEUE_FAULTS: Opcode = opcode::write::<QueueFaults>(IOCTL_TYPE, 0x0b);
 
 /// Calls [`IOCTL_QUERY`].
 pub fn query(fd: BorrowedFd<'_>, argument: &mut Query) -> Result<(), Errno> {
@@ -190,10 +468,146 @@ pub fn signal(fd: BorrowedFd<'_>, argument: &mut Signal) -> Result<(), Errno> {
     unsafe { update::<IOCTL_SIGNAL, _>(fd, argument) }
 }
 
+/// Calls [`IOCTL_SUBMIT_BATCH`] with `jobs`, and returns the out-fence of each that has asked for one.
+///
+/// When it fails, [`SubmitBatch::refused`] is the index of the job that was refused.
+pub fn submit_batch(
+    fd: BorrowedFd<'_>,
+    argument: &mut SubmitBatch,
+    jobs: &mut [Submit],
+) -> Result<Vec<Option<OwnedFd>>, Errno> {
+    argument.jobs = jobs.as_mut_ptr() as u64;
+    argument.count = u32::try_from(jobs.len()).map_err(|_| Errno::INVAL)?;
+    argument.job_size = size_of::<Submit>() as u32;
+    // SAFETY: The structure is that of the number; its pointer is valid for reads and writes of as many jobs as it says, and
+    // through theirs the kernel only reads.
+    unsafe { update::<IOCTL_SUBMIT_BATCH, _>(fd, argument) }?;
+    let fence = |job: &Submit| match job.out_fence {
+        -1 => None,
+        // SAFETY: The call has succeeded, so this is a new file descriptor that belongs to the caller; each is
+        // in one job.
+        fd => Some(unsafe { OwnedFd::from_raw_fd(fd) }),
+    };
+    Ok(jobs.iter().map(fence).collect())
+}
+
+/// Calls [`IOCTL_WAIT`] with `points`.
+pub fn wait(fd: BorrowedFd<'_>, argument: &mut Wait, points: &[Point]) -> Result<(), Errno> {
+    argument.points = points.as_ptr() as u64;
+    argument.count = u32::try_from(points.len()).map_err(|_| Errno::INVAL)?;
+    // SAFETY: The structure is that of the number, and the kernel only reads through its pointer.
+    unsafe { update::<IOCTL_WAIT, _>(fd, argument) }
+}
+
+/// Calls [`IOCTL_EXPORT`] and returns the sync_file.
+pub fn export(fd: BorrowedFd<'_>, argument: &mut Export) -> Result<OwnedFd, Errno> {
+    // SAFETY: The structure is that of the number, and has no pointers.
+    unsafe { update::<IOCTL_EXPORT, _>(fd, argument) }?;
+    // SAFETY: The call has succeeded, so this is a new file descriptor that belongs to the caller.
+    Ok(unsafe { OwnedFd::from_raw_fd(argument.fence) })
+}
+
+/// Calls [`IOCTL_JOB_INFO`].
+pub fn job_info(fd: BorrowedFd<'_>, argument: &mut JobInfo) -> Result<(), Errno> {
+    // SAFETY: The structure is that of the number, and has no pointers.
+    unsafe { update::<IOCTL_JOB_INFO, _>(fd, argument) }
+}
+
+/// Calls [`IOCTL_QUEUE_RESET`].
+pub fn queue_reset(fd: BorrowedFd<'_>, argument: &mut QueueReset) -> Result<(), Errno> {
+    // SAFETY: The structure is that of the number, and has no pointers.
+    unsafe { update::<IOCTL_QUEUE_RESET, _>(fd, argument) }
+}
+
+/// Calls [`IOCTL_QUEUE_FAULTS`] with `faults`.
+pub fn queue_faults(
+    fd: BorrowedFd<'_>,
+    argument: &mut QueueFaults,
+    faults: &[Fault],
+) -> Result<(), Errno> {
+    argument.faults = faults.as_ptr() as u64;
+    argument.count = u32::try_from(faults.len()).map_err(|_| Errno::INVAL)?;
+    argument.fault_size = size_of::<Fault>() as u32;
+    // SAFETY: The structure is that of the number, and the kernel only reads through its pointer.
+    unsafe { update::<IOCTL_QUEUE_FAULTS, _>(fd, argument) }
+}
+
+impl Event {
+    /// Returns what the bytes that `read()` has returned stand for.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; size_of::<Self>()]) -> Self {
+        // SAFETY: The sizes are the same, there is no padding, and every bit pattern is an event.
+        unsafe { std::mem::transmute(*bytes) }
+    }
+}
+
+/// The page of a queue's [`Counters`], which the kernel writes while it is read.
+#[derive(Debug)]
+pub struct CountersPage(NonNull<Counters>);
+
+// SAFETY: It is memory that may be read and unmapped in any thread.
+unsafe impl Send for CountersPage {}
+// SAFETY: It is only read.
+unsafe impl Sync for CountersPage {}
+
+impl CountersPage {
+    /// Maps the page at [`QueueCreate::counters_offset`].
+    pub fn map(fd: BorrowedFd<'_>, offset: u64) -> Result<Self, Errno> {
+        let (length, null) = (rustix::param::page_size(), std::ptr::null_mut());
+        // SAFETY: The kernel chooses an address that is free.
+        let page = unsafe { mmap(null, length, ProtFlags::READ, MapFlags::SHARED, fd, offset) }?;
+        Ok(Self(NonNull::new(page.cast()).ok_or(Errno::FAULT)?))
+    }
+
+    /// Reads a counter; what the kernel did before it wrote this is seen afterwards.
+    fn read(&self, field: usize) -> u64 {
+        // SAFETY: The page is mapped as long as `self` lives; the offset is one of a field.
+        let word = unsafe { self.0.byte_add(field).cast::<AtomicU64>().as_ref() };
+        word.load(Ordering::Acquire)
+    }
+
+    /// Reads [`Counters::submitted`].
+    #[must_use]
+    pub fn submitted(&self) -> u64 {
+        self.read(offset_of!(Counters, submitted))
+    }
+
+    /// Reads [`Counters::completed`].
+    #[must_use]
+    pub fn completed(&self) -> u64 {
+        self.read(offset_of!(Counters, completed))
+    }
+
+    /// Reads [`Counters::errors`].
+    #[must_use]
+    pub fn errors(&self) -> u64 {
+        self.read(offset_of!(Counters, errors))
+    }
+
+    /// Reads [`Counters::timeouts`].
+    #[must_use]
+    pub fn timeouts(&self) -> u64 {
+        self.read(offset_of!(Counters, timeouts))
+    }
+
+    /// Reads [`Counters::resets`].
+    #[must_use]
+    pub fn resets(&self) -> u64 {
+        self.read(offset_of!(Counters, resets))
+    }
+}
+
+impl Drop for CountersPage {
+    fn drop(&mut self) {
+        // SAFETY: It was mapped by `map()`, and nobody refers to it any more.
+        let unmapped = unsafe { munmap(self.0.as_ptr().cast(), rustix::param::page_size()) };
+        debug_assert!(unmapped.is_ok());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::mem::offset_of;
 
     /// Asserts the offset of each field, in the order of the header, and the size of the structure.
     macro_rules! layout {
@@ -212,7 +626,8 @@ mod tests {
 
     #[test]
     fn queue_create_has_the_layout_of_the_header() {
-        layout!(QueueCreate, 56, kind: 0, flags: 4, name: 8, queue: 40, pad: 44, context: 48);
+        layout!(QueueCreate, 96, kind: 0, flags: 4, name: 8, queue: 40, pad: 44, context: 48, timeout_ns: 56,
+            seed: 64, in_fence_policy: 72, timeout_policy: 76, boost_percent: 80, pad2: 84, counters_offset: 88);
     }
 
     #[test]
@@ -222,14 +637,15 @@ mod tests {
 
     #[test]
     fn queue_info_has_the_layout_of_the_header() {
-        layout!(QueueInfo, 72, queue: 0, flags: 4, kind: 8, pad: 12, context: 16, submitted: 24,
-            completed: 32, name: 40);
+        layout!(QueueInfo, 176, queue: 0, flags: 4, kind: 8, pad: 12, context: 16, submitted: 24,
+            completed: 32, name: 40, errors: 72, timeouts: 80, resets: 88, timeout_ns: 96, faults: 104, state: 168,
+            pad2: 172);
     }
 
     #[test]
     fn submit_has_the_layout_of_the_header() {
-        layout!(Submit, 40, queue: 0, flags: 4, duration_ns: 8, in_fences: 16, in_fence_count: 24,
-            out_fence: 28, seqno: 32);
+        layout!(Submit, 56, queue: 0, flags: 4, duration_ns: 8, in_fences: 16, in_fence_count: 24,
+            out_fence: 28, seqno: 32, duration_max_ns: 40, error: 48, pad: 52);
     }
 
     #[test]
@@ -238,13 +654,73 @@ mod tests {
     }
 
     #[test]
+    fn submit_batch_has_the_layout_of_the_header() {
+        layout!(SubmitBatch, 24, jobs: 0, count: 8, job_size: 12, flags: 16, refused: 20);
+    }
+
+    #[test]
+    fn wait_has_the_layout_of_the_header() {
+        layout!(Point, 16, queue: 0, pad: 4, seqno: 8);
+        layout!(Wait, 32, points: 0, count: 8, flags: 12, timeout_ns: 16, first: 24, pad: 28);
+    }
+
+    #[test]
+    fn export_has_the_layout_of_the_header() {
+        layout!(Export, 24, queue: 0, flags: 4, seqno: 8, fence: 16, pad: 20);
+    }
+
+    #[test]
+    fn job_info_has_the_layout_of_the_header() {
+        layout!(JobInfo, 64, queue: 0, flags: 4, seqno: 8, state: 16, error: 20, submitted_ns: 24, start_ns: 32,
+            end_ns: 40, deadline_ns: 48, faults: 56, pad: 60);
+    }
+
+    #[test]
+    fn event_has_the_layout_of_the_header() {
+        layout!(Event, 64, queue: 0, error: 4, seqno: 8, submitted_ns: 16, start_ns: 24, end_ns: 32,
+            deadline_ns: 40, faults: 48, flags: 52, result: 56);
+    }
+
+    #[test]
+    fn event_is_made_of_its_bytes() {
+        let mut bytes = [0; 64];
+        bytes[..4].copy_from_slice(&7u32.to_ne_bytes());
+        bytes[4..8].copy_from_slice(&(-5i32).to_ne_bytes());
+        bytes[8..16].copy_from_slice(&9u64.to_ne_bytes());
+        let event = Event::from_bytes(&bytes);
+        assert_eq!((event.queue, event.error, event.seqno), (7, -5, 9));
+    }
+
+    #[test]
+    fn reset_has_the_layout_of_the_header() {
+        layout!(QueueReset, 16, queue: 0, flags: 4, resets: 8);
+    }
+
+    #[test]
+    fn faults_have_the_layout_of_the_header() {
+        layout!(Fault, 32, kind: 0, every: 4, probability: 8, error: 12, delay_ns: 16, limit: 24);
+        layout!(QueueFaults, 32, queue: 0, flags: 4, seed: 8, faults: 16, count: 24, fault_size: 28);
+    }
+
+    #[test]
+    fn counters_have_the_layout_of_the_header() {
+        layout!(Counters, 40, submitted: 0, completed: 8, errors: 16, timeouts: 24, resets: 32);
+    }
+
+    #[test]
     fn numbers_are_those_of_the_header() {
         assert_eq!(IOCTL_QUERY, 0xc020_f700);
-        assert_eq!(IOCTL_QUEUE_CREATE, 0xc038_f701);
+        assert_eq!(IOCTL_QUEUE_CREATE, 0xc060_f701);
         assert_eq!(IOCTL_QUEUE_DESTROY, 0x4008_f702);
-        assert_eq!(IOCTL_QUEUE_INFO, 0xc048_f703);
-        assert_eq!(IOCTL_SUBMIT, 0xc028_f704);
+        assert_eq!(IOCTL_QUEUE_INFO, 0xc0b0_f703);
+        assert_eq!(IOCTL_SUBMIT, 0xc038_f704);
         assert_eq!(IOCTL_SIGNAL, 0xc018_f705);
+        assert_eq!(IOCTL_SUBMIT_BATCH, 0xc018_f706);
+        assert_eq!(IOCTL_WAIT, 0xc020_f707);
+        assert_eq!(IOCTL_EXPORT, 0xc018_f708);
+        assert_eq!(IOCTL_JOB_INFO, 0xc040_f709);
+        assert_eq!(IOCTL_QUEUE_RESET, 0xc010_f70a);
+        assert_eq!(IOCTL_QUEUE_FAULTS, 0x4020_f70b);
     }
 
     #[test]
