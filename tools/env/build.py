@@ -107,10 +107,10 @@ def programs():
                 [(source, kernel.SOURCE)])
 
 
-def check(command):
+def check(command, env=()):
     """Runs a check of the sources; returns (exit status, output)."""
     done = subprocess.run(chroot.argv(command, cwd=CHECKOUT, binds=HERE,
-                                      env={"CARGO_TARGET_DIR": TARGET}),
+                                      env={"CARGO_TARGET_DIR": TARGET, **dict(env)}),
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, check=False)
     return done.returncode, done.stdout.decode(errors="replace")

@@ -15,6 +15,7 @@ import subprocess
 
 import build
 import cache
+import coverage
 import guest
 import inside
 import klog
@@ -55,6 +56,7 @@ def _host_suites():
     else:
         status, output = build.check(["cargo", "test", "--workspace", "--locked"])
         yield ktap.parse("cargo-test", output, status)
+    yield coverage.suite()
     for name, command in (
             ("cargo-fmt", ["cargo", "fmt", "--all", "--check"]),
             ("clippy", ["cargo", "clippy", "--workspace", "--all-targets", "--locked", "--",

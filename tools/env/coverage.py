@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0
+"""How much of the driver's state machine its host tests run, line by line."""
+
+import glob
+import json
+import os
+import re
+import shutil
+
+import build
+import ktap
+
+_GOAL = 95
+_CRATE = os.path.join(build.CHECKOUT, "tools", "machine", "src", "lib.rs")
+_TARGET = os.path.join(build.BUILD, "coverage")
+_PROFILE = os.path.join(_TARGET, "profile")
+_NAME = "machine-coverage"
+
+
+def _sources():
+    """Returns the driver's files that the crate compiles."""
+    with open(_CRATE) as text:
+        return re.findall(r'#\[path = "\.\./\.\./\.\./(rust/vfence/\w+\.rs)"\]', text.read())
+
+
+def judge(summary, sources):
+    """Returns a result for each of `sources`, given what `llvm-cov export` says."""
+    percent = {entry["filename"]: entry["summary"]["lines"]["percent"]
+               for data in summary["data"] for entry in data["files"]}
+    results = []
+    for source in sources:
+        covered = [value for name, value in percent.items() if name.endswith("/" + source)]
+        if not covered:
+            results.append(ktap.Result(source, "failed", "no test runs it"))
+        elif covered[0] < _GOAL:
+            reason = f"{covered[0]:.1f} % of its lines are run; {_GOAL} are wanted"
+            results.append(ktap.Result(source, "failed", reason))
+        else:
+            results.append(ktap.Result(source, "passed"))
+    return results
+
+
+def suite():
+    """Runs the host tests once more, built to count, and returns what that says."""
+    shutil.rmtree(_PROFILE, ignore_errors=True)
+    env = {"CARGO_TARGET_DIR": _TARGET, "RUSTFLAGS": "-C instrument-coverage",
+           "LLVM_PROFILE_FILE": os.path.join(_PROFILE, "%p.profraw")}
+    test = ["cargo", "test", "--locked", "--package", "vfence-machine", "--lib"]
+    status, output = build.check([*test, "--no-run", "--message-format=json"], env)
+    if status:
+        return ktap.command(_NAME, output, status)
+    found = re.findall(r'"executable":"([^"]+)"', output)
+    status, output = build.check(test, env)
+    if status or len(found) != 1:
+        return ktap.command(_NAME, output, status or 1)
+    merged = os.path.join(_PROFILE, "merged")
+    raw = sorted(glob.glob(os.path.join(_PROFILE, "*.profraw")))
+    for command in (["llvm-profdata", "merge", *raw, "-o", merged],
+                    ["llvm-cov", "export", "-summary-only", f"-instr-profile={merged}", *found]):
+        status, output = build.check(command)
+        if status:
+            return ktap.command(_NAME, output, status)
+    results = judge(json.loads(output), _sources())
+    return ktap.Suite(_NAME, results or [ktap.Result("files", "failed", "there are none")])
