@@ -36,7 +36,7 @@ impl Pace {
     /// of the usual speed, and not slower than now.
     pub(crate) fn hurry(&mut self, now: u64, deadline: u64, boost: u64) {
         let now = now.max(self.from);
-        if boost <= 100 || deadline >= self.end || now >= self.end {
+        if deadline >= self.end || now >= self.end {
             return;
         }
         let left = scale(self.left, self.end - now, self.end - self.from);

@@ -569,18 +569,14 @@ impl Queue {
         }
     }
 
-    /// Completes some of what has ended, and sees to it that the rest is, too. Returns whether that was all.
-    fn expire_some(timer: &HrTimer<Self>) -> bool {
+    /// Completes some of what has ended. Returns whether that was all, and has set the timer then; else somebody has to
+    /// call this again.
+    pub(super) fn expire_some(timer: &HrTimer<Self>) -> bool {
         let (_, all) = timer.complete(BATCH, |machine, now| machine.advance(now));
         if all {
             Self::rearm(timer, &timer.state.lock());
         }
         all
-    }
-
-    /// Does the worker's work: completes what has ended.
-    pub(super) fn work(timer: &HrTimer<Self>) {
-        while !Self::expire_some(timer) {}
     }
 }
 

@@ -83,7 +83,10 @@ impl WorkItem for Worker {
             .as_ref()
             .map(|employment| employment.queue.clone());
         if let Some(queue) = queue {
-            Queue::work(&queue);
+            if !Queue::expire_some(&queue) {
+                // Other works, and tasks, have their turn before the rest.
+                worker.wake();
+            }
         }
     }
 }

@@ -155,6 +155,26 @@ fn probability_is_one_in_so_many() {
 }
 
 #[test]
+fn probability_counts_from_zero() {
+    // The first number that is drawn, of the 1000000 there are.
+    let drawn = Random::new(8).between(0, 999_999) as u32;
+    for (millionths, hit) in [(drawn, false), (drawn + 1, true)] {
+        let fault = fault(Kind::Hang, When::Probability(millionths));
+        assert_eq!(!hits(&mut plan(8, &[fault]), 1).is_empty(), hit);
+    }
+}
+
+#[test]
+fn delays_add_up_to_the_longest_at_most() {
+    let delay = |delay| Fault {
+        delay,
+        ..fault(Kind::Delay, When::Every(1))
+    };
+    let mut plan = plan(0, &[delay(u64::MAX - 1), delay(5)]);
+    assert_eq!(plan.next().delay, u64::MAX);
+}
+
+#[test]
 fn faults_of_a_plan_add_up() {
     let mut plan = plan(
         0,

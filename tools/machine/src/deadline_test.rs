@@ -8,6 +8,7 @@ use crate::{
     pace::Pace,
     setup::{assert_end, job, machine, rules, submit, waiting, Machine},
 };
+use proptest::prelude::*;
 
 fn boosted(boost: u64) -> Machine<&'static str> {
     machine(Rules {
@@ -137,6 +138,29 @@ fn hurry_comes_too_late_for_what_is_done() {
     let mut pace = Pace::new(0, 10);
     pace.hurry(10, 0, 300);
     assert_eq!(pace.end(), 10);
+    // Nor when the interrupt is late.
+    pace.hurry(15, 0, 300);
+    assert_eq!(pace.end(), 10);
+}
+
+#[test]
+fn what_is_left_counts_from_the_last_hurry() {
+    let mut pace = Pace::new(0, 1000);
+    pace.hurry(200, 700, 400);
+    assert_eq!(pace.end(), 700);
+    // Half of the time since then, so half of the 800 that were left.
+    pace.hurry(450, 0, 400);
+    assert_eq!(pace.end(), 550);
+}
+
+#[test]
+fn what_is_left_of_many_seconds_is_exact() {
+    const SECOND: u64 = 1_000_000_000;
+    let mut pace = Pace::new(0, 20 * SECOND);
+    pace.hurry(5 * SECOND, 15 * SECOND, 400);
+    assert_eq!(pace.end(), 15 * SECOND);
+    pace.hurry(10 * SECOND, 0, 400);
+    assert_eq!(pace.end(), 11_875_000_000);
 }
 
 #[test]
@@ -148,4 +172,23 @@ fn long_durations_do_not_overflow() {
     let mut pace = Pace::new(u64::MAX - 5, 100);
     pace.hurry(0, 0, 400);
     assert!(pace.end() >= u64::MAX - 5);
+}
+
+proptest! {
+    /// However long it takes and however often it is hurried: never slower, never faster than it may.
+    #[test]
+    fn hurry_makes_it_no_later(
+        start in any::<u64>(),
+        duration in any::<u64>(),
+        hurries in prop::collection::vec((any::<u64>(), any::<u64>(), 100..10_000u64), 1..6),
+    ) {
+        let mut pace = Pace::new(start, duration);
+        for (now, deadline, boost) in hurries {
+            let before = pace.end();
+            pace.hurry(now, deadline, boost);
+            prop_assert!(pace.end() <= before);
+            prop_assert!(pace.end() >= start);
+            prop_assert!(pace.end() == before || pace.end() >= deadline);
+        }
+    }
 }

@@ -3,6 +3,7 @@
 //! What is said of jobs: where they stand, and what is remembered.
 
 use crate::{
+    faults::{Injected, Kind as Fault},
     machine::{Job, Kind, Record, State},
     setup::{job, machine, rules, segment, submit, waiting, Machine, HISTORY},
 };
@@ -114,4 +115,26 @@ fn event_is_wanted_by_those_who_want_it() {
 #[test]
 fn timeout_is_that_of_the_rules() {
     assert_eq!(timer().timeout(), Some(10_000));
+}
+
+#[test]
+fn what_was_injected_is_told_from_the_beginning() {
+    let mut machine = timer();
+    let mut injected = Injected::default();
+    injected.add(Fault::Fail, -5, 0);
+    submit(&mut machine, 0, job(0, 10));
+    let failing = Job {
+        injected,
+        ..job(0, 10)
+    };
+    submit(&mut machine, 0, failing);
+    let faults = |machine: &Machine<usize>, now| match machine.state(now, 2) {
+        State::Pending(record) | State::Running(record) | State::Completed(record) => record.faults,
+        state => panic!("{state:?}"),
+    };
+    assert_eq!(faults(&machine, 0), Fault::Fail.bit());
+    machine.advance(10).unwrap();
+    assert_eq!(faults(&machine, 15), Fault::Fail.bit());
+    machine.advance(20).unwrap();
+    assert_eq!(faults(&machine, 20), Fault::Fail.bit());
 }

@@ -245,3 +245,25 @@ fn job_that_fails_by_an_in_fence_does_not_run() {
     assert_eq!(ended.record.start, 0);
     assert!(!machine.stopped());
 }
+
+#[test]
+fn reset_from_before_the_start_leaves_the_job_alone() {
+    let mut machine = machine(rules(Kind::Timer, Some(1000)));
+    submit(&mut machine, 100, job("a", 10));
+    // The clock went backwards.
+    assert!(machine.reset(50).is_none());
+    assert_end(machine.advance(110), "a", 110, 0);
+}
+
+#[test]
+fn reset_lets_what_a_stopped_queue_has_not_ended_run() {
+    let mut machine = stopping(Kind::Timer);
+    submit(&mut machine, 0, hanging("a"));
+    submit(&mut machine, 0, job("b", 10));
+    assert_end(machine.advance(100), "a", 100, TIMED_OUT);
+    assert!(machine.stopped());
+    // The clock went backwards, so nothing else has ended by then.
+    assert!(machine.look(90).is_none());
+    assert!(machine.reset(90).is_none());
+    assert_end(machine.advance(110), "b", 110, 0);
+}

@@ -41,6 +41,31 @@ fn directory_is_long_enough_for_any_beginning() {
 }
 
 #[test]
+fn numbers_of_other_times_are_not_there() {
+    let mut queue: Queue = Segments::new(vec![None; 4], 0);
+    for value in 0..4 * SEGMENT as u64 {
+        push(&mut queue, value);
+        if value >= 100 {
+            queue.pop();
+        }
+    }
+    let (first, next) = (queue.first(), queue.next());
+    assert_eq!(queue.get(first), Some(&first));
+    // Where they would be, others are.
+    for other in [
+        first - 1,
+        0,
+        next,
+        next + SEGMENT as u64,
+        first + 256,
+        next + 200,
+    ] {
+        assert_eq!(queue.get(other), None);
+        assert_eq!(queue.get_mut(other), None);
+    }
+}
+
+#[test]
 fn queue_that_stays_short_needs_two_segments() {
     let mut queue = queue(1);
     let mut added = 0;
