@@ -134,11 +134,11 @@ impl<T: MiscDevice> MiscDeviceRegistration<T> {
         }
         // SAFETY: By the requirements of this function.
         let device: *mut bindings::miscdevice = unsafe { (*file).private_data }.cast();
+        let inner = Opaque::cast_from(device).cast_mut();
         // SAFETY: These operations are only those of registered devices, which by the type invariants
         // are the `inner` of a registration. That stays during the call: `misc_open()` holds the lock that
         // `misc_deregister()` takes.
-        let registration =
-            unsafe { &*container_of!(Opaque::cast_from(device).cast_mut(), Self, inner) };
+        let registration = unsafe { &*container_of!(inner, Self, inner) };
         match T::open(&registration.data) {
             Ok(opened) => {
                 // SAFETY: Who opens a file may set its private data, and say that `read()` can do without waiting.

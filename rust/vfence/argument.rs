@@ -47,6 +47,10 @@ impl Argument {
         })
     }
 
+    fn slice(&self, size: usize) -> UserSlice {
+        UserSlice::new(UserPtr::from_addr(self.address), size)
+    }
+
     /// Reads the structure, which has not grown yet.
     ///
     /// Fails as [`Argument::read_from`] does.
@@ -63,7 +67,7 @@ impl Argument {
         if self.size != first && self.size < size_of::<T>() {
             return Err(EINVAL);
         }
-        let mut reader = UserSlice::new(UserPtr::from_addr(self.address), self.size).reader();
+        let mut reader = self.slice(self.size).reader();
         if self.size == size_of::<T>() {
             return Ok(reader.read::<Plain<T>>()?.into_inner());
         }
@@ -84,7 +88,7 @@ impl Argument {
     /// Writes back what the caller's structure has of ours. Fails with `EFAULT`.
     pub(super) fn write<T: IntoBytes + Immutable>(&self, value: &T) -> Result {
         let known = self.size.min(size_of::<T>());
-        let mut writer = UserSlice::new(UserPtr::from_addr(self.address), known).writer();
+        let mut writer = self.slice(known).writer();
         if known == size_of::<T>() {
             return writer.write(Plain::of(value));
         }
@@ -95,10 +99,11 @@ impl Argument {
     ///
     /// Fails with `EFAULT`.
     pub(super) fn write_field<T: IntoBytes + Immutable>(&self, offset: usize, value: &T) -> Result {
-        let address = self.address.checked_add(offset).ok_or(EFAULT)?;
-        UserSlice::new(UserPtr::from_addr(address), size_of::<T>())
-            .writer()
-            .write(Plain::of(value))
+        let field = Self {
+            address: self.address.checked_add(offset).ok_or(EFAULT)?,
+            size: size_of::<T>(),
+        };
+        field.write(value)
     }
 }
 

@@ -76,6 +76,7 @@ use queue::{
 
 mod argument;
 mod client;
+mod counters;
 mod device;
 mod events;
 mod faults;

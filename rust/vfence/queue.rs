@@ -20,6 +20,10 @@
 //! and resetting complete what is left in the context of the caller.
 
 use super::{
+    counters::{
+        Counters,
+        Done, //
+    },
     events::Events,
     faults::Plan,
     in_fences::{
@@ -61,13 +65,11 @@ use crate::{
             HrTimer, //
         },
         timekeeping::ktime_get,
-        user_page::UserPage,
         wait::WaitQueue, //
         workqueue::OwnedQueue,
     },
     new_wait_queue, trace,
     uapi::{
-        vfence_counters,
         vfence_event,
         vfence_queue_info,
         vfence_queue_kind_VFENCE_QUEUE_MANUAL as MANUAL,
@@ -77,7 +79,6 @@ use crate::{
         VFENCE_QUEUE_STOPPED, //
     },
 };
-use core::mem::offset_of;
 use kernel::{
     mm::virt::VmaNew,
     prelude::*,
@@ -85,10 +86,8 @@ use kernel::{
     sync::{
         aref::ARef,
         atomic::{
-            Acquire,
             Atomic,
-            Relaxed,
-            Release, //
+            Relaxed, //
         },
         new_spinlock_irq,
         Arc,
@@ -177,7 +176,7 @@ pub(super) struct Queue {
     limits: Limits,
     budget: Arc<Budget>,
     events: Arc<Events>,
-    counters: UserPage,
+    counters: Counters,
     worker: Option<Arc<Worker>>,
     /// How many jobs are being prepared; written with the client's `submitting` held.
     staged: Atomic<i32>,
@@ -228,7 +227,7 @@ impl Queue {
             limits,
             budget,
             events,
-            counters: UserPage::new(GFP_KERNEL_ACCOUNT)?,
+            counters: Counters::new()?,
             worker: its_worker,
             staged: Atomic::new(0),
             waiters <- new_wait_queue!("vfence_waiters"),
@@ -309,9 +308,7 @@ impl Queue {
 
     /// Returns the sequence number of the job that has completed last, fence and all.
     pub(super) fn completed(&self) -> u64 {
-        self.counters
-            .word::<{ offset_of!(vfence_counters, completed) / 8 }>()
-            .load(Acquire)
+        self.counters.completed()
     }
 
     /// Returns how many jobs are pending.
@@ -353,10 +350,7 @@ impl Queue {
                 trace::job_submit(queue.context.id(), seqno, queue.id, duration, in_fences);
             }
         }
-        queue
-            .counters
-            .word::<{ offset_of!(vfence_counters, submitted) / 8 }>()
-            .store(state.submitted(), Release);
+        queue.counters.show_submitted(state.submitted());
         if idle {
             queue.tell_start(&mut state);
             Self::rearm(queue, &state);
@@ -497,7 +491,7 @@ impl Queue {
             let order = self.signalling.lock();
             let mut left = BATCH.min(most - done);
             let mut last = None;
-            let counts;
+            let so_far;
             {
                 let mut state = self.state.lock();
                 was_full |= state.pending() >= self.limits.max_jobs as usize;
@@ -518,13 +512,13 @@ impl Queue {
                         last = Some(ended);
                     }
                 }
-                counts = Counters::of(&state);
+                so_far = Done::new(state.completed(), state.counts());
             }
             if let Some(ended) = last {
                 let record = ended.record;
                 let Payload { fence, waits } = ended.payload;
                 let fence = fence.map(|fence| fence.complete(result(record.error), record.end));
-                counts.publish(&self.counters);
+                self.counters.show_done(&so_far);
                 if ended.event {
                     self.events.report(self.event(ended.seqno, &record));
                 }
@@ -533,7 +527,7 @@ impl Queue {
                 // Removing callbacks takes the locks of in-fences, which others hold while they wait for `state`.
                 drop((fence, waits, ended.segment));
             } else {
-                counts.publish(&self.counters);
+                self.counters.show_done(&so_far);
             }
         }
         if completed > 0 {
@@ -699,38 +693,6 @@ impl Drop for Run {
     fn drop(&mut self) {
         let staged = self.queue.staged.load(Relaxed) - self.count as i32;
         self.queue.staged.store(staged, Relaxed);
-    }
-}
-
-/// What user space sees of a queue without asking.
-struct Counters {
-    completed: u64,
-    errors: u64,
-    timeouts: u64,
-    resets: u64,
-}
-
-impl Counters {
-    fn of(state: &Jobs) -> Self {
-        let counts = state.counts();
-        Self {
-            completed: state.completed(),
-            errors: counts.errors,
-            timeouts: counts.timeouts,
-            resets: counts.resets,
-        }
-    }
-
-    /// Shows it; the fences of what has completed have signalled.
-    fn publish(&self, page: &UserPage) {
-        page.word::<{ offset_of!(vfence_counters, errors) / 8 }>()
-            .store(self.errors, Relaxed);
-        page.word::<{ offset_of!(vfence_counters, timeouts) / 8 }>()
-            .store(self.timeouts, Relaxed);
-        page.word::<{ offset_of!(vfence_counters, resets) / 8 }>()
-            .store(self.resets, Relaxed);
-        page.word::<{ offset_of!(vfence_counters, completed) / 8 }>()
-            .store(self.completed, Release);
     }
 }
 

@@ -99,17 +99,9 @@ pub(super) fn submit(client: &Client, argument: &Argument) -> Result {
     let mut expected = client.events.expect(1);
     let Prepared { mut job, gate, out } = prepare(client, &mut run, &mut expected, &mut submit)?;
     reply(argument, &submit)?;
-    // From here on nothing can fail.
     let _section = SignallingSection::begin();
     arm(&mut job);
-    expected.keep();
-    Queue::append(run.queue(), iter::once(job));
-    if let Some(gate) = gate {
-        gate.pass();
-    }
-    if let Some((file, fd)) = out {
-        file.install(fd);
-    }
+    publish(expected, &[run], iter::once(job), gate, out);
     Ok(())
 }
 
@@ -160,22 +152,11 @@ fn submit_all(client: &Client, argument: &Argument, batch: &mut vfence_submit_ba
     }
     batch.refused = count;
     argument.write(batch)?;
-    // From here on nothing can fail.
     let _section = SignallingSection::begin();
     if !gates.is_empty() {
         jobs.iter_mut().for_each(arm);
     }
-    expected.keep();
-    let mut jobs = jobs.into_iter();
-    for run in &runs {
-        Queue::append(run.queue(), jobs.by_ref().take(run.count()));
-    }
-    for gate in &gates {
-        gate.pass();
-    }
-    for (file, fd) in outs {
-        file.install(fd);
-    }
+    publish(expected, &runs, jobs.into_iter(), gates, outs);
     Ok(())
 }
 
@@ -192,6 +173,26 @@ fn reply(argument: &Argument, submit: &vfence_submit) -> Result {
 fn arm(job: &mut Job<Payload>) {
     if let Some(waits) = &mut job.payload.waits {
         waits.arm();
+    }
+}
+
+/// Publishes the jobs of `runs`, which are armed, in a signalling section: nothing can fail any more.
+fn publish(
+    mut expected: Expected<'_>,
+    runs: &[Run],
+    mut jobs: impl Iterator<Item = Job<Payload>>,
+    gates: impl IntoIterator<Item = Arc<Gate>>,
+    outs: impl IntoIterator<Item = Out>,
+) {
+    expected.keep();
+    for run in runs {
+        Queue::append(run.queue(), jobs.by_ref().take(run.count()));
+    }
+    for gate in gates {
+        gate.pass();
+    }
+    for (file, fd) in outs {
+        file.install(fd);
     }
 }
 
