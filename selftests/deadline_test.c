@@ -12,16 +12,17 @@ FIXTURE(deadline)
 	__u32 manual;
 	/* Four times as fast when it must be. */
 	__u32 fast;
+	/* Stays pending until it is signalled. */
+	__u32 gate;
+	int closed;
 };
 
 static __u32 queue_with_boost(int device, __u32 percent)
 {
-	struct vfence_queue_create create = {
+	return queue_with(device, (struct vfence_queue_create) {
 		.kind = VFENCE_QUEUE_TIMER,
 		.boost_percent = percent,
-	};
-
-	return queue_create_with(device, &create) ? 0 : create.queue;
+	});
 }
 
 FIXTURE_SETUP(deadline)
@@ -34,6 +35,9 @@ FIXTURE_SETUP(deadline)
 	ASSERT_NE(0, self->timer);
 	ASSERT_NE(0, self->manual);
 	ASSERT_NE(0, self->fast);
+	self->gate = manual_queue(self->device);
+	self->closed = submit(self->device, self->gate, 0);
+	ASSERT_LE(0, self->closed);
 }
 
 FIXTURE_TEARDOWN(deadline)
@@ -41,20 +45,12 @@ FIXTURE_TEARDOWN(deadline)
 	close(self->device);
 }
 
-static struct vfence_job_info job(int device, __u32 queue, __u64 seqno)
-{
-	struct vfence_job_info info;
-
-	job_info(device, queue, seqno, &info);
-	return info;
-}
-
 TEST_F(deadline, none)
 {
 	submit(self->device, self->manual, 0);
-	EXPECT_EQ(0, job(self->device, self->manual, 1).deadline_ns);
+	EXPECT_EQ(0, job_of(self->device, self->manual, 1).deadline_ns);
 	signal_seqno(self->device, self->manual, 1, 0);
-	EXPECT_EQ(0, job(self->device, self->manual, 1).deadline_ns);
+	EXPECT_EQ(0, job_of(self->device, self->manual, 1).deadline_ns);
 }
 
 TEST_F(deadline, earliest_wins)
@@ -69,11 +65,11 @@ TEST_F(deadline, earliest_wins)
 
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
 		ASSERT_EQ(0, set_deadline(fence, steps[i].set));
-		EXPECT_EQ(steps[i].shown, job(self->device, self->manual, 1).deadline_ns);
+		EXPECT_EQ(steps[i].shown, job_of(self->device, self->manual, 1).deadline_ns);
 	}
 	/* It is remembered. */
 	signal_seqno(self->device, self->manual, 1, 0);
-	EXPECT_EQ(1, job(self->device, self->manual, 1).deadline_ns);
+	EXPECT_EQ(1, job_of(self->device, self->manual, 1).deadline_ns);
 }
 
 TEST_F(deadline, of_each_job_for_itself)
@@ -83,9 +79,9 @@ TEST_F(deadline, of_each_job_for_itself)
 	for (int i = 0; i < 3; i++)
 		fences[i] = submit(self->device, self->manual, 0);
 	ASSERT_EQ(0, set_deadline(fences[1], 5 * SEC));
-	EXPECT_EQ(0, job(self->device, self->manual, 1).deadline_ns);
-	EXPECT_EQ(5 * SEC, job(self->device, self->manual, 2).deadline_ns);
-	EXPECT_EQ(0, job(self->device, self->manual, 3).deadline_ns);
+	EXPECT_EQ(0, job_of(self->device, self->manual, 1).deadline_ns);
+	EXPECT_EQ(5 * SEC, job_of(self->device, self->manual, 2).deadline_ns);
+	EXPECT_EQ(0, job_of(self->device, self->manual, 3).deadline_ns);
 }
 
 TEST_F(deadline, through_merged_fences)
@@ -99,10 +95,10 @@ TEST_F(deadline, through_merged_fences)
 	ASSERT_LE(0, merged);
 	ASSERT_EQ(0, set_deadline(merged, 5 * SEC));
 	/* Those of one queue are merged into the last of them. */
-	EXPECT_EQ(5 * SEC, job(self->device, self->manual, 2).deadline_ns);
-	EXPECT_EQ(5 * SEC, job(self->device, queue, 1).deadline_ns);
+	EXPECT_EQ(5 * SEC, job_of(self->device, self->manual, 2).deadline_ns);
+	EXPECT_EQ(5 * SEC, job_of(self->device, queue, 1).deadline_ns);
 	ASSERT_EQ(0, set_deadline(one, 4 * SEC));
-	EXPECT_EQ(4 * SEC, job(self->device, self->manual, 1).deadline_ns);
+	EXPECT_EQ(4 * SEC, job_of(self->device, self->manual, 1).deadline_ns);
 }
 
 TEST_F(deadline, on_an_exported_fence)
@@ -113,10 +109,10 @@ TEST_F(deadline, on_an_exported_fence)
 	ASSERT_EQ(0, submit_job(self->device, &submit));
 	fence = export_fence(self->device, self->manual, 1);
 	ASSERT_EQ(0, set_deadline(fence, 5 * SEC));
-	EXPECT_EQ(5 * SEC, job(self->device, self->manual, 1).deadline_ns);
+	EXPECT_EQ(5 * SEC, job_of(self->device, self->manual, 1).deadline_ns);
 	/* It is the same fence. */
 	ASSERT_EQ(0, set_deadline(export_fence(self->device, self->manual, 1), 4 * SEC));
-	EXPECT_EQ(4 * SEC, job(self->device, self->manual, 1).deadline_ns);
+	EXPECT_EQ(4 * SEC, job_of(self->device, self->manual, 1).deadline_ns);
 }
 
 TEST_F(deadline, in_the_event)
@@ -140,7 +136,7 @@ TEST_F(deadline, after_completion)
 
 	signal_seqno(self->device, self->manual, 1, 0);
 	EXPECT_EQ(0, set_deadline(fence, 5 * SEC));
-	EXPECT_EQ(0, job(self->device, self->manual, 1).deadline_ns);
+	EXPECT_EQ(0, job_of(self->device, self->manual, 1).deadline_ns);
 }
 
 TEST_F(deadline, after_the_queue_is_gone)
@@ -164,7 +160,7 @@ TEST_F(deadline, nobody_hurries_unasked)
 
 		ASSERT_EQ(0, set_deadline(fence, 1));
 		ASSERT_EQ(1, fence_wait(fence));
-		info = job(self->device, queues[i], 1);
+		info = job_of(self->device, queues[i], 1);
 		EXPECT_EQ(1, info.deadline_ns);
 		EXPECT_EQ(info.start_ns + 30 * MSEC, info.end_ns);
 	}
@@ -178,7 +174,7 @@ static void hurry(struct __test_metadata *_metadata, FIXTURE_DATA(deadline) *sel
 	struct vfence_job_info info;
 
 	do
-		info = job(self->device, self->fast, queue_submitted(self->device, self->fast));
+		info = job_of(self->device, self->fast, queue_submitted(self->device, self->fast));
 	while (info.state == VFENCE_JOB_PENDING);
 	start = info.start_ns;
 	deadline = after ? start + after : 0;
@@ -186,7 +182,7 @@ static void hurry(struct __test_metadata *_metadata, FIXTURE_DATA(deadline) *sel
 	ASSERT_EQ(0, set_deadline(fence, deadline));
 	called = now_ns();
 	ASSERT_EQ(1, fence_wait(fence));
-	info = job(self->device, self->fast, info.seqno);
+	info = job_of(self->device, self->fast, info.seqno);
 	/* What was left is done four times as fast. */
 	earliest = before + (start + LONG - before) / 4;
 	latest = called >= start + LONG ? start + LONG : called + (start + LONG - called) / 4 + 1;
@@ -219,52 +215,46 @@ TEST_F(deadline, later_than_the_end)
 
 	ASSERT_EQ(0, set_deadline(fence, now_ns() + 10 * SEC));
 	ASSERT_EQ(1, fence_wait(fence));
-	info = job(self->device, self->fast, 1);
+	info = job_of(self->device, self->fast, 1);
 	EXPECT_EQ(info.start_ns + 20 * MSEC, info.end_ns);
 }
 
 TEST_F(deadline, set_before_the_job_starts)
 {
-	__u32 gate = manual_queue(self->device);
-	int closed = submit(self->device, gate, 0);
-	int first = submit_after(self->device, self->fast, 10 * MSEC, closed);
+	int first = submit_after(self->device, self->fast, 10 * MSEC, self->closed);
 	int hurried = submit(self->device, self->fast, 40 * MSEC);
 	struct vfence_job_info info;
 
 	ASSERT_EQ(0, set_deadline(hurried, 1));
-	ASSERT_EQ(1, signal_seqno(self->device, gate, 1, 0));
+	ASSERT_EQ(1, signal_seqno(self->device, self->gate, 1, 0));
 	ASSERT_EQ(1, fence_wait(hurried));
-	info = job(self->device, self->fast, 1);
+	info = job_of(self->device, self->fast, 1);
 	EXPECT_EQ(info.start_ns + 10 * MSEC, info.end_ns);
 	EXPECT_EQ(fence_timestamp(first), info.end_ns);
-	info = job(self->device, self->fast, 2);
+	info = job_of(self->device, self->fast, 2);
 	EXPECT_EQ(info.start_ns + 10 * MSEC, info.end_ns);
 	EXPECT_EQ(1, info.deadline_ns);
 }
 
 TEST_F(deadline, kept_while_in_fences_are_waited_for)
 {
-	__u32 gate = manual_queue(self->device);
-	int closed = submit(self->device, gate, 0);
-	int fence = submit_after(self->device, self->fast, 40 * MSEC, closed);
+	int fence = submit_after(self->device, self->fast, 40 * MSEC, self->closed);
 	struct vfence_job_info info;
 
 	ASSERT_EQ(0, set_deadline(fence, 1));
-	ASSERT_EQ(1, signal_seqno(self->device, gate, 1, 0));
+	ASSERT_EQ(1, signal_seqno(self->device, self->gate, 1, 0));
 	ASSERT_EQ(1, fence_wait(fence));
-	info = job(self->device, self->fast, 1);
+	info = job_of(self->device, self->fast, 1);
 	EXPECT_EQ(info.start_ns + 10 * MSEC, info.end_ns);
 }
 
 TEST_F(deadline, jobs_behind_gain_what_was_saved)
 {
-	__u32 gate = manual_queue(self->device);
-	int closed = submit(self->device, gate, 0);
-	int hurried = submit_after(self->device, self->fast, 40 * MSEC, closed);
+	int hurried = submit_after(self->device, self->fast, 40 * MSEC, self->closed);
 	int behind = submit(self->device, self->fast, 4 * MSEC);
 
 	ASSERT_EQ(0, set_deadline(hurried, 1));
-	ASSERT_EQ(1, signal_seqno(self->device, gate, 1, 0));
+	ASSERT_EQ(1, signal_seqno(self->device, self->gate, 1, 0));
 	ASSERT_EQ(1, fence_wait(behind));
 	EXPECT_EQ(fence_timestamp(hurried) + 4 * MSEC, fence_timestamp(behind));
 }

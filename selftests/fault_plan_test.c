@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Fault plans of queues, and the kernel's fault injection for all of them. */
-#include <sys/mount.h>
 #include "vfence_test.h"
 
 #define DEBUGFS "/sys/kernel/debug"
@@ -17,12 +16,10 @@ FIXTURE(fault_plan)
 
 static __u32 bounded_queue(int device)
 {
-	struct vfence_queue_create create = {
+	return queue_with(device, (struct vfence_queue_create) {
 		.kind = VFENCE_QUEUE_TIMER,
 		.timeout_ns = TIMEOUT,
-	};
-
-	return queue_create_with(device, &create) ? 0 : create.queue;
+	});
 }
 
 FIXTURE_SETUP(fault_plan)
@@ -38,21 +35,8 @@ FIXTURE_TEARDOWN(fault_plan)
 	close(self->device);
 }
 
-/* Runs @count jobs of @low to @high ns and reads their events. */
-static void run(struct __test_metadata *_metadata, FIXTURE_DATA(fault_plan) *self, __u32 queue,
-		int count, __u64 low, __u64 high)
-{
-	for (int i = 0; i < count; i++)
-		self->jobs[i] = (struct vfence_submit) {
-			.queue = queue,
-			.flags = VFENCE_SUBMIT_EVENT,
-			.duration_ns = low,
-			.duration_max_ns = high,
-		};
-	ASSERT_EQ(0, submit_batch(self->device, self->jobs, count, NULL));
-	for (int i = 0; i < count; i++)
-		ASSERT_EQ(0, read_event(self->device, &self->events[i]));
-}
+#define RUN(queue, count, low, high) \
+	ASSERT_EQ(0, run_jobs(self->device, queue, count, low, high, self->jobs, self->events))
 
 static __u64 injected(int device, __u32 queue, __u32 kind)
 {
@@ -68,7 +52,7 @@ TEST_F(fault_plan, fail_every_third)
 	struct vfence_fault fault = { .kind = VFENCE_FAULT_FAIL, .every = 3, .error = -EPROTO };
 
 	ASSERT_EQ(0, set_faults(self->device, self->queue, 0, &fault, 1));
-	run(_metadata, self, self->queue, 30, 1000, 0);
+	RUN(self->queue, 30, 1000, 0);
 	for (int i = 0; i < 30; i++) {
 		bool hit = i % 3 == 2;
 
@@ -89,7 +73,7 @@ TEST_F(fault_plan, limit)
 	};
 
 	ASSERT_EQ(0, set_faults(self->device, self->queue, 0, &fault, 1));
-	run(_metadata, self, self->queue, 30, 0, 0);
+	RUN(self->queue, 30, 0, 0);
 	for (int i = 0; i < 30; i++)
 		EXPECT_EQ(i % 2 && i < 6 ? -EIO : 0, self->events[i].error);
 	EXPECT_EQ(3, injected(self->device, self->queue, VFENCE_FAULT_FAIL));
@@ -101,7 +85,7 @@ TEST_F(fault_plan, hang)
 	struct vfence_queue_info info;
 
 	ASSERT_EQ(0, set_faults(self->device, self->queue, 0, &fault, 1));
-	run(_metadata, self, self->queue, 6, 1000, 0);
+	RUN(self->queue, 6, 1000, 0);
 	for (int i = 0; i < 6; i++) {
 		bool hit = i % 2;
 
@@ -121,7 +105,7 @@ TEST_F(fault_plan, delay)
 	};
 
 	ASSERT_EQ(0, set_faults(self->device, self->queue, 0, &fault, 1));
-	run(_metadata, self, self->queue, 10, MSEC, 0);
+	RUN(self->queue, 10, MSEC, 0);
 	for (int i = 0; i < 10; i++) {
 		EXPECT_EQ(0, self->events[i].error);
 		EXPECT_EQ(i % 2 ? 4 * MSEC : MSEC,
@@ -138,7 +122,7 @@ TEST_F(fault_plan, delay_beyond_the_timeout)
 	};
 
 	ASSERT_EQ(0, set_faults(self->device, self->queue, 0, &fault, 1));
-	run(_metadata, self, self->queue, 2, MSEC, 0);
+	RUN(self->queue, 2, MSEC, 0);
 	EXPECT_EQ(-ETIMEDOUT, self->events[0].error);
 	EXPECT_EQ(0, self->events[1].error);
 }
@@ -151,7 +135,7 @@ TEST_F(fault_plan, dropped_interrupt)
 	struct vfence_queue_info info;
 
 	ASSERT_EQ(0, set_faults(self->device, self->queue, 0, &fault, 1));
-	run(_metadata, self, self->queue, 5, MSEC, 0);
+	RUN(self->queue, 5, MSEC, 0);
 	/* Nobody heard of it before the watchdog looked. */
 	EXPECT_LE(self->events[0].start_ns + TIMEOUT, now_ns());
 	/* But it had ended in time, and so had those behind it. */
@@ -191,7 +175,7 @@ TEST_F(fault_plan, certain)
 	};
 
 	ASSERT_EQ(0, set_faults(self->device, self->queue, 5, &fault, 1));
-	run(_metadata, self, self->queue, JOBS, 0, 0);
+	RUN(self->queue, JOBS, 0, 0);
 	for (int i = 0; i < JOBS; i++)
 		EXPECT_EQ(-EIO, self->events[i].error);
 }
@@ -204,7 +188,7 @@ TEST_F(fault_plan, one_in_two)
 	int hits = 0;
 
 	ASSERT_EQ(0, set_faults(self->device, self->queue, 5, &fault, 1));
-	run(_metadata, self, self->queue, JOBS, 0, 0);
+	RUN(self->queue, JOBS, 0, 0);
 	for (int i = 0; i < JOBS; i++)
 		hits += self->events[i].error == -EIO;
 	EXPECT_LT(JOBS / 3, hits);
@@ -223,13 +207,13 @@ TEST_F(fault_plan, same_seed_same_faults)
 	ASSERT_EQ(0, set_faults(self->device, self->queue, 5, &fault, 1));
 	ASSERT_EQ(0, set_faults(self->device, other, 5, &fault, 1));
 	ASSERT_EQ(0, set_faults(self->device, third, 6, &fault, 1));
-	run(_metadata, self, self->queue, JOBS, 0, 0);
+	RUN(self->queue, JOBS, 0, 0);
 	for (int i = 0; i < JOBS; i++)
 		one[i] = self->events[i].error;
-	run(_metadata, self, other, JOBS, 0, 0);
+	RUN(other, JOBS, 0, 0);
 	for (int i = 0; i < JOBS; i++)
 		EXPECT_EQ(one[i], self->events[i].error);
-	run(_metadata, self, third, JOBS, 0, 0);
+	RUN(third, JOBS, 0, 0);
 	for (int i = 0; i < JOBS; i++)
 		same += one[i] == self->events[i].error;
 	EXPECT_GT(JOBS * 9 / 10, same);
@@ -244,10 +228,10 @@ TEST_F(fault_plan, durations_do_not_depend_on_it)
 	__u64 one[JOBS];
 
 	ASSERT_EQ(0, set_faults(self->device, self->queue, 5, &fault, 1));
-	run(_metadata, self, self->queue, JOBS, 100, 10000);
+	RUN(self->queue, JOBS, 100, 10000);
 	for (int i = 0; i < JOBS; i++)
 		one[i] = self->events[i].end_ns - self->events[i].start_ns;
-	run(_metadata, self, other, JOBS, 100, 10000);
+	RUN(other, JOBS, 100, 10000);
 	for (int i = 0; i < JOBS; i++)
 		EXPECT_EQ(one[i], self->events[i].end_ns - self->events[i].start_ns);
 }
@@ -261,7 +245,7 @@ TEST_F(fault_plan, several_at_once)
 	};
 
 	ASSERT_EQ(0, set_faults(self->device, self->queue, 0, faults, ARRAY_LEN(faults)));
-	run(_metadata, self, self->queue, 60, 500, 0);
+	RUN(self->queue, 60, 500, 0);
 	for (int i = 1; i <= 60; i++) {
 		struct vfence_event *event = &self->events[i - 1];
 
@@ -292,15 +276,15 @@ TEST_F(fault_plan, new_plan_in_place_of_the_old)
 	struct vfence_fault fault = { .kind = VFENCE_FAULT_FAIL, .every = 2, .error = -EIO };
 
 	ASSERT_EQ(0, set_faults(self->device, self->queue, 0, &fault, 1));
-	run(_metadata, self, self->queue, 3, 0, 0);
+	RUN(self->queue, 3, 0, 0);
 	fault.error = -EPROTO;
 	/* It counts from now on: the fourth job is not the second of this one. */
 	ASSERT_EQ(0, set_faults(self->device, self->queue, 0, &fault, 1));
-	run(_metadata, self, self->queue, 2, 0, 0);
+	RUN(self->queue, 2, 0, 0);
 	EXPECT_EQ(0, self->events[0].error);
 	EXPECT_EQ(-EPROTO, self->events[1].error);
 	ASSERT_EQ(0, set_faults(self->device, self->queue, 0, NULL, 0));
-	run(_metadata, self, self->queue, 10, 0, 0);
+	RUN(self->queue, 10, 0, 0);
 	for (int i = 0; i < 10; i++)
 		EXPECT_EQ(0, self->events[i].error);
 	/* What was done stays counted. */
@@ -327,7 +311,7 @@ TEST_F(fault_plan, refused_batch_does_not_count)
 	for (int i = 0; i < 4; i++)
 		self->jobs[i].queue = i < 3 ? self->queue : 77;
 	EXPECT_REFUSED(ENOENT, submit_batch(self->device, self->jobs, 4, NULL));
-	run(_metadata, self, self->queue, 4, 0, 0);
+	RUN(self->queue, 4, 0, 0);
 	EXPECT_EQ(0, self->events[0].error);
 	EXPECT_EQ(-EIO, self->events[3].error);
 	EXPECT_EQ(1, injected(self->device, self->queue, VFENCE_FAULT_FAIL));
@@ -344,7 +328,7 @@ TEST_F(fault_plan, as_many_as_fit)
 	EXPECT_REFUSED(EINVAL, set_faults(self->device, self->queue, 0, faults,
 					  VFENCE_MAX_FAULTS + 1));
 	ASSERT_EQ(0, set_faults(self->device, self->queue, 0, faults, VFENCE_MAX_FAULTS));
-	run(_metadata, self, self->queue, 1, 0, 0);
+	RUN(self->queue, 1, 0, 0);
 	EXPECT_EQ(1000 * VFENCE_MAX_FAULTS, self->events[0].end_ns - self->events[0].start_ns);
 }
 
@@ -374,7 +358,7 @@ TEST_F(fault_plan, faults_that_make_no_sense)
 		EXPECT_REFUSED(EINVAL, set_faults(self->device, self->queue, 0, &bad[i], 1));
 	}
 	/* The plan before is still in force. */
-	run(_metadata, self, self->queue, 1, 0, 0);
+	RUN(self->queue, 1, 0, 0);
 	EXPECT_EQ(-EIO, self->events[0].error);
 }
 
@@ -426,23 +410,17 @@ FIXTURE(fault_attribute)
 	__u32 queue;
 };
 
-static bool setting(const char *attribute, const char *name, const char *value)
+static bool set_attribute(const char *attribute, const char *name, const char *value)
 {
 	char path[128];
-	int fd;
-	bool done;
 
 	snprintf(path, sizeof(path), DEBUGFS "/vfence/%s/%s", attribute, name);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	done = fd >= 0 && write(fd, value, strlen(value)) > 0;
-	close(fd);
-	return done;
+	return write_file(path, value);
 }
 
 FIXTURE_SETUP(fault_attribute)
 {
-	if (access(DEBUGFS "/vfence", F_OK))
-		mount("debugfs", DEBUGFS, "debugfs", 0, NULL);
+	need_mount("debugfs", DEBUGFS, DEBUGFS "/vfence");
 	ASSERT_EQ(0, access(DEBUGFS "/vfence", F_OK));
 	if (access(DEBUGFS "/vfence/fail/probability", F_OK))
 		SKIP(return, "the kernel has no CONFIG_FAULT_INJECTION_DEBUG_FS");
@@ -464,12 +442,12 @@ static void hit_once(struct __test_metadata *_metadata, FIXTURE_DATA(fault_attri
 	struct vfence_submit job = { .queue = self->queue, .duration_ns = MSEC };
 	struct vfence_job_info next;
 
-	ASSERT_TRUE(setting(attribute, "verbose", "0"));
-	ASSERT_TRUE(setting(attribute, "times", "1"));
-	ASSERT_TRUE(setting(attribute, "probability", "100"));
+	ASSERT_TRUE(set_attribute(attribute, "verbose", "0"));
+	ASSERT_TRUE(set_attribute(attribute, "times", "1"));
+	ASSERT_TRUE(set_attribute(attribute, "probability", "100"));
 	for (int i = 0; i < 3; i++)
 		ASSERT_EQ(0, submit_job(self->device, &job));
-	ASSERT_TRUE(setting(attribute, "probability", "0"));
+	ASSERT_TRUE(set_attribute(attribute, "probability", "0"));
 	ASSERT_EQ(0, wait_idle(self->device, self->queue));
 	ASSERT_EQ(0, job_info(self->device, self->queue, 1, info));
 	for (int i = 2; i <= 3; i++) {

@@ -6,7 +6,6 @@
  * Needs a kernel with fault injection into slab, pages and user copies; see
  * Documentation/fault-injection/fault-injection.rst of the kernel.
  */
-#include <sys/mount.h>
 #include "vfence_test.h"
 
 #define DEBUGFS "/sys/kernel/debug"
@@ -21,30 +20,20 @@ FIXTURE(fault)
 	int fail_nth;
 };
 
-static bool setting(const char *path, const char *value)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool done = fd >= 0 && write(fd, value, strlen(value)) > 0;
-
-	close(fd);
-	return done;
-}
-
 FIXTURE_SETUP(fault)
 {
-	if (access(DEBUGFS "/failslab", F_OK))
-		mount("debugfs", DEBUGFS, "debugfs", 0, NULL);
+	need_mount("debugfs", DEBUGFS, DEBUGFS "/failslab");
 	/* Also where the kernel may sleep for memory; without a word in the log. */
-	if (!setting(DEBUGFS "/failslab/ignore-gfp-wait", "N") ||
-	    !setting(DEBUGFS "/failslab/verbose", "0") ||
-	    !setting(DEBUGFS "/fail_page_alloc/ignore-gfp-wait", "N") ||
-	    !setting(DEBUGFS "/fail_page_alloc/min-order", "0") ||
-	    !setting(DEBUGFS "/fail_page_alloc/verbose", "0") ||
-	    !setting(DEBUGFS "/fail_usercopy/verbose", "0") ||
-	    !setting(DEBUGFS "/vfence/fail/verbose", "0") ||
-	    !setting(DEBUGFS "/vfence/hang/verbose", "0") ||
-	    !setting(DEBUGFS "/vfence/delay/verbose", "0") ||
-	    !setting(DEBUGFS "/vfence/drop_interrupt/verbose", "0"))
+	if (!write_file(DEBUGFS "/failslab/ignore-gfp-wait", "N") ||
+	    !write_file(DEBUGFS "/failslab/verbose", "0") ||
+	    !write_file(DEBUGFS "/fail_page_alloc/ignore-gfp-wait", "N") ||
+	    !write_file(DEBUGFS "/fail_page_alloc/min-order", "0") ||
+	    !write_file(DEBUGFS "/fail_page_alloc/verbose", "0") ||
+	    !write_file(DEBUGFS "/fail_usercopy/verbose", "0") ||
+	    !write_file(DEBUGFS "/vfence/fail/verbose", "0") ||
+	    !write_file(DEBUGFS "/vfence/hang/verbose", "0") ||
+	    !write_file(DEBUGFS "/vfence/delay/verbose", "0") ||
+	    !write_file(DEBUGFS "/vfence/drop_interrupt/verbose", "0"))
 		SKIP(return, "the kernel cannot inject faults");
 	self->fail_nth = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
 	ASSERT_LE(0, self->fail_nth);
@@ -61,6 +50,22 @@ FIXTURE_TEARDOWN(fault)
 	close(self->device);
 }
 
+/* Has the @nth place that can fail do so, from now on. */
+static bool arm(FIXTURE_DATA(fault) *self, int nth)
+{
+	char text[16];
+	int length = snprintf(text, sizeof(text), "%d", nth);
+
+	return write(self->fail_nth, text, length) == length;
+}
+
+static void disarm(FIXTURE_DATA(fault) *self)
+{
+	/* Writing is a place, too. */
+	while (write(self->fail_nth, "0", 1) != 1)
+		;
+}
+
 /*
  * Calls an ioctl whose @nth place that can fail does. Returns 0 or the errno;
  * @injected says whether there was such a place.
@@ -69,18 +74,14 @@ static int with_fault(FIXTURE_DATA(fault) *self, int nth, unsigned int number, v
 		      bool *injected)
 {
 	char left[16] = "";
-	int length = snprintf(left, sizeof(left), "%d", nth);
 	int error;
 
-	if (write(self->fail_nth, left, length) != length)
+	if (!arm(self, nth))
 		return EIO;
 	error = ioctl(self->device, number, argument) ? errno : 0;
 	/* What is left of the count; reading it fails when it comes to an end there. */
-	memset(left, 0, sizeof(left));
 	*injected = pread(self->fail_nth, left, sizeof(left) - 1, 0) > 0 && !atoi(left);
-	/* Writing is a place, too. */
-	while (write(self->fail_nth, "0", 1) != 1)
-		;
+	disarm(self);
 	return error;
 }
 
@@ -286,7 +287,7 @@ TEST_F(fault, wait)
 TEST_F(fault, wait_that_sleeps)
 {
 	struct vfence_point points[2] = {
-		{ .queue = self->manual, .seqno = 1 }, { .queue = self->timer, .seqno = 1 },
+		{ .queue = self->manual }, { .queue = self->timer },
 	};
 	struct vfence_wait wait, valid = {
 		.points = ptr_to_u64(points),
@@ -295,8 +296,6 @@ TEST_F(fault, wait_that_sleeps)
 		.timeout_ns = ~0ULL,
 	};
 
-	for (size_t i = 0; i < ARRAY_LEN(points); i++)
-		points[i].seqno = 0;
 	EACH_FAULT(VFENCE_IOCTL_WAIT, wait, ({
 		struct vfence_submit job = { .queue = self->timer, .duration_ns = MSEC };
 
@@ -383,21 +382,20 @@ TEST_F(fault, read)
 	struct vfence_submit job = { .queue = self->manual, .flags = VFENCE_SUBMIT_EVENT };
 	struct vfence_event events[4];
 	bool failed = false;
+	int error;
 
 	for (int i = 0; i < 8; i++)
 		ASSERT_EQ(0, submit_job(self->device, &job));
 	ASSERT_EQ(8, signal_seqno(self->device, self->manual, 8, 0));
 	for (__u64 nth = 1, seqno = 1; seqno <= 8; nth++) {
-		char left[16] = "";
 		ssize_t size;
 
-		snprintf(left, sizeof(left), "%llu", nth);
-		ASSERT_LT(0, write(self->fail_nth, left, strlen(left)));
+		ASSERT_TRUE(arm(self, nth));
 		size = read(self->device, events, sizeof(events));
-		while (write(self->fail_nth, "0", 1) != 1)
-			;
+		error = errno;
+		disarm(self);
 		if (size < 0) {
-			EXPECT_EQ(EFAULT, errno);
+			EXPECT_EQ(EFAULT, error);
 			failed = true;
 			continue;
 		}
@@ -416,15 +414,11 @@ TEST_F(fault, mmap)
 
 	ASSERT_EQ(0, queue_create_with(self->device, &create));
 	for (int nth = 1; counters == MAP_FAILED; nth++) {
-		char left[16] = "";
-
 		ASSERT_GT(MOST_FAULTS, nth);
-		snprintf(left, sizeof(left), "%d", nth);
-		ASSERT_LT(0, write(self->fail_nth, left, strlen(left)));
+		ASSERT_TRUE(arm(self, nth));
 		counters = map_counters(self->device, create.counters_offset);
 		failures += counters == MAP_FAILED;
-		while (write(self->fail_nth, "0", 1) != 1)
-			;
+		disarm(self);
 	}
 	EXPECT_LT(0, failures);
 	EXPECT_EQ(0, counters->submitted);

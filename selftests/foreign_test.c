@@ -5,7 +5,6 @@
  * sw_sync is a file of debugfs, in kernels that have it; vgem is a DRM device
  * whose buffers carry fences that user space signals.
  */
-#include <sys/mount.h>
 #include <drm/drm.h>
 #include <drm/vgem_drm.h>
 #include <linux/dma-buf.h>
@@ -35,8 +34,7 @@ FIXTURE_SETUP(sw_sync)
 {
 	struct sw_sync_create_fence_data data = { .value = 1, .name = "foreign" };
 
-	if (access("/sys/kernel/debug/sync", F_OK))
-		mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
+	need_mount("debugfs", "/sys/kernel/debug", "/sys/kernel/debug/sync");
 	self->timeline = open(SW_SYNC, O_RDWR | O_CLOEXEC);
 	if (self->timeline < 0)
 		SKIP(return, "%s: %s", SW_SYNC, strerror(errno));

@@ -51,14 +51,6 @@ static int submit_hang(int device, __u32 queue)
 	return submit_job(device, &submit) ? -1 : submit.out_fence;
 }
 
-static struct vfence_job_info job(int device, __u32 queue, __u64 seqno)
-{
-	struct vfence_job_info info;
-
-	job_info(device, queue, seqno, &info);
-	return info;
-}
-
 static struct vfence_queue_info info(int device, __u32 queue)
 {
 	struct vfence_queue_info info;
@@ -70,7 +62,7 @@ static struct vfence_queue_info info(int device, __u32 queue)
 /* Waits until a job has started. */
 static void wait_for_start(int device, __u32 queue, __u64 seqno)
 {
-	while (job(device, queue, seqno).state == VFENCE_JOB_PENDING)
+	while (job_of(device, queue, seqno).state == VFENCE_JOB_PENDING)
 		;
 }
 
@@ -80,7 +72,7 @@ TEST_F(hang, ends_at_the_timeout)
 	struct vfence_job_info info;
 
 	EXPECT_EQ(-ETIMEDOUT, fence_wait(fence));
-	info = job(self->device, self->go_on.queue, 1);
+	info = job_of(self->device, self->go_on.queue, 1);
 	EXPECT_EQ(info.submitted_ns, info.start_ns);
 	EXPECT_EQ(info.start_ns + TIMEOUT, info.end_ns);
 	EXPECT_EQ(info.end_ns, fence_timestamp(fence));
@@ -211,7 +203,7 @@ TEST_F(hang, wait_for_in_fences_counts)
 
 	EXPECT_EQ(-ETIMEDOUT, fence_wait(fence));
 	EXPECT_EQ(0, fence_status(self->fence));
-	info = job(self->device, self->go_on.queue, 1);
+	info = job_of(self->device, self->go_on.queue, 1);
 	EXPECT_EQ(0, info.start_ns);
 	EXPECT_EQ(info.submitted_ns + TIMEOUT, info.end_ns);
 }
@@ -231,7 +223,7 @@ TEST_F(hang, timeout_of_a_manual_queue)
 	behind = submit(self->device, create.queue, 0);
 	EXPECT_EQ(-ETIMEDOUT, fence_wait(fence));
 	EXPECT_EQ(-ECANCELED, fence_wait(behind));
-	info = job(self->device, create.queue, 1);
+	info = job_of(self->device, create.queue, 1);
 	EXPECT_EQ(info.submitted_ns + TIMEOUT, info.end_ns);
 	/* There is nothing left to be signalled. */
 	EXPECT_EQ(0, signal_seqno(self->device, create.queue, 2, 0));
@@ -355,7 +347,7 @@ TEST_F(hang, many_in_a_row)
 	ASSERT_EQ(0, submit_batch(self->device, jobs, 10, NULL));
 	ASSERT_EQ(0, wait_idle(self->device, self->go_on.queue));
 	for (int i = 1; i <= 10; i++) {
-		info = job(self->device, self->go_on.queue, i);
+		info = job_of(self->device, self->go_on.queue, i);
 		EXPECT_EQ(-ETIMEDOUT, info.error);
 		EXPECT_EQ(info.start_ns + TIMEOUT, info.end_ns);
 		if (i > 1)

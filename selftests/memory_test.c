@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Memory: what a pending job takes, and that its owner pays for it. */
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include "vfence_test.h"
 
@@ -9,15 +8,6 @@
 #define JOBS 16384
 /* The kernel charges in steps: 64 pages for each processor. */
 #define STEPS (4 * 64 * 4096)
-
-static bool setting(const char *path, const char *value)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool done = fd >= 0 && write(fd, value, strlen(value)) == (ssize_t)strlen(value);
-
-	close(fd);
-	return done;
-}
 
 /* What the group has been charged, in bytes. */
 static long long charged(void)
@@ -56,14 +46,13 @@ FIXTURE(memory)
 
 FIXTURE_SETUP(memory)
 {
-	if (access(CGROUPS "/cgroup.procs", F_OK))
-		mount("cgroup2", CGROUPS, "cgroup2", 0, NULL);
-	if (!setting(CGROUPS "/cgroup.subtree_control", "+memory"))
+	need_mount("cgroup2", CGROUPS, CGROUPS "/cgroup.procs");
+	if (!write_file(CGROUPS "/cgroup.subtree_control", "+memory"))
 		SKIP(return, "no memory cgroups to be had");
 	ASSERT_TRUE(!mkdir(GROUP, 0755) || errno == EEXIST);
-	ASSERT_TRUE(setting(GROUP "/memory.max", "max"));
+	ASSERT_TRUE(write_file(GROUP "/memory.max", "max"));
 	/* The test runs in a process of its own, which goes with it. */
-	ASSERT_TRUE(setting(GROUP "/cgroup.procs", "0"));
+	ASSERT_TRUE(write_file(GROUP "/cgroup.procs", "0"));
 	self->device = device_open();
 	ASSERT_LE(0, self->device);
 }

@@ -15,14 +15,12 @@ FIXTURE(policy)
 	__u32 cancel;
 };
 
-static __u32 queue_with(int device, __u32 policy)
+static __u32 queue_with_policy(int device, __u32 policy)
 {
-	struct vfence_queue_create create = {
+	return queue_with(device, (struct vfence_queue_create) {
 		.kind = VFENCE_QUEUE_TIMER,
 		.in_fence_policy = policy,
-	};
-
-	return queue_create_with(device, &create) ? 0 : create.queue;
+	});
 }
 
 FIXTURE_SETUP(policy)
@@ -33,9 +31,9 @@ FIXTURE_SETUP(policy)
 	self->gate = manual_queue(self->device);
 	self->fence = submit(self->device, self->gate, 0);
 	ASSERT_LE(0, self->fence);
-	self->propagate = queue_with(self->device, VFENCE_IN_FENCE_PROPAGATE);
-	self->ignore = queue_with(self->device, VFENCE_IN_FENCE_IGNORE);
-	self->cancel = queue_with(self->device, VFENCE_IN_FENCE_CANCEL);
+	self->propagate = queue_with_policy(self->device, VFENCE_IN_FENCE_PROPAGATE);
+	self->ignore = queue_with_policy(self->device, VFENCE_IN_FENCE_IGNORE);
+	self->cancel = queue_with_policy(self->device, VFENCE_IN_FENCE_CANCEL);
 	ASSERT_NE(0, self->propagate);
 	ASSERT_NE(0, self->ignore);
 	ASSERT_NE(0, self->cancel);
@@ -55,15 +53,6 @@ static bool stopped(int device, __u32 queue)
 	return !queue_info(device, queue, &info) && info.state & VFENCE_QUEUE_STOPPED;
 }
 
-/* The times of a job that has completed. */
-static struct vfence_job_info job(int device, __u32 queue, __u64 seqno)
-{
-	struct vfence_job_info info;
-
-	job_info(device, queue, seqno, &info);
-	return info;
-}
-
 TEST_F(policy, job_ends_with_its_error)
 {
 	static const int errors[] = { -1, -EIO, -ECANCELED, -ENOENT, -4095 };
@@ -79,7 +68,7 @@ TEST_F(policy, job_ends_with_its_error)
 
 		ASSERT_EQ(0, submit_job(self->device, &submit));
 		EXPECT_EQ(errors[i], fence_wait(submit.out_fence));
-		info = job(self->device, self->propagate, i + 1);
+		info = job_of(self->device, self->propagate, i + 1);
 		EXPECT_EQ(VFENCE_JOB_COMPLETED, info.state);
 		EXPECT_EQ(errors[i], info.error);
 		/* It did run. */
@@ -96,8 +85,8 @@ TEST_F(policy, error_of_a_job_does_not_concern_the_next)
 	submit.error = 0;
 	ASSERT_EQ(0, submit_job(self->device, &submit));
 	ASSERT_EQ(0, wait_idle(self->device, self->cancel));
-	EXPECT_EQ(-EIO, job(self->device, self->cancel, 1).error);
-	EXPECT_EQ(0, job(self->device, self->cancel, 2).error);
+	EXPECT_EQ(-EIO, job_of(self->device, self->cancel, 1).error);
+	EXPECT_EQ(0, job_of(self->device, self->cancel, 2).error);
 	ASSERT_EQ(0, queue_info(self->device, self->cancel, &info));
 	EXPECT_EQ(1, info.errors);
 	EXPECT_EQ(0, info.state);
@@ -129,9 +118,9 @@ TEST_F(policy, error_on_a_manual_queue)
 	EXPECT_EQ(1, signal_seqno(self->device, self->manual, 1, 0));
 	EXPECT_EQ(1, signal_seqno(self->device, self->manual, 2, -EPROTO));
 	EXPECT_EQ(1, signal_seqno(self->device, self->manual, 3, 0));
-	EXPECT_EQ(-EIO, job(self->device, self->manual, 1).error);
-	EXPECT_EQ(-EPROTO, job(self->device, self->manual, 2).error);
-	EXPECT_EQ(0, job(self->device, self->manual, 3).error);
+	EXPECT_EQ(-EIO, job_of(self->device, self->manual, 1).error);
+	EXPECT_EQ(-EPROTO, job_of(self->device, self->manual, 2).error);
+	EXPECT_EQ(0, job_of(self->device, self->manual, 3).error);
 }
 
 TEST_F(policy, propagated_without_running)
@@ -141,7 +130,7 @@ TEST_F(policy, propagated_without_running)
 
 	OPEN_GATE(-EPROTO);
 	EXPECT_EQ(-EPROTO, fence_wait(fence));
-	info = job(self->device, self->propagate, 1);
+	info = job_of(self->device, self->propagate, 1);
 	EXPECT_EQ(0, info.start_ns);
 	EXPECT_EQ(-EPROTO, info.error);
 	EXPECT_FALSE(stopped(self->device, self->propagate));
@@ -159,40 +148,42 @@ TEST_F(policy, ignored)
 	EXPECT_EQ(1, fence_wait(late));
 	EXPECT_EQ(1, fence_wait(early));
 	for (int i = 1; i <= 2; i++) {
-		info = job(self->device, self->ignore, i);
+		info = job_of(self->device, self->ignore, i);
 		EXPECT_EQ(0, info.error);
 		EXPECT_EQ(info.start_ns + 2 * MSEC, info.end_ns);
 	}
 }
 
-TEST_F(policy, ignored_but_with_an_error_of_its_own)
+/* Submits a job that has an error of its own and an in-fence, and returns its out-fence. */
+static int submit_failing(FIXTURE_DATA(policy) *self, __u32 queue)
 {
 	struct vfence_submit submit = {
-		.queue = self->ignore,
+		.queue = queue,
 		.flags = VFENCE_SUBMIT_OUT_FENCE,
 		.in_fences = ptr_to_u64(&self->fence),
 		.in_fence_count = 1,
 		.error = -EIO,
 	};
 
-	ASSERT_EQ(0, submit_job(self->device, &submit));
+	return submit_job(self->device, &submit) ? -1 : submit.out_fence;
+}
+
+TEST_F(policy, ignored_but_with_an_error_of_its_own)
+{
+	int fence = submit_failing(self, self->ignore);
+
+	ASSERT_LE(0, fence);
 	OPEN_GATE(-EPROTO);
-	EXPECT_EQ(-EIO, fence_wait(submit.out_fence));
+	EXPECT_EQ(-EIO, fence_wait(fence));
 }
 
 TEST_F(policy, in_fences_error_comes_before_the_jobs_own)
 {
-	struct vfence_submit submit = {
-		.queue = self->propagate,
-		.flags = VFENCE_SUBMIT_OUT_FENCE,
-		.in_fences = ptr_to_u64(&self->fence),
-		.in_fence_count = 1,
-		.error = -EIO,
-	};
+	int fence = submit_failing(self, self->propagate);
 
-	ASSERT_EQ(0, submit_job(self->device, &submit));
+	ASSERT_LE(0, fence);
 	OPEN_GATE(-EPROTO);
-	EXPECT_EQ(-EPROTO, fence_wait(submit.out_fence));
+	EXPECT_EQ(-EPROTO, fence_wait(fence));
 }
 
 TEST_F(policy, cancel_stops_the_queue)
@@ -210,7 +201,7 @@ TEST_F(policy, cancel_stops_the_queue)
 	EXPECT_EQ(-ECANCELED, fence_wait(waiting));
 	EXPECT_EQ(0, fence_status(never));
 	EXPECT_TRUE(stopped(self->device, self->cancel));
-	EXPECT_EQ(0, job(self->device, self->cancel, 2).start_ns);
+	EXPECT_EQ(0, job_of(self->device, self->cancel, 2).start_ns);
 	/* Nor do jobs that are submitted later. */
 	EXPECT_EQ(-ECANCELED, fence_wait(submit(self->device, self->cancel, MSEC)));
 	EXPECT_EQ(-ECANCELED, fence_wait(submit_after(self->device, self->cancel, 0, never)));

@@ -24,9 +24,15 @@ FIXTURE_TEARDOWN(random)
 
 static __u32 seeded_queue(int device, __u64 seed)
 {
-	struct vfence_queue_create create = { .kind = VFENCE_QUEUE_TIMER, .seed = seed };
+	return queue_with(device, (struct vfence_queue_create) {
+		.kind = VFENCE_QUEUE_TIMER,
+		.seed = seed,
+	});
+}
 
-	return queue_create_with(device, &create) ? 0 : create.queue;
+static __u64 duration_of(const struct vfence_event *event)
+{
+	return event->end_ns - event->start_ns;
 }
 
 /* Reads how long @count jobs took that were submitted with an event. */
@@ -35,7 +41,7 @@ static void durations(struct __test_metadata *_metadata, FIXTURE_DATA(random) *s
 {
 	for (int i = 0; i < count; i++) {
 		ASSERT_EQ(0, read_event(self->device, &self->events[i]));
-		duration[i] = self->events[i].end_ns - self->events[i].start_ns;
+		duration[i] = duration_of(&self->events[i]);
 	}
 }
 
@@ -46,15 +52,9 @@ static void run(struct __test_metadata *_metadata, FIXTURE_DATA(random) *self, _
 	__u32 queue = seeded_queue(self->device, seed);
 
 	ASSERT_NE(0, queue);
+	ASSERT_EQ(0, run_jobs(self->device, queue, count, low, high, self->jobs, self->events));
 	for (int i = 0; i < count; i++)
-		self->jobs[i] = (struct vfence_submit) {
-			.queue = queue,
-			.flags = VFENCE_SUBMIT_EVENT,
-			.duration_ns = low,
-			.duration_max_ns = high,
-		};
-	ASSERT_EQ(0, submit_batch(self->device, self->jobs, count, NULL));
-	durations(_metadata, self, count, duration);
+		duration[i] = duration_of(&self->events[i]);
 }
 
 TEST_F(random, same_seed_same_run)

@@ -15,6 +15,7 @@
 #include <poll.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <time.h>
 #include <linux/sync_file.h>
 #include <linux/vfence.h>
@@ -66,20 +67,46 @@ static inline int open_fds(void)
 	return count;
 }
 
+/* Writes a file of the kernel's, such as a setting in debugfs. Returns whether it took it. */
+static inline bool write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC | O_TRUNC);
+	bool done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	close(fd);
+	return done;
+}
+
+/* Mounts a file system of the kernel's at @at unless @file, which is on it, is there. */
+static inline void need_mount(const char *type, const char *at, const char *file)
+{
+	if (access(file, F_OK))
+		mount(type, at, type, 0, NULL);
+}
+
 static inline int device_open(void)
 {
 	return open("/dev/vfence", O_RDWR | O_CLOEXEC);
 }
 
+/* For whatever a queue can be asked for; the id is in @create. */
+static inline int queue_create_with(int device, struct vfence_queue_create *create)
+{
+	return ioctl(device, VFENCE_IOCTL_QUEUE_CREATE, create);
+}
+
 /* Returns the id of the new queue; 0, which is no id, when refused. */
+static inline __u32 queue_with(int device, struct vfence_queue_create create)
+{
+	return queue_create_with(device, &create) ? 0 : create.queue;
+}
+
 static inline __u32 queue_create(int device, __u32 kind, const char *name)
 {
 	struct vfence_queue_create create = { .kind = kind };
 
 	snprintf(create.name, sizeof(create.name), "%s", name);
-	if (ioctl(device, VFENCE_IOCTL_QUEUE_CREATE, &create))
-		return 0;
-	return create.queue;
+	return queue_with(device, create);
 }
 
 static inline __u32 timer_queue(int device)
@@ -95,12 +122,6 @@ static inline __u32 manual_queue(int device)
 static inline __u32 worker_queue(int device)
 {
 	return queue_create(device, VFENCE_QUEUE_WORKER, "worker");
-}
-
-/* For what else a queue can be asked for; the id is in @create. */
-static inline int queue_create_with(int device, struct vfence_queue_create *create)
-{
-	return ioctl(device, VFENCE_IOCTL_QUEUE_CREATE, create);
 }
 
 static inline int queue_destroy(int device, __u32 queue)
@@ -216,6 +237,15 @@ static inline int job_info(int device, __u32 queue, __u64 seqno, struct vfence_j
 	return ioctl(device, VFENCE_IOCTL_JOB_INFO, info);
 }
 
+/* The same, of a job that is known to be there. */
+static inline struct vfence_job_info job_of(int device, __u32 queue, __u64 seqno)
+{
+	struct vfence_job_info info;
+
+	job_info(device, queue, seqno, &info);
+	return info;
+}
+
 /* @resets, which may be NULL, gets how often the queue has been. */
 static inline int queue_reset(int device, __u32 queue, __u64 *resets)
 {
@@ -245,6 +275,27 @@ static inline int set_faults(int device, __u32 queue, __u64 seed,
 static inline int read_event(int device, struct vfence_event *event)
 {
 	return read(device, event, sizeof(*event)) == sizeof(*event) ? 0 : -1;
+}
+
+/*
+ * Runs @count jobs of @low_ns to @high_ns, submitted as one batch in the memory @jobs, and reads their events.
+ */
+static inline int run_jobs(int device, __u32 queue, __u32 count, __u64 low_ns, __u64 high_ns,
+			   struct vfence_submit *jobs, struct vfence_event *events)
+{
+	for (__u32 i = 0; i < count; i++)
+		jobs[i] = (struct vfence_submit) {
+			.queue = queue,
+			.flags = VFENCE_SUBMIT_EVENT,
+			.duration_ns = low_ns,
+			.duration_max_ns = high_ns,
+		};
+	if (submit_batch(device, jobs, count, NULL))
+		return -1;
+	for (__u32 i = 0; i < count; i++)
+		if (read_event(device, &events[i]))
+			return -1;
+	return 0;
 }
 
 static inline const volatile struct vfence_counters *map_counters(int device, __u64 offset)

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What is to be seen from outside: debugfs, fdinfo, tracepoints. */
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include "vfence_test.h"
 
@@ -20,8 +19,7 @@ FIXTURE(visible)
 
 FIXTURE_SETUP(visible)
 {
-	if (access(QUEUES, F_OK))
-		mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
+	need_mount("debugfs", "/sys/kernel/debug", QUEUES);
 	ASSERT_EQ(0, access(QUEUES, F_OK));
 	self->device = device_open();
 	ASSERT_LE(0, self->device);
@@ -271,15 +269,6 @@ TEST_F(visible, fdinfo)
 	EXPECT_EQ(3, events);
 }
 
-static bool setting(const char *path, const char *value)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC | O_TRUNC);
-	bool done = fd >= 0 && write(fd, value, strlen(value)) == (ssize_t)strlen(value);
-
-	close(fd);
-	return done;
-}
-
 /* Returns how many records there are of one kind that are about a job, and the last of them. */
 static int records(const char *text, const char *event, __u64 context, __u64 seqno,
 		   const char **last)
@@ -305,13 +294,12 @@ TEST_F(visible, tracepoints)
 	const char *text;
 	int error;
 
-	if (access(TRACING "/events", F_OK))
-		mount("tracefs", TRACING, "tracefs", 0, NULL);
+	need_mount("tracefs", TRACING, TRACING "/events");
 	if (access(TRACING "/events", F_OK))
 		SKIP(return, "the kernel has no CONFIG_TRACING");
-	ASSERT_TRUE(setting(TRACING "/trace", "\n"));
-	ASSERT_TRUE(setting(TRACING "/events/vfence/enable", "1"));
-	ASSERT_TRUE(setting(TRACING "/events/dma_fence/dma_fence_signaled/enable", "1"));
+	ASSERT_TRUE(write_file(TRACING "/trace", "\n"));
+	ASSERT_TRUE(write_file(TRACING "/events/vfence/enable", "1"));
+	ASSERT_TRUE(write_file(TRACING "/events/dma_fence/dma_fence_signaled/enable", "1"));
 	for (int i = 0; i < 2; i++)
 		jobs[i] = (struct vfence_submit) {
 			.queue = self->timer,
@@ -324,8 +312,8 @@ TEST_F(visible, tracepoints)
 	EXPECT_EQ(0, submit_batch(self->device, jobs, 2, NULL));
 	EXPECT_EQ(1, signal_seqno(self->device, self->manual, 1, 0));
 	EXPECT_EQ(0, wait_idle(self->device, self->timer));
-	EXPECT_TRUE(setting(TRACING "/events/dma_fence/dma_fence_signaled/enable", "0"));
-	EXPECT_TRUE(setting(TRACING "/events/vfence/enable", "0"));
+	EXPECT_TRUE(write_file(TRACING "/events/dma_fence/dma_fence_signaled/enable", "0"));
+	EXPECT_TRUE(write_file(TRACING "/events/vfence/enable", "0"));
 	ASSERT_TRUE(slurp(self, TRACING "/trace"));
 	ASSERT_EQ(0, queue_info(self->device, self->timer, &queue));
 	for (int i = 0; i < 2; i++) {
@@ -355,7 +343,7 @@ TEST_F(visible, tracepoints)
 	EXPECT_EQ(0, strncmp(strstr(text, "context="), self->text + sizeof(self->text) - 64,
 			     strlen(self->text + sizeof(self->text) - 64)));
 	/* Not of a job that never ran. */
-	ASSERT_TRUE(setting(TRACING "/trace", "\n"));
+	ASSERT_TRUE(write_file(TRACING "/trace", "\n"));
 }
 
 TEST_HARNESS_MAIN
