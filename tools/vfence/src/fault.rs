@@ -2,6 +2,7 @@
 
 //! Faults: what goes wrong with which jobs.
 
+use crate::job::for_kernel;
 use crate::uapi::vfence as uapi;
 use crate::Errno;
 use std::time::Duration;
@@ -92,7 +93,7 @@ fn of_kind(kind: FaultKind) -> uapi::Fault {
         FaultKind::Hang => (uapi::FAULT_HANG, 0, 0),
         FaultKind::Delay(delay) => {
             // Longer than the watchdog's bound is as good as any.
-            let ns = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
+            let ns = for_kernel(delay).unwrap_or(u64::MAX);
             (uapi::FAULT_DELAY, 0, ns)
         }
         FaultKind::DropInterrupt => (uapi::FAULT_DROP_INTERRUPT, 0, 0),

@@ -17,7 +17,7 @@ use std::time::Duration;
 ///
 /// They stay when the queue and the client are gone, with what they said last. As long as they are mapped, the
 /// kernel's module is in use.
-pub use crate::uapi::vfence::CountersPage as Counters;
+pub use crate::uapi::counters::CountersPage as Counters;
 
 /// What queues of all kinds have.
 ///

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! The ioctls as the kernel has them: structures, numbers, and functions that only call.
+//! The ioctls as the kernel has them: structures, numbers, and functions that only call; and what can be mapped.
 //!
 //! For programs that need what the types of this crate do not let them say. All functions fail with the errno
 //! values that the headers name.
@@ -10,6 +10,7 @@
 
 #![allow(unsafe_code)]
 
+pub mod counters;
 pub mod sync_file;
 pub mod vfence;
 
