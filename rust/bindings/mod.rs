@@ -64,8 +64,10 @@ pub(crate) use helpers::{
     dma_fence_is_signaled,
     dma_fence_put,
     dma_fence_set_error,
+    dma_fence_test_signaled_flag,
     dma_fence_timestamp,
     page_address,
+    set_current_state,
     to_dma_fence_chain,
     wq_has_sleeper, //
 };

@@ -6,6 +6,8 @@
 void rust_helper_fault_attr_init(struct fault_attr *attr)
 {
 	*attr = (struct fault_attr)FAULT_ATTR_INITIALIZER;
+	/* That one's lock is for static attributes: lockdep wants a class. */
+	raw_spin_lock_init(&attr->ratelimit_state.lock);
 }
 
 bool rust_helper_should_fail(struct fault_attr *attr, ssize_t size)

@@ -124,6 +124,13 @@ impl Fence {
         unsafe { bindings::dma_fence_is_signaled(self.as_raw()) }
     }
 
+    /// Returns whether the fence is known to have signalled, without asking anybody. That it has not is no reason to wait: its
+    /// driver may have to be asked.
+    pub(crate) fn signaled_flag(&self) -> bool {
+        // SAFETY: The reference is a valid fence.
+        unsafe { bindings::dma_fence_test_signaled_flag(self.as_raw()) }
+    }
+
     /// Returns `None` while the fence is pending, and what it came to when it has signalled.
     ///
     /// May call the driver that made it, and takes the fence's lock.
@@ -349,8 +356,8 @@ impl<T: DriverTimeline> Allocation<T> {
     ) {
         // SAFETY: By the requirements of this function; the number is constant.
         let (timeline, seqno) = unsafe { (Self::timeline(fence), (*fence).seqno) };
-        // A time before the clock began is past as much as its beginning.
-        timeline.set_deadline(seqno, u64::try_from(deadline).unwrap_or(0));
+        // CAST: What looks negative came from user space, which gives unsigned times: far in the future.
+        timeline.set_deadline(seqno, deadline as u64);
     }
 }
 

@@ -38,6 +38,9 @@ unsafe impl Sync for FaultAttr {}
 
 #[cfg(CONFIG_FAULT_INJECTION)]
 impl FaultAttr {
+    /// Whether the kernel has them.
+    pub(crate) const AVAILABLE: bool = true;
+
     /// Creates one that lets nothing fail until it is told so in the directory `name`, in debugfs's directory `parent`,
     /// which exists.
     pub(crate) fn new(name: &'static CStr, parent: &'static CStr) -> impl PinInit<Self, Error> {
@@ -90,6 +93,9 @@ pub(crate) struct FaultAttr;
 
 #[cfg(not(CONFIG_FAULT_INJECTION))]
 impl FaultAttr {
+    /// Whether the kernel has them.
+    pub(crate) const AVAILABLE: bool = false;
+
     /// Creates it.
     pub(crate) fn new(_name: &'static CStr, _parent: &'static CStr) -> impl PinInit<Self, Error> {
         Ok::<_, Error>(Self)

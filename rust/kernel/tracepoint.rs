@@ -9,11 +9,14 @@
 
 /// Makes functions that call tracepoints: each costs a branch that is not taken while its tracepoint is off.
 ///
-/// A tracepoint must be made by C code of this module with arguments of just these types, which are numbers.
+/// # Safety
+///
+/// Who declares a tracepoint, with `unsafe`, promises that C code of this module makes it with arguments of just these types,
+/// which are numbers. The function itself is safe to call, in any context.
 macro_rules! declare_trace {
     ($(
         $(#[$attr:meta])*
-        $vis:vis fn $name:ident = $tracepoint:ident($($arg:ident: $type:ty),* $(,)?);
+        unsafe $vis:vis fn $name:ident = $tracepoint:ident($($arg:ident: $type:ty),* $(,)?);
     )*) => {$(
         $(#[$attr])*
         #[inline(always)]
@@ -26,7 +29,7 @@ macro_rules! declare_trace {
                     fn [<rust_do_trace_ $tracepoint>]($($arg: $type),*);
                 }
 
-                // SAFETY: It is a tracepoint, whose key may be asked at any time.
+                // SAFETY: Who has declared it promises that it is a tracepoint, whose key may be asked at any time.
                 let on = unsafe {
                     ::kernel::jump_label::static_branch_unlikely!(
                         [<__tracepoint_ $tracepoint>],
@@ -35,7 +38,7 @@ macro_rules! declare_trace {
                     )
                 };
                 if on {
-                    // SAFETY: The tracepoint takes these numbers, and may be called in any context.
+                    // SAFETY: Who has declared it promises that it takes these numbers. It may be called in any context.
                     unsafe { [<rust_do_trace_ $tracepoint>]($($arg),*) };
                 }
             }

@@ -16,8 +16,8 @@ use zerocopy::{
 #[repr(transparent)]
 pub(crate) struct Plain<T>(T);
 
-// SAFETY: It is a `T`, of which every bit pattern is valid, as zerocopy has checked.
-unsafe impl<T: FromBytes> transmute::FromBytes for Plain<T> {}
+// SAFETY: It is a `T`, of which every bit pattern is valid, and which has no interior mutability, as zerocopy has checked.
+unsafe impl<T: FromBytes + Immutable> transmute::FromBytes for Plain<T> {}
 
 // SAFETY: It is a `T`, which has no padding and no interior mutability, as zerocopy has checked.
 unsafe impl<T: IntoBytes + Immutable> transmute::AsBytes for Plain<T> {}

@@ -8,7 +8,10 @@ use crate::bindings;
 use core::ptr::NonNull;
 use kernel::{
     alloc::{
-        flags::__GFP_ZERO,
+        flags::{
+            __GFP_HIGHMEM,
+            __GFP_ZERO, //
+        },
         Flags, //
     },
     mm::virt::VmaNew,
@@ -39,9 +42,9 @@ impl UserPage {
     /// How many words there are.
     pub(crate) const WORDS: usize = PAGE_SIZE / size_of::<u64>();
 
-    /// Allocates a page of zeroes; `flags` must not allow high memory. Fails with `ENOMEM`.
+    /// Allocates a page of zeroes, which is not in high memory whatever `flags` say. Fails with `ENOMEM`.
     pub(crate) fn new(flags: Flags) -> Result<Self> {
-        let page = Page::alloc_page(flags | __GFP_ZERO)?;
+        let page = Page::alloc_page((flags & !__GFP_HIGHMEM) | __GFP_ZERO)?;
         // SAFETY: The page is valid; as it is not in high memory, it has an address.
         let words = unsafe { bindings::page_address(page.as_ptr()) };
         let words = NonNull::new(words.cast()).ok_or(ENOMEM)?;

@@ -6,12 +6,12 @@
 //!
 //! The `kernel` crate's condition variables belong to a lock, wait one at a time, and for so many jiffies.
 //! Here what is waited for may be spread over several objects, and the time is absolute, as system calls that
-//! can be restarted need it.
+//! can be restarted need it. Who waits for a number that only grows is not woken before it has come.
 //!
 //! ```text
-//!   waiter: queue up on all ─▶ look ─▶ sleep ─┐       waker: make it true ─▶ wake_all()
-//!                 ▲                           │
-//!                 └──── woken, or timed out ──┘
+//!   waiter: queue up on all ─▶ look ─▶ sleep ─┐       waker: make it true ─▶ wake()
+//!                               ▲             │
+//!                               └── woken, or timed out
 //! ```
 
 use super::timekeeping::{
@@ -20,13 +20,14 @@ use super::timekeeping::{
 };
 use crate::bindings;
 use kernel::{
+    container_of, current,
     prelude::*,
     sync::LockClassKey,
-    task::{
-        TASK_INTERRUPTIBLE,
-        TASK_NORMAL, //
+    task::TASK_NORMAL,
+    types::{
+        NotThreadSafe,
+        Opaque, //
     },
-    types::Opaque,
 };
 
 /// Where tasks wait: C's `struct wait_queue_head`.
@@ -64,75 +65,120 @@ impl WaitQueue {
         })
     }
 
-    /// Has all who wait look again. What they look at has been written before.
+    /// Has those look again who wait for a number up to `reached`. What they look at has been written before.
     ///
     /// May be called in any context. Costs little when nobody waits.
-    pub(crate) fn wake_all(&self) {
+    pub(crate) fn wake(&self, reached: u64) {
         // SAFETY: The head is initialised. This has the barrier between what was written and the look at the list.
         if unsafe { bindings::wq_has_sleeper(self.head.get()) } {
-            // SAFETY: The head is initialised.
-            unsafe { bindings::__wake_up(self.head.get(), TASK_NORMAL, 0, core::ptr::null_mut()) };
+            let key = (&raw const reached).cast_mut().cast();
+            // SAFETY: The head is initialised, and in its list are entries of ours: `Entry::wake()` reads the number.
+            unsafe { bindings::__wake_up(self.head.get(), TASK_NORMAL, 0, key) };
         }
+    }
+
+    /// Has all who wait look again, as [`WaitQueue::wake`] does.
+    pub(crate) fn wake_all(&self) {
+        self.wake(u64::MAX);
     }
 }
 
-/// A task that waits on wait queues. Dropping it ends that.
-///
-/// # Invariants
-///
-/// Each `entry` was set up by `init_wait_entry()` where it is, and is in no list but that of its `queue`.
-struct Waiter<'a>(KVec<Entry<'a>>);
-
+/// The place of a task in a wait queue.
 struct Entry<'a> {
     entry: Opaque<bindings::wait_queue_entry>,
     queue: &'a WaitQueue,
+    /// The task is woken when this number has been reached.
+    wanted: u64,
+}
+
+impl Entry<'_> {
+    /// # Safety
+    ///
+    /// As the core calls it: `entry` is that of an `Entry` in a queue's list, `key` what [`WaitQueue::wake`] passes.
+    unsafe extern "C" fn wake(
+        entry: *mut bindings::wait_queue_entry,
+        mode: c_uint,
+        flags: c_int,
+        key: *mut c_void,
+    ) -> c_int {
+        // SAFETY: By the requirements of this function. It is not written while it is in the list.
+        let wanted = unsafe { (*container_of!(Opaque::cast_from(entry), Entry<'_>, entry)).wanted };
+        // SAFETY: By the requirements of this function.
+        if unsafe { *key.cast::<u64>() } < wanted {
+            return 0;
+        }
+        // SAFETY: The entry's task is the one that waits, which removes the entry before it ends.
+        unsafe { bindings::default_wake_function(entry, mode, flags, core::ptr::null_mut()) }
+    }
+}
+
+/// The present task, in wait queues. Dropping it takes it out.
+///
+/// An entry stays in its list however often the task is woken, so that no wake-up can be lost between two looks.
+///
+/// # Invariants
+///
+/// Each `entry` is initialised, stays where it is, and is in the list of its `queue`, for the present task.
+struct Waiter<'a> {
+    entries: KVec<Entry<'a>>,
+    _not_send: NotThreadSafe,
 }
 
 impl<'a> Waiter<'a> {
-    /// Fails with `ENOMEM`.
-    fn new(queues: impl Iterator<Item = &'a WaitQueue>) -> Result<Self> {
+    /// Queues up on all queues, each with the number that is wanted. Fails with `ENOMEM`.
+    fn new(queues: impl Iterator<Item = (&'a WaitQueue, u64)>) -> Result<Self> {
         let mut entries = KVec::new();
-        for queue in queues {
-            let entry = Opaque::uninit();
-            entries.push(Entry { entry, queue }, GFP_KERNEL)?;
+        for (queue, wanted) in queues {
+            let entry = Opaque::new(bindings::wait_queue_entry {
+                private: current!().as_ptr().cast(),
+                func: Some(Entry::wake),
+                ..pin_init::zeroed()
+            });
+            let entry = Entry {
+                entry,
+                queue,
+                wanted,
+            };
+            entries.push(entry, GFP_KERNEL_ACCOUNT)?;
         }
-        for Entry { entry, .. } in &entries {
-            // SAFETY: It is valid for writes. From here on the vector does not change, so it stays where it is.
-            unsafe { bindings::init_wait_entry(entry.get(), 0) };
+        for Entry { entry, queue, .. } in &entries {
+            // SAFETY: Both are initialised. From here on the vector does not change, so the entry stays where it is until
+            // `drop()` has removed it.
+            unsafe { bindings::add_wait_queue(queue.head.get(), entry.get()) };
         }
-        Ok(Self(entries))
+        // INVARIANT: Just now they were put there.
+        Ok(Self {
+            entries,
+            _not_send: NotThreadSafe,
+        })
     }
 
-    /// Queues up on all queues, and prepares to sleep. Returns whether a signal is pending.
-    fn prepare(&self) -> bool {
-        let mut interrupted = false;
-        for Entry { entry, queue } in &self.0 {
-            // SAFETY: By the type invariants; both stay where they are until `drop()` has removed the entry.
-            let ret = unsafe {
-                bindings::prepare_to_wait_event(queue.head.get(), entry.get(), TASK_INTERRUPTIBLE)
-            };
-            interrupted |= ret != 0;
-        }
-        interrupted
+    /// Prepares to sleep: whoever wakes the task after this wakes it from the sleep to come.
+    fn prepare(&self) {
+        // SAFETY: The state is the present task's own.
+        unsafe { bindings::set_current_state(bindings::TASK_INTERRUPTIBLE) };
     }
 }
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        for Entry { entry, queue } in &self.0 {
+        // SAFETY: The state is the present task's own.
+        unsafe { bindings::set_current_state(bindings::TASK_RUNNING) };
+        for Entry { entry, queue, .. } in &self.entries {
             // SAFETY: By the type invariants.
-            unsafe { bindings::finish_wait(queue.head.get(), entry.get()) };
+            unsafe { bindings::remove_wait_queue(queue.head.get(), entry.get()) };
         }
     }
 }
 
 /// Sleeps, interruptibly, until `condition` holds, or the time `expires` has come, in ns on `CLOCK_MONOTONIC`; `u64::MAX`
-/// never comes. Who makes it hold has to call [`WaitQueue::wake_all`] on one of `queues` afterwards.
+/// never comes. Who makes it hold has to call [`WaitQueue::wake`] on one of `queues` afterwards, with the number that goes with
+/// it here or a higher one.
 ///
 /// Returns whether the condition holds; if so at the beginning, at once. Fails with `ERESTARTSYS` when
 /// a signal is pending, `ENOMEM`. The condition must not sleep: it is looked at by a task that is about to.
 pub(crate) fn wait_until<'a>(
-    queues: impl IntoIterator<Item = &'a WaitQueue>,
+    queues: impl IntoIterator<Item = (&'a WaitQueue, u64)>,
     expires: u64,
     mut condition: impl FnMut() -> bool,
 ) -> Result<bool> {
@@ -150,14 +196,14 @@ pub(crate) fn wait_until<'a>(
     };
     let mut expired = false;
     loop {
-        let interrupted = waiter.prepare();
+        waiter.prepare();
         if condition() {
             return Ok(true);
         }
         if expired {
             return Ok(false);
         }
-        if interrupted {
+        if current!().signal_pending() {
             return Err(ERESTARTSYS);
         }
         // SAFETY: The time is null or valid. Its mode is absolute.
@@ -188,7 +234,7 @@ mod tests {
     #[test]
     fn what_holds_is_not_waited_for() -> Result {
         let queue = queue()?;
-        assert_eq!(wait_until([&*queue], u64::MAX, || true), Ok(true));
+        assert_eq!(wait_until([(&*queue, 0)], u64::MAX, || true), Ok(true));
         assert_eq!(wait_until([], 0, || true), Ok(true));
         Ok(())
     }
@@ -196,7 +242,7 @@ mod tests {
     #[test]
     fn time_that_has_passed_only_looks() -> Result {
         let mut looks = 0;
-        let holds = wait_until([&*queue()?], 1, || {
+        let holds = wait_until([(&*queue()?, 0)], 1, || {
             looks += 1;
             false
         });
@@ -209,7 +255,8 @@ mod tests {
     fn wait_ends_at_the_time_and_not_before() -> Result {
         let expires = ktime_get() + 2_000_000;
         let (one, two) = (queue()?, queue()?);
-        assert_eq!(wait_until([&*one, &*two], expires, || false), Ok(false));
+        let queues = [(&*one, 0), (&*two, 0)];
+        assert_eq!(wait_until(queues, expires, || false), Ok(false));
         assert!(ktime_get() >= expires);
         Ok(())
     }
@@ -237,12 +284,71 @@ mod tests {
                 teller.told.store(true, Relaxed);
                 teller.queue.wake_all();
             })?;
-            let queues = [&*other, &told.queue];
+            let queues = [(&*other, 0), (&told.queue, 0)];
             assert_eq!(
                 wait_until(queues, u64::MAX, || told.told.load(Relaxed)),
                 Ok(true)
             );
         }
+        Ok(())
+    }
+
+    #[test]
+    fn being_woken_on_the_way_is_no_end() -> Result {
+        let told = Arc::pin_init(
+            pin_init!(Told {
+                queue <- new_wait_queue!("kunit"),
+                told: Atomic::new(false),
+            }),
+            GFP_KERNEL,
+        )?;
+        let (other, teller) = (queue()?, told.clone());
+        let mut looks = 0;
+        let queues = [(&told.queue, 0), (&*other, 0)];
+        let holds = wait_until(queues, u64::MAX, || {
+            looks += 1;
+            match looks {
+                // It looks, is woken on either queue, and looks again.
+                1..20 => {
+                    told.queue.wake_all();
+                    other.wake_all();
+                }
+                20 => {
+                    let teller = teller.clone();
+                    let spawned = workqueue::system_unbound().try_spawn(GFP_NOWAIT, move || {
+                        teller.told.store(true, Relaxed);
+                        teller.queue.wake_all();
+                    });
+                    assert!(spawned.is_ok());
+                }
+                _ => {}
+            }
+            told.told.load(Relaxed)
+        });
+        assert_eq!(holds, Ok(true));
+        assert!(looks >= 20);
+        Ok(())
+    }
+
+    #[test]
+    fn number_that_is_too_low_wakes_nobody() -> Result {
+        let (expires, queue) = (ktime_get() + 2_000_000, queue()?);
+        let mut looks = 0;
+        let holds = wait_until([(&*queue, 5)], expires, || {
+            looks += 1;
+            queue.wake(4);
+            false
+        });
+        assert_eq!(holds, Ok(false));
+        // Before it queued up, before it slept, and when the time had come.
+        assert_eq!(looks, 3);
+        let mut looks = 0;
+        let holds = wait_until([(&*queue, 5)], u64::MAX, || {
+            looks += 1;
+            queue.wake(5);
+            looks == 10
+        });
+        assert_eq!(holds, Ok(true));
         Ok(())
     }
 }

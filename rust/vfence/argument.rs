@@ -8,6 +8,7 @@ use crate::kernel_ext::{
 };
 use kernel::{
     ioctl::_IOC_SIZE,
+    page::PAGE_SIZE,
     prelude::*,
     uaccess::{
         UserPtr,
@@ -37,8 +38,11 @@ impl Argument {
 
     /// Returns the element `index` of an array in user space at `array`, whose elements have the size `size`.
     ///
-    /// Fails with `EFAULT` if there is no such address.
+    /// Fails with `E2BIG` if that is more than a page, `EFAULT` if there is no such address.
     pub(super) fn element(array: u64, index: usize, size: usize) -> Result<Self> {
+        if size > PAGE_SIZE {
+            return Err(E2BIG);
+        }
         let array = usize::try_from(array).map_err(|_| EFAULT)?;
         let offset = index.checked_mul(size).ok_or(EFAULT)?;
         Ok(Self {
@@ -54,7 +58,7 @@ impl Argument {
     /// Reads the structure, which has not grown yet.
     ///
     /// Fails as [`Argument::read_from`] does.
-    pub(super) fn read<T: FromBytes + IntoBytes>(&self) -> Result<T> {
+    pub(super) fn read<T: FromBytes + IntoBytes + Immutable>(&self) -> Result<T> {
         self.read_from(size_of::<T>())
     }
 
@@ -63,7 +67,10 @@ impl Argument {
     ///
     /// Fails with `EINVAL` if the caller's is smaller than that or ends where no version did, with `E2BIG` if it is larger
     /// than ours and not zero there, with `EFAULT` if it is not accessible.
-    pub(super) fn read_from<T: FromBytes + IntoBytes>(&self, first: usize) -> Result<T> {
+    pub(super) fn read_from<T: FromBytes + IntoBytes + Immutable>(
+        &self,
+        first: usize,
+    ) -> Result<T> {
         if self.size != first && self.size < size_of::<T>() {
             return Err(EINVAL);
         }

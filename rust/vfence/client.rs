@@ -114,7 +114,6 @@ impl Client {
             limits,
             self.budget.clone(),
             self.events.clone(),
-            &self.device.workqueue,
         )?;
         let node = RBTreeNode::new(id, queue.clone(), GFP_KERNEL_ACCOUNT)?;
         let entry = self.device.entry(self.id, &queue)?;
@@ -125,6 +124,8 @@ impl Client {
             if queues.count >= limits.max_queues {
                 return Err(ENOSPC);
             }
+            // Nothing can fail any more, so somebody will close it.
+            Queue::employ_worker(&queue, &self.device.workqueue);
             queues.count += 1;
             queues.by_id.insert(node);
             self.device.show(entry);

@@ -28,11 +28,9 @@ use kernel::{
     iov::IovIterDest,
     prelude::*,
     sync::{
-        new_mutex,
         new_spinlock_irq,
         poll::PollCondVarBox,
         Arc,
-        Mutex,
         SpinLockIrq, //
     },
 };
@@ -43,12 +41,22 @@ const MOST: usize = VFENCE_MAX_EVENTS as usize;
 /// How many events are copied to user space at a time.
 const CHUNK: usize = 8;
 
+const SIZE: usize = size_of::<vfence_event>();
+
 type Unread = Segments<vfence_event, Segment<vfence_event>, Directory<vfence_event>>;
 
 struct Pending {
     unread: Unread,
     /// How many events pending jobs will cause.
     expected: usize,
+    /// Whether somebody is copying events, which stay until that is done.
+    being_read: bool,
+}
+
+impl Pending {
+    fn readable(&self) -> bool {
+        !self.being_read && self.unread.len() > 0
+    }
 }
 
 /// The events of a client.
@@ -56,9 +64,7 @@ struct Pending {
 pub(super) struct Events {
     #[pin]
     pending: SpinLockIrq<Pending>,
-    /// Who reads: an event stays until it has been copied.
-    #[pin]
-    reading: Mutex<()>,
+    /// Who waits for events, or for another reader to be done.
     #[pin]
     readers: WaitQueue,
     /// Who polls the device, for events or for room in a queue.
@@ -71,11 +77,11 @@ impl Events {
         let pending = Pending {
             unread: Segments::new(directory, 0),
             expected: 0,
+            being_read: false,
         };
         Arc::pin_init(
             try_pin_init!(Self {
                 pending <- new_spinlock_irq!(pending),
-                reading <- new_mutex!(()),
                 readers <- new_wait_queue!("vfence_readers"),
                 pollers: PollCondVarBox::new(c"vfence_pollers", kernel::static_lock_class!())?,
             }),
@@ -98,55 +104,35 @@ impl Events {
         }
     }
 
-    /// Reports the end of a job for which there is room. May be called in any context.
+    /// Reports the end of a job for which there is room; [`Events::notify`] has to follow. May be called in any context.
     pub(super) fn report(&self, event: vfence_event) {
-        {
-            let mut pending = self.pending.lock();
-            pending.expected -= 1;
-            // `expect()` has made room.
-            let _ = pending.unread.push(event);
-        }
+        let mut pending = self.pending.lock();
+        pending.expected -= 1;
+        // `expect()` has made room.
+        let _ = pending.unread.push(event);
+    }
+
+    /// Tells those who read and those who poll that there are events. May be called in any context.
+    pub(super) fn notify(&self) {
         self.readers.wake_all();
         self.pollers.notify_all();
     }
 
     /// Moves as many events to user space as fit. Fails with `EINVAL` if none fits, `EAGAIN`, `ERESTARTSYS`, `EFAULT`.
     pub(super) fn read(&self, nonblocking: bool, to: &mut IovIterDest<'_>) -> Result<usize> {
-        const SIZE: usize = size_of::<vfence_event>();
-
         if to.len() < SIZE {
             return Err(EINVAL);
         }
-        let mut read = 0;
         loop {
-            {
-                let _reading = self.reading.lock();
-                while to.len() >= SIZE {
-                    let (events, count) = self.peek(to.len() / SIZE);
-                    let mut copied = 0;
-                    for event in &events[..count] {
-                        if to.copy_to_iter(event.as_bytes()) < SIZE {
-                            break;
-                        }
-                        copied += 1;
-                    }
-                    self.remove(copied);
-                    read += copied * SIZE;
-                    if copied < count && read == 0 {
-                        return Err(EFAULT);
-                    }
-                    if copied < count || count == 0 {
-                        break;
-                    }
-                }
-            }
-            if read > 0 {
-                return Ok(read);
+            if let Some(reading) = Reading::begin(self) {
+                return reading.copy(to);
             }
             if nonblocking {
                 return Err(EAGAIN);
             }
-            wait_until([&self.readers], u64::MAX, || self.unread() > 0)?;
+            wait_until([(&self.readers, 0)], u64::MAX, || {
+                self.pending.lock().readable()
+            })?;
         }
     }
 
@@ -172,6 +158,55 @@ impl Events {
             // With it goes a segment, now and then: not under the lock.
             drop(removed);
         }
+    }
+}
+
+/// The right to take events away, which one reader has at a time. Dropping it gives it to the next.
+///
+/// Copying may take as long as somebody likes who answers for the reader's memory, so nobody waits for that but other
+/// readers, and these can be interrupted.
+struct Reading<'a>(&'a Events);
+
+impl<'a> Reading<'a> {
+    /// Begins if there is something to be read, and nobody else who does.
+    fn begin(events: &'a Events) -> Option<Self> {
+        let mut pending = events.pending.lock();
+        if !pending.readable() {
+            return None;
+        }
+        pending.being_read = true;
+        Some(Self(events))
+    }
+
+    /// Moves as many events as fit. Fails with `EFAULT` if that is none.
+    fn copy(&self, to: &mut IovIterDest<'_>) -> Result<usize> {
+        let mut read = 0;
+        while to.len() >= SIZE {
+            let (events, count) = self.0.peek(to.len() / SIZE);
+            let mut copied = 0;
+            for event in &events[..count] {
+                if to.copy_to_iter(event.as_bytes()) < SIZE {
+                    break;
+                }
+                copied += 1;
+            }
+            self.0.remove(copied);
+            read += copied * SIZE;
+            if copied < count && read == 0 {
+                return Err(EFAULT);
+            }
+            if copied < count || count == 0 {
+                break;
+            }
+        }
+        Ok(read)
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.0.pending.lock().being_read = false;
+        self.0.readers.wake_all();
     }
 }
 

@@ -76,25 +76,23 @@ impl Budget {
 pub(super) struct InFences {
     /// Those that are pending, each once, by address.
     pending: KVec<ARef<Fence>>,
-    /// How many were looked at.
-    seen: usize,
     /// The error of the first one that has signalled with an error already, or 0.
     error: i32,
 }
 
 impl InFences {
-    /// Takes references to the fences of the `count` file descriptors at `address` in user space.
+    /// Takes references to the fences of the `count` file descriptors at `address` in user space; `seen` is how many
+    /// the call has looked at.
     ///
     /// Fails with `EINVAL` for too many, `EFAULT`, `EBADF`, `EINVAL` for a file of another kind,
-    /// `ENOSPC` when they contain too many that are pending.
-    pub(super) fn from_user(address: u64, count: u32) -> Result<Self> {
+    /// `ENOSPC` when they contain too many that are pending, or the call has looked at too many.
+    pub(super) fn from_user(address: u64, count: u32, seen: &mut usize) -> Result<Self> {
         let count = count as usize;
         if count > MOST {
             return Err(EINVAL);
         }
         let mut fences = Self {
             pending: KVec::new(),
-            seen: 0,
             error: 0,
         };
         if count == 0 {
@@ -103,15 +101,15 @@ impl InFences {
         let address = UserPtr::from_addr(usize::try_from(address).map_err(|_| EFAULT)?);
         let mut reader = UserSlice::new(address, count * size_of::<i32>()).reader();
         for _ in 0..count {
-            fences.add(&*sync_file::get_fence(reader.read::<i32>()?)?)?;
+            fences.add(&*sync_file::get_fence(reader.read::<i32>()?)?, seen)?;
         }
         Ok(fences)
     }
 
-    fn add(&mut self, fence: &Fence) -> Result {
+    fn add(&mut self, fence: &Fence, seen: &mut usize) -> Result {
         for fence in unwrap(fence) {
-            self.seen += 1;
-            if self.seen > MOST_SEEN {
+            *seen += 1;
+            if *seen > MOST_SEEN {
                 return Err(ENOSPC);
             }
             match fence.result() {

@@ -341,8 +341,12 @@ where
             job.injected.join(self.plan.next());
             duration = duration.saturating_add(job.injected.delay);
         }
-        let injected = job.injected;
+        let mut injected = job.injected;
         if injected.kinds != 0 {
+            if self.rules.timeout.is_none() {
+                // Nobody would ever look.
+                injected.kinds &= !Fault::DropInterrupt.bit();
+            }
             for kind in Fault::ALL.into_iter().filter(|kind| injected.has(*kind)) {
                 self.counts.faults[kind as usize] += 1;
             }
@@ -473,12 +477,7 @@ where
                 let dropped = head.faults & Fault::DropInterrupt.bit() != 0;
                 let end = pace.end();
                 Some(Fate {
-                    // Without a bound nobody would ever look.
-                    due: if dropped && bound != NEVER {
-                        bound
-                    } else {
-                        end
-                    },
+                    due: if dropped { bound } else { end },
                     end,
                     error: head.error,
                     cause: Cause::Other,

@@ -36,50 +36,68 @@ use kernel::{
         flags::O_CLOEXEC,
         FileDescriptorReservation, //
     },
-    prelude::*, //
+    prelude::*,
+    rbtree::{
+        Entry,
+        RBTree,
+        RBTreeNodeReservation, //
+    },
 };
 
-/// A job that somebody waits for.
-struct Point {
+/// What one waits for on a queue.
+struct Wanted {
     queue: QueueRef,
+    /// The job that decides: of any the first, of all the last.
     seqno: u64,
 }
 
-impl Point {
-    fn has_completed(&self) -> bool {
+impl Wanted {
+    fn has_come(&self) -> bool {
         self.queue.completed() >= self.seqno
     }
 }
+
+/// What one waits for, by the queue's id.
+type Queues = RBTree<u32, Wanted>;
 
 /// `VFENCE_IOCTL_WAIT`.
 pub(super) fn wait(client: &Client, argument: &Argument) -> Result {
     let mut wait: vfence_wait = argument.read()?;
     must_be_zero(wait.flags & !VFENCE_WAIT_ANY)?;
     must_be_zero(wait.pad)?;
-    let points = points(client, &wait)?;
     let any = wait.flags & VFENCE_WAIT_ANY != 0;
-    let waiters = points.iter().map(|point| &point.queue.waiters);
+    let mut queues = Queues::new();
+    let points = points(&wait, |point| want(&mut queues, client, point, any))?;
+    let waiters = queues
+        .values()
+        .map(|wanted| (&wanted.queue.waiters, wanted.seqno));
     let come = wait_until(waiters, wait.timeout_ns, || {
         if any {
-            points.iter().any(Point::has_completed)
+            queues.values().any(Wanted::has_come)
         } else {
-            points.iter().all(Point::has_completed)
+            queues.values().all(Wanted::has_come)
         }
     })?;
     if !come {
         return Err(ETIME);
     }
-    wait.first = if any {
+    wait.first = 0;
+    if any {
+        let first = points.iter().position(|point| {
+            let wanted = queues.get(&point.queue);
+            wanted.is_some_and(|wanted| wanted.queue.completed() >= point.seqno)
+        });
         // CAST: There are no more than `VFENCE_MAX_WAIT_POINTS`.
-        points.iter().position(Point::has_completed).unwrap_or(0) as u32
-    } else {
-        0
-    };
+        wait.first = first.unwrap_or(0) as u32;
+    }
     argument.write(&wait)
 }
 
-/// Returns the jobs that are to be waited for.
-fn points(client: &Client, wait: &vfence_wait) -> Result<KVec<Point>> {
+/// Returns the points that `wait` lists, once `f` has taken each of them.
+fn points(
+    wait: &vfence_wait,
+    mut f: impl FnMut(&vfence_point) -> Result,
+) -> Result<KVec<vfence_point>> {
     if wait.count == 0 || wait.count > VFENCE_MAX_WAIT_POINTS {
         return Err(EINVAL);
     }
@@ -88,17 +106,32 @@ fn points(client: &Client, wait: &vfence_wait) -> Result<KVec<Point>> {
         let element = Argument::element(wait.points, index, size_of::<vfence_point>())?;
         let point: vfence_point = element.read()?;
         must_be_zero(point.pad)?;
-        let queue = client.queue(point.queue)?;
-        if point.seqno == 0 || point.seqno > queue.submitted() {
-            return Err(EINVAL);
-        }
-        let point = Point {
-            queue,
-            seqno: point.seqno,
-        };
+        f(&point)?;
         points.push(point, GFP_KERNEL_ACCOUNT)?;
     }
     Ok(points)
+}
+
+/// Adds a point to what is waited for. Fails with `ENOENT`, `EINVAL` for a job that was not submitted, `ENOMEM`.
+fn want(queues: &mut Queues, client: &Client, point: &vfence_point, any: bool) -> Result {
+    let seqno = point.seqno;
+    let wanted = match queues.entry(point.queue) {
+        Entry::Occupied(entry) => entry.into_mut(),
+        Entry::Vacant(entry) => {
+            let queue = client.queue(point.queue)?;
+            let reservation = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)?;
+            entry.insert(Wanted { queue, seqno }, reservation)
+        }
+    };
+    if seqno == 0 || seqno > wanted.queue.submitted() {
+        return Err(EINVAL);
+    }
+    wanted.seqno = if any {
+        wanted.seqno.min(seqno)
+    } else {
+        wanted.seqno.max(seqno)
+    };
+    Ok(())
 }
 
 /// `VFENCE_IOCTL_EXPORT`.
@@ -107,12 +140,14 @@ pub(super) fn export(client: &Client, argument: &Argument) -> Result {
     must_be_zero(export.flags)?;
     must_be_zero(export.pad)?;
     let queue = client.queue(export.queue)?;
-    let fence = Queue::fence(&queue, export.seqno)?;
     let fd = FileDescriptorReservation::get_unused_fd_flags(O_CLOEXEC)?;
-    let file = SyncFile::create(&fence)?;
     // CAST: Descriptors fit.
     export.fence = fd.reserved_fd() as i32;
-    argument.write(&export)?;
+    let file = Queue::fence(&queue, export.seqno, |fence| {
+        let file = SyncFile::create(fence)?;
+        argument.write(&export)?;
+        Ok(file)
+    })?;
     file.install(fd);
     Ok(())
 }

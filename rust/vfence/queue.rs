@@ -197,7 +197,6 @@ impl Queue {
         limits: Limits,
         budget: Arc<Budget>,
         events: Arc<Events>,
-        workqueue: &Arc<OwnedQueue>,
     ) -> Result<QueueRef> {
         let Config {
             kind,
@@ -217,7 +216,6 @@ impl Queue {
             Kind::Worker => Some(Worker::new()?),
             Kind::Timer | Kind::Manual => None,
         };
-        let its_worker = worker.clone();
         let context = Context::new();
         let queue = try_pin_init!(Self {
             id,
@@ -228,17 +226,20 @@ impl Queue {
             budget,
             events,
             counters: Counters::new()?,
-            worker: its_worker,
+            worker,
             staged: Atomic::new(0),
             waiters <- new_wait_queue!("vfence_waiters"),
             signalling <- new_spinlock_irq!(()),
             state <- new_spinlock_irq!(machine),
         }? Error);
-        let queue = Timeline::new(context, HrTimer::new(queue), GFP_KERNEL_ACCOUNT)?;
-        if let Some(worker) = worker {
+        Timeline::new(context, HrTimer::new(queue), GFP_KERNEL_ACCOUNT)
+    }
+
+    /// Has its worker, if it has one, work for it on `workqueue` until [`Queue::close`]; to be called before there are jobs.
+    pub(super) fn employ_worker(queue: &QueueRef, workqueue: &Arc<OwnedQueue>) {
+        if let Some(worker) = &queue.worker {
             worker.employ(queue.clone(), workqueue.clone());
         }
-        Ok(queue)
     }
 
     /// Returns the id that user space knows it by.
@@ -321,7 +322,7 @@ impl Queue {
         self.pending() < self.limits.max_jobs as usize
     }
 
-    /// Returns where a job stands.
+    /// Returns where a job stands. What has completed has signalled.
     pub(super) fn job(&self, seqno: u64) -> State {
         // With this lock, what counts as completed has signalled, too.
         let _order = self.signalling.lock();
@@ -338,22 +339,28 @@ impl Queue {
     }
 
     /// Publishes jobs that there is room for. It is not full, so each of them goes in.
-    pub(super) fn append(queue: &QueueRef, jobs: impl Iterator<Item = Job<Payload>>) {
-        let mut state = queue.state.lock();
-        let idle = state.pending() == 0;
+    pub(super) fn append(queue: &QueueRef, mut jobs: impl Iterator<Item = Job<Payload>>) {
         let now = ktime_get();
-        for job in jobs {
-            let duration = job.duration.0;
-            // CAST: A job has no more than `VFENCE_MAX_IN_FENCES`.
-            let in_fences = job.payload.waits.as_ref().map_or(0, |waits| waits.len()) as u32;
-            if let Ok(seqno) = state.submit(now, job) {
-                trace::job_submit(queue.context.id(), seqno, queue.id, duration, in_fences);
+        let mut left = 0;
+        // Interrupts have to wait for some of the jobs, not for all of them.
+        while left == 0 {
+            let mut state = queue.state.lock();
+            let idle = state.pending() == 0;
+            left = BATCH;
+            for job in jobs.by_ref().take(BATCH) {
+                left -= 1;
+                let duration = job.duration.0;
+                // CAST: A job has no more than `VFENCE_MAX_IN_FENCES`.
+                let in_fences = job.payload.waits.as_ref().map_or(0, |waits| waits.len()) as u32;
+                if let Ok(seqno) = state.submit(now, job) {
+                    trace::job_submit(queue.context.id(), seqno, queue.id, duration, in_fences);
+                }
             }
-        }
-        queue.counters.show_submitted(state.submitted());
-        if idle {
-            queue.tell_start(&mut state);
-            Self::rearm(queue, &state);
+            queue.counters.show_submitted(state.submitted());
+            if idle {
+                queue.tell_start(&mut state);
+                Self::rearm(queue, &state);
+            }
         }
     }
 
@@ -366,31 +373,38 @@ impl Queue {
         }
     }
 
-    /// Returns a fence for a job: its own while it is pending, then one that has signalled.
+    /// Finds a fence for a job, its own while it is pending, then one that has signalled, and returns what `prepare` makes
+    /// of it. A job that has none yet gets one only when that has been done, so if it fails, nothing has changed.
     ///
-    /// Fails with `EINVAL` for a job that was not submitted, `ENODATA` for one that is forgotten, `ENOMEM`.
-    pub(super) fn fence(queue: &QueueRef, seqno: u64) -> Result<ARef<Fence>> {
+    /// Fails with `EINVAL` for a job that was not submitted, `ENODATA` for one that is forgotten, `ENOMEM`, and as
+    /// `prepare` does, which may be called more than once.
+    pub(super) fn fence<R>(
+        queue: &QueueRef,
+        seqno: u64,
+        mut prepare: impl FnMut(&Fence) -> Result<R>,
+    ) -> Result<R> {
         loop {
-            let mut late = None;
-            {
-                let mut state = queue.state.lock();
-                match state.state(ktime_get(), seqno) {
-                    State::Unknown => return Err(EINVAL),
-                    State::Forgotten => return Err(ENODATA),
-                    State::Completed(record) => late = Some(record),
-                    State::Pending(_) | State::Running(_) => {
-                        let payload = state.payload_mut(seqno);
-                        if let Some(fence) = payload.and_then(|payload| payload.fence.as_ref()) {
-                            return Ok(fence.fence().into());
-                        }
+            let late = match queue.job(seqno) {
+                State::Unknown => return Err(EINVAL),
+                State::Forgotten => return Err(ENODATA),
+                State::Completed(record) => Some(record),
+                State::Pending(_) | State::Running(_) => {
+                    let own: Option<Option<ARef<Fence>>> = queue.with_payload(seqno, |payload| {
+                        payload.fence.as_ref().map(|fence| fence.fence().into())
+                    });
+                    match own {
+                        Some(Some(fence)) => return prepare(&fence),
+                        Some(None) => None,
+                        // It has completed meanwhile.
+                        None => continue,
                     }
                 }
-            }
+            };
             let fence = AllocatedFence::new(queue.clone(), GFP_KERNEL_ACCOUNT)?.init(seqno);
-            let reference: ARef<Fence> = fence.fence().into();
+            let prepared = prepare(fence.fence())?;
             if let Some(record) = late {
                 fence.complete(result(record.error), record.end);
-                return Ok(reference);
+                return Ok(prepared);
             }
             let mut fence = Some(fence);
             queue.with_payload(seqno, |payload| {
@@ -399,7 +413,7 @@ impl Queue {
                 }
             });
             if fence.is_none() {
-                return Ok(reference);
+                return Ok(prepared);
             }
             // The job has completed meanwhile, or has got a fence. Nobody has seen this one.
         }
@@ -424,13 +438,14 @@ impl Queue {
 
     /// Resets the queue, and returns how often it has been.
     pub(super) fn reset(queue: &HrTimer<Self>) -> u64 {
-        let mut resets = None;
-        queue.complete(usize::MAX, |machine, now| {
+        let (begun, mut resets) = (ktime_get(), None);
+        // Somebody may submit all the while: what comes after the beginning is left alone.
+        queue.complete(usize::MAX, |machine, _| {
             if resets.is_some() {
                 return None;
             }
-            machine.look(now).or_else(|| {
-                let ended = machine.reset(now);
+            machine.look(begun).or_else(|| {
+                let ended = machine.reset(begun);
                 resets = Some(machine.counts().resets);
                 ended
             })
@@ -453,7 +468,8 @@ impl Queue {
 
     /// Completes those jobs that are pending with `-ECANCELED`; nobody submits any more.
     pub(super) fn close(queue: &HrTimer<Self>) {
-        queue.complete(usize::MAX, |machine, now| machine.look(now));
+        let begun = ktime_get();
+        queue.complete(usize::MAX, |machine, _| machine.look(begun));
         queue.complete(usize::MAX, |machine, now| machine.cancel(now));
         // Nothing is pending, so nobody starts it again.
         queue.cancel();
@@ -486,7 +502,7 @@ impl Queue {
     ) -> (u32, bool) {
         let _section = SignallingSection::begin();
         let (mut completed, mut done) = (0, 0);
-        let (mut all, mut was_full) = (false, false);
+        let (mut all, mut was_full, mut reported) = (false, false, false);
         while !all && done < most {
             let order = self.signalling.lock();
             let mut left = BATCH.min(most - done);
@@ -521,6 +537,7 @@ impl Queue {
                 self.counters.show_done(&so_far);
                 if ended.event {
                     self.events.report(self.event(ended.seqno, &record));
+                    reported = true;
                 }
                 drop(order);
                 done += waits.as_ref().map_or(0, |waits| waits.len());
@@ -531,9 +548,11 @@ impl Queue {
             }
         }
         if completed > 0 {
-            self.waiters.wake_all();
+            self.waiters.wake(self.completed());
         }
-        if was_full {
+        if reported {
+            self.events.notify();
+        } else if was_full {
             self.events.pollers.notify_all();
         }
         (completed, all)

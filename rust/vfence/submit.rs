@@ -12,7 +12,6 @@ use super::{
         Argument, //
     },
     client::Client,
-    device::Device,
     events::Expected,
     faults::{
         Injected,
@@ -36,6 +35,7 @@ use crate::{
             AllocatedFence,
             SignallingSection, //
         },
+        fault_inject::FaultAttr,
         sync_file::SyncFile, //
     },
     uapi::{
@@ -96,12 +96,13 @@ pub(super) fn submit(client: &Client, argument: &Argument) -> Result {
     let mut submit: vfence_submit = argument.read_from(FIRST_SIZE)?;
     let _submitting = client.submitting.lock();
     let mut run = Run::new(client.queue(submit.queue)?);
-    let mut expected = client.events.expect(1);
-    let Prepared { mut job, gate, out } = prepare(client, &mut run, &mut expected, &mut submit)?;
+    let mut call = Call::new(client, 1);
+    let Prepared { mut job, gate, out } = call.prepare(&mut run, &mut submit)?;
     reply(argument, &submit)?;
+    call.inject(&mut job, run.queue());
     let _section = SignallingSection::begin();
     arm(&mut job);
-    publish(expected, &[run], iter::once(job), gate, out);
+    call.publish(&[run], iter::once(job), gate, out);
     Ok(())
 }
 
@@ -124,11 +125,11 @@ fn submit_all(client: &Client, argument: &Argument, batch: &mut vfence_submit_ba
         return Err(EINVAL);
     }
     let _submitting = client.submitting.lock();
-    let mut jobs = KVVec::with_capacity(count as usize, GFP_KERNEL)?;
+    let mut jobs = KVVec::with_capacity(count as usize, GFP_KERNEL_ACCOUNT)?;
     let mut runs: KVVec<Run> = KVVec::new();
     let mut gates = KVVec::new();
     let mut outs = KVVec::new();
-    let mut expected = client.events.expect(count as usize);
+    let mut call = Call::new(client, count as usize);
     for index in 0..count {
         batch.refused = index;
         let argument = Argument::element(batch.jobs, index as usize, size)?;
@@ -136,27 +137,33 @@ fn submit_all(client: &Client, argument: &Argument, batch: &mut vfence_submit_ba
         let run = match runs.last_mut() {
             Some(run) if run.queue().id() == submit.queue => run,
             _ => {
-                runs.push(Run::new(client.queue(submit.queue)?), GFP_KERNEL)?;
+                runs.push(Run::new(client.queue(submit.queue)?), GFP_KERNEL_ACCOUNT)?;
                 runs.last_mut().ok_or(EINVAL)?
             }
         };
-        let Prepared { job, gate, out } = prepare(client, run, &mut expected, &mut submit)?;
-        jobs.push(job, GFP_KERNEL)?;
+        let Prepared { job, gate, out } = call.prepare(run, &mut submit)?;
+        jobs.push(job, GFP_KERNEL_ACCOUNT)?;
         if let Some(gate) = gate {
-            gates.push(gate, GFP_KERNEL)?;
+            gates.push(gate, GFP_KERNEL_ACCOUNT)?;
         }
         if let Some(out) = out {
-            outs.push(out, GFP_KERNEL)?;
+            outs.push(out, GFP_KERNEL_ACCOUNT)?;
         }
         reply(&argument, &submit)?;
     }
     batch.refused = count;
     argument.write(batch)?;
+    let mut injected = jobs.iter_mut();
+    for run in &runs {
+        for job in injected.by_ref().take(run.count()) {
+            call.inject(job, run.queue());
+        }
+    }
     let _section = SignallingSection::begin();
     if !gates.is_empty() {
         jobs.iter_mut().for_each(arm);
     }
-    publish(expected, &runs, jobs.into_iter(), gates, outs);
+    call.publish(&runs, jobs.into_iter(), gates, outs);
     Ok(())
 }
 
@@ -176,72 +183,107 @@ fn arm(job: &mut Job<Payload>) {
     }
 }
 
-/// Publishes the jobs of `runs`, which are armed, in a signalling section: nothing can fail any more.
-fn publish(
-    mut expected: Expected<'_>,
-    runs: &[Run],
-    mut jobs: impl Iterator<Item = Job<Payload>>,
-    gates: impl IntoIterator<Item = Arc<Gate>>,
-    outs: impl IntoIterator<Item = Out>,
-) {
-    expected.keep();
-    for run in runs {
-        Queue::append(run.queue(), jobs.by_ref().take(run.count()));
-    }
-    for gate in gates {
-        gate.pass();
-    }
-    for (file, fd) in outs {
-        file.install(fd);
-    }
+/// One call, and what its jobs share.
+struct Call<'a> {
+    client: &'a Client,
+    expected: Expected<'a>,
+    /// How many in-fences it has looked at.
+    seen: usize,
 }
 
-/// Checks a job of the queue of `run`, with `submitting` held, and prepares it. Fills in what is told to the caller.
-fn prepare(
-    client: &Client,
-    run: &mut Run,
-    expected: &mut Expected<'_>,
-    submit: &mut vfence_submit,
-) -> Result<Prepared> {
-    const FLAGS: u32 = VFENCE_SUBMIT_OUT_FENCE | VFENCE_SUBMIT_EVENT | VFENCE_SUBMIT_HANG;
+impl<'a> Call<'a> {
+    /// Begins a call for so many jobs, with the client's `submitting` held.
+    fn new(client: &'a Client, jobs: usize) -> Self {
+        Self {
+            client,
+            expected: client.events.expect(jobs),
+            seen: 0,
+        }
+    }
 
-    if submit.flags & !FLAGS != 0 || submit.pad != 0 {
-        return Err(EINVAL);
+    /// Checks a job of the queue of `run`, and prepares it. Fills in what is told to the caller.
+    fn prepare(&mut self, run: &mut Run, submit: &mut vfence_submit) -> Result<Prepared> {
+        const FLAGS: u32 = VFENCE_SUBMIT_OUT_FENCE | VFENCE_SUBMIT_EVENT | VFENCE_SUBMIT_HANG;
+
+        if submit.flags & !FLAGS != 0 || submit.pad != 0 {
+            return Err(EINVAL);
+        }
+        check(run.queue(), submit)?;
+        let seqno = run.reserve()?;
+        let event = submit.flags & VFENCE_SUBMIT_EVENT != 0;
+        if event {
+            self.expected.one_more()?;
+        }
+        let (mut in_error, mut waits, mut gate) = (0, None, None);
+        if submit.in_fence_count != 0 {
+            let (address, count) = (submit.in_fences, submit.in_fence_count);
+            let in_fences = InFences::from_user(address, count, &mut self.seen)?;
+            in_error = in_fences.error();
+            waits = in_fences.prepare(run.queue(), seqno)?;
+            gate = waits.as_ref().map(|waits| waits.gate());
+        }
+        let (mut fence, mut out) = (None, None);
+        submit.out_fence = -1;
+        if submit.flags & VFENCE_SUBMIT_OUT_FENCE != 0 {
+            let pending = AllocatedFence::new(run.queue().clone(), GFP_KERNEL_ACCOUNT)?.init(seqno);
+            let fd = FileDescriptorReservation::get_unused_fd_flags(O_CLOEXEC)?;
+            submit.out_fence = fd.reserved_fd() as i32;
+            out = Some((SyncFile::create(pending.fence())?, fd));
+            fence = Some(pending);
+        }
+        submit.seqno = seqno;
+        let job = Job {
+            duration: (submit.duration_ns, submit.duration_max_ns),
+            waits: waits.is_some(),
+            in_error,
+            error: submit.error,
+            hang: submit.flags & VFENCE_SUBMIT_HANG != 0,
+            injected: Injected::default(),
+            event,
+            payload: Payload { fence, waits },
+        };
+        Ok(Prepared { job, gate, out })
     }
-    check(run.queue(), submit)?;
-    let seqno = run.reserve()?;
-    let event = submit.flags & VFENCE_SUBMIT_EVENT != 0;
-    if event {
-        expected.one_more()?;
+
+    /// Has the kernel's fault injection decide about a job of `queue`, which cannot be refused any more.
+    fn inject(&self, job: &mut Job<Payload>, queue: &Queue) {
+        if !FaultAttr::AVAILABLE || queue.kind() == Kind::Manual {
+            return;
+        }
+        let device = self.client.device();
+        if device.fail.should_fail() {
+            job.injected.add(Fault::Fail, EIO.to_errno(), 0);
+        }
+        if device.hang.should_fail() {
+            job.injected.add(Fault::Hang, 0, 0);
+        }
+        if device.delay.should_fail() {
+            job.injected.add(Fault::Delay, 0, INJECTED_DELAY);
+        }
+        if device.drop_interrupt.should_fail() {
+            job.injected.add(Fault::DropInterrupt, 0, 0);
+        }
     }
-    let (mut in_error, mut waits, mut gate) = (0, None, None);
-    if submit.in_fence_count != 0 {
-        let in_fences = InFences::from_user(submit.in_fences, submit.in_fence_count)?;
-        in_error = in_fences.error();
-        waits = in_fences.prepare(run.queue(), seqno)?;
-        gate = waits.as_ref().map(|waits| waits.gate());
+
+    /// Publishes the jobs of `runs`, which are armed, in a signalling section: nothing can fail any more.
+    fn publish(
+        mut self,
+        runs: &[Run],
+        mut jobs: impl Iterator<Item = Job<Payload>>,
+        gates: impl IntoIterator<Item = Arc<Gate>>,
+        outs: impl IntoIterator<Item = Out>,
+    ) {
+        self.expected.keep();
+        for run in runs {
+            Queue::append(run.queue(), jobs.by_ref().take(run.count()));
+        }
+        for gate in gates {
+            gate.pass();
+        }
+        for (file, fd) in outs {
+            file.install(fd);
+        }
     }
-    let (mut fence, mut out) = (None, None);
-    submit.out_fence = -1;
-    if submit.flags & VFENCE_SUBMIT_OUT_FENCE != 0 {
-        let pending = AllocatedFence::new(run.queue().clone(), GFP_KERNEL_ACCOUNT)?.init(seqno);
-        let fd = FileDescriptorReservation::get_unused_fd_flags(O_CLOEXEC)?;
-        submit.out_fence = fd.reserved_fd() as i32;
-        out = Some((SyncFile::create(pending.fence())?, fd));
-        fence = Some(pending);
-    }
-    submit.seqno = seqno;
-    let job = Job {
-        duration: (submit.duration_ns, submit.duration_max_ns),
-        waits: waits.is_some(),
-        in_error,
-        error: submit.error,
-        hang: submit.flags & VFENCE_SUBMIT_HANG != 0,
-        injected: injected(client.device(), run.queue()),
-        event,
-        payload: Payload { fence, waits },
-    };
-    Ok(Prepared { job, gate, out })
 }
 
 /// Refuses jobs that the header refuses, with `EINVAL`.
@@ -261,25 +303,4 @@ fn check(queue: &Queue, submit: &vfence_submit) -> Result {
         return Err(EINVAL);
     }
     must_be_errno(submit.error)
-}
-
-/// Returns what the kernel's fault injection does to a job of `queue`.
-fn injected(device: &Device, queue: &Queue) -> Injected {
-    let mut injected = Injected::default();
-    if queue.kind() == Kind::Manual {
-        return injected;
-    }
-    if device.fail.should_fail() {
-        injected.add(Fault::Fail, EIO.to_errno(), 0);
-    }
-    if device.hang.should_fail() {
-        injected.add(Fault::Hang, 0, 0);
-    }
-    if device.delay.should_fail() {
-        injected.add(Fault::Delay, 0, INJECTED_DELAY);
-    }
-    if device.drop_interrupt.should_fail() {
-        injected.add(Fault::DropInterrupt, 0, 0);
-    }
-    injected
 }

@@ -91,17 +91,19 @@ fn write_jobs(f: &mut fmt::Formatter<'_>, queue: &Queue) -> fmt::Result {
     Ok(())
 }
 
-/// Writes what a job waits for.
+/// Writes what a job waits for still.
 fn write_in_fences(f: &mut fmt::Formatter<'_>, queue: &Queue, seqno: u64) -> fmt::Result {
     let mut fences: [Option<ARef<Fence>>; IN_FENCES] = [const { None }; IN_FENCES];
-    let count = queue.with_payload(seqno, |payload| {
+    let more = queue.with_payload(seqno, |payload| {
         let Some(waits) = &payload.waits else {
             return 0;
         };
-        for (place, fence) in fences.iter_mut().zip(waits.fences()) {
+        // Their drivers must not be asked under a lock.
+        let mut pending = waits.fences().filter(|fence| !fence.signaled_flag());
+        for (place, fence) in fences.iter_mut().zip(pending.by_ref()) {
             *place = Some(fence.into());
         }
-        waits.len()
+        pending.count()
     });
     for fence in fences.iter().flatten().filter(|fence| !fence.is_signaled()) {
         let mut result = Ok(());
@@ -116,7 +118,7 @@ fn write_in_fences(f: &mut fmt::Formatter<'_>, queue: &Queue, seqno: u64) -> fmt
         });
         result?;
     }
-    match count.unwrap_or(0).saturating_sub(IN_FENCES) {
+    match more.unwrap_or(0) {
         0 => Ok(()),
         more => f.write_fmt(fmt!("    and {} more in-fences\n", more)),
     }

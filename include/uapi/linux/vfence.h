@@ -54,7 +54,8 @@ extern "C" {
  * with -ECANCELED, those submitted later too, until %VFENCE_IOCTL_QUEUE_RESET.
  *
  * Closing the last reference to the client's open file completes what its
- * queues have pending with -ECANCELED, in order. Fences outlive the client and
+ * queues have pending with -ECANCELED, in order. Descriptors are references,
+ * and so are mappings of counters. Fences outlive the client and
  * the module: a signalled sync_file stays valid after both are gone. When
  * a fence has signalled, the kernel shows "detached-driver" and
  * "signaled-timeline" in place of this driver's and the queue's name: it lets
@@ -88,22 +89,28 @@ extern "C" {
  * mmap() of one page of the device at the offset
  * &vfence_queue_create.counters_offset, with PROT_READ only, shows a
  * &struct vfence_counters that the device keeps up to date. The page stays when
- * the queue and the client are gone, with what it said last. mmap() fails with
- * EACCES for PROT_WRITE, which mprotect() cannot add either, and with EINVAL for
- * another length, PROT_EXEC, or an offset of no queue.
+ * the queue is gone, with what it said last. A mapping is a reference to the
+ * client's open file, as a descriptor is: close() of the last descriptor
+ * cancels nothing before munmap(), and a child of fork() has the mapping as it
+ * has the descriptors. mmap() fails with EACCES for PROT_WRITE, which mprotect()
+ * cannot add either, and with EINVAL for another length, PROT_EXEC, or an offset
+ * of no queue.
  *
  * DOC: events
  *
  * read() on the device returns a &struct vfence_event for each job that was
  * submitted with %VFENCE_SUBMIT_EVENT and has completed, in the order of
  * completion, as many as fit. It blocks until there is one, or with O_NONBLOCK
- * fails with EAGAIN. It fails with EINVAL when not even one fits, EFAULT when
- * nothing could be written; no event is lost then. No event is ever dropped:
- * submitting needs room for it, see %VFENCE_MAX_EVENTS.
+ * fails with EAGAIN. One reader at a time is served: a second one waits for the
+ * first, or with O_NONBLOCK fails with EAGAIN, too. read() fails with EINVAL when
+ * not even one event fits, EFAULT when nothing could be written; no event is
+ * lost then. No event is ever dropped: submitting needs room for it, see
+ * %VFENCE_MAX_EVENTS.
  *
  * poll() on the device reports POLLIN when there is an event to be read, and
  * POLLOUT when a queue of the client has room for a job. When POLLIN
- * is reported, the fence of the job has signalled.
+ * is reported, the fence of the job has signalled. POLLOUT does not tell
+ * whether there is room for another event: who uses events reads them.
  *
  * DOC: rules for all ioctls
  *
@@ -113,7 +120,8 @@ extern "C" {
  * smaller one is refused with EINVAL. In a larger one, what the kernel does not
  * know must be zero, else the call is refused with E2BIG, and is not written.
  *
- * The same holds for the elements of arrays whose size is a field.
+ * The same holds for the elements of arrays whose size is a field; one that is
+ * larger than a page is refused with E2BIG whatever is in it.
  *
  * Fields called flags and pad must be zero but for the flags named here.
  * Output fields are ignored on input. A call that fails changes nothing: no
@@ -153,8 +161,9 @@ extern "C" {
  * define VFENCE_MAX_WAITS - most pending in-fences that a client's jobs wait for
  *
  * The pending in-fences of all pending jobs of a client, each job's counted
- * for itself. Also the most fences that the in-fences of one job may consist of
- * when merged ones are counted by what they contain, signalled or not.
+ * for itself. Also the most fences that the in-fences of one call, all jobs of a
+ * batch together, may consist of when merged ones are counted by what they
+ * contain, signalled or not.
  */
 #define VFENCE_MAX_WAITS 65536
 
@@ -385,8 +394,8 @@ struct vfence_queue_destroy {
  *
  * ===========  ===============================================================
  * EAGAIN       The queue has &vfence_query.max_jobs pending: try again when
- *              poll() says POLLOUT. Or the client has %VFENCE_MAX_EVENTS: try
- *              again when some have been read.
+ *              poll() says POLLOUT. Or the client has %VFENCE_MAX_EVENTS, of
+ *              which POLLOUT does not tell: try again when some have been read.
  * EBADF        An in-fence is no open file descriptor.
  * EINVAL       An in-fence is a file, but no sync_file; a duration is longer
  *              than the watchdog allows; @duration_max_ns is not 0 but
@@ -583,7 +592,7 @@ struct vfence_job_info {
 	/**
 	 * @deadline_ns: out: the earliest deadline that was set on a fence of the
 	 * job with %SYNC_IOC_SET_DEADLINE, or by the kernel, also through merged
-	 * fences; 0 if none was. (A deadline of 0 is shown as 1.)
+	 * fences; 0 if none was. (0 is shown as 1, ~0 as one less than that.)
 	 */
 	__u64 deadline_ns;
 	/** @faults: out: what was injected: bits 1 << &enum vfence_fault_kind. */
