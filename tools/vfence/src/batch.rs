@@ -5,7 +5,7 @@
 use crate::job::Job;
 use crate::uapi::vfence as uapi;
 use crate::{Device, Errno, SyncFile};
-use rustix::fd::{AsFd, AsRawFd, RawFd};
+use rustix::fd::{AsFd, RawFd};
 use std::fmt;
 use std::io;
 
@@ -108,7 +108,7 @@ impl<'a> Batch<'a> {
 
     /// Returns whether a job is of a queue of the batch's client: the ids of other clients mean other queues.
     fn is_of_this_client(&self, job: &Job<'_>) -> bool {
-        job.queue().device().as_fd().as_raw_fd() == self.device.as_fd().as_raw_fd()
+        job.queue().device().number() == self.device.number()
     }
 }
 

@@ -10,15 +10,18 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{open, Mode, OFlags};
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// An open file of the device: a client, which owns queues.
 ///
 /// It may be shared by threads. Closing the last reference to the open file, in whatever process that is,
-/// completes what is pending with `ECANCELED`.
+/// completes what is pending with `ECANCELED`. [`Counters`](crate::Counters) are such a reference.
 #[derive(Debug)]
 pub struct Device {
     fd: OwnedFd,
+    /// Distinguishes it from all others of the process: ids of queues mean other queues elsewhere.
+    number: u64,
 }
 
 /// What the device is and can do; see [`Device::capabilities`].
@@ -67,9 +70,16 @@ impl Device {
     ///
     /// Fails with `ENOTTY` if it is not one of a vfence device.
     pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
-        let device = Self { fd };
+        static LAST: AtomicU64 = AtomicU64::new(0);
+
+        let number = LAST.fetch_add(1, Ordering::Relaxed);
+        let device = Self { fd, number };
         device.capabilities()?;
         Ok(device)
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 
     /// Returns what the device can do, and its limits.

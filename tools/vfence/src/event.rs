@@ -47,7 +47,8 @@ impl Device {
         }
     }
 
-    /// Returns the oldest events, `most` at most, without waiting: none if there are none.
+    /// Returns the oldest events, `most` at most, without waiting: none if there are none, or somebody else is reading
+    /// at the moment.
     ///
     /// Fails with `EINVAL` when `most` is 0.
     pub fn try_read_events(&self, most: usize) -> io::Result<Vec<Event>> {
@@ -68,15 +69,17 @@ impl Device {
         let mut parts = [IoSliceMut::new(&mut bytes)];
         let read = preadv2(self.as_fd(), &mut parts, position, flags)?;
         let events = bytes[..read].chunks_exact(SIZE);
-        Ok(events.filter_map(Event::from_kernel).collect())
+        Ok(events
+            .filter_map(|event| Event::from_kernel(self, event))
+            .collect())
     }
 }
 
 impl Event {
-    fn from_kernel(bytes: &[u8]) -> Option<Self> {
+    fn from_kernel(device: &Device, bytes: &[u8]) -> Option<Self> {
         let event = uapi::Event::from_bytes(bytes.try_into().ok()?);
         Some(Self {
-            point: Point::new(event.queue, event.seqno),
+            point: Point::new(device, event.queue, event.seqno),
             error: error(event.error),
             submitted_ns: event.submitted_ns,
             start_ns: time(event.start_ns),

@@ -77,7 +77,7 @@ impl<'a> Job<'a> {
     /// Submits the job and returns its sequence number.
     ///
     /// Fails with `EAGAIN` when [`Capabilities::max_jobs`](crate::Capabilities::max_jobs) are pending, or there are
-    /// [`uapi::MAX_EVENTS`] events; `EINVAL` when the duration is longer than the watchdog allows, there are too many
+    /// [`uapi::MAX_EVENTS`] events, of which `poll()` knows nothing: read some; `EINVAL` when the duration is longer than the watchdog allows, there are too many
     /// in-fences, one of them is no sync_file, or the queue takes no such job; `ENOSPC` when merged ones contain too many
     /// fences; `ENOMEM`.
     pub fn submit(self) -> io::Result<u64> {

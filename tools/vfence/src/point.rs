@@ -12,9 +12,15 @@ use std::io;
 use std::time::Duration;
 
 /// What a job is known by: its queue and its sequence number there; see [`Queue::point`](crate::Queue::point).
+///
+/// It belongs to the [`Device`] from which it was got; another one refuses it with `EINVAL`.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[repr(transparent)]
-pub struct Point(uapi::Point);
+pub struct Point {
+    /// [`Device::number`].
+    device: u64,
+    queue: u32,
+    seqno: u64,
+}
 
 /// How far a job has come.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -50,24 +56,32 @@ pub struct JobInfo {
 }
 
 impl Point {
-    pub(crate) fn new(queue: u32, seqno: u64) -> Self {
-        Self(uapi::Point {
+    pub(crate) fn new(device: &Device, queue: u32, seqno: u64) -> Self {
+        Self {
+            device: device.number(),
             queue,
-            pad: 0,
             seqno,
-        })
+        }
+    }
+
+    fn for_kernel(&self) -> uapi::Point {
+        uapi::Point {
+            queue: self.queue,
+            pad: 0,
+            seqno: self.seqno,
+        }
     }
 
     /// Returns the id of the queue.
     #[must_use]
     pub fn queue(&self) -> u32 {
-        self.0.queue
+        self.queue
     }
 
     /// Returns the sequence number.
     #[must_use]
     pub fn seqno(&self) -> u64 {
-        self.0.seqno
+        self.seqno
     }
 }
 
@@ -75,7 +89,7 @@ impl Device {
     /// Waits until the jobs at all of `points` have completed, with an error or without; at most for `timeout`, or
     /// as long as it takes. Returns whether they have.
     ///
-    /// Fails with `EINVAL` when one has not been submitted, for no points, and for more than
+    /// Fails with `EINVAL` when one has not been submitted, or is of another device; for no points, and for more than
     /// [`uapi::MAX_WAIT_POINTS`]; `ENOENT` when a queue is gone.
     pub fn wait_all(&self, points: &[Point], timeout: Option<Duration>) -> io::Result<bool> {
         Ok(self.wait(points, 0, timeout)?.is_some())
@@ -102,7 +116,10 @@ impl Device {
     ) -> io::Result<Option<u32>> {
         // A time that cannot be represented is not reached either.
         let end = timeout.and_then(|timeout| monotonic_ns().checked_add(for_kernel(timeout).ok()?));
-        let points: Vec<uapi::Point> = points.iter().map(|point| point.0).collect();
+        if points.iter().any(|point| point.device != self.number()) {
+            return Err(Errno::INVAL.into());
+        }
+        let points: Vec<uapi::Point> = points.iter().map(Point::for_kernel).collect();
         let mut wait = uapi::Wait {
             flags,
             timeout_ns: end.unwrap_or(u64::MAX),

@@ -139,7 +139,7 @@ impl<'d> Queue<'d> {
     /// Returns what a job is known by: for [`Device::wait_all`] and [`Device::wait_any`].
     #[must_use]
     pub fn point(&self, seqno: u64) -> Point {
-        Point::new(self.id, seqno)
+        Point::new(self.device, self.id, seqno)
     }
 
     /// Waits until job `seqno` has completed, with an error or without; at most for `timeout`, or as long as it
@@ -191,6 +191,9 @@ impl<'d> Queue<'d> {
     }
 
     /// Maps the queue's counters.
+    ///
+    /// They are a reference to the open file, as a descriptor is: as long as they are there, dropping the [`Device`] ends
+    /// nothing.
     ///
     /// Fails with `ENOMEM`, and with `EINVAL` if the queue was destroyed by its id.
     pub fn counters(&self) -> io::Result<Counters> {

@@ -11,6 +11,8 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The page of a queue's [`Counters`], which the kernel writes while it is read.
+///
+/// It is a reference to the open file of the device, as a descriptor is.
 #[derive(Debug)]
 pub struct CountersPage(NonNull<Counters>);
 

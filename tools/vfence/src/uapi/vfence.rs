@@ -16,7 +16,7 @@ pub const NAME_LEN: usize = 32;
 /// `VFENCE_MAX_IN_FENCES`: most in-fences a job may have.
 pub const MAX_IN_FENCES: u32 = 1024;
 /// `VFENCE_MAX_WAITS`: most pending in-fences that a client's jobs wait for, and most fences that those of
-/// one job may consist of.
+/// one call may consist of.
 pub const MAX_WAITS: u32 = 65536;
 /// `VFENCE_MAX_BATCH`: most jobs of one [`submit_batch`].
 pub const MAX_BATCH: u32 = 1024;
