@@ -274,6 +274,27 @@ TEST_F(batch, size_of_a_job)
 	EXPECT_EQ(1, batch.refused);
 }
 
+TEST_F(batch, job_larger_than_a_page)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+	/* All zeroes behind the job, so there is nothing else to refuse. */
+	struct vfence_submit *job = mmap(NULL, 8 * page, PROT_READ | PROT_WRITE,
+					 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct vfence_submit_batch batch = { .jobs = ptr_to_u64(job), .count = 1 };
+
+	job->queue = self->manual;
+	batch.job_size = page;
+	EXPECT_EQ(0, ioctl(self->device, VFENCE_IOCTL_SUBMIT_BATCH, &batch));
+	batch.job_size = page + 1;
+	EXPECT_REFUSED(E2BIG, ioctl(self->device, VFENCE_IOCTL_SUBMIT_BATCH, &batch));
+	EXPECT_EQ(0, batch.refused);
+	batch.job_size = 8 * page;
+	EXPECT_REFUSED(E2BIG, ioctl(self->device, VFENCE_IOCTL_SUBMIT_BATCH, &batch));
+	batch.job_size = ~0U;
+	EXPECT_REFUSED(E2BIG, ioctl(self->device, VFENCE_IOCTL_SUBMIT_BATCH, &batch));
+	EXPECT_EQ(1, queue_submitted(self->device, self->manual));
+}
+
 TEST_F(batch, jobs_start_where_those_before_have_ended)
 {
 	struct vfence_job_info info;

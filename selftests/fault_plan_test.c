@@ -403,6 +403,26 @@ TEST_F(fault_plan, size_of_a_fault)
 	EXPECT_EQ(0, ioctl(self->device, VFENCE_IOCTL_QUEUE_FAULTS, &plan));
 }
 
+TEST_F(fault_plan, fault_larger_than_a_page)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+	struct vfence_fault *fault = mmap(NULL, 8 * page, PROT_READ | PROT_WRITE,
+					  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct vfence_queue_faults plan = {
+		.queue = self->queue,
+		.faults = ptr_to_u64(fault),
+		.count = 1,
+	};
+
+	*fault = (struct vfence_fault) { .kind = VFENCE_FAULT_HANG, .every = 1 };
+	plan.fault_size = page;
+	EXPECT_EQ(0, ioctl(self->device, VFENCE_IOCTL_QUEUE_FAULTS, &plan));
+	plan.fault_size = page + 1;
+	EXPECT_REFUSED(E2BIG, ioctl(self->device, VFENCE_IOCTL_QUEUE_FAULTS, &plan));
+	plan.fault_size = ~0U;
+	EXPECT_REFUSED(E2BIG, ioctl(self->device, VFENCE_IOCTL_QUEUE_FAULTS, &plan));
+}
+
 /* The kernel's fault injection concerns every client, so each of these tests limits it to one job. */
 FIXTURE(fault_attribute)
 {

@@ -194,15 +194,9 @@ TEST_F(queue, limit)
 
 TEST_F(queue, refused_creation_leaves_none)
 {
-	struct vfence_queue_create *create = mmap(NULL, sizeof(*create), PROT_READ,
-						  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct vfence_queue_create valid = { .kind = VFENCE_QUEUE_TIMER };
-
-	mprotect(create, sizeof(*create), PROT_READ | PROT_WRITE);
-	*create = valid;
-	mprotect(create, sizeof(*create), PROT_READ);
-	for (__u32 i = 0; i < self->max_queues; i++)
-		EXPECT_REFUSED(EFAULT, ioctl(self->device, VFENCE_IOCTL_QUEUE_CREATE, create));
+	for (__u32 kind = VFENCE_QUEUE_TIMER; kind <= VFENCE_QUEUE_WORKER; kind++)
+		for (__u32 i = 0; i < self->max_queues; i++)
+			EXPECT_REFUSED(EFAULT, queue_create_unseen(self->device, kind));
 	for (__u32 i = 0; i < self->max_queues; i++)
 		ASSERT_NE(0, timer_queue(self->device));
 }

@@ -95,6 +95,22 @@ static inline int queue_create_with(int device, struct vfence_queue_create *crea
 	return ioctl(device, VFENCE_IOCTL_QUEUE_CREATE, create);
 }
 
+/* Refused with EFAULT, late: the argument can be read, but not written. */
+static inline int queue_create_unseen(int device, __u32 kind)
+{
+	struct vfence_queue_create *create = mmap(NULL, sizeof(*create), PROT_READ | PROT_WRITE,
+						  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int ret, error;
+
+	create->kind = kind;
+	mprotect(create, sizeof(*create), PROT_READ);
+	ret = queue_create_with(device, create);
+	error = errno;
+	munmap(create, sizeof(*create));
+	errno = error;
+	return ret;
+}
+
 /* Returns the id of the new queue; 0, which is no id, when refused. */
 static inline __u32 queue_with(int device, struct vfence_queue_create create)
 {

@@ -225,6 +225,55 @@ TEST_F(wait, wake_up_is_never_lost)
 	}
 }
 
+#define OTHERS 50
+
+/*
+ * The jobs before the one that is waited for wake nobody for good, also while somebody is about to queue up on the last
+ * of many queues.
+ */
+static void wait_behind_others(struct __test_metadata *_metadata, FIXTURE_DATA(wait) *self,
+			       __u32 flags)
+{
+	struct vfence_point points[VFENCE_MAX_WAIT_POINTS] = { { .queue = self->timer } };
+	__u32 first;
+
+	for (size_t i = 1; i <= OTHERS; i++)
+		points[i].queue = manual_queue(self->device);
+	for (int round = 1; round <= 50; round++) {
+		struct vfence_submit jobs[100];
+
+		for (size_t i = 1; i <= OTHERS; i++) {
+			submit_some(self->device, points[i].queue, 0, 1);
+			points[i].seqno = round;
+			/* For any, they come too late; for all, they are not what is waited for. */
+			signal_seqno(self->device, points[i].queue, flags ? round - 1 : round, 0);
+		}
+		for (size_t i = OTHERS + 1; i < ARRAY_LEN(points); i++)
+			points[i] = points[i - OTHERS];
+		for (size_t i = 0; i < ARRAY_LEN(jobs); i++)
+			jobs[i] = (struct vfence_submit) {
+				.queue = self->timer,
+				.duration_ns = 50000 + round * 2000,
+			};
+		ASSERT_EQ(0, submit_batch(self->device, jobs, ARRAY_LEN(jobs), NULL));
+		points[0].seqno = jobs[ARRAY_LEN(jobs) - 1].seqno;
+		/* The watchdog, which ends the others, comes later. */
+		ASSERT_EQ(0, wait_points(self->device, points, ARRAY_LEN(points), flags,
+					 now_ns() + SEC, &first));
+		ASSERT_EQ(0, first);
+	}
+}
+
+TEST_F(wait, for_any_behind_others)
+{
+	wait_behind_others(_metadata, self, VFENCE_WAIT_ANY);
+}
+
+TEST_F(wait, for_all_behind_others)
+{
+	wait_behind_others(_metadata, self, 0);
+}
+
 static void on_signal(int number)
 {
 	(void)number;

@@ -2,10 +2,14 @@
 
 //! Loading and unloading: parameters, and fences that outlive the module.
 
+use rustix::fd::{AsFd, AsRawFd};
+use rustix::ioctl::{opcode, Opcode};
+use rustix::mm::{mmap_anonymous, mprotect, munmap, MapFlags, MprotectFlags, ProtFlags};
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
-use vfence::{Device, Errno, Status, SyncFile};
+use vfence::{uapi::vfence as uapi, Device, Errno, Status, SyncFile};
 use vfence_selftests::child::Child;
 use vfence_selftests::module::Module;
 use vfence_selftests::{assert_refused, suite, timestamp, wait};
@@ -22,6 +26,7 @@ suite![
     twenty_times_under_load,
     closed_with_events_unread,
     batches_do_not_keep_the_module,
+    refused_queues_do_not_keep_the_module,
     worker_queues_do_not_keep_the_module,
     exported_fence_outlives_the_module,
     counters_page_keeps_the_module,
@@ -227,10 +232,9 @@ fn closed_with_events_unread() {
 fn batches_do_not_keep_the_module() {
     let module = Module::load("");
     let device = Device::open().unwrap();
-    let (gate, queue) = (
-        device.manual_queue("").unwrap(),
-        device.timer_queue("").unwrap(),
-    );
+    // Created, and so closed, in this order: nothing begins to run, however long it takes.
+    let queue = device.timer_queue("").unwrap();
+    let gate = device.manual_queue("").unwrap();
     let (_, in_fence) = gate.submit_with_out_fence().unwrap();
     let mut batch = device.batch();
     for index in 0..500 {
@@ -258,6 +262,45 @@ fn batches_do_not_keep_the_module() {
     for fence in fences {
         assert_eq!(wait(fence), Status::Failed(Errno::CANCELED));
     }
+}
+
+/// Returns whether the thread is there that the device's workqueue has in reserve.
+fn has_workqueue() -> bool {
+    std::fs::read_dir("/proc").unwrap().any(|entry| {
+        let name = std::fs::read_to_string(entry.unwrap().path().join("comm"));
+        name.is_ok_and(|name| name.trim_end() == "kworker/R-vfence")
+    })
+}
+
+/// Has the creation of a worker queue fail late: its argument can be read, but not written.
+fn refused_worker_queue(device: &Device) -> io::Result<()> {
+    const SIZE: usize = size_of::<uapi::QueueCreate>();
+    const NUMBER: Opcode = opcode::read_write::<uapi::QueueCreate>(uapi::IOCTL_TYPE, 1);
+    const ACCESS: ProtFlags = ProtFlags::READ.union(ProtFlags::WRITE);
+    // SAFETY: The mapping is new; it is written as long as that is allowed, and unmapped once.
+    unsafe {
+        let create = mmap_anonymous(std::ptr::null_mut(), SIZE, ACCESS, MapFlags::PRIVATE)?;
+        create.cast::<u32>().write(uapi::QUEUE_WORKER);
+        mprotect(create, SIZE, MprotectFlags::READ)?;
+        let result = match libc::ioctl(device.as_fd().as_raw_fd(), NUMBER.into(), create) {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        };
+        munmap(create, SIZE)?;
+        result
+    }
+}
+
+fn refused_queues_do_not_keep_the_module() {
+    let module = Module::load("");
+    assert!(has_workqueue());
+    let device = Device::open().unwrap();
+    for _ in 0..3 {
+        assert_refused(refused_worker_queue(&device), Errno::FAULT);
+    }
+    drop(device);
+    module.unload();
+    assert!(!has_workqueue());
 }
 
 fn worker_queues_do_not_keep_the_module() {
