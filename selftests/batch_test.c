@@ -295,6 +295,27 @@ TEST_F(batch, job_larger_than_a_page)
 	EXPECT_EQ(1, queue_submitted(self->device, self->manual));
 }
 
+TEST_F(batch, in_fences_of_a_call)
+{
+	int fence = submit(self->device, self->manual, 0);
+	__s32 in_fences[VFENCE_MAX_IN_FENCES];
+	__u32 refused;
+
+	ASSERT_EQ(1, signal_seqno(self->device, self->manual, 1, 0));
+	for (size_t i = 0; i < ARRAY_LEN(in_fences); i++)
+		in_fences[i] = fence;
+	for (size_t i = 0; i < ARRAY_LEN(self->jobs); i++) {
+		self->jobs[i].queue = self->timer;
+		self->jobs[i].in_fences = ptr_to_u64(in_fences);
+		self->jobs[i].in_fence_count = ARRAY_LEN(in_fences);
+	}
+	/* They have all signalled, but each has to be looked at. */
+	EXPECT_REFUSED(ENOSPC, submit_batch(self->device, self->jobs, VFENCE_MAX_BATCH, &refused));
+	EXPECT_EQ(VFENCE_MAX_WAITS / VFENCE_MAX_IN_FENCES, refused);
+	EXPECT_EQ(0, submit_batch(self->device, self->jobs, refused, NULL));
+	EXPECT_EQ(refused, queue_submitted(self->device, self->timer));
+}
+
 TEST_F(batch, jobs_start_where_those_before_have_ended)
 {
 	struct vfence_job_info info;

@@ -177,30 +177,36 @@ TEST_F(counters, private_mapping)
 	EXPECT_EQ(1, counters->submitted);
 }
 
-TEST_F(counters, stay_when_queue_and_client_are_gone)
+TEST_F(counters, stay_when_the_queue_is_gone)
 {
 	const volatile struct vfence_counters *counters =
 		map_counters(self->device, self->manual.counters_offset);
-	const volatile struct vfence_counters *others;
-	struct vfence_queue_create create = { .kind = VFENCE_QUEUE_MANUAL };
 	struct vfence_submit job = { .queue = self->manual.queue };
-	int other = device_open();
 
 	ASSERT_EQ(0, submit_job(self->device, &job));
 	ASSERT_EQ(0, queue_destroy(self->device, self->manual.queue));
 	EXPECT_EQ(1, counters->submitted);
 	EXPECT_EQ(1, counters->completed);
 	EXPECT_EQ(1, counters->errors);
+}
+
+TEST_F(counters, mapping_is_a_reference_to_the_file)
+{
+	struct vfence_queue_create create = { .kind = VFENCE_QUEUE_MANUAL };
+	const volatile struct vfence_counters *counters;
+	int fence, other = device_open();
 
 	ASSERT_EQ(0, queue_create_with(other, &create));
-	others = map_counters(other, create.counters_offset);
-	job.queue = create.queue;
-	ASSERT_EQ(0, submit_job(other, &job));
-	/* The mapping keeps the open file, so nothing is cancelled yet. */
+	counters = map_counters(other, create.counters_offset);
+	ASSERT_NE(MAP_FAILED, (void *)counters);
+	fence = submit(other, create.queue, 0);
 	close(other);
-	EXPECT_EQ(1, others->submitted);
-	EXPECT_EQ(0, others->completed);
-	EXPECT_EQ(0, munmap((void *)others, self->page));
+	EXPECT_EQ(1, counters->submitted);
+	EXPECT_EQ(0, counters->completed);
+	EXPECT_EQ(0, fence_status(fence));
+	/* That was the last. */
+	EXPECT_EQ(0, munmap((void *)counters, self->page));
+	EXPECT_EQ(-ECANCELED, fence_status(fence));
 }
 
 TEST_F(counters, child_has_them)

@@ -72,6 +72,32 @@ TEST_F(deadline, earliest_wins)
 	EXPECT_EQ(1, job_of(self->device, self->manual, 1).deadline_ns);
 }
 
+TEST_F(deadline, beyond_what_the_clock_can_show)
+{
+	struct vfence_submit job = { .queue = self->fast, .duration_ns = 20 * MSEC };
+	static const struct {
+		__u64 set, shown;
+	} steps[] = {
+		{ ~0ULL, ~0ULL - 1 }, { 1ULL << 63, 1ULL << 63 }, { ~0ULL >> 1, ~0ULL >> 1 },
+	};
+	struct vfence_job_info info;
+
+	/* It is late, not early: nobody hurries for it. */
+	job.flags = VFENCE_SUBMIT_OUT_FENCE;
+	ASSERT_EQ(0, submit_job(self->device, &job));
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+		int fence = submit(self->device, self->manual, 0);
+
+		ASSERT_EQ(0, set_deadline(fence, steps[i].set));
+		info = job_of(self->device, self->manual, i + 1);
+		EXPECT_EQ(steps[i].shown, info.deadline_ns);
+		ASSERT_EQ(0, set_deadline(job.out_fence, steps[i].set));
+	}
+	ASSERT_EQ(1, fence_wait(job.out_fence));
+	info = job_of(self->device, self->fast, 1);
+	EXPECT_EQ(20 * MSEC, info.end_ns - info.start_ns);
+}
+
 TEST_F(deadline, of_each_job_for_itself)
 {
 	int fences[3];

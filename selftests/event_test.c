@@ -3,7 +3,9 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <linux/userfaultfd.h>
 #include "vfence_test.h"
 
 FIXTURE(event)
@@ -254,6 +256,82 @@ TEST_F(event, signal_interrupts_a_reader)
 	EXPECT_EQ(EINTR, reader.error);
 }
 
+/* A thread that reads into memory which is not there until @faults is closed. */
+struct stuck {
+	pthread_t thread;
+	int device;
+	int faults;
+	struct vfence_event *memory;
+	ssize_t read;
+};
+
+static void *read_slowly(void *data)
+{
+	struct stuck *stuck = data;
+
+	stuck->read = read(stuck->device, stuck->memory, sizeof(*stuck->memory));
+	return NULL;
+}
+
+/* Returns when the thread waits for its memory; false if the kernel has no such thing. */
+static bool stuck_start(struct stuck *stuck, int device)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register range = {
+		.range.len = page,
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	struct uffd_msg fault;
+
+	stuck->device = device;
+	stuck->memory = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	stuck->faults = syscall(SYS_userfaultfd, O_CLOEXEC);
+	range.range.start = ptr_to_u64(stuck->memory);
+	if (ioctl(stuck->faults, UFFDIO_API, &api) ||
+	    ioctl(stuck->faults, UFFDIO_REGISTER, &range))
+		return false;
+	pthread_create(&stuck->thread, NULL, read_slowly, stuck);
+	return read(stuck->faults, &fault, sizeof(fault)) == sizeof(fault);
+}
+
+TEST_F(event, reader_whose_memory_is_slow)
+{
+	struct sigaction action = { .sa_handler = on_signal };
+	struct vfence_event event;
+	struct reader reader;
+	struct stuck stuck;
+
+	ASSERT_EQ(0, submit_batch(self->device, self->jobs, 3, NULL));
+	ASSERT_EQ(3, signal_seqno(self->device, self->manual, 3, 0));
+	if (!stuck_start(&stuck, self->device))
+		SKIP(return, "the kernel has no CONFIG_USERFAULTFD");
+	/* Nobody has to wait for that, and who wants to can be interrupted. */
+	set_nonblocking(self->device, true);
+	EXPECT_REFUSED(EAGAIN, read(self->device, &event, sizeof(event)));
+	EXPECT_EQ(POLLIN, polled(self->device, POLLIN));
+	set_nonblocking(self->device, false);
+	ASSERT_EQ(0, sigaction(SIGUSR1, &action, NULL));
+	reader_start(&reader, self->device, 1);
+	while (pthread_tryjoin_np(reader.thread, NULL)) {
+		pthread_kill(reader.thread, SIGUSR1);
+		usleep(1000);
+	}
+	EXPECT_EQ(EINTR, reader.error);
+	/* Jobs go on, and report. */
+	ASSERT_EQ(0, submit_job(self->device, &self->jobs[3]));
+	ASSERT_EQ(1, signal_seqno(self->device, self->manual, 4, 0));
+	/* The next has its turn when the first is done. */
+	reader_start(&reader, self->device, 3);
+	close(stuck.faults);
+	pthread_join(stuck.thread, NULL);
+	EXPECT_EQ(sizeof(event), stuck.read);
+	EXPECT_EQ(1, stuck.memory->seqno);
+	pthread_join(reader.thread, NULL);
+	EXPECT_EQ(0, reader.error);
+	EXPECT_EQ(2 + 3 + 4, reader.sum);
+}
+
 TEST_F(event, poll_in)
 {
 	struct vfence_event event;
@@ -374,6 +452,8 @@ TEST_F(event, there_is_an_end_of_room)
 	for (int job = 0; job < VFENCE_MAX_BATCH; job++)
 		self->jobs[job].queue = self->manual;
 	ASSERT_EQ(0, submit_batch(self->device, self->jobs, VFENCE_MAX_BATCH, NULL));
+	/* Of which poll() does not tell: there is room for jobs. */
+	EXPECT_EQ(POLLIN | POLLOUT, polled(self->device, POLLIN | POLLOUT));
 	/* Jobs without events are not concerned. */
 	self->jobs[0].flags = 0;
 	EXPECT_REFUSED(EAGAIN, submit_batch(self->device, self->jobs, 2, &refused));

@@ -268,4 +268,38 @@ TEST_F(export, while_jobs_complete)
 	}
 }
 
+TEST_F(export, what_has_signalled_comes_after_those_before_it)
+{
+	struct vfence_submit jobs[300];
+
+	for (size_t i = 0; i < ARRAY_LEN(jobs); i++)
+		jobs[i] = (struct vfence_submit) {
+			.queue = self->timer,
+			/* Every other one has a fence from the beginning. */
+			.flags = i % 2 ? 0 : VFENCE_SUBMIT_OUT_FENCE,
+			.duration_ns = 10000,
+		};
+	ASSERT_EQ(0, submit_batch(self->device, jobs, ARRAY_LEN(jobs), NULL));
+	for (size_t i = 1; i < ARRAY_LEN(jobs); i += 2) {
+		struct vfence_job_info job;
+		bool done = false;
+
+		while (!done) {
+			int fd = export_fence(self->device, self->timer, i + 1);
+
+			if (fd < 0) {
+				/* It has gone too fast for us. */
+				ASSERT_EQ(ENODATA, errno);
+				break;
+			}
+			done = fence_status(fd) == 1;
+			close(fd);
+		}
+		EXPECT_EQ(1, fence_status(jobs[i - 1].out_fence));
+		if (done && !job_info(self->device, self->timer, i + 1, &job))
+			EXPECT_EQ(VFENCE_JOB_COMPLETED, job.state);
+		EXPECT_LE(i + 1, queue_completed(self->device, self->timer));
+	}
+}
+
 TEST_HARNESS_MAIN

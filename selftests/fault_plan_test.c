@@ -522,4 +522,28 @@ TEST_F(fault_attribute, drop_interrupt)
 	EXPECT_EQ(1, injected(self->device, self->queue, VFENCE_FAULT_DROP_INTERRUPT));
 }
 
+TEST_F(fault_attribute, refused_jobs_do_not_count)
+{
+	struct vfence_submit *job = mmap(NULL, sizeof(*job), PROT_READ | PROT_WRITE,
+					 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct vfence_submit jobs[3] = { { .queue = self->queue }, { .queue = self->queue },
+					 { .queue = self->queue, .pad = 1 } };
+	struct vfence_job_info info;
+
+	job->queue = self->queue;
+	ASSERT_EQ(0, mprotect(job, sizeof(*job), PROT_READ));
+	ASSERT_TRUE(set_attribute("fail", "verbose", "0"));
+	ASSERT_TRUE(set_attribute("fail", "times", "1"));
+	ASSERT_TRUE(set_attribute("fail", "probability", "100"));
+	EXPECT_REFUSED(EFAULT, submit_job(self->device, job));
+	EXPECT_REFUSED(EINVAL, submit_batch(self->device, jobs, 3, NULL));
+	EXPECT_EQ(0, submit_batch(self->device, jobs, 2, NULL));
+	ASSERT_TRUE(set_attribute("fail", "probability", "0"));
+	ASSERT_EQ(0, wait_idle(self->device, self->queue));
+	ASSERT_EQ(0, job_info(self->device, self->queue, 1, &info));
+	EXPECT_EQ(-EIO, info.error);
+	ASSERT_EQ(0, job_info(self->device, self->queue, 2, &info));
+	EXPECT_EQ(0, info.error);
+}
+
 TEST_HARNESS_MAIN

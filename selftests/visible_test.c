@@ -211,6 +211,46 @@ TEST_F(visible, many_jobs_and_many_in_fences)
 	EXPECT_EQ(32 + 1 + 20, shown);
 }
 
+/* Returns how many of a job's in-fences are shown, and in @more how many are not. */
+static int waits_shown(FIXTURE_DATA(visible) *self, const char *job, int *more)
+{
+	char *text = (char *)behind(behind(self->text, "a-timer-queue"), job);
+	const char *shown;
+	int count = 0;
+
+	/* What is of the job ends where the next one begins. */
+	*strstr(text, "\n  job ") = 0;
+	*more = 0;
+	if ((shown = behind(text, "\n    and ")))
+		*more = atoi(shown);
+	while ((text = (char *)behind(text, "\n    waits for ")))
+		count++;
+	return count;
+}
+
+TEST_F(visible, in_fences_that_are_still_pending_are_counted)
+{
+	__s32 in_fences[20];
+	int more;
+
+	for (int i = 0; i < 20; i++)
+		in_fences[i] = submit(self->device, self->manual, 0);
+	ASSERT_LE(0, submit_waiting(self->device, self->timer, 0, in_fences, 20));
+	ASSERT_LE(0, submit(self->device, self->timer, 0));
+	ASSERT_TRUE(slurp(self, QUEUES));
+	EXPECT_EQ(8, waits_shown(self, "\n  job 1 ", &more));
+	EXPECT_EQ(12, more);
+	/* The first job of the queue is of the fixture. */
+	ASSERT_EQ(1 + 5, signal_seqno(self->device, self->manual, 1 + 5, 0));
+	ASSERT_TRUE(slurp(self, QUEUES));
+	EXPECT_EQ(8, waits_shown(self, "\n  job 1 ", &more));
+	EXPECT_EQ(7, more);
+	ASSERT_EQ(13, signal_seqno(self->device, self->manual, 1 + 18, 0));
+	ASSERT_TRUE(slurp(self, QUEUES));
+	EXPECT_EQ(2, waits_shown(self, "\n  job 1 ", &more));
+	EXPECT_EQ(0, more);
+}
+
 TEST_F(visible, gone_when_the_queue_is)
 {
 	ASSERT_EQ(0, queue_destroy(self->device, self->timer));
@@ -284,6 +324,15 @@ static int records(const char *text, const char *event, __u64 context, __u64 seq
 	return count;
 }
 
+/* Returns whether self->text has an event of the core's that a fence has signalled. */
+static bool is_traced(FIXTURE_DATA(visible) *self, __u64 context, __u64 seqno)
+{
+	char fence[64];
+
+	snprintf(fence, sizeof(fence), "context=%llu seqno=%llu\n", context, seqno);
+	return strstr(self->text, fence);
+}
+
 TEST_F(visible, tracepoints)
 {
 	struct vfence_submit jobs[2] = { 0 };
@@ -337,12 +386,35 @@ TEST_F(visible, tracepoints)
 		EXPECT_EQ(info.end_ns, end_ns);
 	}
 	/* The core's own events name the same context and sequence number. */
-	snprintf(self->text + sizeof(self->text) - 64, 64, "context=%llu seqno=2", queue.context);
 	text = strstr(self->text, "dma_fence_signaled: driver=vfence timeline=a-timer-queue ");
 	ASSERT_NE(NULL, text);
-	EXPECT_EQ(0, strncmp(strstr(text, "context="), self->text + sizeof(self->text) - 64,
-			     strlen(self->text + sizeof(self->text) - 64)));
-	/* Not of a job that never ran. */
+	EXPECT_TRUE(is_traced(self, queue.context, 2));
+	ASSERT_TRUE(write_file(TRACING "/trace", "\n"));
+}
+
+/* A fence that nobody has is none: the job completes without. */
+TEST_F(visible, refused_export_leaves_no_fence)
+{
+	struct vfence_export *export = mmap(NULL, sizeof(*export), PROT_READ | PROT_WRITE,
+					    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct vfence_submit job = { .queue = self->manual };
+	struct vfence_queue_info queue;
+
+	need_mount("tracefs", TRACING, TRACING "/events");
+	if (access(TRACING "/events", F_OK))
+		SKIP(return, "the kernel has no CONFIG_TRACING");
+	ASSERT_EQ(0, submit_job(self->device, &job));
+	*export = (struct vfence_export) { .queue = self->manual, .seqno = job.seqno };
+	ASSERT_EQ(0, mprotect(export, sizeof(*export), PROT_READ));
+	EXPECT_REFUSED(EFAULT, ioctl(self->device, VFENCE_IOCTL_EXPORT, export));
+	ASSERT_TRUE(write_file(TRACING "/trace", "\n"));
+	ASSERT_TRUE(write_file(TRACING "/events/dma_fence/dma_fence_signaled/enable", "1"));
+	EXPECT_EQ(2, signal_seqno(self->device, self->manual, job.seqno, 0));
+	EXPECT_TRUE(write_file(TRACING "/events/dma_fence/dma_fence_signaled/enable", "0"));
+	ASSERT_TRUE(slurp(self, TRACING "/trace"));
+	ASSERT_EQ(0, queue_info(self->device, self->manual, &queue));
+	EXPECT_TRUE(is_traced(self, queue.context, 1));
+	EXPECT_FALSE(is_traced(self, queue.context, job.seqno));
 	ASSERT_TRUE(write_file(TRACING "/trace", "\n"));
 }
 

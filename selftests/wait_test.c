@@ -117,6 +117,31 @@ TEST_F(wait, for_any)
 	EXPECT_EQ(0, first);
 }
 
+TEST_F(wait, several_of_a_queue_in_any_order)
+{
+	struct vfence_point points[] = { { self->manual, 0, 4 }, { self->manual, 0, 2 },
+					 { self->manual, 0, 3 }, { self->manual, 0, 2 } };
+	__u32 first;
+
+	submit_some(self->device, self->manual, 0, 4);
+	ASSERT_EQ(1, signal_seqno(self->device, self->manual, 1, 0));
+	EXPECT_REFUSED(ETIME, wait_points(self->device, points, 4, VFENCE_WAIT_ANY, 0, &first));
+	ASSERT_EQ(1, signal_seqno(self->device, self->manual, 2, 0));
+	EXPECT_EQ(0, wait_points(self->device, points, 4, VFENCE_WAIT_ANY, FOR_EVER, &first));
+	EXPECT_EQ(1, first);
+	ASSERT_EQ(1, signal_seqno(self->device, self->manual, 3, 0));
+	EXPECT_REFUSED(ETIME, wait_points(self->device, points, 4, 0, 0, &first));
+	ASSERT_EQ(1, signal_seqno(self->device, self->manual, 4, 0));
+	EXPECT_EQ(0, wait_points(self->device, points, 4, 0, FOR_EVER, &first));
+	EXPECT_EQ(0, wait_points(self->device, points, 4, VFENCE_WAIT_ANY, FOR_EVER, &first));
+	EXPECT_EQ(0, first);
+	/* Each is looked at, also when another of the queue decides. */
+	points[3].seqno = 5;
+	EXPECT_REFUSED(EINVAL, wait_points(self->device, points, 4, VFENCE_WAIT_ANY, 0, &first));
+	points[3].seqno = 0;
+	EXPECT_REFUSED(EINVAL, wait_points(self->device, points, 4, 0, 0, &first));
+}
+
 TEST_F(wait, many_points)
 {
 	struct vfence_point *points = calloc(VFENCE_MAX_WAIT_POINTS, sizeof(*points));

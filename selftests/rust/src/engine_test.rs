@@ -176,6 +176,15 @@ fn wait_for_what_is_not_there() {
     let point = queue.point(queue.submit().unwrap());
     let points = vec![point; uapi::MAX_WAIT_POINTS as usize + 1];
     assert_refused(device.wait_any(&points, None), Errno::INVAL);
+    // Another device has a queue of that id, and a job of that number.
+    let other = self::device();
+    let others = other.manual_queue("").unwrap();
+    others.signal(others.submit().unwrap()).unwrap();
+    assert_eq!(others.id(), point.queue());
+    let points = [others.point(1), point];
+    assert_ne!(points[0], points[1]);
+    assert_refused(other.wait_any(&points, None), Errno::INVAL);
+    assert!(other.wait_all(&points[..1], None).unwrap());
     drop(queue);
     assert_refused(device.wait_all(&[point], None), Errno::NOENT);
 }

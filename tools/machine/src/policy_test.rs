@@ -185,8 +185,16 @@ fn lost_interrupt_is_found_by_the_timeout() {
 #[test]
 fn interrupt_is_not_lost_without_a_timeout() {
     let mut machine = machine(rules(Kind::Timer, None));
-    submit(&mut machine, 0, silent("a", 10));
-    assert_end(machine.advance(10), "a", 10, 0);
+    let mut job = silent("a", 10);
+    job.injected.add(Fault::Delay, 0, 5);
+    submit(&mut machine, 0, job);
+    let ended = machine.advance(15);
+    // It is not told that it was, either.
+    let faults = ended.as_ref().map(|ended| ended.record.faults);
+    assert_eq!(faults, Some(Fault::Delay.bit()));
+    assert_end(ended, "a", 15, 0);
+    assert_eq!(machine.counts().faults[Fault::DropInterrupt as usize], 0);
+    assert_eq!(machine.counts().faults[Fault::Delay as usize], 1);
 }
 
 #[test]

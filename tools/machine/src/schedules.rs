@@ -252,7 +252,7 @@ impl Run {
             submitted: self.now,
             duration: job.duration.0 + job.injected.delay,
             hang: job.hang,
-            dropped: job.injected.has(Fault::DropInterrupt),
+            dropped: job.injected.has(Fault::DropInterrupt) && self.rules.timeout.is_some(),
             error: job.error,
             ready: (!job.waits).then_some(self.now),
             in_error: job.in_error,
