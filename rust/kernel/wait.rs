@@ -340,8 +340,8 @@ mod tests {
             false
         });
         assert_eq!(holds, Ok(false));
-        // Before it queued up, before it slept, and when the time had come.
-        assert_eq!(looks, 3);
+        // Before it queued up, before it slept, and when the time had come; or that had come before.
+        assert!(looks <= 3);
         let mut looks = 0;
         let holds = wait_until([(&*queue, 5)], u64::MAX, || {
             looks += 1;

@@ -44,12 +44,14 @@ def _kunit():
 
 
 def _keep_kunit(reports, directory):
-    """Saves what KUnit said when the module was loaded, once; unloading removes it."""
+    """Saves what KUnit said when the module was loaded, the first time or when something failed; unloading removes it."""
     for path in reports:
         target = os.path.join(directory, f"kunit-{path.split('/')[-2]}.log")
-        if not os.path.exists(target):
-            with open(path) as source, open(target, "w") as out:
-                out.write(source.read())
+        with open(path) as source:
+            report = source.read()
+        if not os.path.exists(target) or "not ok" in report:
+            with open(target, "w") as out:
+                out.write(report)
 
 
 def _run(program, load, module, directory, seconds):
