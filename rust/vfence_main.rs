@@ -25,6 +25,7 @@ module! {
     authors: ["The vfence developers"],
     description: "Virtual fence-producing device",
     license: "GPL",
+    imports_ns: ["DMA_BUF"],
     params: {
         watchdog_ms: u32 {
             default: 2000,

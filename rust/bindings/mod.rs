@@ -56,6 +56,7 @@ pub(crate) use generated::{
     RUST_CONST_IOCB_NOWAIT as IOCB_NOWAIT, //
 };
 pub(crate) use helpers::{
+    dma_coerce_mask_and_coherent,
     dma_fence_begin_signalling,
     dma_fence_chain_alloc,
     dma_fence_end_signalling,
@@ -66,10 +67,16 @@ pub(crate) use helpers::{
     dma_fence_set_error,
     dma_fence_test_signaled_flag,
     dma_fence_timestamp,
+    dma_resv_lock_slow_interruptible,
+    dma_sync_sgtable_for_cpu,
+    dma_sync_sgtable_for_device,
     page_address,
     set_current_state,
     to_dma_fence_chain,
-    wq_has_sleeper, //
+    wq_has_sleeper,
+    ww_acquire_done,
+    ww_acquire_fini,
+    ww_acquire_init, //
 };
 #[cfg(CONFIG_FAULT_INJECTION)]
 pub(crate) use helpers::{

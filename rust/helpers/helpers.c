@@ -6,6 +6,9 @@
 
 #include "dma-fence.c"
 #include "dma-fence-chain.c"
+#include "dma-mapping.c"
+#include "dma-resv.c"
 #include "fault-inject.c"
 #include "mm.c"
 #include "wait.c"
+#include "ww_mutex.c"

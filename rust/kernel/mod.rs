@@ -9,17 +9,22 @@
 #![allow(dead_code)]
 #![deny(clippy::undocumented_unsafe_blocks, unsafe_op_in_unsafe_fn)]
 
+pub(crate) mod dma_buf;
 pub(crate) mod dma_fence;
 pub(crate) mod dma_fence_array;
 pub(crate) mod dma_fence_chain;
 pub(crate) mod dma_fence_unwrap;
+pub(crate) mod dma_mapping;
+pub(crate) mod dma_resv;
 pub(crate) mod fault_inject;
 pub(crate) mod hrtimer;
 pub(crate) mod miscdevice;
+pub(crate) mod scatterlist;
 pub(crate) mod sync_file;
 pub(crate) mod timekeeping;
 pub(crate) mod tracepoint;
 pub(crate) mod transmute;
 pub(crate) mod user_page;
+pub(crate) mod vmalloc;
 pub(crate) mod wait;
 pub(crate) mod workqueue;

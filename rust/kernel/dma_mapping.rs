@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! Devices that access memory.
+//!
+//! C header: [`include/linux/dma-mapping.h`](srctree/include/linux/dma-mapping.h)
+
+use crate::bindings;
+use kernel::{
+    device::Device,
+    error::to_result,
+    faux,
+    prelude::*,
+    str::CStr, //
+};
+
+/// Returns the C structure of a device.
+pub(crate) fn raw(device: &Device) -> *mut bindings::device {
+    // `Device` is a transparent wrapper.
+    core::ptr::from_ref(device).cast_mut().cast()
+}
+
+/// A device that is there in software only, and for which buffers can be mapped as for one that reaches all memory.
+///
+/// Dropping it removes it.
+pub(crate) struct DmaDevice(faux::Registration);
+
+impl DmaDevice {
+    /// Registers a device. Fails with `ENODEV`, which is also what the C function makes of other reasons; `EIO`.
+    pub(crate) fn new(name: &CStr) -> Result<Self> {
+        let device = Self(faux::Registration::new(name, None)?);
+        // SAFETY: The device is valid, and nobody uses it yet.
+        to_result(unsafe {
+            bindings::dma_coerce_mask_and_coherent(raw(device.device()), u64::MAX)
+        })?;
+        Ok(device)
+    }
+
+    /// Returns the device.
+    pub(crate) fn device(&self) -> &Device {
+        self.0.as_ref().as_ref()
+    }
+}
