@@ -40,7 +40,34 @@ TEST_F(in_fence, job_waits)
 	EXPECT_EQ(0, fence_status(fence));
 	OPEN_GATE(0, 0);
 	ASSERT_EQ(1, fence_wait(fence));
-	EXPECT_LE(fence_timestamp(self->fences[0]) + MSEC, fence_timestamp(fence));
+	EXPECT_EQ(fence_timestamp(self->fences[0]) + MSEC, fence_timestamp(fence));
+}
+
+/* However late the machine is in telling. */
+TEST_F(in_fence, pipeline_takes_what_its_jobs_take)
+{
+	__u32 queues[] = { self->queue, worker_queue(self->device), timer_queue(self->device) };
+	int last = self->fences[0];
+
+	for (int i = 0; i < 60; i++) {
+		last = submit_after(self->device, queues[i % ARRAY_LEN(queues)], 10000 + i, last);
+		ASSERT_LE(0, last);
+	}
+	OPEN_GATE(0, 0);
+	ASSERT_EQ(1, fence_wait(last));
+	EXPECT_EQ(fence_timestamp(self->fences[0]) + 60 * 10000 + 59 * 60 / 2,
+		  fence_timestamp(last));
+}
+
+TEST_F(in_fence, starts_with_the_last_of_them)
+{
+	int fence = submit_waiting(self->device, self->queue, MSEC, self->fences, 2);
+
+	OPEN_GATE(0, 0);
+	OPEN_GATE(1, 0);
+	ASSERT_EQ(1, fence_wait(fence));
+	EXPECT_EQ(fence_timestamp(self->fences[1]), job_of(self->device, self->queue, 1).start_ns);
+	EXPECT_EQ(fence_timestamp(self->fences[1]) + MSEC, fence_timestamp(fence));
 }
 
 TEST_F(in_fence, all_must_signal)

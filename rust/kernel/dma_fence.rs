@@ -487,19 +487,23 @@ impl SignalledFence {
     /// Returns when the work was done, in ns on `CLOCK_MONOTONIC`.
     pub(crate) fn timestamp(&self) -> u64 {
         // SAFETY: By the type invariants the fence has signalled, so it has a timestamp.
-        let timestamp = unsafe { bindings::dma_fence_timestamp(self.0.as_raw()) };
-        // CAST: It is not negative.
-        timestamp as u64
+        timestamp_ns(unsafe { bindings::dma_fence_timestamp(self.0.as_raw()) })
     }
+}
+
+/// Returns a fence's timestamp; what its driver has put before the clock's beginning is that.
+fn timestamp_ns(timestamp: bindings::ktime_t) -> u64 {
+    u64::try_from(timestamp).unwrap_or(0)
 }
 
 /// What is told when a fence signals.
 pub(crate) trait Signalled: Send + Sync + 'static {
-    /// Called once, when the fence of the [`Callback`] has signalled.
+    /// Called once, when the fence of the [`Callback`] has signalled; `timestamp` is when its work was done, in ns on
+    /// `CLOCK_MONOTONIC`, as far as its driver tells the truth.
     ///
     /// May be called in hard interrupt context, and with the fence's lock held: it must not signal
     /// a fence, and must not drop the callback.
-    fn signalled(&self, result: Result);
+    fn signalled(&self, result: Result, timestamp: u64);
 }
 
 /// A callback that waits for a fence, and whom it tells.
@@ -571,7 +575,9 @@ impl<T: Signalled> Callback<T> {
             )
         };
         if ret != 0 {
-            receiver.signalled(fence.result().unwrap_or(Ok(())));
+            // INVARIANT: The core has refused the callback since it has.
+            let fence = SignalledFence(fence.clone());
+            receiver.signalled(fence.result(), fence.timestamp());
         }
     }
 
@@ -587,7 +593,9 @@ impl<T: Signalled> Callback<T> {
         let receiver = unsafe { &(*container_of!(Opaque::cast_from(cb), Inner<T>, cb)).receiver };
         // SAFETY: The error of a fence that has signalled does not change.
         let error = unsafe { (*fence).error };
-        receiver.signalled(to_result(error));
+        // SAFETY: It has signalled.
+        let timestamp = unsafe { bindings::dma_fence_timestamp(fence) };
+        receiver.signalled(to_result(error), timestamp_ns(timestamp));
     }
 }
 
@@ -697,6 +705,7 @@ pub(crate) mod tests {
     pub(crate) struct Count {
         calls: Atomic<i32>,
         errno: Atomic<i32>,
+        timestamp: Atomic<u64>,
     }
 
     impl Count {
@@ -705,9 +714,14 @@ pub(crate) mod tests {
                 Self {
                     calls: Atomic::new(0),
                     errno: Atomic::new(0),
+                    timestamp: Atomic::new(0),
                 },
                 GFP_KERNEL,
             )?)
+        }
+
+        pub(crate) fn timestamp(&self) -> u64 {
+            self.timestamp.load(Relaxed)
         }
 
         pub(crate) fn seen(&self) -> (i32, i32) {
@@ -716,8 +730,9 @@ pub(crate) mod tests {
     }
 
     impl Signalled for Arc<Count> {
-        fn signalled(&self, result: Result) {
+        fn signalled(&self, result: Result, timestamp: u64) {
             self.calls.fetch_add(1, Relaxed);
+            self.timestamp.store(timestamp, Relaxed);
             let errno = result.err().map_or(0, Error::to_errno);
             self.errno.store(errno, Relaxed);
         }
@@ -810,8 +825,9 @@ pub(crate) mod tests {
         callback.arm();
         callback.arm();
         assert_eq!(count.seen(), (0, 0));
-        fence.complete(Err(EIO), 1);
+        fence.complete(Err(EIO), 7);
         assert_eq!(count.seen(), (1, EIO.to_errno()));
+        assert_eq!(count.timestamp(), 7);
         drop(callback);
         assert_eq!(count.seen(), (1, EIO.to_errno()));
         Ok(())
@@ -821,10 +837,11 @@ pub(crate) mod tests {
     fn callback_of_a_signalled_fence_is_called_at_once() -> Result {
         let (fence, count) = (pending()?, Count::new()?);
         let mut callback = Callback::new(fence.fence().into(), count.clone(), GFP_KERNEL)?;
-        fence.complete(Err(EIO), 1);
+        fence.complete(Err(EIO), 8);
         assert_eq!(count.seen(), (0, 0));
         callback.arm();
         assert_eq!(count.seen(), (1, EIO.to_errno()));
+        assert_eq!(count.timestamp(), 8);
         Ok(())
     }
 

@@ -155,6 +155,7 @@ impl InFences {
                 seqno,
                 // One more: the submitter's.
                 closed_by: Atomic::new(self.pending.len() as i32 + 1),
+                last: Atomic::new(0),
                 error: Atomic::new(0),
             },
             GFP_KERNEL_ACCOUNT,
@@ -218,6 +219,8 @@ pub(super) struct Gate {
     queue: QueueRef,
     seqno: u64,
     closed_by: Atomic<i32>,
+    /// When the last of those that have signalled did so, in ns.
+    last: Atomic<u64>,
     /// The first error seen since the job was submitted, or 0; the machine has an earlier one.
     error: Atomic<i32>,
 }
@@ -226,13 +229,21 @@ impl Gate {
     /// Counts one; the last tells the queue. May be called in any context.
     pub(super) fn pass(&self) {
         if self.closed_by.fetch_sub(1, Full) == 1 {
-            Queue::ready(&self.queue, self.seqno, self.error.load(Relaxed));
+            let (last, error) = (self.last.load(Relaxed), self.error.load(Relaxed));
+            Queue::ready(&self.queue, self.seqno, last, error);
         }
     }
 }
 
 impl Signalled for Arc<Gate> {
-    fn signalled(&self, result: Result) {
+    fn signalled(&self, result: Result, timestamp: u64) {
+        let mut last = self.last.load(Relaxed);
+        while last < timestamp {
+            match self.last.cmpxchg(last, timestamp, Relaxed) {
+                Ok(_) => break,
+                Err(other) => last = other,
+            }
+        }
         if let Err(error) = result {
             // Only the first error is kept; that there was one already is no failure.
             let _ = self.error.cmpxchg(0, error.to_errno(), Relaxed);

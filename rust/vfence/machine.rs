@@ -382,16 +382,16 @@ where
         Ok(seqno)
     }
 
-    /// Takes note that the last in-fence of job `seqno` signalled at the time `now`; `error` is
-    /// that of an in-fence, or 0.
+    /// Takes note that the last in-fence of job `seqno` signalled at the time `when`, which may be some time ago; `error` is
+    /// that of an in-fence, or 0. What was before the job was submitted counts from then.
     ///
     /// Returns whether that may change [`Machine::next_event`]. A job that has ended is left alone.
-    pub(crate) fn ready(&mut self, now: u64, seqno: u64, error: i32) -> bool {
+    pub(crate) fn ready(&mut self, when: u64, seqno: u64, error: i32) -> bool {
         let Some(slot) = self.jobs.get_mut(seqno) else {
             return false;
         };
         if slot.ready == NEVER {
-            slot.ready = now;
+            slot.ready = when.max(slot.submitted);
             if slot.in_error == 0 {
                 slot.in_error = error;
             }

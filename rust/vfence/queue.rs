@@ -364,10 +364,11 @@ impl Queue {
         }
     }
 
-    /// Takes note that all in-fences of a job have signalled. May be called in any context.
-    pub(super) fn ready(queue: &HrTimer<Self>, seqno: u64, error: i32) {
+    /// Takes note that all in-fences of a job have signalled, the last one at the time `last`, as far as the clock has come by
+    /// then. May be called in any context.
+    pub(super) fn ready(queue: &HrTimer<Self>, seqno: u64, last: u64, error: i32) {
         let mut state = queue.state.lock();
-        if state.ready(ktime_get(), seqno, error) {
+        if state.ready(last.min(ktime_get()), seqno, error) {
             queue.tell_start(&mut state);
             Self::rearm(queue, &state);
         }

@@ -20,7 +20,7 @@ enum Step {
     /// A job is submitted.
     Submit(Submit),
     /// The in-fences of one of the jobs, ended or not, have signalled.
-    Ready { job: usize, error: i32 },
+    Ready { job: usize, error: i32, late: u64 },
     /// User space completes jobs, ended or not, up to one.
     Signal { job: usize, error: i32 },
     /// One of the jobs, ended or not, is wanted so long from now.
@@ -79,12 +79,16 @@ fn submit() -> impl Strategy<Value = Step> {
         )
 }
 
+fn rarely_late() -> impl Strategy<Value = u64> {
+    prop_oneof![2 => Just(0), 1 => 1..40u64]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (0..40u64).prop_map(Step::Pass),
         3 => Just(Step::Interrupt),
         5 => submit(),
-        4 => (0..40usize, errors()).prop_map(|(job, error)| Step::Ready { job, error }),
+        4 => (0..40usize, errors(), rarely_late()).prop_map(|(job, error, late)| Step::Ready { job, error, late }),
         2 => (0..40usize, errors()).prop_map(|(job, error)| Step::Signal { job, error }),
         2 => (0..40usize, 0..30u64).prop_map(|(job, left)| Step::Deadline { job, left }),
         1 => Just(Step::Reset),
@@ -128,6 +132,8 @@ struct Run {
     /// The last job that was told to have started.
     told: u64,
     now: u64,
+    /// When something happened last.
+    last: u64,
 }
 
 impl Run {
@@ -141,6 +147,7 @@ impl Run {
             resets: Vec::new(),
             told: 0,
             now: 1000,
+            last: 0,
         }
     }
 
@@ -196,6 +203,9 @@ impl Run {
     fn step(&mut self, step: &Step) {
         self.act(step);
         self.check();
+        if !matches!(step, Step::Pass(_)) {
+            self.last = self.now;
+        }
         // What happens from outside happens at different times.
         self.now += 1;
     }
@@ -205,7 +215,7 @@ impl Run {
             Step::Pass(time) => self.now += time,
             Step::Interrupt => self.interrupt(),
             Step::Submit(submit) => self.submit(submit),
-            Step::Ready { job, error } => self.ready(*job, *error),
+            Step::Ready { job, error, late } => self.ready(*job, *error, *late),
             Step::Signal { job, error } => self.signal(*job, *error),
             Step::Deadline { job, left } => self.deadline(*job, *left),
             Step::Reset => self.reset(),
@@ -277,15 +287,18 @@ impl Run {
         self.tell();
     }
 
-    fn ready(&mut self, job: usize, error: i32) {
+    /// The in-fences of a job have signalled, and that is known only now, `late` after it.
+    fn ready(&mut self, job: usize, error: i32, late: u64) {
         if self.rules.kind == Kind::Manual {
             return;
         }
         let head = self.ends.len();
-        let changed = self.machine.ready(self.now, job as u64 + 1, error);
+        // Not before something else has happened: the machine has seen that it had not signalled.
+        let when = (self.now - late).max(self.last + 1);
+        let changed = self.machine.ready(when, job as u64 + 1, error);
         if let Some(history) = self.jobs.get_mut(job) {
             if job >= head && history.ready.is_none() {
-                history.ready = Some(self.now);
+                history.ready = Some(when);
                 if history.in_error == 0 {
                     history.in_error = error;
                 }
@@ -516,6 +529,8 @@ proptest! {
             match step {
                 // Deadlines hold from when a job is known to be the head.
                 Step::Grow | Step::Deadline { .. } => {}
+                // What is known late may be too late: what has timed out by then has.
+                Step::Ready { late: 1.., .. } => {}
                 Step::Interrupt => {
                     eager.step(step);
                     lazy.step(&Step::Pass(0));

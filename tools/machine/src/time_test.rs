@@ -45,6 +45,25 @@ fn job_waits_for_in_fences_and_for_its_turn() {
 }
 
 #[test]
+fn job_starts_when_its_in_fences_have_signalled_however_late_that_is_known() {
+    let mut machine = machine(rules(Kind::Timer, None));
+    submit(&mut machine, 10, waiting("a", 5));
+    submit(&mut machine, 11, waiting("b", 5));
+    submit(&mut machine, 12, waiting("c", 5));
+    assert!(machine.ready(20, 1, 0));
+    assert_end(machine.advance(40), "a", 25, 0);
+    // At the same time as the first, so it follows without a gap.
+    machine.ready(20, 2, 0);
+    assert_end(machine.advance(40), "b", 30, 0);
+    // Before it was there it cannot have started.
+    machine.ready(3, 3, 0);
+    assert_end(machine.advance(40), "c", 35, 0);
+    submit(&mut machine, 50, waiting("d", 5));
+    machine.ready(45, 4, 0);
+    assert_end(machine.advance(60), "d", 55, 0);
+}
+
+#[test]
 fn error_of_an_in_fence_ends_the_job_without_running_it() {
     let mut machine = machine(rules(Kind::Timer, Some(1000)));
     submit(&mut machine, 0, waiting("a", 500));
