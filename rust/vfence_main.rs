@@ -39,6 +39,10 @@ module! {
             default: 16384,
             description: "Most jobs that a queue can have pending, up to 1048576",
         },
+        max_buffer_mib: u32 {
+            default: 256,
+            description: "Largest buffer, in MiB, up to 1048576",
+        },
     },
 }
 

@@ -418,6 +418,20 @@ TEST_F(fault, read)
 	EXPECT_TRUE(failed);
 }
 
+TEST_F(fault, buffer_create)
+{
+	struct vfence_buffer_create create, valid = { .size = 5 * 4096 };
+	int fds = open_fds();
+
+	EACH_FAULT(VFENCE_IOCTL_BUFFER_CREATE, create, ({
+		fds = open_fds();
+		valid;
+	}), ({
+		EXPECT_EQ(fds, open_fds());
+	}));
+	EXPECT_EQ(5 * 4096, lseek(create.fd, 0, SEEK_END));
+}
+
 TEST_F(fault, mmap)
 {
 	struct vfence_queue_create create = { .kind = VFENCE_QUEUE_TIMER };

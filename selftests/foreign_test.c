@@ -5,10 +5,7 @@
  * sw_sync is a file of debugfs, in kernels that have it; vgem is a DRM device
  * whose buffers carry fences that user space signals.
  */
-#include <drm/drm.h>
-#include <drm/vgem_drm.h>
-#include <linux/dma-buf.h>
-#include "vfence_test.h"
+#include "vgem.h"
 
 /* From drivers/dma-buf/sw_sync.c: it has no header. */
 struct sw_sync_create_fence_data {
@@ -127,42 +124,14 @@ FIXTURE(vgem)
 	__u32 queue;
 };
 
-/* Opens the DRM device of the driver vgem. */
-static int vgem_open(void)
-{
-	char path[32], name[8];
-
-	for (int i = 0; i < 16; i++) {
-		struct drm_version version = { .name = name, .name_len = sizeof(name) };
-		int card;
-
-		snprintf(path, sizeof(path), "/dev/dri/card%d", i);
-		card = open(path, O_RDWR | O_CLOEXEC);
-		if (card < 0)
-			continue;
-		if (!ioctl(card, DRM_IOCTL_VERSION, &version) && version.name_len == 4 &&
-		    !memcmp(name, "vgem", 4))
-			return card;
-		close(card);
-	}
-	return -1;
-}
-
 FIXTURE_SETUP(vgem)
 {
 	struct drm_mode_create_dumb create = { .width = 64, .height = 64, .bpp = 32 };
 	struct drm_prime_handle prime = { .flags = DRM_CLOEXEC | DRM_RDWR };
 
-	if (system("modprobe vgem 2>/dev/null"))
-		SKIP(return, "the kernel has no vgem");
-	for (int i = 0; i < 100 && self->card <= 0; i++) {
-		self->card = vgem_open();
-		/* udev makes the node when it gets to it. */
-		if (self->card < 0)
-			usleep(50000);
-	}
+	self->card = vgem_load();
 	if (self->card < 0)
-		SKIP(return, "vgem is loaded, but has no node in /dev/dri");
+		SKIP(return, "the kernel has no vgem, or no node for it in /dev/dri");
 	ASSERT_EQ(0, ioctl(self->card, DRM_IOCTL_MODE_CREATE_DUMB, &create));
 	self->handle = create.handle;
 	prime.handle = create.handle;
@@ -178,29 +147,6 @@ FIXTURE_TEARDOWN(vgem)
 	close(self->device);
 	close(self->buffer);
 	close(self->card);
-}
-
-/* Puts a fence that is pending on the buffer, and returns vgem's number for it. */
-static int vgem_attach(int card, __u32 handle)
-{
-	struct drm_vgem_fence_attach attach = { .handle = handle, .flags = VGEM_FENCE_WRITE };
-
-	return ioctl(card, DRM_IOCTL_VGEM_FENCE_ATTACH, &attach) ? -1 : (int)attach.out_fence;
-}
-
-static int vgem_signal(int card, int fence)
-{
-	struct drm_vgem_fence_signal signal = { .fence = fence };
-
-	return ioctl(card, DRM_IOCTL_VGEM_FENCE_SIGNAL, &signal);
-}
-
-/* Returns a sync_file of all that the buffer waits for. */
-static int buffer_fences(int buffer)
-{
-	struct dma_buf_export_sync_file export = { .flags = DMA_BUF_SYNC_RW };
-
-	return ioctl(buffer, DMA_BUF_IOCTL_EXPORT_SYNC_FILE, &export) ? -1 : export.fd;
 }
 
 TEST_F(vgem, job_waits)

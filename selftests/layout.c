@@ -12,13 +12,14 @@
 #define NUMBER(name, number) \
 	static_assert((name) == (number), #name)
 
-SIZE(vfence_query, 32);
+SIZE(vfence_query, 40);
 FIELD(vfence_query, api_version, 0, 4);
 FIELD(vfence_query, flags, 4, 4);
 FIELD(vfence_query, capabilities, 8, 8);
 FIELD(vfence_query, watchdog_ns, 16, 8);
 FIELD(vfence_query, max_queues, 24, 4);
 FIELD(vfence_query, max_jobs, 28, 4);
+FIELD(vfence_query, max_buffer_size, 32, 8);
 
 SIZE(vfence_queue_create, 96);
 FIELD(vfence_queue_create, kind, 0, 4);
@@ -155,9 +156,14 @@ FIELD(vfence_queue_info, faults, 104, 64);
 FIELD(vfence_queue_info, state, 168, 4);
 FIELD(vfence_queue_info, pad2, 172, 4);
 
+SIZE(vfence_buffer_create, 16);
+FIELD(vfence_buffer_create, size, 0, 8);
+FIELD(vfence_buffer_create, flags, 8, 4);
+FIELD(vfence_buffer_create, fd, 12, 4);
+
 /* Constants that programs are compiled with. */
 NUMBER(VFENCE_IOCTL_TYPE, 247);
-NUMBER(VFENCE_API_VERSION, 2);
+NUMBER(VFENCE_API_VERSION, 3);
 NUMBER(VFENCE_NAME_LEN, 32);
 NUMBER(VFENCE_MAX_IN_FENCES, 1024);
 NUMBER(VFENCE_MAX_WAITS, 65536);
@@ -170,6 +176,7 @@ NUMBER(VFENCE_MAX_BOOST_PERCENT, 10000);
 NUMBER(VFENCE_CAP_TIMER_QUEUE, 1);
 NUMBER(VFENCE_CAP_MANUAL_QUEUE, 2);
 NUMBER(VFENCE_CAP_WORKER_QUEUE, 4);
+NUMBER(VFENCE_CAP_BUFFER, 8);
 NUMBER(VFENCE_SUBMIT_OUT_FENCE, 1);
 NUMBER(VFENCE_SUBMIT_EVENT, 2);
 NUMBER(VFENCE_SUBMIT_HANG, 4);
@@ -191,7 +198,7 @@ NUMBER(VFENCE_FAULT_HANG, 2);
 NUMBER(VFENCE_FAULT_DELAY, 3);
 NUMBER(VFENCE_FAULT_DROP_INTERRUPT, 4);
 
-NUMBER(VFENCE_IOCTL_QUERY, 0xc020f700);
+NUMBER(VFENCE_IOCTL_QUERY, 0xc028f700);
 NUMBER(VFENCE_IOCTL_QUEUE_CREATE, 0xc060f701);
 NUMBER(VFENCE_IOCTL_QUEUE_DESTROY, 0x4008f702);
 NUMBER(VFENCE_IOCTL_QUEUE_INFO, 0xc0b0f703);
@@ -203,3 +210,4 @@ NUMBER(VFENCE_IOCTL_EXPORT, 0xc018f708);
 NUMBER(VFENCE_IOCTL_JOB_INFO, 0xc040f709);
 NUMBER(VFENCE_IOCTL_QUEUE_RESET, 0xc010f70a);
 NUMBER(VFENCE_IOCTL_QUEUE_FAULTS, 0x4020f70b);
+NUMBER(VFENCE_IOCTL_BUFFER_CREATE, 0xc010f70c);

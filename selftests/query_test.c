@@ -33,6 +33,8 @@ TEST_F(query, capabilities)
 	ASSERT_EQ(0, ioctl(self->device, VFENCE_IOCTL_QUERY, &query));
 	EXPECT_TRUE(query.capabilities & VFENCE_CAP_TIMER_QUEUE);
 	EXPECT_TRUE(query.capabilities & VFENCE_CAP_MANUAL_QUEUE);
+	EXPECT_TRUE(query.capabilities & VFENCE_CAP_WORKER_QUEUE);
+	EXPECT_TRUE(query.capabilities & VFENCE_CAP_BUFFER);
 }
 
 TEST_F(query, limits)
@@ -43,6 +45,7 @@ TEST_F(query, limits)
 	EXPECT_EQ(2 * SEC, query.watchdog_ns);
 	EXPECT_LT(0, query.max_queues);
 	EXPECT_LT(0, query.max_jobs);
+	EXPECT_EQ(256 << 20, query.max_buffer_size);
 }
 
 TEST_F(query, output_fields_are_ignored)

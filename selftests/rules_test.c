@@ -21,6 +21,7 @@ union argument {
 	struct vfence_job_info job;
 	struct vfence_queue_reset reset;
 	struct vfence_queue_faults faults;
+	struct vfence_buffer_create buffer;
 	char bytes[LARGEST];
 };
 
@@ -49,6 +50,7 @@ FIXTURE_VARIANT(argument)
 FIXTURE_VARIANT_ADD(argument, query) {
 	.number = VFENCE_IOCTL_QUERY,
 	.flags = offsetof(struct vfence_query, flags),
+	.first_size = 32,
 };
 
 FIXTURE_VARIANT_ADD(argument, queue_create) {
@@ -129,6 +131,11 @@ FIXTURE_VARIANT_ADD(argument, queue_faults) {
 	.flags = offsetof(struct vfence_queue_faults, flags),
 };
 
+FIXTURE_VARIANT_ADD(argument, buffer_create) {
+	.number = VFENCE_IOCTL_BUFFER_CREATE,
+	.flags = offsetof(struct vfence_buffer_create, flags),
+};
+
 FIXTURE_VARIANT_ADD(argument, signal) {
 	.number = VFENCE_IOCTL_SIGNAL,
 	.flags = offsetof(struct vfence_signal, flags),
@@ -166,6 +173,9 @@ FIXTURE_SETUP(argument)
 		break;
 	case VFENCE_IOCTL_QUEUE_FAULTS:
 		self->valid.faults.queue = timer_queue(self->device);
+		break;
+	case VFENCE_IOCTL_BUFFER_CREATE:
+		self->valid.buffer.size = 1;
 		break;
 	default:
 		/* The kind or the queue is the first field. */
@@ -305,7 +315,7 @@ TEST(unknown_number)
 	int device = device_open();
 
 	ASSERT_LE(0, device);
-	for (unsigned int nr = 12; nr < 256; nr++) {
+	for (unsigned int nr = 13; nr < 256; nr++) {
 		EXPECT_REFUSED(ENOTTY, ioctl(device, _IO(VFENCE_IOCTL_TYPE, nr), NULL));
 		EXPECT_REFUSED(ENOTTY, ioctl(device, _IOWR(VFENCE_IOCTL_TYPE, nr, __u64), NULL));
 	}

@@ -287,6 +287,14 @@ static inline int set_faults(int device, __u32 queue, __u64 seed,
 	return ioctl(device, VFENCE_IOCTL_QUEUE_FAULTS, &plan);
 }
 
+/* Returns a dma-buf of @size bytes, rounded up. */
+static inline int buffer_create(int device, __u64 size)
+{
+	struct vfence_buffer_create create = { .size = size };
+
+	return ioctl(device, VFENCE_IOCTL_BUFFER_CREATE, &create) ? -1 : create.fd;
+}
+
 /* Waits for an event. */
 static inline int read_event(int device, struct vfence_event *event)
 {

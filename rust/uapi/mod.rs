@@ -21,7 +21,7 @@ pub(crate) use generated::*;
 
 // The layout is the contract: a header that changes it must not build.
 const _: () = {
-    assert!(size_of::<vfence_query>() == 32);
+    assert!(size_of::<vfence_query>() == 40);
     assert!(size_of::<vfence_queue_create>() == 96);
     assert!(size_of::<vfence_queue_destroy>() == 8);
     assert!(size_of::<vfence_queue_info>() == 176);
@@ -30,6 +30,7 @@ const _: () = {
     assert!(size_of::<vfence_submit_batch>() == 24);
     assert!(size_of::<vfence_point>() == 16);
     assert!(size_of::<vfence_wait>() == 32);
+    assert!(size_of::<vfence_buffer_create>() == 16);
     assert!(size_of::<vfence_export>() == 24);
     assert!(size_of::<vfence_job_info>() == 64);
     assert!(size_of::<vfence_event>() == 64);

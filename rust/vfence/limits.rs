@@ -8,6 +8,9 @@ use kernel::prelude::*;
 /// Most jobs that a queue can be allowed to have pending.
 const MOST_JOBS: u32 = 1 << 20;
 
+/// Most bytes that a buffer can be allowed to have.
+const MOST_BUFFER: u64 = 1 << 40;
+
 /// The bounds on what a client can pin, and for how long.
 #[derive(Clone, Copy)]
 pub(crate) struct Limits {
@@ -18,6 +21,8 @@ pub(crate) struct Limits {
     pub(super) max_queues: u32,
     /// Most pending jobs of a queue.
     pub(super) max_jobs: u32,
+    /// Most bytes of a buffer.
+    pub(super) max_buffer: u64,
 }
 
 impl Limits {
@@ -30,6 +35,7 @@ impl Limits {
             },
             max_queues: *module_parameters::max_queues.value_ref(),
             max_jobs: *module_parameters::max_jobs.value_ref(),
+            max_buffer: u64::from(*module_parameters::max_buffer_mib.value_ref()) << 20,
         }
     }
 
@@ -42,6 +48,10 @@ impl Limits {
         }
         if limits.max_jobs == 0 || limits.max_jobs > MOST_JOBS {
             pr_err!("max_jobs must be from 1 to {}\n", MOST_JOBS);
+            return Err(EINVAL);
+        }
+        if limits.max_buffer == 0 || limits.max_buffer > MOST_BUFFER {
+            pr_err!("max_buffer_mib must be from 1 to {}\n", MOST_BUFFER >> 20);
             return Err(EINVAL);
         }
         if limits.watchdog.is_none() {

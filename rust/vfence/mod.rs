@@ -15,6 +15,7 @@ use crate::{
         WRITABLE, //
     },
     uapi::{
+        vfence_buffer_create,
         vfence_export,
         vfence_in_fence_policy_VFENCE_IN_FENCE_CANCEL as IN_FENCE_CANCEL,
         vfence_in_fence_policy_VFENCE_IN_FENCE_IGNORE as IN_FENCE_IGNORE,
@@ -33,6 +34,7 @@ use crate::{
         vfence_timeout_policy_VFENCE_TIMEOUT_CONTINUE as TIMEOUT_CONTINUE,
         vfence_wait,
         VFENCE_API_VERSION,
+        VFENCE_CAP_BUFFER,
         VFENCE_CAP_MANUAL_QUEUE,
         VFENCE_CAP_TIMER_QUEUE,
         VFENCE_CAP_WORKER_QUEUE,
@@ -75,6 +77,7 @@ use queue::{
 };
 
 mod argument;
+mod buffer;
 mod client;
 mod counters;
 mod device;
@@ -117,6 +120,7 @@ const EXPORT: u32 = sizeless(_IOWR::<vfence_export>(VFENCE_IOCTL_TYPE, 0x08));
 const JOB_INFO: u32 = sizeless(_IOWR::<vfence_job_info>(VFENCE_IOCTL_TYPE, 0x09));
 const QUEUE_RESET: u32 = sizeless(_IOWR::<vfence_queue_reset>(VFENCE_IOCTL_TYPE, 0x0a));
 const QUEUE_FAULTS: u32 = sizeless(_IOW::<vfence_queue_faults>(VFENCE_IOCTL_TYPE, 0x0b));
+const BUFFER_CREATE: u32 = sizeless(_IOWR::<vfence_buffer_create>(VFENCE_IOCTL_TYPE, 0x0c));
 
 #[vtable]
 impl MiscDevice for Client {
@@ -145,6 +149,7 @@ impl MiscDevice for Client {
             JOB_INFO => points::job_info(&client, &argument),
             QUEUE_RESET => queue_reset(&client, &argument),
             QUEUE_FAULTS => plan::set(&client, &argument),
+            BUFFER_CREATE => buffer::create(&argument),
             _ => Err(ENOTTY),
         }?;
         Ok(0)
@@ -178,17 +183,21 @@ impl MiscDevice for Client {
 }
 
 fn query(argument: &Argument) -> Result {
-    let query: vfence_query = argument.read()?;
+    let query: vfence_query = argument.read_from(offset_of!(vfence_query, max_buffer_size))?;
     must_be_zero(query.flags)?;
     let limits = Limits::get();
     argument.write(&vfence_query {
         api_version: VFENCE_API_VERSION,
         capabilities: u64::from(
-            VFENCE_CAP_TIMER_QUEUE | VFENCE_CAP_MANUAL_QUEUE | VFENCE_CAP_WORKER_QUEUE,
+            VFENCE_CAP_TIMER_QUEUE
+                | VFENCE_CAP_MANUAL_QUEUE
+                | VFENCE_CAP_WORKER_QUEUE
+                | VFENCE_CAP_BUFFER,
         ),
         watchdog_ns: limits.watchdog.unwrap_or(0),
         max_queues: limits.max_queues,
         max_jobs: limits.max_jobs,
+        max_buffer_size: limits.max_buffer,
         ..query
     })
 }

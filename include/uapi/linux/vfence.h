@@ -68,7 +68,9 @@ extern "C" {
  * (&sync_fence_info.timestamp_ns) is the time at which the engine completed the
  * job, like the timestamps of hardware: the interrupt that signals the fence
  * comes a little later. Jobs that follow each other without a gap start at the
- * very nanosecond in which the one before ended.
+ * very nanosecond in which the one before ended, and a job that has waited for
+ * its in-fences starts at the timestamp of the last of them, of whatever driver:
+ * how late a machine is in telling does not show in the times of a pipeline.
  *
  * DOC: jobs without file descriptors
  *
@@ -144,7 +146,7 @@ extern "C" {
 #define VFENCE_IOCTL_TYPE 0xF7
 
 /** define VFENCE_API_VERSION - &vfence_query.api_version that this header describes */
-#define VFENCE_API_VERSION 2
+#define VFENCE_API_VERSION 3
 
 /** define VFENCE_NAME_LEN - size of a queue's name, the closing NUL included */
 #define VFENCE_NAME_LEN 32
@@ -207,6 +209,12 @@ extern "C" {
  * A bit of &vfence_query.capabilities.
  */
 #define VFENCE_CAP_WORKER_QUEUE (1ULL << 2)
+/**
+ * define VFENCE_CAP_BUFFER - buffers can be created with %VFENCE_IOCTL_BUFFER_CREATE
+ *
+ * A bit of &vfence_query.capabilities.
+ */
+#define VFENCE_CAP_BUFFER (1ULL << 3)
 
 /**
  * struct vfence_query - what this device is and can do
@@ -231,6 +239,8 @@ struct vfence_query {
 	__u32 max_queues;
 	/** @max_jobs: out: most jobs that a queue can have pending at a time. */
 	__u32 max_jobs;
+	/** @max_buffer_size: out: the largest &vfence_buffer_create.size, in bytes. */
+	__u64 max_buffer_size;
 };
 
 /**
@@ -779,6 +789,35 @@ struct vfence_queue_info {
 	__u32 pad2;
 };
 
+/**
+ * struct vfence_buffer_create - make a buffer
+ *
+ * Argument of %VFENCE_IOCTL_BUFFER_CREATE. The memory is zero, and is charged to
+ * the caller's memory cgroup. What is returned is a dma-buf like any other
+ * driver's: it can be mapped with mmap(), between %DMA_BUF_IOCTL_SYNC calls, be
+ * given a name, imported by drivers (%DRM_IOCTL_PRIME_FD_TO_HANDLE), have its
+ * fences polled, exported and imported (see <linux/dma-buf.h>), and tells its size by
+ * lseek(). It belongs to no client: it is there as long as anybody refers to
+ * it, and as long as it is, the module cannot be unloaded.
+ *
+ * (There is no dma-heap of this device: the kernel knows no way to remove one,
+ * so a module that adds one could never be unloaded.)
+ *
+ * ===========  ===============================================================
+ * EINVAL       @size is 0.
+ * EMFILE       No free file descriptor in the process.
+ * ENOSPC       @size is above &vfence_query.max_buffer_size.
+ * ===========  ===============================================================
+ */
+struct vfence_buffer_create {
+	/** @size: in: how many bytes are wanted; out: how many there are, whole pages. */
+	__u64 size;
+	/** @flags: in: must be 0. */
+	__u32 flags;
+	/** @fd: out: a dma-buf fd with close-on-exec set that the caller owns. */
+	__s32 fd;
+};
+
 /** define VFENCE_QUEUE_STOPPED - the queue is stopped: a bit of &vfence_queue_info.state */
 #define VFENCE_QUEUE_STOPPED (1U << 0)
 
@@ -818,6 +857,9 @@ struct vfence_queue_info {
 /** define VFENCE_IOCTL_QUEUE_FAULTS - see &struct vfence_queue_faults */
 #define VFENCE_IOCTL_QUEUE_FAULTS \
 	_IOW(VFENCE_IOCTL_TYPE, 0x0b, struct vfence_queue_faults)
+/** define VFENCE_IOCTL_BUFFER_CREATE - see &struct vfence_buffer_create */
+#define VFENCE_IOCTL_BUFFER_CREATE \
+	_IOWR(VFENCE_IOCTL_TYPE, 0x0c, struct vfence_buffer_create)
 
 #if defined(__cplusplus)
 }

@@ -2,16 +2,18 @@
 
 //! What the crate `vfence` offers of the engine: batches, points, events, counters, faults, policies.
 
+use rustix::fd::AsFd;
 use std::io::ErrorKind;
 use std::time::Duration;
 use vfence::uapi::vfence as uapi;
 use vfence::{
-    Device, Errno, Event, Fault, FaultKind, InFencePolicy, JobState, QueueKind, Status,
+    Buffer, Device, Errno, Event, Fault, FaultKind, InFencePolicy, JobState, QueueKind, Status,
     TimeoutPolicy, TimerQueue,
 };
 use vfence_selftests::{assert_refused, suite, timestamp, wait};
 
 suite![
+    buffer_is_a_dma_buf,
     worker_queue,
     batch,
     refused_batch,
@@ -561,4 +563,17 @@ fn what_a_manual_queue_refuses() {
     let policy = InFencePolicy::Ignore;
     let refused = device.build_queue("").in_fence_policy(policy).manual();
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidInput);
+}
+
+fn buffer_is_a_dma_buf() {
+    let device = device();
+    let buffer = device.buffer(5000).unwrap();
+    assert_eq!(buffer.size(), 8192);
+    let again = Buffer::try_from(buffer.as_fd().try_clone_to_owned().unwrap()).unwrap();
+    assert_eq!(again.size(), 8192);
+    assert_refused(device.buffer(0), Errno::INVAL);
+    let most = device.capabilities().unwrap().max_buffer_size;
+    assert_refused(device.buffer(most + 1), Errno::NOSPC);
+    let pipe = rustix::pipe::pipe().unwrap().0;
+    assert_refused(Buffer::try_from(pipe), Errno::SPIPE);
 }

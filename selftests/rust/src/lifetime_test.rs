@@ -550,6 +550,8 @@ fn bad_parameters() {
         "max_jobs=1048577",
         "max_jobs=-1",
         "watchdog_ms=soon",
+        "max_buffer_mib=0",
+        "max_buffer_mib=1048577",
     ] {
         let refused = Module::try_load(parameters).err();
         assert_eq!(refused, Some(Errno::INVAL), "{parameters}");

@@ -45,6 +45,8 @@ pub struct Capabilities {
     pub max_queues: u32,
     /// Most jobs that a queue can have pending at a time.
     pub max_jobs: u32,
+    /// Most bytes of a buffer; 0 if [`Device::buffer`] does not work.
+    pub max_buffer_size: u64,
 }
 
 impl Device {
@@ -97,6 +99,7 @@ impl Device {
             },
             max_queues: query.max_queues,
             max_jobs: query.max_jobs,
+            max_buffer_size: query.max_buffer_size,
         })
     }
 

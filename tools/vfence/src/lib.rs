@@ -35,6 +35,7 @@
 #![deny(unsafe_code)]
 
 mod batch;
+mod buffer;
 mod clock;
 mod device;
 mod event;
@@ -47,6 +48,7 @@ mod sync_file;
 pub mod uapi;
 
 pub use batch::{Batch, BatchError, Submitted};
+pub use buffer::Buffer;
 pub use clock::monotonic_ns;
 pub use device::{Capabilities, Device};
 pub use event::Event;

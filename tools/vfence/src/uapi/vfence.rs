@@ -10,7 +10,7 @@ use rustix::ioctl::{opcode, Opcode};
 /// `VFENCE_IOCTL_TYPE`: the type byte of the ioctl numbers.
 pub const IOCTL_TYPE: u8 = 0xf7;
 /// `VFENCE_API_VERSION`: the version of the header that this crate was written for.
-pub const API_VERSION: u32 = 2;
+pub const API_VERSION: u32 = 3;
 /// `VFENCE_NAME_LEN`: size of a queue's name, the closing NUL included.
 pub const NAME_LEN: usize = 32;
 /// `VFENCE_MAX_IN_FENCES`: most in-fences a job may have.
@@ -36,6 +36,8 @@ pub const CAP_TIMER_QUEUE: u64 = 1 << 0;
 pub const CAP_MANUAL_QUEUE: u64 = 1 << 1;
 /// `VFENCE_CAP_WORKER_QUEUE`: queues of [`QUEUE_WORKER`] can be created.
 pub const CAP_WORKER_QUEUE: u64 = 1 << 2;
+/// `VFENCE_CAP_BUFFER`: buffers can be created.
+pub const CAP_BUFFER: u64 = 1 << 3;
 /// `VFENCE_QUEUE_TIMER`: a timer completes the jobs.
 pub const QUEUE_TIMER: u32 = 1;
 /// `VFENCE_QUEUE_MANUAL`: user space completes the jobs.
@@ -94,6 +96,8 @@ pub struct Query {
     pub max_queues: u32,
     /// Out: most jobs that a queue can have pending at a time.
     pub max_jobs: u32,
+    /// Out: the largest [`BufferCreate::size`], in bytes.
+    pub max_buffer_size: u64,
 }
 
 /// `struct vfence_queue_create`: make a queue.
@@ -270,6 +274,18 @@ pub struct JobInfo {
     pub pad: u32,
 }
 
+/// `struct vfence_buffer_create`: make a buffer.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[repr(C)]
+pub struct BufferCreate {
+    /// In: how many bytes are wanted; out: how many there are, whole pages.
+    pub size: u64,
+    /// In: must be 0.
+    pub flags: u32,
+    /// Out: a dma-buf with close-on-exec set that the caller owns.
+    pub fd: i32,
+}
+
 /// `struct vfence_event`: a job has completed.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[repr(C)]
@@ -420,6 +436,8 @@ pub const IOCTL_JOB_INFO: Opcode = opcode::read_write::<JobInfo>(IOCTL_TYPE, 0x0
 pub const IOCTL_QUEUE_RESET: Opcode = opcode::read_write::<QueueReset>(IOCTL_TYPE, 0x0a);
 /// `VFENCE_IOCTL_QUEUE_FAULTS`, with a [`QueueFaults`].
 pub const IOCTL_QUEUE_FAULTS: Opcode = opcode::write::<QueueFaults>(IOCTL_TYPE, 0x0b);
+/// `VFENCE_IOCTL_BUFFER_CREATE`.
+pub const IOCTL_BUFFER_CREATE: Opcode = opcode::read_write::<BufferCreate>(IOCTL_TYPE, 0x0c);
 
 /// Calls [`IOCTL_QUERY`].
 pub fn query(fd: BorrowedFd<'_>, argument: &mut Query) -> Result<(), Errno> {
@@ -503,6 +521,14 @@ pub fn export(fd: BorrowedFd<'_>, argument: &mut Export) -> Result<OwnedFd, Errn
     Ok(unsafe { OwnedFd::from_raw_fd(argument.fence) })
 }
 
+/// Calls [`IOCTL_BUFFER_CREATE`] and returns the dma-buf.
+pub fn buffer_create(fd: BorrowedFd<'_>, argument: &mut BufferCreate) -> Result<OwnedFd, Errno> {
+    // SAFETY: The structure is that of the number, and has no pointers.
+    unsafe { update::<IOCTL_BUFFER_CREATE, _>(fd, argument) }?;
+    // SAFETY: The call has succeeded, so this is a new file descriptor that belongs to the caller.
+    Ok(unsafe { OwnedFd::from_raw_fd(argument.fd) })
+}
+
 /// Calls [`IOCTL_JOB_INFO`].
 pub fn job_info(fd: BorrowedFd<'_>, argument: &mut JobInfo) -> Result<(), Errno> {
     // SAFETY: The structure is that of the number, and has no pointers.
@@ -553,8 +579,8 @@ mod tests {
 
     #[test]
     fn query_has_the_layout_of_the_header() {
-        layout!(Query, 32, api_version: 0, flags: 4, capabilities: 8, watchdog_ns: 16, max_queues: 24,
-            max_jobs: 28);
+        layout!(Query, 40, api_version: 0, flags: 4, capabilities: 8, watchdog_ns: 16, max_queues: 24,
+            max_jobs: 28, max_buffer_size: 32);
     }
 
     #[test]
@@ -636,13 +662,18 @@ mod tests {
     }
 
     #[test]
+    fn buffer_create_has_the_layout_of_the_header() {
+        layout!(BufferCreate, 16, size: 0, flags: 8, fd: 12);
+    }
+
+    #[test]
     fn counters_have_the_layout_of_the_header() {
         layout!(Counters, 40, submitted: 0, completed: 8, errors: 16, timeouts: 24, resets: 32);
     }
 
     #[test]
     fn numbers_are_those_of_the_header() {
-        assert_eq!(IOCTL_QUERY, 0xc020_f700);
+        assert_eq!(IOCTL_QUERY, 0xc028_f700);
         assert_eq!(IOCTL_QUEUE_CREATE, 0xc060_f701);
         assert_eq!(IOCTL_QUEUE_DESTROY, 0x4008_f702);
         assert_eq!(IOCTL_QUEUE_INFO, 0xc0b0_f703);
@@ -654,6 +685,7 @@ mod tests {
         assert_eq!(IOCTL_JOB_INFO, 0xc040_f709);
         assert_eq!(IOCTL_QUEUE_RESET, 0xc010_f70a);
         assert_eq!(IOCTL_QUEUE_FAULTS, 0x4020_f70b);
+        assert_eq!(IOCTL_BUFFER_CREATE, 0xc010_f70c);
     }
 
     #[test]

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * vgem, the other driver: a DRM device whose buffers carry fences that user space signals; and what dma-bufs of any
+ * driver can be asked.
+ */
+#ifndef VGEM_H
+#define VGEM_H
+
+#include <drm/drm.h>
+#include <drm/vgem_drm.h>
+#include <linux/dma-buf.h>
+#include "vfence_test.h"
+
+/* Opens the DRM device of the driver vgem. */
+static inline int vgem_open(void)
+{
+	char path[32], name[8];
+
+	for (int i = 0; i < 16; i++) {
+		struct drm_version version = { .name = name, .name_len = sizeof(name) };
+		int card;
+
+		snprintf(path, sizeof(path), "/dev/dri/card%d", i);
+		card = open(path, O_RDWR | O_CLOEXEC);
+		if (card < 0)
+			continue;
+		if (!ioctl(card, DRM_IOCTL_VERSION, &version) && version.name_len == 4 &&
+		    !memcmp(name, "vgem", 4))
+			return card;
+		close(card);
+	}
+	return -1;
+}
+
+/* Opens it, and loads the module before; -1 if that is not to be had. */
+static inline int vgem_load(void)
+{
+	int card = -1;
+
+	if (system("modprobe vgem 2>/dev/null"))
+		return -1;
+	for (int i = 0; i < 100 && card < 0; i++) {
+		card = vgem_open();
+		/* udev makes the node when it gets to it. */
+		if (card < 0)
+			usleep(50000);
+	}
+	return card;
+}
+
+/* Puts a fence that is pending on the buffer, and returns vgem's number for it. */
+static inline int vgem_attach(int card, __u32 handle)
+{
+	struct drm_vgem_fence_attach attach = { .handle = handle, .flags = VGEM_FENCE_WRITE };
+
+	return ioctl(card, DRM_IOCTL_VGEM_FENCE_ATTACH, &attach) ? -1 : (int)attach.out_fence;
+}
+
+static inline int vgem_signal(int card, int fence)
+{
+	struct drm_vgem_fence_signal signal = { .fence = fence };
+
+	return ioctl(card, DRM_IOCTL_VGEM_FENCE_SIGNAL, &signal);
+}
+
+/* Returns a sync_file of all that the buffer waits for. */
+static inline int buffer_fences(int buffer)
+{
+	struct dma_buf_export_sync_file export = { .flags = DMA_BUF_SYNC_RW };
+
+	return ioctl(buffer, DMA_BUF_IOCTL_EXPORT_SYNC_FILE, &export) ? -1 : export.fd;
+}
+
+#endif /* VGEM_H */
