@@ -45,7 +45,7 @@ quiet_cmd_bindgen = BINDGEN $@
 
 # The kernel's bindings have the types; ours take them from there.
 $(obj)/rust/bindings_generated.rs: private bindgen_flags = --no-recursive-allowlist \
-	--allowlist-function 'sync_file_(create|get_fence)|dma_fence_unwrap_(first|next)' \
+	--allowlist-function 'sync_file_(create|get_fence)|dma_fence_unwrap_(first|next)|crc32c' \
 	--allowlist-var 'RUST_CONST_.*' --allowlist-function 'dma_fence_array_create|dma_fence_chain_init' \
 	--allowlist-type 'sync_file|dma_fence_(unwrap|array|chain)|fault_attr' \
 	--opaque-type 'dma_fence_(array|chain)|fault_attr'

@@ -252,7 +252,7 @@ TEST_F(batch, size_of_a_job)
 	struct vfence_submit_batch batch = { .jobs = ptr_to_u64(jobs), .count = 3 };
 
 	for (__u32 size = 0; size <= 128; size++) {
-		bool known = size == 40 || size >= sizeof(struct vfence_submit);
+		bool known = size == 40 || size == 56 || size >= sizeof(struct vfence_submit);
 
 		memset(jobs, 0, sizeof(jobs));
 		for (int i = 0; i < 3; i++)
@@ -265,11 +265,11 @@ TEST_F(batch, size_of_a_job)
 		EXPECT_REFUSED(EINVAL, ioctl(self->device, VFENCE_IOCTL_SUBMIT_BATCH, &batch));
 	}
 	/* What the kernel does not know is asked of the second. */
-	batch.job_size = 64;
+	batch.job_size = 96;
 	memset(jobs, 0, sizeof(jobs));
 	for (int i = 0; i < 3; i++)
-		memcpy(jobs + i * 64, &self->manual, sizeof(self->manual));
-	jobs[2 * 64 - 1] = 1;
+		memcpy(jobs + i * 96, &self->manual, sizeof(self->manual));
+	jobs[2 * 96 - 1] = 1;
 	EXPECT_REFUSED(E2BIG, ioctl(self->device, VFENCE_IOCTL_SUBMIT_BATCH, &batch));
 	EXPECT_EQ(1, batch.refused);
 }

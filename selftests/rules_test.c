@@ -43,8 +43,9 @@ FIXTURE_VARIANT(argument)
 	__u32 known_flags;
 	/* 0: has none. */
 	size_t pad;
-	/* The size that it had in an earlier version of the header; 0: the same. */
+	/* The sizes that it had in earlier versions of the header; 0: there are not as many. */
 	size_t first_size;
+	size_t second_size;
 };
 
 FIXTURE_VARIANT_ADD(argument, query) {
@@ -95,6 +96,7 @@ FIXTURE_VARIANT_ADD(argument, submit) {
 	.known_flags = VFENCE_SUBMIT_OUT_FENCE | VFENCE_SUBMIT_EVENT,
 	.pad = offsetof(struct vfence_submit, pad),
 	.first_size = 40,
+	.second_size = 56,
 };
 
 FIXTURE_VARIANT_ADD(argument, submit_batch) {
@@ -119,6 +121,7 @@ FIXTURE_VARIANT_ADD(argument, job_info) {
 	.number = VFENCE_IOCTL_JOB_INFO,
 	.flags = offsetof(struct vfence_job_info, flags),
 	.pad = offsetof(struct vfence_job_info, pad),
+	.first_size = 64,
 };
 
 FIXTURE_VARIANT_ADD(argument, queue_reset) {
@@ -202,23 +205,27 @@ TEST_F(argument, as_the_header_says)
 TEST_F(argument, too_small)
 {
 	for (unsigned int size = 0; size < _IOC_SIZE(variant->number); size++)
-		if (!size || size != variant->first_size)
+		if (!size || (size != variant->first_size && size != variant->second_size))
 			EXPECT_REFUSED(EINVAL, ioctl(self->device, sized(variant->number, size),
 						     &self->valid));
 }
 
 TEST_F(argument, of_an_earlier_version)
 {
-	union argument before = self->valid;
-	size_t first = variant->first_size;
+	const size_t sizes[] = { variant->first_size, variant->second_size };
+	const union argument valid = self->valid;
 
-	if (!first)
+	if (!variant->first_size)
 		SKIP(return, "it has not grown");
-	memset(self->valid.bytes + first, 0xa5, 256);
-	memset(before.bytes + first, 0xa5, 256);
-	EXPECT_EQ(0, ioctl(self->device, sized(variant->number, first), &self->valid));
-	/* What is behind it was neither looked at nor written. */
-	EXPECT_EQ(0, memcmp(before.bytes + first, self->valid.bytes + first, 256));
+	for (size_t i = 0; i < ARRAY_LEN(sizes) && sizes[i]; i++) {
+		union argument before = valid;
+
+		memset(before.bytes + sizes[i], 0xa5, 256);
+		self->valid = before;
+		EXPECT_EQ(0, ioctl(self->device, sized(variant->number, sizes[i]), &self->valid));
+		/* What is behind it was neither looked at nor written. */
+		EXPECT_EQ(0, memcmp(before.bytes + sizes[i], self->valid.bytes + sizes[i], 256));
+	}
 }
 
 TEST_F(argument, larger_and_zero)

@@ -45,6 +45,7 @@ mod helpers {
 #[cfg(CONFIG_FAULT_INJECTION)]
 pub(crate) use generated::fault_attr;
 pub(crate) use generated::{
+    crc32c,
     dma_fence_array_create,
     dma_fence_chain_init,
     dma_fence_unwrap,
@@ -70,6 +71,7 @@ pub(crate) use helpers::{
     dma_resv_lock_slow_interruptible,
     dma_sync_sgtable_for_cpu,
     dma_sync_sgtable_for_device,
+    memset64,
     page_address,
     set_current_state,
     to_dma_fence_chain,

@@ -10,5 +10,6 @@
 #include "dma-resv.c"
 #include "fault-inject.c"
 #include "mm.c"
+#include "string.c"
 #include "wait.c"
 #include "ww_mutex.c"

@@ -334,6 +334,55 @@ impl Vmap {
         }
     }
 
+    /// Fills `length` bytes from `offset` on with `pattern`, which begins with its first byte in memory.
+    ///
+    /// Fails with `EINVAL` if not all of them are in the buffer.
+    pub(crate) fn fill(&self, offset: usize, length: usize, pattern: u64) -> Result {
+        let to = self.range(offset, length)?.as_ptr();
+        let bytes = pattern.to_ne_bytes();
+        // SAFETY: The range is valid for writes.
+        unsafe {
+            if bytes.iter().all(|byte| *byte == bytes[0]) {
+                bindings::memset(to.cast(), bytes[0].into(), length);
+            } else {
+                bindings::memset64(to.cast(), pattern, length / size_of::<u64>());
+                let rest = length % size_of::<u64>();
+                let end = to.add(length - rest);
+                bindings::memcpy(end.cast(), bytes.as_ptr().cast(), rest);
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies `length` bytes from `from`, at `from_offset`, to `offset`; as C's `memcpy()`, if they overlap, anything may be there
+    /// afterwards.
+    ///
+    /// Fails with `EINVAL` if not all of them are in the buffers.
+    pub(crate) fn copy(
+        &self,
+        offset: usize,
+        from: &Self,
+        from_offset: usize,
+        length: usize,
+    ) -> Result {
+        let (to, from) = (
+            self.range(offset, length)?,
+            from.range(from_offset, length)?,
+        );
+        // SAFETY: Both are valid for so many bytes. C's function takes what it finds.
+        unsafe { bindings::memcpy(to.as_ptr().cast(), from.as_ptr().cast(), length) };
+        Ok(())
+    }
+
+    /// Goes on with a CRC-32C, which was `crc` before, without the inversions at its beginning and end.
+    ///
+    /// Fails with `EINVAL` if not all of the range is in the buffer.
+    pub(crate) fn crc32c(&self, crc: u32, offset: usize, length: usize) -> Result<u32> {
+        let from = self.range(offset, length)?;
+        // SAFETY: It is valid for so many bytes. C's function takes what it finds.
+        Ok(unsafe { bindings::crc32c(crc, from.as_ptr().cast(), length) })
+    }
+
     /// Copies out of the buffer. Fails with `EINVAL` if not all of it is in the buffer.
     pub(crate) fn read(&self, offset: usize, to: &mut [u8]) -> Result {
         let from = self.range(offset, to.len())?;

@@ -10,6 +10,7 @@ use kernel::{
     alloc::{
         flags::{
             __GFP_HIGHMEM,
+            __GFP_NOWARN,
             __GFP_ZERO, //
         },
         Flags, //
@@ -32,14 +33,15 @@ pub(crate) struct Pages {
 }
 
 impl Pages {
-    /// Allocates as many pages as `size` bytes need. Fails with `ENOMEM`, also for none.
+    /// Allocates as many pages as `size` bytes need, which may be more than there are: that is not logged. Fails with `ENOMEM`,
+    /// also for none.
     pub(crate) fn new(size: usize, flags: Flags) -> Result<Self> {
         let count = size.div_ceil(PAGE_SIZE);
         let bytes = count.checked_mul(PAGE_SIZE).ok_or(ENOMEM)?;
         if bytes == 0 {
             return Err(ENOMEM);
         }
-        let memory = VVec::with_capacity(bytes, flags | __GFP_HIGHMEM | __GFP_ZERO)?;
+        let memory = VVec::with_capacity(bytes, flags | __GFP_HIGHMEM | __GFP_NOWARN | __GFP_ZERO)?;
         // INVARIANT: There is room for that many, and `vmalloc()` deals in pages.
         Ok(Self { memory, count })
     }

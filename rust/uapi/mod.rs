@@ -25,14 +25,16 @@ const _: () = {
     assert!(size_of::<vfence_queue_create>() == 96);
     assert!(size_of::<vfence_queue_destroy>() == 8);
     assert!(size_of::<vfence_queue_info>() == 176);
-    assert!(size_of::<vfence_submit>() == 56);
+    assert!(size_of::<vfence_submit>() == 88);
+    assert!(size_of::<vfence_use>() == 8);
+    assert!(size_of::<vfence_operation>() == 48);
     assert!(size_of::<vfence_signal>() == 24);
     assert!(size_of::<vfence_submit_batch>() == 24);
     assert!(size_of::<vfence_point>() == 16);
     assert!(size_of::<vfence_wait>() == 32);
     assert!(size_of::<vfence_buffer_create>() == 16);
     assert!(size_of::<vfence_export>() == 24);
-    assert!(size_of::<vfence_job_info>() == 64);
+    assert!(size_of::<vfence_job_info>() == 72);
     assert!(size_of::<vfence_event>() == 64);
     assert!(size_of::<vfence_queue_reset>() == 16);
     assert!(size_of::<vfence_fault>() == 32);

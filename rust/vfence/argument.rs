@@ -59,19 +59,19 @@ impl Argument {
     ///
     /// Fails as [`Argument::read_from`] does.
     pub(super) fn read<T: FromBytes + IntoBytes + Immutable>(&self) -> Result<T> {
-        self.read_from(size_of::<T>())
+        self.read_from(&[])
     }
 
-    /// Reads the structure, which had the size `first` in its first version. What the caller's does not have is
+    /// Reads the structure, which had the sizes `earlier` in earlier versions. What the caller's does not have is
     /// zero.
     ///
-    /// Fails with `EINVAL` if the caller's is smaller than that or ends where no version did, with `E2BIG` if it is larger
+    /// Fails with `EINVAL` if the caller's ends where no version did, with `E2BIG` if it is larger
     /// than ours and not zero there, with `EFAULT` if it is not accessible.
     pub(super) fn read_from<T: FromBytes + IntoBytes + Immutable>(
         &self,
-        first: usize,
+        earlier: &[usize],
     ) -> Result<T> {
-        if self.size != first && self.size < size_of::<T>() {
+        if self.size < size_of::<T>() && !earlier.contains(&self.size) {
             return Err(EINVAL);
         }
         let mut reader = self.slice(self.size).reader();

@@ -125,7 +125,7 @@ impl Client {
                 return Err(ENOSPC);
             }
             // Nothing can fail any more, so somebody will close it.
-            Queue::employ_worker(&queue, &self.device.workqueue);
+            Queue::employ_worker(&queue, &self.device);
             queues.count += 1;
             queues.by_id.insert(node);
             self.device.show(entry);

@@ -7,6 +7,7 @@ use super::queue::{
     QueueRef, //
 };
 use crate::kernel_ext::{
+    dma_mapping::DmaDevice,
     fault_inject::FaultAttr,
     workqueue::OwnedQueue, //
 };
@@ -34,7 +35,11 @@ type Key = (u64, u32);
 #[pin_data]
 pub(crate) struct Device {
     /// Where the workers of queues work.
-    pub(super) workqueue: Arc<OwnedQueue>,
+    pub(super) workqueue: OwnedQueue,
+    /// Where buffers are given back. What happens there may wait for fences, and so for the other.
+    pub(super) givers: OwnedQueue,
+    /// As which buffers are mapped.
+    pub(super) dma: DmaDevice,
     /// The kernel's fault injection: what is done to jobs of any queue.
     #[pin]
     pub(super) fail: FaultAttr,
@@ -61,7 +66,9 @@ impl Device {
         let attr = |name| FaultAttr::new(name, Self::DIRECTORY);
         Arc::pin_init(
             try_pin_init!(Self {
-                workqueue: Arc::new(OwnedQueue::new(c"vfence")?, GFP_KERNEL)?,
+                workqueue: OwnedQueue::new(c"vfence")?,
+                givers: OwnedQueue::new(c"vfence_give_back")?,
+                dma: DmaDevice::new(c"vfence")?,
                 fail <- attr(c"fail"),
                 hang <- attr(c"hang"),
                 delay <- attr(c"delay"),

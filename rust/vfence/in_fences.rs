@@ -81,6 +81,14 @@ pub(super) struct InFences {
 }
 
 impl InFences {
+    /// Returns none.
+    pub(super) fn none() -> Self {
+        Self {
+            pending: KVec::new(),
+            error: 0,
+        }
+    }
+
     /// Takes references to the fences of the `count` file descriptors at `address` in user space; `seen` is how many
     /// the call has looked at.
     ///
@@ -91,10 +99,7 @@ impl InFences {
         if count > MOST {
             return Err(EINVAL);
         }
-        let mut fences = Self {
-            pending: KVec::new(),
-            error: 0,
-        };
+        let mut fences = Self::none();
         if count == 0 {
             return Ok(fences);
         }
@@ -117,6 +122,22 @@ impl InFences {
                 Some(Err(error)) if self.error == 0 => self.error = error.to_errno(),
                 Some(Err(_)) => {}
                 None => self.wait_for(fence)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a fence, which may be a container, unless it has signalled; then its error does not count either.
+    ///
+    /// Fails with `ENOSPC` for too many.
+    pub(super) fn add_pending(&mut self, fence: &Fence, seen: &mut usize) -> Result {
+        for fence in unwrap(fence) {
+            *seen += 1;
+            if *seen > MOST_SEEN {
+                return Err(ENOSPC);
+            }
+            if !fence.is_signaled() {
+                self.wait_for(fence)?;
             }
         }
         Ok(())
@@ -145,7 +166,7 @@ impl InFences {
     /// Prepares the wait of job `seqno` of `queue`; returns `None` if there is nothing to wait for.
     ///
     /// Fails with `ENOSPC` if the client's jobs wait for too much, `ENOMEM`.
-    pub(super) fn prepare(self, queue: &QueueRef, seqno: u64) -> Result<Option<KBox<Waits>>> {
+    pub(super) fn prepare(self, queue: &QueueRef, seqno: u64) -> Result<Option<Waits>> {
         if self.pending.is_empty() {
             return Ok(None);
         }
@@ -162,12 +183,11 @@ impl InFences {
         )?;
         let callbacks = KVec::with_capacity(self.pending.len(), GFP_KERNEL_ACCOUNT)?;
         queue.budget().take(self.pending.len())?;
-        let waits = Waits {
+        let mut waits = Waits {
             gate,
             callbacks,
             taken: self.pending.len(),
         };
-        let mut waits = KBox::new(waits, GFP_KERNEL_ACCOUNT)?;
         for fence in self.pending {
             let callback = Callback::new(fence, waits.gate(), GFP_KERNEL_ACCOUNT)?;
             waits.callbacks.push(callback, GFP_KERNEL_ACCOUNT)?;

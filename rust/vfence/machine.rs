@@ -21,6 +21,9 @@
 //!                  │<-------------- at most `timeout` -------------->│ -ETIMEDOUT
 //! ```
 //!
+//! A job may also have *work*, of which the machine knows only that somebody does it from the job's start on. It ends when
+//! its duration is over and the work is done, whichever is later.
+//!
 //! A queue that is *stopped*, by a job that timed out or by an in-fence's error if its [`Rules`] say so, ends all
 //! its jobs with `-ECANCELED`, without running them or waiting for anything, until it is reset.
 
@@ -104,6 +107,8 @@ pub(crate) struct Job<P> {
     pub(crate) injected: Injected,
     /// Whether user space wants to be told of its end.
     pub(crate) event: bool,
+    /// Whether there is work to be done: [`Machine::worked`] will tell. Not for [`Kind::Manual`].
+    pub(crate) work: bool,
     /// The caller's.
     pub(crate) payload: P,
 }
@@ -123,6 +128,8 @@ pub(crate) struct Record {
     pub(crate) error: i32,
     /// The bits of what was injected.
     pub(crate) faults: u32,
+    /// What its work came to, or 0, also if it has failed.
+    pub(crate) result: u64,
 }
 
 /// A job that has ended.
@@ -166,6 +173,8 @@ pub(crate) struct Slot<P> {
     faults: u32,
     hang: bool,
     event: bool,
+    /// Whether there is work that is not done.
+    work: bool,
     payload: P,
 }
 
@@ -217,6 +226,7 @@ struct Fate {
 /// - `start` is when the head starts to run, or has; [`NEVER`] if that is not known or it is not to run.
 /// - `pace` is that of the head if `start` is known and it does not hang; else `None`.
 /// - `fate` is that of the head.
+/// - `worked` is when the head's work was done, and what it came to; zeroes if it was not, or there is none.
 pub(crate) struct Machine<P, B, D, H>
 where
     B: DerefMut<Target = [Option<Slot<P>>; SEGMENT]>,
@@ -233,6 +243,9 @@ where
     start: u64,
     pace: Option<Pace>,
     fate: Option<Fate>,
+    worked: (u64, u64),
+    /// The last job whose work was begun.
+    begun: u64,
     /// When the last job was submitted.
     last_submitted: u64,
     /// The last job whose start was told.
@@ -263,6 +276,8 @@ where
             start: NEVER,
             pace: None,
             fate: None,
+            worked: (0, 0),
+            begun: 0,
             last_submitted: 0,
             told: 0,
             stopped: false,
@@ -365,6 +380,7 @@ where
             faults: injected.kinds,
             hang: job.hang || injected.has(Fault::Hang),
             event: job.event,
+            work: job.work,
             payload: job.payload,
         };
         let seqno = match self.jobs.push(slot) {
@@ -431,8 +447,9 @@ where
 
     /// Decides about the head, which has just become that, or ready, or the queue was reset.
     fn settle(&mut self) {
-        // INVARIANT: All three are those of the head.
+        // INVARIANT: All of them are those of the head. If it has been so before, its work was not done: it did not run.
         (self.start, self.pace, self.fate) = (NEVER, None, None);
+        self.worked = (0, 0);
         let Some(head) = self.head() else {
             return;
         };
@@ -473,9 +490,9 @@ where
             None => NEVER,
         };
         let own = match (&self.pace, self.rules.kind) {
-            (Some(pace), _) => {
+            (Some(pace), _) if !head.work => {
                 let dropped = head.faults & Fault::DropInterrupt.bit() != 0;
-                let end = pace.end();
+                let end = pace.end().max(self.worked.0);
                 Some(Fate {
                     due: if dropped { bound } else { end },
                     end,
@@ -506,9 +523,40 @@ where
         }
     }
 
-    /// Returns the time at which [`Machine::advance`] has something to do next.
+    /// Returns the time at which [`Machine::advance`] or [`Machine::work`] has something to do next.
     pub(crate) fn next_event(&self) -> Option<u64> {
-        self.fate.map(|fate| fate.due)
+        match self.due_work() {
+            Some(seqno) if seqno != self.begun => Some(self.start),
+            _ => self.fate.map(|fate| fate.due),
+        }
+    }
+
+    /// Returns the job that runs, if it has work that is not done.
+    fn due_work(&self) -> Option<u64> {
+        let work = self.pace.is_some() && self.head()?.work;
+        work.then(|| self.jobs.first())
+    }
+
+    /// Returns the job that runs, if it has work that is not done: the caller does it, from now on.
+    pub(crate) fn work(&mut self) -> Option<u64> {
+        self.begun = self.due_work()?;
+        Some(self.begun)
+    }
+
+    /// Takes note that the work of job `seqno` was done at the time `now`, and what it came to.
+    ///
+    /// Returns whether that may change [`Machine::next_event`]. A job that has ended is left alone.
+    pub(crate) fn worked(&mut self, now: u64, seqno: u64, result: u64) -> bool {
+        if self.due_work() != Some(seqno) {
+            return false;
+        }
+        if let Some(slot) = self.jobs.get_mut(seqno) {
+            slot.work = false;
+        }
+        // INVARIANT: It is the head.
+        self.worked = (now, result);
+        self.fate = self.foresee();
+        true
     }
 
     /// Takes the next job of whose end an interrupt tells by the time `now`; to be called until it returns `None`.
@@ -621,6 +669,7 @@ where
             deadline: Self::shown(slot.deadline),
             error,
             faults: slot.faults,
+            result: if error == 0 { self.worked.1 } else { 0 },
         };
         let remembered = self.remembered(seqno);
         self.history[remembered] = record;

@@ -4,7 +4,7 @@
 //!
 //! `client` is an open file, `queue` what it owns, `machine` what a queue decides, `in_fences`
 //! what a job waits for, `submit` how jobs get from user space into queues, `points` what can be done with a job
-//! afterwards, `events` what the device tells by itself, `visible` what is to be seen from outside.
+//! afterwards, `uses` and `operation` what it does with buffers, `events` what the device tells by itself, `visible` what is to be seen from outside.
 
 #![deny(unsafe_code)]
 
@@ -88,6 +88,7 @@ mod limits;
 mod machine;
 mod memory;
 mod name;
+mod operation;
 mod pace;
 mod plan;
 mod points;
@@ -95,7 +96,9 @@ mod queue;
 mod random;
 mod segments;
 mod submit;
+mod uses;
 mod visible;
+mod work;
 mod worker;
 
 pub(crate) use client::Client;
@@ -183,7 +186,7 @@ impl MiscDevice for Client {
 }
 
 fn query(argument: &Argument) -> Result {
-    let query: vfence_query = argument.read_from(offset_of!(vfence_query, max_buffer_size))?;
+    let query: vfence_query = argument.read_from(&[offset_of!(vfence_query, max_buffer_size)])?;
     must_be_zero(query.flags)?;
     let limits = Limits::get();
     argument.write(&vfence_query {
@@ -204,7 +207,7 @@ fn query(argument: &Argument) -> Result {
 
 fn queue_create(client: &Client, argument: &Argument) -> Result {
     let mut create: vfence_queue_create =
-        argument.read_from(offset_of!(vfence_queue_create, timeout_ns))?;
+        argument.read_from(&[offset_of!(vfence_queue_create, timeout_ns)])?;
     must_be_zero(create.flags)?;
     must_be_zero(create.pad)?;
     must_be_zero(create.pad2)?;
@@ -271,7 +274,8 @@ fn queue_destroy(client: &Client, argument: &Argument) -> Result {
 }
 
 fn queue_info(client: &Client, argument: &Argument) -> Result {
-    let mut info: vfence_queue_info = argument.read_from(offset_of!(vfence_queue_info, errors))?;
+    let mut info: vfence_queue_info =
+        argument.read_from(&[offset_of!(vfence_queue_info, errors)])?;
     must_be_zero(info.flags)?;
     must_be_zero(info.pad)?;
     must_be_zero(info.pad2)?;

@@ -31,6 +31,7 @@ use crate::{
         VFENCE_WAIT_ANY, //
     },
 };
+use core::mem::offset_of;
 use kernel::{
     fs::file::{
         flags::O_CLOEXEC,
@@ -154,7 +155,7 @@ pub(super) fn export(client: &Client, argument: &Argument) -> Result {
 
 /// `VFENCE_IOCTL_JOB_INFO`.
 pub(super) fn job_info(client: &Client, argument: &Argument) -> Result {
-    let mut info: vfence_job_info = argument.read()?;
+    let mut info: vfence_job_info = argument.read_from(&[offset_of!(vfence_job_info, result)])?;
     must_be_zero(info.flags)?;
     must_be_zero(info.pad)?;
     let (state, record) = match client.queue(info.queue)?.job(info.seqno) {
@@ -171,5 +172,6 @@ pub(super) fn job_info(client: &Client, argument: &Argument) -> Result {
     info.end_ns = record.end;
     info.deadline_ns = record.deadline;
     info.faults = record.faults;
+    info.result = record.result;
     argument.write(&info)
 }

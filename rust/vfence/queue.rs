@@ -7,6 +7,7 @@
 //! | lock | held while | order |
 //! |---|---|---|
 //! | the client's `submitting`, a mutex | jobs are prepared and published | outermost |
+//! | `engine`, a mutex | the worker does some work; others end jobs of its queue | after `submitting` |
 //! | `signalling` | jobs are taken from the machine, and fences signalled, so that these signal in order | before the locks of fences |
 //! | `state` | the machine is asked or told something | after all others; no fence is signalled, no callback removed, nothing allocated under it |
 //!
@@ -15,7 +16,7 @@
 //!
 //! # Who completes what
 //!
-//! Jobs of a timer queue, and whatever times out, complete in the timer's interrupt; those of a worker queue in
+//! Jobs of a timer queue complete in the timer's interrupt, also those that time out; those of a worker queue in
 //! the worker, which the interrupt wakes. Jobs of a manual queue complete in the ioctl. Closing
 //! and resetting complete what is left in the context of the caller.
 
@@ -24,6 +25,7 @@ use super::{
         Counters,
         Done, //
     },
+    device::Device,
     events::Events,
     faults::Plan,
     in_fences::{
@@ -47,6 +49,7 @@ use super::{
     },
     name::Name,
     segments::Segments,
+    work::Work,
     worker::Worker,
 };
 use crate::{
@@ -66,7 +69,6 @@ use crate::{
         },
         timekeeping::ktime_get,
         wait::WaitQueue, //
-        workqueue::OwnedQueue,
     },
     new_wait_queue, trace,
     uapi::{
@@ -89,8 +91,11 @@ use kernel::{
             Atomic,
             Relaxed, //
         },
+        new_mutex,
         new_spinlock_irq,
         Arc,
+        Mutex,
+        MutexGuard,
         SpinLockIrq, //
     },
 };
@@ -107,8 +112,27 @@ pub(super) type QueueRef = ARef<Timeline<HrTimer<Queue>>>;
 pub(super) struct Payload {
     /// If somebody wanted one.
     pub(super) fence: Option<PendingFence<HrTimer<Queue>>>,
+    /// What most jobs do not have.
+    pub(super) more: Option<KBox<More>>,
+}
+
+/// What the machine keeps with jobs that wait or have work.
+pub(super) struct More {
     /// Kept until the job ends, which ends the wait.
-    pub(super) waits: Option<KBox<Waits>>,
+    pub(super) waits: Option<Waits>,
+    pub(super) work: Option<Arc<Work>>,
+}
+
+impl Payload {
+    /// Returns what the job waits for.
+    pub(super) fn waits(&self) -> Option<&Waits> {
+        self.more.as_ref()?.waits.as_ref()
+    }
+
+    /// Returns what the job waits for.
+    pub(super) fn waits_mut(&mut self) -> Option<&mut Waits> {
+        self.more.as_mut()?.waits.as_mut()
+    }
 }
 
 type Jobs = Machine<Payload, Segment<Slot<Payload>>, Directory<Slot<Payload>>, KVVec<Record>>;
@@ -178,6 +202,10 @@ pub(super) struct Queue {
     events: Arc<Events>,
     counters: Counters,
     worker: Option<Arc<Worker>>,
+    /// Held while the worker does work of a job, and while others end jobs that it might work on: when a fence has
+    /// signalled, nothing is written any more.
+    #[pin]
+    engine: Mutex<()>,
     /// How many jobs are being prepared; written with the client's `submitting` held.
     staged: Atomic<i32>,
     /// Who waits for jobs to complete.
@@ -227,6 +255,7 @@ impl Queue {
             events,
             counters: Counters::new()?,
             worker,
+            engine <- new_mutex!(()),
             staged: Atomic::new(0),
             waiters <- new_wait_queue!("vfence_waiters"),
             signalling <- new_spinlock_irq!(()),
@@ -235,10 +264,10 @@ impl Queue {
         Timeline::new(context, HrTimer::new(queue), GFP_KERNEL_ACCOUNT)
     }
 
-    /// Has its worker, if it has one, work for it on `workqueue` until [`Queue::close`]; to be called before there are jobs.
-    pub(super) fn employ_worker(queue: &QueueRef, workqueue: &Arc<OwnedQueue>) {
+    /// Has its worker, if it has one, work for it until [`Queue::close`]; to be called before there are jobs.
+    pub(super) fn employ_worker(queue: &QueueRef, device: &Arc<Device>) {
         if let Some(worker) = &queue.worker {
-            worker.employ(queue.clone(), workqueue.clone());
+            worker.employ(queue.clone(), device.clone());
         }
     }
 
@@ -351,7 +380,7 @@ impl Queue {
                 left -= 1;
                 let duration = job.duration.0;
                 // CAST: A job has no more than `VFENCE_MAX_IN_FENCES`.
-                let in_fences = job.payload.waits.as_ref().map_or(0, |waits| waits.len()) as u32;
+                let in_fences = job.payload.waits().map_or(0, Waits::len) as u32;
                 if let Ok(seqno) = state.submit(now, job) {
                     trace::job_submit(queue.context.id(), seqno, queue.id, duration, in_fences);
                 }
@@ -439,6 +468,7 @@ impl Queue {
 
     /// Resets the queue, and returns how often it has been.
     pub(super) fn reset(queue: &HrTimer<Self>) -> u64 {
+        let _engine = queue.stop_engine();
         let (begun, mut resets) = (ktime_get(), None);
         // Somebody may submit all the while: what comes after the beginning is left alone.
         queue.complete(usize::MAX, |machine, _| {
@@ -469,9 +499,11 @@ impl Queue {
 
     /// Completes those jobs that are pending with `-ECANCELED`; nobody submits any more.
     pub(super) fn close(queue: &HrTimer<Self>) {
+        let engine = queue.stop_engine();
         let begun = ktime_get();
         queue.complete(usize::MAX, |machine, _| machine.look(begun));
         queue.complete(usize::MAX, |machine, now| machine.cancel(now));
+        drop(engine);
         // Nothing is pending, so nobody starts it again.
         queue.cancel();
         if let Some(worker) = &queue.worker {
@@ -523,8 +555,8 @@ impl Queue {
                     done += 1;
                     left -= 1;
                     self.tell_end(&mut state, &ended);
-                    let Payload { fence, waits } = &ended.payload;
-                    let quiet = fence.is_none() && waits.is_none() && !ended.event;
+                    let Payload { fence, more } = &ended.payload;
+                    let quiet = fence.is_none() && more.is_none() && !ended.event;
                     if !quiet || ended.segment.is_some() {
                         last = Some(ended);
                     }
@@ -533,7 +565,7 @@ impl Queue {
             }
             if let Some(ended) = last {
                 let record = ended.record;
-                let Payload { fence, waits } = ended.payload;
+                let Payload { fence, more } = ended.payload;
                 let fence = fence.map(|fence| fence.complete(result(record.error), record.end));
                 self.counters.show_done(&so_far);
                 if ended.event {
@@ -541,7 +573,14 @@ impl Queue {
                     reported = true;
                 }
                 drop(order);
-                done += waits.as_ref().map_or(0, |waits| waits.len());
+                let (mut waits, mut work) = (None, None);
+                if let Some(more) = more {
+                    More { waits, work } = KBox::into_inner(more);
+                }
+                done += waits.as_ref().map_or(0, Waits::len);
+                if let (Some(worker), Some(work)) = (&self.worker, work.take()) {
+                    worker.give_back(work);
+                }
                 // Removing callbacks takes the locks of in-fences, which others hold while they wait for `state`.
                 drop((fence, waits, ended.segment));
             } else {
@@ -579,13 +618,46 @@ impl Queue {
             end_ns: record.end,
             deadline_ns: record.deadline,
             faults: record.faults,
+            result: record.result,
             ..Default::default()
         }
     }
 
+    /// Has the worker, if there is one, do nothing until what is returned is dropped.
+    fn stop_engine(&self) -> Option<MutexGuard<'_, ()>> {
+        self.worker.as_ref().map(|_| self.engine.lock())
+    }
+
+    /// Completes some of what has ended, and does some work of the job that runs. Returns whether there is nothing left for now; the
+    /// timer is set then.
+    pub(super) fn work_some(queue: &HrTimer<Self>) -> bool {
+        let _section = SignallingSection::begin();
+        let _engine = queue.stop_engine();
+        let (_, all) = queue.complete(BATCH, |machine, now| machine.advance(now));
+        if !all {
+            return false;
+        }
+        let work = {
+            let mut state = queue.state.lock();
+            let work = state.work().and_then(|seqno| {
+                let more = state.payload_mut(seqno)?.more.as_ref()?;
+                Some((seqno, more.work.clone()?))
+            });
+            Self::rearm(queue, &state);
+            work
+        };
+        let Some((seqno, work)) = work else {
+            return true;
+        };
+        if let Some(result) = work.step() {
+            queue.state.lock().worked(ktime_get(), seqno, result);
+        }
+        false
+    }
+
     /// Completes some of what has ended. Returns whether that was all, and has set the timer then; else somebody has to
     /// call this again.
-    pub(super) fn expire_some(timer: &HrTimer<Self>) -> bool {
+    fn expire_some(timer: &HrTimer<Self>) -> bool {
         let (_, all) = timer.complete(BATCH, |machine, now| machine.advance(now));
         if all {
             Self::rearm(timer, &timer.state.lock());

@@ -19,20 +19,30 @@ use super::{
     },
     in_fences::{
         Gate,
-        InFences, //
+        InFences,
+        Waits, //
     },
     machine::Job,
+    operation::Operations,
     queue::{
         Kind,
+        More,
         Payload,
         Queue,
+        QueueRef,
         Run, //
     },
+    uses::{
+        Locked,
+        Uses, //
+    },
+    work::Work,
 };
 use crate::{
     kernel_ext::{
         dma_fence::{
             AllocatedFence,
+            PendingFence,
             SignallingSection, //
         },
         fault_inject::FaultAttr,
@@ -64,8 +74,11 @@ use zerocopy_derive::{
     IntoBytes, //
 };
 
-/// Where the structure ended in the first version of the header.
-const FIRST_SIZE: usize = offset_of!(vfence_submit, duration_max_ns);
+/// Where the structure ended in earlier versions of the header.
+const EARLIER: [usize; 2] = [
+    offset_of!(vfence_submit, duration_max_ns),
+    offset_of!(vfence_submit, uses),
+];
 
 /// What is told to the caller: two fields in a row.
 #[derive(IntoBytes, Immutable)]
@@ -84,8 +97,17 @@ const INJECTED_DELAY: u64 = 10_000_000;
 /// A job that is ready to be published, and what comes after. Dropping it leaves nothing behind.
 struct Prepared {
     job: Job<Payload>,
-    gate: Option<Arc<Gate>>,
     out: Option<Out>,
+    /// What is not decided before buffers are locked.
+    open: Open,
+}
+
+/// What a job waits for and uses, while more may come to it.
+struct Open {
+    seqno: u64,
+    in_fences: InFences,
+    uses: Uses,
+    work: Option<Arc<Work>>,
 }
 
 /// A sync_file and the file descriptor that it will have.
@@ -93,15 +115,28 @@ type Out = (SyncFile, FileDescriptorReservation);
 
 /// Submits the job that the argument describes.
 pub(super) fn submit(client: &Client, argument: &Argument) -> Result {
-    let mut submit: vfence_submit = argument.read_from(FIRST_SIZE)?;
+    let mut submit: vfence_submit = argument.read_from(&EARLIER)?;
     let _submitting = client.submitting.lock();
     let mut run = Run::new(client.queue(submit.queue)?);
     let mut call = Call::new(client, 1);
-    let Prepared { mut job, gate, out } = call.prepare(&mut run, &mut submit)?;
+    let Prepared { mut job, out, open } = call.prepare(&mut run, &mut submit)?;
     reply(argument, &submit)?;
+    let Open {
+        seqno,
+        mut in_fences,
+        uses,
+        work,
+    } = open;
+    let mut locked = None;
+    if uses.len() > 0 {
+        let locked = locked.insert(Locked::new(iter::once(&uses))?);
+        call.join(locked, 0, run.queue(), &job, &uses, &mut in_fences)?;
+    }
+    let gate = decide(&mut job, run.queue(), seqno, in_fences, work)?;
     call.inject(&mut job, run.queue());
     let _section = SignallingSection::begin();
     arm(&mut job);
+    add(&mut locked, &job, &uses);
     call.publish(&[run], iter::once(job), gate, out);
     Ok(())
 }
@@ -121,7 +156,7 @@ pub(super) fn submit_batch(client: &Client, argument: &Argument) -> Result {
 /// Submits the jobs of `batch`, whose `refused` tells which one fails.
 fn submit_all(client: &Client, argument: &Argument, batch: &mut vfence_submit_batch) -> Result {
     let (count, size) = (batch.count, batch.job_size as usize);
-    if count == 0 || count > VFENCE_MAX_BATCH || size < FIRST_SIZE {
+    if count == 0 || count > VFENCE_MAX_BATCH || size < EARLIER[0] {
         return Err(EINVAL);
     }
     let _submitting = client.submitting.lock();
@@ -129,11 +164,13 @@ fn submit_all(client: &Client, argument: &Argument, batch: &mut vfence_submit_ba
     let mut runs: KVVec<Run> = KVVec::new();
     let mut gates = KVVec::new();
     let mut outs = KVVec::new();
+    // What is open of jobs that use buffers, with their indices.
+    let mut opens: KVVec<(usize, QueueRef, Open)> = KVVec::new();
     let mut call = Call::new(client, count as usize);
     for index in 0..count {
         batch.refused = index;
         let argument = Argument::element(batch.jobs, index as usize, size)?;
-        let mut submit: vfence_submit = argument.read_from(FIRST_SIZE)?;
+        let mut submit: vfence_submit = argument.read_from(&EARLIER)?;
         let run = match runs.last_mut() {
             Some(run) if run.queue().id() == submit.queue => run,
             _ => {
@@ -141,11 +178,16 @@ fn submit_all(client: &Client, argument: &Argument, batch: &mut vfence_submit_ba
                 runs.last_mut().ok_or(EINVAL)?
             }
         };
-        let Prepared { job, gate, out } = call.prepare(run, &mut submit)?;
-        jobs.push(job, GFP_KERNEL_ACCOUNT)?;
-        if let Some(gate) = gate {
+        let Prepared { mut job, out, open } = call.prepare(run, &mut submit)?;
+        if open.uses.len() > 0 {
+            let open = (index as usize, run.queue().clone(), open);
+            opens.push(open, GFP_KERNEL_ACCOUNT)?;
+        } else if let Some(gate) =
+            decide(&mut job, run.queue(), open.seqno, open.in_fences, open.work)?
+        {
             gates.push(gate, GFP_KERNEL_ACCOUNT)?;
         }
+        jobs.push(job, GFP_KERNEL_ACCOUNT)?;
         if let Some(out) = out {
             outs.push(out, GFP_KERNEL_ACCOUNT)?;
         }
@@ -153,6 +195,34 @@ fn submit_all(client: &Client, argument: &Argument, batch: &mut vfence_submit_ba
     }
     batch.refused = count;
     argument.write(batch)?;
+    let mut users: KVVec<(usize, Uses)> = KVVec::with_capacity(opens.len(), GFP_KERNEL_ACCOUNT)?;
+    let mut deciding = KVVec::with_capacity(opens.len(), GFP_KERNEL_ACCOUNT)?;
+    for (index, queue, open) in opens {
+        let Open {
+            seqno,
+            in_fences,
+            uses,
+            work,
+        } = open;
+        users.push((index, uses), GFP_KERNEL_ACCOUNT)?;
+        deciding.push((queue, seqno, in_fences, work), GFP_KERNEL_ACCOUNT)?;
+    }
+    let mut locked = None;
+    if !users.is_empty() {
+        locked = Some(Locked::new(users.iter().map(|(_, uses)| uses))?);
+    }
+    for ((index, uses), (queue, seqno, mut in_fences, work)) in users.iter().zip(deciding) {
+        // CAST: It is below the count.
+        batch.refused = *index as u32;
+        let (Some(locked), Some(job)) = (&mut locked, jobs.get_mut(*index)) else {
+            return Err(EINVAL);
+        };
+        call.join(locked, *index, &queue, job, uses, &mut in_fences)?;
+        if let Some(gate) = decide(job, &queue, seqno, in_fences, work)? {
+            gates.push(gate, GFP_KERNEL_ACCOUNT)?;
+        }
+    }
+    batch.refused = count;
     let mut injected = jobs.iter_mut();
     for run in &runs {
         for job in injected.by_ref().take(run.count()) {
@@ -162,6 +232,11 @@ fn submit_all(client: &Client, argument: &Argument, batch: &mut vfence_submit_ba
     let _section = SignallingSection::begin();
     if !gates.is_empty() {
         jobs.iter_mut().for_each(arm);
+    }
+    for (index, uses) in &users {
+        if let Some(job) = jobs.get(*index) {
+            add(&mut locked, job, uses);
+        }
     }
     call.publish(&runs, jobs.into_iter(), gates, outs);
     Ok(())
@@ -178,8 +253,36 @@ fn reply(argument: &Argument, submit: &vfence_submit) -> Result {
 
 /// Begins to wait for in-fences. The job's gate stays closed until we pass it, so none is too early.
 fn arm(job: &mut Job<Payload>) {
-    if let Some(waits) = &mut job.payload.waits {
+    if let Some(waits) = job.payload.waits_mut() {
         waits.arm();
+    }
+}
+
+/// Gives a job what it waits for, and its work. Returns the gate, to be passed when it is published.
+///
+/// Fails with `ENOSPC` if the client's jobs wait for too much, `ENOMEM`.
+fn decide(
+    job: &mut Job<Payload>,
+    queue: &QueueRef,
+    seqno: u64,
+    in_fences: InFences,
+    work: Option<Arc<Work>>,
+) -> Result<Option<Arc<Gate>>> {
+    job.in_error = in_fences.error();
+    let waits = in_fences.prepare(queue, seqno)?;
+    let gate = waits.as_ref().map(Waits::gate);
+    job.waits = waits.is_some();
+    job.work = work.is_some();
+    if job.waits || job.work {
+        job.payload.more = Some(KBox::new(More { waits, work }, GFP_KERNEL_ACCOUNT)?);
+    }
+    Ok(gate)
+}
+
+/// Adds the fence of a job to the buffers that it uses, which are locked.
+fn add(locked: &mut Option<Locked<'_>>, job: &Job<Payload>, uses: &Uses) {
+    if let (Some(locked), Some(fence)) = (locked, &job.payload.fence) {
+        locked.add(uses, fence);
     }
 }
 
@@ -189,6 +292,8 @@ struct Call<'a> {
     expected: Expected<'a>,
     /// How many in-fences it has looked at.
     seen: usize,
+    /// How many buffers it has named.
+    uses: u32,
 }
 
 impl<'a> Call<'a> {
@@ -198,6 +303,7 @@ impl<'a> Call<'a> {
             client,
             expected: client.events.expect(jobs),
             seen: 0,
+            uses: 0,
         }
     }
 
@@ -214,35 +320,65 @@ impl<'a> Call<'a> {
         if event {
             self.expected.one_more()?;
         }
-        let (mut in_error, mut waits, mut gate) = (0, None, None);
+        let mut in_fences = InFences::none();
         if submit.in_fence_count != 0 {
             let (address, count) = (submit.in_fences, submit.in_fence_count);
-            let in_fences = InFences::from_user(address, count, &mut self.seen)?;
-            in_error = in_fences.error();
-            waits = in_fences.prepare(run.queue(), seqno)?;
-            gate = waits.as_ref().map(|waits| waits.gate());
+            in_fences = InFences::from_user(address, count, &mut self.seen)?;
+        }
+        let (mut uses, mut work) = (Uses::none(), None);
+        if submit.use_count != 0 || submit.operation_count != 0 {
+            uses = Uses::from_user(submit, &mut self.uses)?;
+            let dma = &self.client.device().dma;
+            if let Some(operations) = Operations::from_user(submit, &uses, dma)? {
+                work = Some(Work::new(operations)?);
+            }
         }
         let (mut fence, mut out) = (None, None);
         submit.out_fence = -1;
-        if submit.flags & VFENCE_SUBMIT_OUT_FENCE != 0 {
+        let wanted = submit.flags & VFENCE_SUBMIT_OUT_FENCE != 0;
+        if wanted || uses.any_adds() {
             let pending = AllocatedFence::new(run.queue().clone(), GFP_KERNEL_ACCOUNT)?.init(seqno);
-            let fd = FileDescriptorReservation::get_unused_fd_flags(O_CLOEXEC)?;
-            submit.out_fence = fd.reserved_fd() as i32;
-            out = Some((SyncFile::create(pending.fence())?, fd));
+            if wanted {
+                let fd = FileDescriptorReservation::get_unused_fd_flags(O_CLOEXEC)?;
+                submit.out_fence = fd.reserved_fd() as i32;
+                out = Some((SyncFile::create(pending.fence())?, fd));
+            }
             fence = Some(pending);
         }
         submit.seqno = seqno;
         let job = Job {
             duration: (submit.duration_ns, submit.duration_max_ns),
-            waits: waits.is_some(),
-            in_error,
+            waits: false,
+            in_error: 0,
             error: submit.error,
             hang: submit.flags & VFENCE_SUBMIT_HANG != 0,
             injected: Injected::default(),
             event,
-            payload: Payload { fence, waits },
+            work: false,
+            payload: Payload { fence, more: None },
         };
-        Ok(Prepared { job, gate, out })
+        let open = Open {
+            seqno,
+            in_fences,
+            uses,
+            work,
+        };
+        Ok(Prepared { job, out, open })
+    }
+
+    /// Has a job, the one with that index in the call, wait for others who use its buffers, which are locked, and makes room for
+    /// its own fence there.
+    fn join(
+        &mut self,
+        locked: &mut Locked<'_>,
+        index: usize,
+        queue: &QueueRef,
+        job: &Job<Payload>,
+        uses: &Uses,
+        in_fences: &mut InFences,
+    ) -> Result {
+        let fence = job.payload.fence.as_ref().map(PendingFence::fence);
+        locked.prepare(index, queue, uses, in_fences, fence, &mut self.seen)
     }
 
     /// Has the kernel's fault injection decide about a job of `queue`, which cannot be refused any more.
@@ -292,14 +428,18 @@ fn check(queue: &Queue, submit: &vfence_submit) -> Result {
     let longest = low.max(high);
     let fits = match queue.kind() {
         Kind::Manual => {
-            longest == 0 && submit.in_fence_count == 0 && submit.flags & VFENCE_SUBMIT_HANG == 0
+            longest == 0
+                && submit.in_fence_count == 0
+                && submit.use_count == 0
+                && submit.flags & VFENCE_SUBMIT_HANG == 0
         }
         Kind::Timer | Kind::Worker => queue
             .limits()
             .watchdog
             .is_none_or(|watchdog| longest <= watchdog),
     };
-    if !fits || (high != 0 && high < low) {
+    let works = submit.operation_count != 0;
+    if !fits || (high != 0 && high < low) || (works && queue.kind() != Kind::Worker) {
         return Err(EINVAL);
     }
     must_be_errno(submit.error)

@@ -95,7 +95,7 @@ fn write_jobs(f: &mut fmt::Formatter<'_>, queue: &Queue) -> fmt::Result {
 fn write_in_fences(f: &mut fmt::Formatter<'_>, queue: &Queue, seqno: u64) -> fmt::Result {
     let mut fences: [Option<ARef<Fence>>; IN_FENCES] = [const { None }; IN_FENCES];
     let more = queue.with_payload(seqno, |payload| {
-        let Some(waits) = &payload.waits else {
+        let Some(waits) = payload.waits() else {
             return 0;
         };
         // Their drivers must not be asked under a lock.

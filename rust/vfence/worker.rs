@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The worker of a queue: what completes its jobs in process context.
+//! The worker of a queue: what completes its jobs, and does their work, in process context.
 
-use super::queue::{
-    Queue,
-    QueueRef, //
+use super::{
+    device::Device,
+    queue::{
+        Queue,
+        QueueRef, //
+    },
+    work::Work,
 };
-use crate::kernel_ext::workqueue::OwnedQueue;
 use kernel::{
     impl_has_work, new_work,
     prelude::*,
@@ -16,22 +19,22 @@ use kernel::{
         SpinLockIrq, //
     },
     workqueue::{
-        Work,
+        self,
         WorkItem, //
     },
 };
 
-/// Whom a worker works for, and where.
+/// Whom a worker works for, and who has the workqueues.
 struct Employment {
     queue: QueueRef,
-    workqueue: Arc<OwnedQueue>,
+    device: Arc<Device>,
 }
 
 /// The worker of a queue, which has it from [`Worker::employ`] to [`Worker::dismiss`].
 #[pin_data]
 pub(super) struct Worker {
     #[pin]
-    work: Work<Worker>,
+    work: workqueue::Work<Worker>,
     #[pin]
     employment: SpinLockIrq<Option<Employment>>,
 }
@@ -52,15 +55,15 @@ impl Worker {
         )
     }
 
-    /// Has it work for `queue`, on `workqueue`.
-    pub(super) fn employ(&self, queue: QueueRef, workqueue: Arc<OwnedQueue>) {
-        *self.employment.lock() = Some(Employment { queue, workqueue });
+    /// Has it work for `queue`, on the workqueue of `device`.
+    pub(super) fn employ(&self, queue: QueueRef, device: Arc<Device>) {
+        *self.employment.lock() = Some(Employment { queue, device });
     }
 
     /// Has it work for nobody any more; what it does at the moment it finishes.
     pub(super) fn dismiss(&self) {
         let employment = self.employment.lock().take();
-        // The last reference to a workqueue waits for its works: not under the lock.
+        // The last reference to the device waits for its workqueues: not under the lock.
         drop(employment);
     }
 
@@ -68,7 +71,15 @@ impl Worker {
     pub(super) fn wake(self: &Arc<Self>) {
         if let Some(employment) = &*self.employment.lock() {
             // That it is waiting to begin already is as good.
-            let _ = employment.workqueue.enqueue(self.clone());
+            let _ = employment.device.workqueue.enqueue(self.clone());
+        }
+    }
+
+    /// Gives back what a job of its queue has needed, soon. May be called in any context.
+    pub(super) fn give_back(&self, work: Arc<Work>) {
+        if let Some(employment) = &*self.employment.lock() {
+            // It is given back once.
+            let _ = employment.device.givers.enqueue(work);
         }
     }
 }
@@ -83,7 +94,7 @@ impl WorkItem for Worker {
             .as_ref()
             .map(|employment| employment.queue.clone());
         if let Some(queue) = queue {
-            if !Queue::expire_some(&queue) {
+            if !Queue::work_some(&queue) {
                 // Other works, and tasks, have their turn before the rest.
                 worker.wake();
             }

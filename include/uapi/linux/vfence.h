@@ -114,6 +114,27 @@ extern "C" {
  * is reported, the fence of the job has signalled. POLLOUT does not tell
  * whether there is room for another event: who uses events reads them.
  *
+ * DOC: buffers
+ *
+ * A job can *use* dma-bufs, of this driver (%VFENCE_IOCTL_BUFFER_CREATE) or of any
+ * other: see &struct vfence_use. Those of a worker queue can also have
+ * *operations* on them, see &struct vfence_operation: bytes that are really
+ * written, copied and summed up, in the background, from the job's start on. The
+ * job ends when its duration is over and the last byte is there for the CPU and
+ * for all other users of the buffers, whichever is later. A job that is ended
+ * before, by the watchdog, a reset or the end of its queue, leaves its
+ * operations half done; nothing is written any more once its fence has signalled.
+ *
+ * Each use is a read or a write, and takes part in *implicit synchronisation*
+ * through the buffer's reservation object: the job waits for the fences that such
+ * a use has to wait for, a read for writes, a write for reads and writes, and
+ * adds its own fence, for others to wait for. All buffers of a call are locked
+ * together, so two processes may use the same ones in any order. Fences that have
+ * signalled by then are not looked at; the error of one that was pending counts
+ * as that of any in-fence. Jobs of a batch see those before them. poll() on the
+ * dma-buf, %DMA_BUF_IOCTL_EXPORT_SYNC_FILE and %DMA_BUF_IOCTL_IMPORT_SYNC_FILE see and give
+ * these fences. Buffers may be closed after the call.
+ *
  * DOC: rules for all ioctls
  *
  * Structures may grow at their end in later versions. The size that the kernel
@@ -188,6 +209,12 @@ extern "C" {
 /** define VFENCE_MAX_FAULTS - most faults in the plan of a queue */
 #define VFENCE_MAX_FAULTS 16
 
+/** define VFENCE_MAX_USES - most buffers that the jobs of one call may use */
+#define VFENCE_MAX_USES 1024
+
+/** define VFENCE_MAX_OPERATIONS - most operations of a job */
+#define VFENCE_MAX_OPERATIONS 64
+
 /** define VFENCE_MAX_BOOST_PERCENT - the fastest that an engine can be made */
 #define VFENCE_MAX_BOOST_PERCENT 10000
 
@@ -210,7 +237,7 @@ extern "C" {
  */
 #define VFENCE_CAP_WORKER_QUEUE (1ULL << 2)
 /**
- * define VFENCE_CAP_BUFFER - buffers can be created with %VFENCE_IOCTL_BUFFER_CREATE
+ * define VFENCE_CAP_BUFFER - there are buffers, and jobs can use them
  *
  * A bit of &vfence_query.capabilities.
  */
@@ -406,15 +433,22 @@ struct vfence_queue_destroy {
  * EAGAIN       The queue has &vfence_query.max_jobs pending: try again when
  *              poll() says POLLOUT. Or the client has %VFENCE_MAX_EVENTS, of
  *              which POLLOUT does not tell: try again when some have been read.
- * EBADF        An in-fence is no open file descriptor.
- * EINVAL       An in-fence is a file, but no sync_file; a duration is longer
+ * EBADF        An in-fence or a buffer is no open file descriptor.
+ * EINTR        A signal came while buffers were to be locked that somebody else
+ *              holds, and its handler was not installed with SA_RESTART.
+ * EINVAL       An in-fence is a file, but no sync_file, or a buffer no dma-buf;
+ *              too many uses or operations, or what &struct vfence_use and
+ *              &struct vfence_operation say is refused; a duration is longer
  *              than the watchdog allows; @duration_max_ns is not 0 but
  *              below @duration_ns; @error out of range; @in_fence_count above
  *              %VFENCE_MAX_IN_FENCES; on a manual queue: a duration,
- *              in-fences, or %VFENCE_SUBMIT_HANG.
+ *              in-fences, uses, or %VFENCE_SUBMIT_HANG; operations on a queue
+ *              that is no worker queue.
  * EMFILE       No free file descriptor in the process.
- * ENOSPC       Merged in-fences contain more than %VFENCE_MAX_IN_FENCES fences
- *              that are pending, or %VFENCE_MAX_WAITS is exceeded.
+ * ENOSPC       In-fences, merged ones and those of buffers included, are more
+ *              than %VFENCE_MAX_IN_FENCES that are pending, or %VFENCE_MAX_WAITS is
+ *              exceeded.
+ * EOPNOTSUPP   An operation is on a buffer that the CPU cannot reach.
  * ===========  ===============================================================
  */
 struct vfence_submit {
@@ -456,6 +490,92 @@ struct vfence_submit {
 	__s32 error;
 	/** @pad: in: must be 0. */
 	__u32 pad;
+	/** @uses: in: pointer to an array of @use_count &struct vfence_use. */
+	__u64 uses;
+	/** @operations: in: pointer to an array of @operation_count &struct vfence_operation. */
+	__u64 operations;
+	/** @use_count: in: number of buffers that the job uses; when 0, @uses is ignored. */
+	__u32 use_count;
+	/** @operation_count: in: number of operations; when 0, @operations is ignored. */
+	__u32 operation_count;
+	/** @use_size: in: sizeof(struct vfence_use) if there are any. */
+	__u32 use_size;
+	/** @operation_size: in: sizeof(struct vfence_operation) if there are any. */
+	__u32 operation_size;
+};
+
+/**
+ * define VFENCE_USE_WRITE - the job writes the buffer; else it only reads it
+ *
+ * A flag of &vfence_use.flags.
+ */
+#define VFENCE_USE_WRITE (1U << 0)
+/**
+ * define VFENCE_USE_NO_WAIT - the job does not wait for others who use the buffer
+ *
+ * A flag of &vfence_use.flags.
+ */
+#define VFENCE_USE_NO_WAIT (1U << 1)
+/**
+ * define VFENCE_USE_NO_ADD - others who use the buffer do not wait for the job
+ *
+ * A flag of &vfence_use.flags.
+ */
+#define VFENCE_USE_NO_ADD (1U << 2)
+
+/**
+ * struct vfence_use - a buffer that a job uses
+ *
+ * The same buffer may be given more than once; if it is written once, it is written.
+ */
+struct vfence_use {
+	/** @fd: in: a dma-buf of any driver. */
+	__s32 fd;
+	/** @flags: in: any of %VFENCE_USE_WRITE, %VFENCE_USE_NO_WAIT, %VFENCE_USE_NO_ADD. */
+	__u32 flags;
+};
+
+/**
+ * enum vfence_operation_kind - what is done with buffers
+ * @VFENCE_OPERATION_FILL: A range of the target is filled with a pattern.
+ * @VFENCE_OPERATION_COPY: A range of the source is copied to the target, which may be the
+ *	same buffer if the ranges do not overlap.
+ * @VFENCE_OPERATION_CRC32C: The CRC-32C of a range of the source, as in RFC 3720, is the
+ *	job's result: see &vfence_event.result. Of several, the last one's.
+ */
+enum vfence_operation_kind {
+	VFENCE_OPERATION_FILL = 1,
+	VFENCE_OPERATION_COPY = 2,
+	VFENCE_OPERATION_CRC32C = 3,
+};
+
+/**
+ * struct vfence_operation - what is done with buffers
+ *
+ * Operations of a job are done one after the other. Fields that a kind does not
+ * need must be 0. Refused with EINVAL are an unknown kind; a buffer that the job
+ * does not use, or does not write but is the target; a @length of 0; ranges that
+ * are not in their buffer, or overlap in the same one; a @pattern_size
+ * other than 1, 4 and 8, a @pattern that does not fit in that, a @target_offset or @length that
+ * is no multiple of it.
+ */
+struct vfence_operation {
+	/** @kind: in: one of &enum vfence_operation_kind. */
+	__u32 kind;
+	/** @target: in: index in &vfence_submit.uses of the buffer that is written. */
+	__u32 target;
+	/** @source: in: index in &vfence_submit.uses of the buffer that is read. */
+	__u32 source;
+	/** @pattern_size: in: size of the pattern in bytes: 1, 4 or 8. */
+	__u32 pattern_size;
+	/** @target_offset: in: where in the target, in bytes. */
+	__u64 target_offset;
+	/** @source_offset: in: where in the source, in bytes. */
+	__u64 source_offset;
+	/** @length: in: how many bytes. */
+	__u64 length;
+	/** @pattern: in: what to fill with, as a number of that size in the machine's byte order. */
+	__u64 pattern;
 };
 
 /**
@@ -609,6 +729,11 @@ struct vfence_job_info {
 	__u32 faults;
 	/** @pad: in: must be 0. */
 	__u32 pad;
+	/**
+	 * @result: out: what the job's operations came to, once it has completed:
+	 * see %VFENCE_OPERATION_CRC32C; 0 if nothing, or the job has failed.
+	 */
+	__u64 result;
 };
 
 /**
@@ -636,7 +761,7 @@ struct vfence_event {
 	__u32 faults;
 	/** @flags: 0. */
 	__u32 flags;
-	/** @result: 0. */
+	/** @result: What the job's operations came to, or 0. */
 	__u64 result;
 };
 

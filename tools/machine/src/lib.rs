@@ -26,3 +26,4 @@ mod schedules;
 mod segments_test;
 mod setup;
 mod time_test;
+mod work_test;

@@ -25,6 +25,9 @@ pub struct History {
     pub ready: Option<u64>,
     /// The first error of an in-fence, or 0.
     pub in_error: i32,
+    /// Whether it has work, and when that was done.
+    pub work: bool,
+    pub worked: Option<u64>,
     /// When it was given which deadlines.
     pub deadlines: Vec<(u64, u64)>,
     /// When user space completed it, and with what.
@@ -190,8 +193,9 @@ fn end(
         Kind::Manual => job.submitted,
     };
     let bound = rules.timeout.map(|timeout| since + timeout);
-    if let Some(start) = start.filter(|_| !job.hang) {
-        let time = done(rules, job, start, seen);
+    let works = job.work && job.worked.is_none();
+    if let Some(start) = start.filter(|_| !job.hang && !works) {
+        let time = done(rules, job, start, seen).max(job.worked.unwrap_or(0));
         candidates.push(Candidate {
             due: bound.filter(|_| job.dropped).unwrap_or(time),
             time,

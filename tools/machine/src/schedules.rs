@@ -25,6 +25,8 @@ enum Step {
     Signal { job: usize, error: i32 },
     /// One of the jobs, ended or not, is wanted so long from now.
     Deadline { job: usize, left: u64 },
+    /// Somebody does work, and is done with it or not.
+    Work { finish: bool },
     /// User space resets the queue.
     Reset,
     /// Memory is made for more jobs.
@@ -41,6 +43,7 @@ struct Submit {
     delay: u64,
     drop: bool,
     event: bool,
+    work: bool,
 }
 
 fn errors() -> impl Strategy<Value = i32> {
@@ -62,9 +65,10 @@ fn submit() -> impl Strategy<Value = Step> {
         delay,
         rarely(),
         any::<bool>(),
+        prop::bool::weighted(0.2),
     )
         .prop_map(
-            |(duration, waits, in_error, error, hang, delay, drop, event)| {
+            |(duration, waits, in_error, error, hang, delay, drop, event, work)| {
                 Step::Submit(Submit {
                     duration,
                     waits,
@@ -74,6 +78,7 @@ fn submit() -> impl Strategy<Value = Step> {
                     delay,
                     drop,
                     event,
+                    work,
                 })
             },
         )
@@ -91,6 +96,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..40usize, errors(), rarely_late()).prop_map(|(job, error, late)| Step::Ready { job, error, late }),
         2 => (0..40usize, errors()).prop_map(|(job, error)| Step::Signal { job, error }),
         2 => (0..40usize, 0..30u64).prop_map(|(job, left)| Step::Deadline { job, left }),
+        3 => any::<bool>().prop_map(|finish| Step::Work { finish }),
         1 => Just(Step::Reset),
         1 => Just(Step::Grow),
     ]
@@ -134,6 +140,8 @@ struct Run {
     now: u64,
     /// When something happened last.
     last: u64,
+    /// The last job whose work was begun.
+    begun: Option<usize>,
 }
 
 impl Run {
@@ -148,6 +156,7 @@ impl Run {
             told: 0,
             now: 1000,
             last: 0,
+            begun: None,
         }
     }
 
@@ -166,6 +175,8 @@ impl Run {
             "the end of a job lies in the future"
         );
         assert_eq!(record.submitted, self.jobs[index].submitted);
+        let worked = self.jobs[index].worked.is_some() && record.error == 0;
+        assert_eq!(record.result, if worked { 3 * ended.seqno } else { 0 });
         if record.start != 0 {
             assert_eq!(
                 self.told, ended.seqno,
@@ -218,6 +229,7 @@ impl Run {
             Step::Ready { job, error, late } => self.ready(*job, *error, *late),
             Step::Signal { job, error } => self.signal(*job, *error),
             Step::Deadline { job, left } => self.deadline(*job, *left),
+            Step::Work { finish } => self.work(*finish),
             Step::Reset => self.reset(),
             Step::Grow => {
                 let room = self.machine.room();
@@ -245,6 +257,7 @@ impl Run {
             hang: submit.hang,
             injected,
             event: submit.event,
+            work: submit.work,
             payload: self.jobs.len(),
         };
         // The driver refuses these on a manual queue.
@@ -255,6 +268,7 @@ impl Run {
                 in_error: 0,
                 hang: false,
                 injected: Injected::default(),
+                work: false,
                 ..job
             };
         }
@@ -267,6 +281,8 @@ impl Run {
             ready: (!job.waits).then_some(self.now),
             in_error: job.in_error,
             deadlines: Vec::new(),
+            work: job.work,
+            worked: None,
             signalled: None,
             closed: None,
         };
@@ -319,6 +335,35 @@ impl Run {
             self.ended(ended);
         }
         assert!(self.ends.len() > job);
+    }
+
+    /// Returns when the head has started, if it has work that is not done.
+    fn works(&self) -> Option<u64> {
+        let head = self.ends.len();
+        let job = self.jobs.get(head)?;
+        let works = job.work && job.worked.is_none() && !job.hang;
+        match self.machine.state(self.now, head as u64 + 1) {
+            State::Running(record) if works => Some(record.start),
+            _ => None,
+        }
+    }
+
+    fn work(&mut self, finish: bool) {
+        let (head, works) = (self.ends.len(), self.works().is_some());
+        let seqno = head as u64 + 1;
+        assert_eq!(self.machine.work(), works.then_some(seqno));
+        if works {
+            self.begun = Some(head);
+        }
+        if finish {
+            // That of another job is none.
+            assert!(!self.machine.worked(self.now, seqno + 1, 7));
+            assert_eq!(self.machine.worked(self.now, seqno, 3 * seqno), works);
+            if works {
+                self.jobs[head].worked = Some(self.now);
+            }
+            assert!(!self.machine.worked(self.now, seqno, 7));
+        }
     }
 
     fn deadline(&mut self, job: usize, left: u64) {
@@ -383,9 +428,10 @@ impl Run {
             self.jobs,
             self.resets
         );
+        let begins = self.works().filter(|_| self.begun != Some(count));
         assert_eq!(
             self.machine.next_event(),
-            expected.due.get(count).copied(),
+            begins.or(expected.due.get(count).copied()),
             "{:?} {:?} {:?}",
             self.rules,
             self.jobs,
@@ -459,6 +505,7 @@ impl Run {
                     deadline: earliest.unwrap_or(0),
                     error: 0,
                     faults: record.faults,
+                    result: 0,
                 };
                 assert_eq!(record, plain);
             }
@@ -504,6 +551,11 @@ proptest! {
                 prop_assert!(end.start >= job.ready.unwrap().max(head));
             }
             if rules.kind == Kind::Timer && end.error == 0 {
+                if let Some(worked) = job.worked {
+                    prop_assert!(end.time >= worked);
+                    previous = end.time;
+                    continue;
+                }
                 let run = end.time - end.start;
                 prop_assert!(run <= job.duration);
                 prop_assert!(run * rules.boost >= job.duration * 100 || run == job.duration);
@@ -531,6 +583,8 @@ proptest! {
                 Step::Grow | Step::Deadline { .. } => {}
                 // What is known late may be too late: what has timed out by then has.
                 Step::Ready { late: 1.., .. } => {}
+                // It is begun by who is told by an interrupt that it can be.
+                Step::Submit(Submit { work: true, .. }) | Step::Work { .. } => {}
                 Step::Interrupt => {
                     eager.step(step);
                     lazy.step(&Step::Pass(0));

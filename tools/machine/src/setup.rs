@@ -56,6 +56,7 @@ pub fn job<P>(payload: P, duration: u64) -> Job<P> {
         hang: false,
         injected: Injected::default(),
         event: false,
+        work: false,
         payload,
     }
 }

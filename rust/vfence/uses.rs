@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The buffers that a job uses, and whose fences it waits for and joins: implicit synchronisation.
+
+use super::{
+    argument::Argument,
+    in_fences::InFences,
+    queue::QueueRef, //
+};
+use crate::{
+    kernel_ext::{
+        dma_buf::DmaBuf,
+        dma_fence::{
+            DriverTimeline,
+            Fence,
+            PendingFence, //
+        },
+        dma_resv::{
+            DmaResv,
+            LockedAll,
+            Usage, //
+        }, //
+    },
+    uapi::{
+        vfence_submit,
+        vfence_use,
+        VFENCE_MAX_USES,
+        VFENCE_USE_NO_ADD,
+        VFENCE_USE_NO_WAIT,
+        VFENCE_USE_WRITE, //
+    },
+};
+use kernel::{
+    prelude::*,
+    sync::aref::ARef, //
+};
+
+/// A buffer that a job uses.
+struct Use {
+    buf: ARef<DmaBuf>,
+    flags: u32,
+}
+
+impl Use {
+    fn writes(&self) -> bool {
+        self.flags & VFENCE_USE_WRITE != 0
+    }
+
+    fn waits(&self) -> bool {
+        self.flags & VFENCE_USE_NO_WAIT == 0
+    }
+
+    fn adds(&self) -> bool {
+        self.flags & VFENCE_USE_NO_ADD == 0
+    }
+
+    /// Returns whether `resv` is that of the buffer.
+    fn is_of(&self, resv: &DmaResv) -> bool {
+        core::ptr::eq(self.buf.resv(), resv)
+    }
+}
+
+/// The buffers that a job uses.
+pub(super) struct Uses(KVec<Use>);
+
+impl Uses {
+    /// Returns none.
+    pub(super) fn none() -> Self {
+        Self(KVec::new())
+    }
+
+    /// Takes references to the buffers that `submit` names; `seen` is how many the call has named.
+    ///
+    /// Fails with `EINVAL` for too many and for unknown flags, `EBADF`, `EINVAL` for a file of another kind, `EFAULT`, `E2BIG`, `ENOMEM`.
+    pub(super) fn from_user(submit: &vfence_submit, seen: &mut u32) -> Result<Self> {
+        const FLAGS: u32 = VFENCE_USE_WRITE | VFENCE_USE_NO_WAIT | VFENCE_USE_NO_ADD;
+
+        let count = submit.use_count;
+        *seen = seen.checked_add(count).ok_or(EINVAL)?;
+        if *seen > VFENCE_MAX_USES {
+            return Err(EINVAL);
+        }
+        let mut uses = KVec::with_capacity(count as usize, GFP_KERNEL_ACCOUNT)?;
+        for index in 0..count as usize {
+            let element = Argument::element(submit.uses, index, submit.use_size as usize)?;
+            let from: vfence_use = element.read()?;
+            if from.flags & !FLAGS != 0 {
+                return Err(EINVAL);
+            }
+            let buf = DmaBuf::from_fd(from.fd)?;
+            let flags = from.flags;
+            uses.push(Use { buf, flags }, GFP_KERNEL_ACCOUNT)?;
+        }
+        Ok(Self(uses))
+    }
+
+    /// Returns how many there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn get(&self, index: usize) -> Result<&Use> {
+        self.0.get(index).ok_or(EINVAL)
+    }
+
+    /// Returns a buffer. Fails with `EINVAL` if there are not as many.
+    pub(super) fn buf(&self, index: usize) -> Result<&DmaBuf> {
+        Ok(&self.get(index)?.buf)
+    }
+
+    /// Refuses, with `EINVAL`, a buffer that the job does not say it writes.
+    pub(super) fn must_write(&self, index: usize) -> Result {
+        if self.get(index)?.writes() {
+            Ok(())
+        } else {
+            Err(EINVAL)
+        }
+    }
+
+    /// Returns whether two are the same buffer.
+    pub(super) fn is_same(&self, one: usize, other: usize) -> Result<bool> {
+        Ok(core::ptr::eq(self.buf(one)?, self.buf(other)?))
+    }
+
+    /// Returns whether others are to wait for the job.
+    pub(super) fn any_adds(&self) -> bool {
+        self.0.iter().any(Use::adds)
+    }
+}
+
+/// A job of the same call that another one may have to wait for, and what it uses of a reservation object.
+struct Earlier {
+    /// Where the reservation object is among those that are locked.
+    resv: usize,
+    job: usize,
+    writes: bool,
+    fence: ARef<Fence>,
+}
+
+/// The reservation objects of all buffers that the jobs of a call use, locked. Dropping it unlocks them.
+pub(super) struct Locked<'a> {
+    all: LockedAll<'a>,
+    /// Those jobs that have been seen.
+    earlier: KVVec<Earlier>,
+}
+
+impl<'a> Locked<'a> {
+    /// Locks what is used. Fails with `ERESTARTSYS` when a signal comes before, `ENOMEM`.
+    pub(super) fn new(jobs: impl Iterator<Item = &'a Uses>) -> Result<Self> {
+        let mut resvs: KVVec<&'a DmaResv> = KVVec::new();
+        for used in jobs.flat_map(|uses| uses.0.iter()) {
+            let resv = used.buf.resv();
+            let address = |resv: &&DmaResv| core::ptr::from_ref::<DmaResv>(*resv);
+            if let Err(place) = resvs.binary_search_by_key(&address(&resv), address) {
+                resvs.reserve(1, GFP_KERNEL_ACCOUNT)?;
+                resvs
+                    .insert_within_capacity(place, resv)
+                    .map_err(|_| ENOMEM)?;
+            }
+        }
+        let all = LockedAll::new(&resvs, GFP_KERNEL_ACCOUNT).map_err(|error| {
+            if error == EINTR {
+                ERESTARTSYS
+            } else {
+                error
+            }
+        })?;
+        Ok(Self {
+            all,
+            earlier: KVVec::new(),
+        })
+    }
+
+    /// Has `in_fences` wait for what job `job` of the call has to wait for before it uses `uses`, and makes room for its own
+    /// fence, which is `fence` unless nobody is to wait for it. Jobs come in their order.
+    ///
+    /// Fails with `ENOSPC` for too many fences, `ENOMEM`.
+    pub(super) fn prepare(
+        &mut self,
+        job: usize,
+        queue: &QueueRef,
+        uses: &Uses,
+        in_fences: &mut InFences,
+        fence: Option<&Fence>,
+        seen: &mut usize,
+    ) -> Result {
+        for used in &uses.0 {
+            let guards = self.all.guards();
+            let Some(place) = guards.iter().position(|guard| used.is_of(guard.resv())) else {
+                return Err(EINVAL);
+            };
+            let Some(guard) = guards.get_mut(place) else {
+                return Err(EINVAL);
+            };
+            if used.waits() {
+                let usage = Usage::to_wait_for(used.writes());
+                // Those of the same queue end before it anyhow.
+                let own = queue.context().id();
+                for other in guard.fences(usage).filter(|other| other.context() != own) {
+                    in_fences.add_pending(other, seen)?;
+                }
+                let earlier = self.earlier.iter().filter(|earlier| {
+                    earlier.resv == place
+                        && earlier.job != job
+                        && (earlier.writes || used.writes())
+                        && earlier.fence.context() != own
+                });
+                for earlier in earlier {
+                    in_fences.add_pending(&earlier.fence, seen)?;
+                }
+            }
+            if let (Some(fence), true) = (fence, used.adds()) {
+                let earlier = Earlier {
+                    resv: place,
+                    job,
+                    writes: used.writes(),
+                    fence: fence.into(),
+                };
+                self.earlier.push(earlier, GFP_KERNEL_ACCOUNT)?;
+                let same = |earlier: &&Earlier| earlier.resv == place;
+                // CAST: A call has no more than `VFENCE_MAX_USES`.
+                let count = self.earlier.iter().filter(same).count() as u32;
+                guard.reserve(count)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a job's fence to what it uses, for which there is room.
+    pub(super) fn add<T: DriverTimeline>(&mut self, uses: &Uses, fence: &PendingFence<T>) {
+        for used in uses.0.iter().filter(|used| used.adds()) {
+            let guards = self.all.guards();
+            let usage = if used.writes() {
+                Usage::Write
+            } else {
+                Usage::Read
+            };
+            if let Some(guard) = guards.iter_mut().find(|guard| used.is_of(guard.resv())) {
+                // `prepare()` has made room.
+                let _ = guard.add(fence, usage);
+            }
+        }
+    }
+}
