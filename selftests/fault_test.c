@@ -6,6 +6,7 @@
  * Needs a kernel with fault injection into slab, pages and user copies; see
  * Documentation/fault-injection/fault-injection.rst of the kernel.
  */
+#include <linux/dma-buf.h>
 #include "vfence_test.h"
 
 #define DEBUGFS "/sys/kernel/debug"
@@ -430,6 +431,37 @@ TEST_F(fault, buffer_create)
 		EXPECT_EQ(fds, open_fds());
 	}));
 	EXPECT_EQ(5 * 4096, lseek(create.fd, 0, SEEK_END));
+}
+
+TEST_F(fault, submit_with_buffers)
+{
+	__u32 worker = worker_queue(self->device);
+	struct vfence_use uses[] = {
+		{ .fd = buffer_create(self->device, 8192), .flags = VFENCE_USE_WRITE },
+		{ .fd = buffer_create(self->device, 8192) },
+	};
+	struct vfence_operation operations[] = {
+		{ .kind = VFENCE_OPERATION_COPY, .source = 1, .length = 8192 },
+		{ .kind = VFENCE_OPERATION_CRC32C, .length = 1 },
+	};
+	struct dma_buf_import_sync_file import = {
+		.flags = DMA_BUF_SYNC_WRITE,
+		.fd = submit(self->device, self->manual, 0),
+	};
+
+	/* Somebody else writes them, who is to be waited for. */
+	for (int i = 0; i < 2; i++)
+		ASSERT_EQ(0, ioctl(uses[i].fd, DMA_BUF_IOCTL_IMPORT_SYNC_FILE, &import));
+	submit_with_faults(_metadata, self, (struct vfence_submit) {
+		.queue = worker,
+		.flags = VFENCE_SUBMIT_OUT_FENCE,
+		.uses = ptr_to_u64(uses),
+		.use_count = 2,
+		.use_size = sizeof(uses[0]),
+		.operations = ptr_to_u64(operations),
+		.operation_count = 2,
+		.operation_size = sizeof(operations[0]),
+	});
 }
 
 TEST_F(fault, mmap)

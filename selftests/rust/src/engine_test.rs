@@ -7,13 +7,15 @@ use std::io::ErrorKind;
 use std::time::Duration;
 use vfence::uapi::vfence as uapi;
 use vfence::{
-    Buffer, Device, Errno, Event, Fault, FaultKind, InFencePolicy, JobState, QueueKind, Status,
-    TimeoutPolicy, TimerQueue,
+    Buffer, Device, Errno, Event, Fault, FaultKind, InFencePolicy, JobState, Pattern, QueueKind,
+    Status, TimeoutPolicy, TimerQueue,
 };
 use vfence_selftests::{assert_refused, suite, timestamp, wait};
 
 suite![
     buffer_is_a_dma_buf,
+    operations_are_done_and_summed_up,
+    buffers_keep_jobs_in_order,
     worker_queue,
     batch,
     refused_batch,
@@ -576,4 +578,64 @@ fn buffer_is_a_dma_buf() {
     assert_refused(device.buffer(most + 1), Errno::NOSPC);
     let pipe = rustix::pipe::pipe().unwrap().0;
     assert_refused(Buffer::try_from(pipe), Errno::SPIPE);
+}
+
+/// Returns the CRC-32C of bytes that are all the same.
+fn crc32c_of(byte: u8, count: usize) -> u64 {
+    let crc = (0..count).fold(!0u32, |crc, _| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+            (crc >> 1) ^ if crc & 1 != 0 { 0x82f6_3b78 } else { 0 }
+        })
+    });
+    u64::from(!crc)
+}
+
+fn operations_are_done_and_summed_up() {
+    let device = device();
+    let queue = device.worker_queue("").unwrap();
+    let (one, other) = (device.buffer(8192).unwrap(), device.buffer(8192).unwrap());
+    let job = queue
+        .job(Duration::ZERO)
+        .fill(&one, 0..8192, Pattern::U8(1))
+        .fill(&one, 4096..8192, Pattern::U32(0x0202_0202))
+        .fill(&other, 0..8192, Pattern::U64(3))
+        .copy(&one, 4000..5000, &other, 0)
+        .crc32c(&other, 96..1000)
+        .event();
+    let seqno = job.submit().unwrap();
+    let event = &device.read_events(1).unwrap()[0];
+    assert_eq!(event.result, crc32c_of(2, 904));
+    assert_eq!(queue.job_info(seqno).unwrap().result, event.result);
+    let outside = queue.job(Duration::ZERO).crc32c(&one, 1..8193);
+    assert_refused(outside.submit(), Errno::INVAL);
+    let timer = device.timer_queue("").unwrap();
+    let elsewhere = timer.job(Duration::ZERO).crc32c(&one, 0..1);
+    assert_refused(elsewhere.submit(), Errno::INVAL);
+}
+
+fn buffers_keep_jobs_in_order() {
+    let device = device();
+    let queues = [(); 3].map(|()| device.worker_queue("").unwrap());
+    let buffer = device.buffer(4096).unwrap();
+    let mut batch = device.batch();
+    for round in 0..60 {
+        let job = queues[round % 3].job(Duration::from_micros(10));
+        let pattern = Pattern::U8(round as u8);
+        batch.add(job.fill(&buffer, 0..4096, pattern));
+    }
+    batch.add(
+        queues[0]
+            .job(Duration::ZERO)
+            .crc32c(&buffer, 0..4096)
+            .event(),
+    );
+    // Nobody waits for this one, nor does it for anybody.
+    let apart = queues[1].job(Duration::ZERO).reads(&buffer);
+    batch.add(apart.without_implicit_wait().without_implicit_fence());
+    batch.add(queues[2].job(Duration::ZERO).writes(&buffer));
+    batch.submit().unwrap();
+    assert_eq!(
+        device.read_events(1).unwrap()[0].result,
+        crc32c_of(59, 4096)
+    );
 }

@@ -2,10 +2,10 @@
 
 //! Batches: many jobs in one system call, all of them or none.
 
-use crate::job::Job;
+use crate::job::{Arrays, Job};
 use crate::uapi::vfence as uapi;
 use crate::{Device, Errno, SyncFile};
-use rustix::fd::{AsFd, RawFd};
+use rustix::fd::AsFd;
 use std::fmt;
 use std::io;
 
@@ -76,15 +76,11 @@ impl<'a> Batch<'a> {
     ///
     /// Source: `VFENCE_IOCTL_SUBMIT_BATCH`.
     pub fn submit(self) -> Result<Vec<Submitted>, BatchError> {
-        let in_fences: Vec<Vec<RawFd>> = self
-            .jobs
-            .iter()
-            .map(|(job, _)| job.in_fence_fds())
-            .collect();
+        let arrays: Vec<Arrays> = self.jobs.iter().map(|(job, _)| job.arrays()).collect();
         let mut jobs = Vec::with_capacity(self.jobs.len());
-        for (index, ((job, flags), in_fences)) in self.jobs.iter().zip(&in_fences).enumerate() {
+        for (index, ((job, flags), arrays)) in self.jobs.iter().zip(&arrays).enumerate() {
             let prepared = if self.is_of_this_client(job) {
-                job.for_kernel(in_fences, *flags)
+                job.for_kernel(arrays, *flags)
             } else {
                 Err(Errno::INVAL.into())
             };

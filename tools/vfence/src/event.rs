@@ -30,6 +30,8 @@ pub struct Event {
     pub deadline_ns: Option<u64>,
     /// What was injected.
     pub faults: Faults,
+    /// What its operations came to: the last [`Job::crc32c`](crate::Job::crc32c); 0 if there was none, or the job has failed.
+    pub result: u64,
 }
 
 const SIZE: usize = size_of::<uapi::Event>();
@@ -86,6 +88,7 @@ impl Event {
             end_ns: event.end_ns,
             deadline_ns: time(event.deadline_ns),
             faults: Faults::from_kernel(event.faults),
+            result: event.result,
         })
     }
 }

@@ -53,7 +53,7 @@ pub use clock::monotonic_ns;
 pub use device::{Capabilities, Device};
 pub use event::Event;
 pub use fault::{Fault, FaultCounts, FaultKind, Faults};
-pub use job::Job;
+pub use job::{Job, Pattern};
 pub use point::{JobInfo, JobState, Point};
 pub use queue::{Counters, ManualQueue, Queue, QueueInfo, QueueKind, TimerQueue};
 pub use queue_builder::{InFencePolicy, QueueBuilder, TimeoutPolicy};

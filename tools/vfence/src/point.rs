@@ -53,6 +53,8 @@ pub struct JobInfo {
     pub deadline_ns: Option<u64>,
     /// What was injected.
     pub faults: Faults,
+    /// What its operations came to, as [`Event::result`](crate::Event::result).
+    pub result: u64,
 }
 
 impl Point {
@@ -152,6 +154,7 @@ impl JobInfo {
             end_ns: time(info.end_ns),
             deadline_ns: time(info.deadline_ns),
             faults: Faults::from_kernel(info.faults),
+            result: info.result,
         })
     }
 }

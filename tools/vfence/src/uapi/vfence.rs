@@ -28,6 +28,10 @@ pub const MAX_EVENTS: u32 = 65536;
 pub const HISTORY: u32 = 256;
 /// `VFENCE_MAX_FAULTS`: most faults in the plan of a queue.
 pub const MAX_FAULTS: u32 = 16;
+/// `VFENCE_MAX_USES`: most buffers that the jobs of one call may use.
+pub const MAX_USES: u32 = 1024;
+/// `VFENCE_MAX_OPERATIONS`: most operations of a job.
+pub const MAX_OPERATIONS: u32 = 64;
 /// `VFENCE_MAX_BOOST_PERCENT`: the fastest that an engine can be made.
 pub const MAX_BOOST_PERCENT: u32 = 10000;
 /// `VFENCE_CAP_TIMER_QUEUE`: queues of [`QUEUE_TIMER`] can be created.
@@ -60,6 +64,18 @@ pub const SUBMIT_OUT_FENCE: u32 = 1 << 0;
 pub const SUBMIT_EVENT: u32 = 1 << 1;
 /// `VFENCE_SUBMIT_HANG`: the job never ends by itself.
 pub const SUBMIT_HANG: u32 = 1 << 2;
+/// `VFENCE_USE_WRITE`: the job writes the buffer.
+pub const USE_WRITE: u32 = 1 << 0;
+/// `VFENCE_USE_NO_WAIT`: the job does not wait for others who use the buffer.
+pub const USE_NO_WAIT: u32 = 1 << 1;
+/// `VFENCE_USE_NO_ADD`: others who use the buffer do not wait for the job.
+pub const USE_NO_ADD: u32 = 1 << 2;
+/// `VFENCE_OPERATION_FILL`: a range is filled with a pattern.
+pub const OPERATION_FILL: u32 = 1;
+/// `VFENCE_OPERATION_COPY`: a range is copied.
+pub const OPERATION_COPY: u32 = 2;
+/// `VFENCE_OPERATION_CRC32C`: the CRC-32C of a range is the job's result.
+pub const OPERATION_CRC32C: u32 = 3;
 /// `VFENCE_WAIT_ANY`: wait for one of the points, not for all.
 pub const WAIT_ANY: u32 = 1 << 0;
 /// `VFENCE_JOB_PENDING`: it waits.
@@ -182,6 +198,50 @@ pub struct Submit {
     pub error: i32,
     /// In: must be 0.
     pub pad: u32,
+    /// In: address of an array of `use_count` [`Use`], which the kernel reads.
+    pub uses: u64,
+    /// In: address of an array of `operation_count` [`Operation`], which the kernel reads.
+    pub operations: u64,
+    /// In: number of buffers that the job uses.
+    pub use_count: u32,
+    /// In: number of operations.
+    pub operation_count: u32,
+    /// In: size of [`Use`].
+    pub use_size: u32,
+    /// In: size of [`Operation`].
+    pub operation_size: u32,
+}
+
+/// `struct vfence_use`: a buffer that a job uses.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[repr(C)]
+pub struct Use {
+    /// In: a dma-buf.
+    pub fd: i32,
+    /// In: any of `USE_*`.
+    pub flags: u32,
+}
+
+/// `struct vfence_operation`: what is done with buffers.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[repr(C)]
+pub struct Operation {
+    /// In: `OPERATION_*`.
+    pub kind: u32,
+    /// In: index of the [`Use`] that is written.
+    pub target: u32,
+    /// In: index of the [`Use`] that is read.
+    pub source: u32,
+    /// In: size of the pattern in bytes: 1, 4 or 8.
+    pub pattern_size: u32,
+    /// In: where in the target, in bytes.
+    pub target_offset: u64,
+    /// In: where in the source, in bytes.
+    pub source_offset: u64,
+    /// In: how many bytes.
+    pub length: u64,
+    /// In: what to fill with.
+    pub pattern: u64,
 }
 
 /// `struct vfence_submit_batch`: append jobs to queues, all of them or none.
@@ -272,6 +332,8 @@ pub struct JobInfo {
     pub faults: u32,
     /// In: must be 0.
     pub pad: u32,
+    /// Out: what the job's operations came to, or 0.
+    pub result: u64,
 }
 
 /// `struct vfence_buffer_create`: make a buffer.
@@ -308,7 +370,7 @@ pub struct Event {
     pub faults: u32,
     /// 0.
     pub flags: u32,
-    /// 0.
+    /// What the job's operations came to, or 0.
     pub result: u64,
 }
 
@@ -467,7 +529,7 @@ pub fn queue_info(fd: BorrowedFd<'_>, argument: &mut QueueInfo) -> Result<(), Er
 pub fn submit(fd: BorrowedFd<'_>, argument: &mut Submit) -> Result<Option<OwnedFd>, Errno> {
     // What comes back must be what the kernel has written.
     argument.out_fence = -1;
-    // SAFETY: The structure is that of the number, and the kernel only reads through its pointer.
+    // SAFETY: The structure is that of the number, and the kernel only reads through its pointers.
     unsafe { update::<IOCTL_SUBMIT, _>(fd, argument) }?;
     Ok(match argument.out_fence {
         -1 => None,
@@ -603,8 +665,12 @@ mod tests {
 
     #[test]
     fn submit_has_the_layout_of_the_header() {
-        layout!(Submit, 56, queue: 0, flags: 4, duration_ns: 8, in_fences: 16, in_fence_count: 24,
-            out_fence: 28, seqno: 32, duration_max_ns: 40, error: 48, pad: 52);
+        layout!(Submit, 88, queue: 0, flags: 4, duration_ns: 8, in_fences: 16, in_fence_count: 24,
+            out_fence: 28, seqno: 32, duration_max_ns: 40, error: 48, pad: 52, uses: 56, operations: 64,
+            use_count: 72, operation_count: 76, use_size: 80, operation_size: 84);
+        layout!(Use, 8, fd: 0, flags: 4);
+        layout!(Operation, 48, kind: 0, target: 4, source: 8, pattern_size: 12, target_offset: 16,
+            source_offset: 24, length: 32, pattern: 40);
     }
 
     #[test]
@@ -630,8 +696,8 @@ mod tests {
 
     #[test]
     fn job_info_has_the_layout_of_the_header() {
-        layout!(JobInfo, 64, queue: 0, flags: 4, seqno: 8, state: 16, error: 20, submitted_ns: 24, start_ns: 32,
-            end_ns: 40, deadline_ns: 48, faults: 56, pad: 60);
+        layout!(JobInfo, 72, queue: 0, flags: 4, seqno: 8, state: 16, error: 20, submitted_ns: 24, start_ns: 32,
+            end_ns: 40, deadline_ns: 48, faults: 56, pad: 60, result: 64);
     }
 
     #[test]
@@ -677,12 +743,12 @@ mod tests {
         assert_eq!(IOCTL_QUEUE_CREATE, 0xc060_f701);
         assert_eq!(IOCTL_QUEUE_DESTROY, 0x4008_f702);
         assert_eq!(IOCTL_QUEUE_INFO, 0xc0b0_f703);
-        assert_eq!(IOCTL_SUBMIT, 0xc038_f704);
+        assert_eq!(IOCTL_SUBMIT, 0xc058_f704);
         assert_eq!(IOCTL_SIGNAL, 0xc018_f705);
         assert_eq!(IOCTL_SUBMIT_BATCH, 0xc018_f706);
         assert_eq!(IOCTL_WAIT, 0xc020_f707);
         assert_eq!(IOCTL_EXPORT, 0xc018_f708);
-        assert_eq!(IOCTL_JOB_INFO, 0xc040_f709);
+        assert_eq!(IOCTL_JOB_INFO, 0xc048_f709);
         assert_eq!(IOCTL_QUEUE_RESET, 0xc010_f70a);
         assert_eq!(IOCTL_QUEUE_FAULTS, 0x4020_f70b);
         assert_eq!(IOCTL_BUFFER_CREATE, 0xc010_f70c);
