@@ -433,7 +433,7 @@ TEST_F(fault, buffer_create)
 	EXPECT_EQ(5 * 4096, lseek(create.fd, 0, SEEK_END));
 }
 
-TEST_F(fault, submit_with_buffers)
+TEST_F_TIMEOUT(fault, submit_with_buffers, 120)
 {
 	__u32 worker = worker_queue(self->device);
 	struct vfence_use uses[] = {

@@ -110,6 +110,13 @@ struct Open {
     work: Option<Arc<Work>>,
 }
 
+/// A job of a batch that uses buffers.
+struct User {
+    index: usize,
+    uses: Uses,
+    work: Option<Arc<Work>>,
+}
+
 /// A sync_file and the file descriptor that it will have.
 type Out = (SyncFile, FileDescriptorReservation);
 
@@ -132,7 +139,8 @@ pub(super) fn submit(client: &Client, argument: &Argument) -> Result {
         let locked = locked.insert(Locked::new(iter::once(&uses))?);
         call.join(locked, 0, run.queue(), &job, &uses, &mut in_fences)?;
     }
-    let gate = decide(&mut job, run.queue(), seqno, in_fences, work)?;
+    // Ours is dropped after the locks: what is refused now gives buffers back, which takes them.
+    let gate = decide(&mut job, run.queue(), seqno, in_fences, &work)?;
     call.inject(&mut job, run.queue());
     let _section = SignallingSection::begin();
     arm(&mut job);
@@ -182,9 +190,13 @@ fn submit_all(client: &Client, argument: &Argument, batch: &mut vfence_submit_ba
         if open.uses.len() > 0 {
             let open = (index as usize, run.queue().clone(), open);
             opens.push(open, GFP_KERNEL_ACCOUNT)?;
-        } else if let Some(gate) =
-            decide(&mut job, run.queue(), open.seqno, open.in_fences, open.work)?
-        {
+        } else if let Some(gate) = decide(
+            &mut job,
+            run.queue(),
+            open.seqno,
+            open.in_fences,
+            &open.work,
+        )? {
             gates.push(gate, GFP_KERNEL_ACCOUNT)?;
         }
         jobs.push(job, GFP_KERNEL_ACCOUNT)?;
@@ -195,7 +207,8 @@ fn submit_all(client: &Client, argument: &Argument, batch: &mut vfence_submit_ba
     }
     batch.refused = count;
     argument.write(batch)?;
-    let mut users: KVVec<(usize, Uses)> = KVVec::with_capacity(opens.len(), GFP_KERNEL_ACCOUNT)?;
+    // Dropped after the locks: what is refused from here on gives buffers back, which takes them.
+    let mut users: KVVec<User> = KVVec::with_capacity(opens.len(), GFP_KERNEL_ACCOUNT)?;
     let mut deciding = KVVec::with_capacity(opens.len(), GFP_KERNEL_ACCOUNT)?;
     for (index, queue, open) in opens {
         let Open {
@@ -204,21 +217,22 @@ fn submit_all(client: &Client, argument: &Argument, batch: &mut vfence_submit_ba
             uses,
             work,
         } = open;
-        users.push((index, uses), GFP_KERNEL_ACCOUNT)?;
-        deciding.push((queue, seqno, in_fences, work), GFP_KERNEL_ACCOUNT)?;
+        let user = User { index, uses, work };
+        users.push(user, GFP_KERNEL_ACCOUNT)?;
+        deciding.push((queue, seqno, in_fences), GFP_KERNEL_ACCOUNT)?;
     }
     let mut locked = None;
     if !users.is_empty() {
-        locked = Some(Locked::new(users.iter().map(|(_, uses)| uses))?);
+        locked = Some(Locked::new(users.iter().map(|user| &user.uses))?);
     }
-    for ((index, uses), (queue, seqno, mut in_fences, work)) in users.iter().zip(deciding) {
+    for (user, (queue, seqno, mut in_fences)) in users.iter().zip(deciding) {
         // CAST: It is below the count.
-        batch.refused = *index as u32;
-        let (Some(locked), Some(job)) = (&mut locked, jobs.get_mut(*index)) else {
+        batch.refused = user.index as u32;
+        let (Some(locked), Some(job)) = (&mut locked, jobs.get_mut(user.index)) else {
             return Err(EINVAL);
         };
-        call.join(locked, *index, &queue, job, uses, &mut in_fences)?;
-        if let Some(gate) = decide(job, &queue, seqno, in_fences, work)? {
+        call.join(locked, user.index, &queue, job, &user.uses, &mut in_fences)?;
+        if let Some(gate) = decide(job, &queue, seqno, in_fences, &user.work)? {
             gates.push(gate, GFP_KERNEL_ACCOUNT)?;
         }
     }
@@ -233,9 +247,9 @@ fn submit_all(client: &Client, argument: &Argument, batch: &mut vfence_submit_ba
     if !gates.is_empty() {
         jobs.iter_mut().for_each(arm);
     }
-    for (index, uses) in &users {
-        if let Some(job) = jobs.get(*index) {
-            add(&mut locked, job, uses);
+    for user in &users {
+        if let Some(job) = jobs.get(user.index) {
+            add(&mut locked, job, &user.uses);
         }
     }
     call.publish(&runs, jobs.into_iter(), gates, outs);
@@ -266,7 +280,7 @@ fn decide(
     queue: &QueueRef,
     seqno: u64,
     in_fences: InFences,
-    work: Option<Arc<Work>>,
+    work: &Option<Arc<Work>>,
 ) -> Result<Option<Arc<Gate>>> {
     job.in_error = in_fences.error();
     let waits = in_fences.prepare(queue, seqno)?;
@@ -274,6 +288,7 @@ fn decide(
     job.waits = waits.is_some();
     job.work = work.is_some();
     if job.waits || job.work {
+        let work = work.clone();
         job.payload.more = Some(KBox::new(More { waits, work }, GFP_KERNEL_ACCOUNT)?);
     }
     Ok(gate)
