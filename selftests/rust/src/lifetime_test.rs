@@ -8,8 +8,8 @@ use rustix::mm::{mmap_anonymous, mprotect, munmap, MapFlags, MprotectFlags, Prot
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
-use vfence::{uapi::vfence as uapi, Device, Errno, Status, SyncFile};
+use std::time::{Duration, Instant};
+use vfence::{uapi::vfence as uapi, Device, Errno, Pattern, Status, SyncFile};
 use vfence_selftests::child::Child;
 use vfence_selftests::module::Module;
 use vfence_selftests::{assert_refused, suite, timestamp, wait};
@@ -29,6 +29,8 @@ suite![
     refused_queues_do_not_keep_the_module,
     worker_queues_do_not_keep_the_module,
     exported_fence_outlives_the_module,
+    buffers_keep_the_module,
+    operations_end_with_their_client,
     counters_page_keeps_the_module,
     reader_is_killed,
     waiter_is_killed,
@@ -335,6 +337,50 @@ fn exported_fence_outlives_the_module() {
     assert_eq!(wait(&early), Status::Failed(Errno::CANCELED));
     assert_eq!(wait(&late), Status::Failed(Errno::IO));
     assert!(timestamp(&late) <= timestamp(&early));
+}
+
+/// Unloads the module once the kernel has given back what is given back later.
+fn unload_soon(module: Module) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while module.try_unload() == Err(Errno::AGAIN) {
+        assert!(Instant::now() < end, "somebody keeps the module");
+        thread::sleep(Duration::from_millis(1));
+    }
+    std::mem::forget(module);
+}
+
+fn buffers_keep_the_module() {
+    let module = Module::load("");
+    let device = Device::open().unwrap();
+    let buffer = device.buffer(4096).unwrap();
+    drop(device);
+    assert_eq!(module.try_unload(), Err(Errno::AGAIN));
+    assert_eq!(buffer.size(), 4096);
+    drop(buffer);
+    unload_soon(module);
+}
+
+fn operations_end_with_their_client() {
+    for round in 0..20 {
+        let module = Module::load("");
+        let device = Device::open().unwrap();
+        let queues = [(); 2].map(|()| device.worker_queue("").unwrap());
+        let buffer = device.buffer(1 << 20).unwrap();
+        let mut last = None;
+        for number in 0..20 {
+            let job = queues[number % 2].job(Duration::ZERO);
+            let job = job.fill(&buffer, 0..1 << 20, Pattern::U8(number as u8));
+            last = Some(job.submit_with_out_fence().unwrap().1);
+        }
+        thread::sleep(Duration::from_micros(100 * round));
+        std::mem::forget(queues);
+        drop(device);
+        // Some have been done, some were on their way.
+        let status = wait(&last.unwrap());
+        assert!([Status::Signalled, Status::Failed(Errno::CANCELED)].contains(&status));
+        drop(buffer);
+        unload_soon(module);
+    }
 }
 
 fn counters_page_keeps_the_module() {
