@@ -3,9 +3,9 @@
 //! An open file of the device: the queues that it owns, by their ids.
 
 use super::{
+    budget::Budgets,
     device::Device,
     events::Events,
-    in_fences::Budget,
     limits::Limits,
     queue::{
         Config,
@@ -36,7 +36,7 @@ pub(crate) struct Client {
     pub(super) submitting: Mutex<()>,
     #[pin]
     queues: Mutex<Queues>,
-    budget: Arc<Budget>,
+    pub(super) budgets: Arc<Budgets>,
     pub(super) events: Arc<Events>,
 }
 
@@ -59,7 +59,7 @@ impl Client {
                 count: 0,
                 last_id: 0,
             }),
-            budget: Budget::new()?,
+            budgets: Budgets::new()?,
             events: Events::new()?,
         })
     }
@@ -112,7 +112,7 @@ impl Client {
             id,
             config(id)?,
             limits,
-            self.budget.clone(),
+            self.budgets.clone(),
             self.events.clone(),
         )?;
         let node = RBTreeNode::new(id, queue.clone(), GFP_KERNEL_ACCOUNT)?;

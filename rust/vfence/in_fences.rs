@@ -46,32 +46,6 @@ const MOST: usize = VFENCE_MAX_IN_FENCES as usize;
 /// Most fences that one call looks at, whether they are pending or not.
 const MOST_SEEN: usize = VFENCE_MAX_WAITS as usize;
 
-/// How many waits a client may still begin: its jobs share this.
-///
-/// The fences that it waits for may be anybody's, and who signals one has to call all that wait for it.
-pub(super) struct Budget(Atomic<i32>);
-
-impl Budget {
-    pub(super) fn new() -> Result<Arc<Self>> {
-        let budget = Self(Atomic::new(VFENCE_MAX_WAITS as i32));
-        Ok(Arc::new(budget, GFP_KERNEL_ACCOUNT)?)
-    }
-
-    /// Takes `waits` out. Fails with `ENOSPC`.
-    fn take(&self, waits: usize) -> Result {
-        // CAST: A job has no more than `MOST`.
-        if self.0.fetch_sub(waits as i32, Relaxed) < waits as i32 {
-            self.put_back(waits);
-            return Err(ENOSPC);
-        }
-        Ok(())
-    }
-
-    fn put_back(&self, waits: usize) {
-        self.0.add(waits as i32, Relaxed);
-    }
-}
-
 /// The in-fences of a job, taken apart.
 pub(super) struct InFences {
     /// Those that are pending, each once, by address.
@@ -182,7 +156,7 @@ impl InFences {
             GFP_KERNEL_ACCOUNT,
         )?;
         let callbacks = KVec::with_capacity(self.pending.len(), GFP_KERNEL_ACCOUNT)?;
-        queue.budget().take(self.pending.len())?;
+        queue.budgets().waits.take(self.pending.len())?;
         let mut waits = Waits {
             gate,
             callbacks,
@@ -206,7 +180,7 @@ pub(super) struct Waits {
 
 impl Drop for Waits {
     fn drop(&mut self) {
-        self.gate.queue.budget().put_back(self.taken);
+        self.gate.queue.budgets().waits.put_back(self.taken);
     }
 }
 

@@ -77,6 +77,7 @@ use queue::{
 };
 
 mod argument;
+mod budget;
 mod buffer;
 mod client;
 mod counters;

@@ -4,6 +4,8 @@
 
 use super::{
     argument::Argument,
+    budget::Budgets,
+    client::Client,
     uses::Uses, //
 };
 use crate::{
@@ -26,7 +28,8 @@ use crate::{
 };
 use kernel::{
     dma::DataDirection,
-    prelude::*, //
+    prelude::*,
+    sync::Arc, //
 };
 
 /// How much is done at a time, in bytes: for so long an end that is forced has to wait.
@@ -183,16 +186,41 @@ pub(super) struct Operations {
     crc: u32,
     /// The last sum.
     result: u64,
+    _share: Share,
+}
+
+/// What is taken from a client's budget for buffers that are mapped. Dropping it puts it back.
+struct Share {
+    budgets: Arc<Budgets>,
+    count: usize,
+}
+
+impl Share {
+    /// Fails with `ENOSPC`.
+    fn new(budgets: &Arc<Budgets>, count: usize) -> Result<Self> {
+        budgets.mapped.take(count)?;
+        Ok(Self {
+            budgets: budgets.clone(),
+            count,
+        })
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.budgets.mapped.put_back(self.count);
+    }
 }
 
 impl Operations {
     /// Prepares the operations of a job; returns `None` if there are none.
     ///
-    /// Fails with `EINVAL` for too many, and for those that cannot be; `EFAULT`, `E2BIG`, `ENOMEM`, and as exporters do.
+    /// Fails with `EINVAL` for too many, and for those that cannot be; `ENOSPC` if the client's jobs need too many buffers; `EFAULT`,
+    /// `E2BIG`, `ENOMEM`, and as exporters do.
     pub(super) fn from_user(
+        client: &Client,
         submit: &vfence_submit,
         uses: &Uses,
-        device: &DmaDevice,
     ) -> Result<Option<Self>> {
         let count = submit.operation_count;
         if count == 0 {
@@ -208,11 +236,13 @@ impl Operations {
             let operation = Operation::from_user(&element.read()?, uses)?;
             list.push(operation, GFP_KERNEL_ACCOUNT)?;
         }
+        let needed = |index| list.iter().any(|operation| operation.needs(index));
+        let count = (0..uses.len()).filter(|index| needed(*index)).count();
+        let share = Share::new(&client.budgets, count)?;
         let mut buffers = KVec::with_capacity(uses.len(), GFP_KERNEL_ACCOUNT)?;
         for index in 0..uses.len() {
-            let needed = list.iter().any(|operation| operation.needs(index));
-            let mapped = if needed {
-                Some(Mapped::new(uses, index, device)?)
+            let mapped = if needed(index) {
+                Some(Mapped::new(uses, index, &client.device().dma)?)
             } else {
                 None
             };
@@ -225,6 +255,7 @@ impl Operations {
             bytes: 0,
             crc: 0,
             result: 0,
+            _share: share,
         }))
     }
 

@@ -21,6 +21,7 @@
 //! and resetting complete what is left in the context of the caller.
 
 use super::{
+    budget::Budgets,
     counters::{
         Counters,
         Done, //
@@ -28,10 +29,7 @@ use super::{
     device::Device,
     events::Events,
     faults::Plan,
-    in_fences::{
-        Budget,
-        Waits, //
-    },
+    in_fences::Waits,
     limits::Limits,
     machine::{
         self,
@@ -198,7 +196,7 @@ pub(super) struct Queue {
     name: Name,
     context: Context,
     limits: Limits,
-    budget: Arc<Budget>,
+    budgets: Arc<Budgets>,
     events: Arc<Events>,
     counters: Counters,
     worker: Option<Arc<Worker>>,
@@ -223,7 +221,7 @@ impl Queue {
         id: u32,
         config: Config,
         limits: Limits,
-        budget: Arc<Budget>,
+        budgets: Arc<Budgets>,
         events: Arc<Events>,
     ) -> Result<QueueRef> {
         let Config {
@@ -251,7 +249,7 @@ impl Queue {
             name,
             context,
             limits,
-            budget,
+            budgets,
             events,
             counters: Counters::new()?,
             worker,
@@ -293,9 +291,9 @@ impl Queue {
         &self.limits
     }
 
-    /// Returns what its client's jobs may still wait for.
-    pub(super) fn budget(&self) -> &Budget {
-        &self.budget
+    /// Returns what its client's jobs may still need.
+    pub(super) fn budgets(&self) -> &Budgets {
+        &self.budgets
     }
 
     /// Maps the counters. Fails with `EINVAL`, `EACCES`.

@@ -98,8 +98,8 @@ const INJECTED_DELAY: u64 = 10_000_000;
 struct Prepared {
     job: Job<Payload>,
     out: Option<Out>,
-    /// What is not decided before buffers are locked.
-    open: Open,
+    /// What is not decided before buffers are locked; most jobs have none.
+    open: Option<KBox<Open>>,
 }
 
 /// What a job waits for and uses, while more may come to it.
@@ -128,12 +128,18 @@ pub(super) fn submit(client: &Client, argument: &Argument) -> Result {
     let mut call = Call::new(client, 1);
     let Prepared { mut job, out, open } = call.prepare(&mut run, &mut submit)?;
     reply(argument, &submit)?;
+    let Some(open) = open else {
+        call.inject(&mut job, run.queue());
+        let _section = SignallingSection::begin();
+        call.publish(&[run], iter::once(job), None, out);
+        return Ok(());
+    };
     let Open {
         seqno,
         mut in_fences,
         uses,
         work,
-    } = open;
+    } = KBox::into_inner(open);
     let mut locked = None;
     if uses.len() > 0 {
         let locked = locked.insert(Locked::new(iter::once(&uses))?);
@@ -173,7 +179,7 @@ fn submit_all(client: &Client, argument: &Argument, batch: &mut vfence_submit_ba
     let mut gates = KVVec::new();
     let mut outs = KVVec::new();
     // What is open of jobs that use buffers, with their indices.
-    let mut opens: KVVec<(usize, QueueRef, Open)> = KVVec::new();
+    let mut opens: KVVec<(usize, QueueRef, KBox<Open>)> = KVVec::new();
     let mut call = Call::new(client, count as usize);
     for index in 0..count {
         batch.refused = index;
@@ -187,17 +193,17 @@ fn submit_all(client: &Client, argument: &Argument, batch: &mut vfence_submit_ba
             }
         };
         let Prepared { mut job, out, open } = call.prepare(run, &mut submit)?;
-        if open.uses.len() > 0 {
-            let open = (index as usize, run.queue().clone(), open);
-            opens.push(open, GFP_KERNEL_ACCOUNT)?;
-        } else if let Some(gate) = decide(
-            &mut job,
-            run.queue(),
-            open.seqno,
-            open.in_fences,
-            &open.work,
-        )? {
-            gates.push(gate, GFP_KERNEL_ACCOUNT)?;
+        if let Some(open) = open {
+            if open.uses.len() > 0 {
+                let open = (index as usize, run.queue().clone(), open);
+                opens.push(open, GFP_KERNEL_ACCOUNT)?;
+            } else {
+                let open = KBox::into_inner(open);
+                let (queue, work) = (run.queue(), &open.work);
+                if let Some(gate) = decide(&mut job, queue, open.seqno, open.in_fences, work)? {
+                    gates.push(gate, GFP_KERNEL_ACCOUNT)?;
+                }
+            }
         }
         jobs.push(job, GFP_KERNEL_ACCOUNT)?;
         if let Some(out) = out {
@@ -216,7 +222,7 @@ fn submit_all(client: &Client, argument: &Argument, batch: &mut vfence_submit_ba
             in_fences,
             uses,
             work,
-        } = open;
+        } = KBox::into_inner(open);
         let user = User { index, uses, work };
         users.push(user, GFP_KERNEL_ACCOUNT)?;
         deciding.push((queue, seqno, in_fences), GFP_KERNEL_ACCOUNT)?;
@@ -335,23 +341,14 @@ impl<'a> Call<'a> {
         if event {
             self.expected.one_more()?;
         }
-        let mut in_fences = InFences::none();
-        if submit.in_fence_count != 0 {
-            let (address, count) = (submit.in_fences, submit.in_fence_count);
-            in_fences = InFences::from_user(address, count, &mut self.seen)?;
-        }
-        let (mut uses, mut work) = (Uses::none(), None);
-        if submit.use_count != 0 || submit.operation_count != 0 {
-            uses = Uses::from_user(submit, &mut self.uses)?;
-            let dma = &self.client.device().dma;
-            if let Some(operations) = Operations::from_user(submit, &uses, dma)? {
-                work = Some(Work::new(operations)?);
-            }
+        let mut open = None;
+        if submit.in_fence_count != 0 || submit.use_count != 0 || submit.operation_count != 0 {
+            open = Some(self.open(submit, seqno)?);
         }
         let (mut fence, mut out) = (None, None);
         submit.out_fence = -1;
         let wanted = submit.flags & VFENCE_SUBMIT_OUT_FENCE != 0;
-        if wanted || uses.any_adds() {
+        if wanted || open.as_ref().is_some_and(|open| open.uses.any_adds()) {
             let pending = AllocatedFence::new(run.queue().clone(), GFP_KERNEL_ACCOUNT)?.init(seqno);
             if wanted {
                 let fd = FileDescriptorReservation::get_unused_fd_flags(O_CLOEXEC)?;
@@ -372,13 +369,28 @@ impl<'a> Call<'a> {
             work: false,
             payload: Payload { fence, more: None },
         };
+        Ok(Prepared { job, out, open })
+    }
+
+    /// Takes references to what a job waits for and uses.
+    fn open(&mut self, submit: &vfence_submit, seqno: u64) -> Result<KBox<Open>> {
+        let mut in_fences = InFences::none();
+        if submit.in_fence_count != 0 {
+            let (address, count) = (submit.in_fences, submit.in_fence_count);
+            in_fences = InFences::from_user(address, count, &mut self.seen)?;
+        }
+        let uses = Uses::from_user(submit, &mut self.uses)?;
+        let work = match Operations::from_user(self.client, submit, &uses)? {
+            Some(operations) => Some(Work::new(operations)?),
+            None => None,
+        };
         let open = Open {
             seqno,
             in_fences,
             uses,
             work,
         };
-        Ok(Prepared { job, out, open })
+        Ok(KBox::new(open, GFP_KERNEL_ACCOUNT)?)
     }
 
     /// Has a job, the one with that index in the call, wait for others who use its buffers, which are locked, and makes room for

@@ -64,11 +64,6 @@ impl Use {
 pub(super) struct Uses(KVec<Use>);
 
 impl Uses {
-    /// Returns none.
-    pub(super) fn none() -> Self {
-        Self(KVec::new())
-    }
-
     /// Takes references to the buffers that `submit` names; `seen` is how many the call has named.
     ///
     /// Fails with `EINVAL` for too many and for unknown flags, `EBADF`, `EINVAL` for a file of another kind, `EFAULT`, `E2BIG`, `ENOMEM`.

@@ -212,6 +212,14 @@ extern "C" {
 /** define VFENCE_MAX_USES - most buffers that the jobs of one call may use */
 #define VFENCE_MAX_USES 1024
 
+/**
+ * define VFENCE_MAX_MAPPED - most buffers that a client's jobs may operate on
+ *
+ * Those of all its jobs that are pending, each job's counted for itself, and for a
+ * little while afterwards. Buffers without operations do not count.
+ */
+#define VFENCE_MAX_MAPPED 4096
+
 /** define VFENCE_MAX_OPERATIONS - most operations of a job */
 #define VFENCE_MAX_OPERATIONS 64
 
@@ -446,8 +454,8 @@ struct vfence_queue_destroy {
  *              that is no worker queue.
  * EMFILE       No free file descriptor in the process.
  * ENOSPC       In-fences, merged ones and those of buffers included, are more
- *              than %VFENCE_MAX_IN_FENCES that are pending, or %VFENCE_MAX_WAITS is
- *              exceeded.
+ *              than %VFENCE_MAX_IN_FENCES that are pending; or %VFENCE_MAX_WAITS or
+ *              %VFENCE_MAX_MAPPED is exceeded.
  * EOPNOTSUPP   An operation is on a buffer that the CPU cannot reach.
  * ===========  ===============================================================
  */
