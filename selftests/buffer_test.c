@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Buffers: dma-bufs of the device, in the hands of user space and of other drivers. */
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include "vgem.h"
 
@@ -155,40 +154,16 @@ TEST_F(buffer, child_has_the_same_memory)
 	EXPECT_EQ(99, mapped[9]);
 }
 
-/* Sends a descriptor over a socket to oneself, and returns the one that arrives. */
-static int send_fd(int fd)
-{
-	char control[CMSG_SPACE(sizeof(fd))] = "", byte = 0;
-	struct iovec data = { .iov_base = &byte, .iov_len = 1 };
-	struct msghdr message = {
-		.msg_iov = &data,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-	int sockets[2];
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets))
-		return -1;
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof(fd));
-	memcpy(CMSG_DATA(header), &fd, sizeof(fd));
-	if (sendmsg(sockets[0], &message, 0) != 1 || recvmsg(sockets[1], &message, 0) != 1)
-		return -1;
-	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(fd));
-	close(sockets[0]);
-	close(sockets[1]);
-	return fd;
-}
-
 TEST_F(buffer, passed_over_a_socket)
 {
 	unsigned char *here = map(self->buffer, self->size, MAP_SHARED, 0);
-	int received = send_fd(self->buffer);
 	unsigned char *there;
+	int sockets[2], received;
+	__u32 number;
 
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets));
+	ASSERT_EQ(0, send_fd(sockets[0], 7, self->buffer));
+	received = receive_fd(sockets[1], &number);
 	ASSERT_LE(0, received);
 	close(self->buffer);
 	self->buffer = received;

@@ -28,45 +28,6 @@ FIXTURE_TEARDOWN(client)
 	close(self->device);
 }
 
-/* Sends a queue's id, and a file descriptor with it. */
-static int send_fd(int socket, __u32 queue, int fd)
-{
-	char control[CMSG_SPACE(sizeof(fd))] = { 0 };
-	struct iovec data = { &queue, sizeof(queue) };
-	struct msghdr message = {
-		.msg_iov = &data,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof(fd));
-	memcpy(CMSG_DATA(header), &fd, sizeof(fd));
-	return sendmsg(socket, &message, 0) == sizeof(queue) ? 0 : -1;
-}
-
-static int receive_fd(int socket, __u32 *queue)
-{
-	int fd;
-	char control[CMSG_SPACE(sizeof(fd))];
-	struct iovec data = { queue, sizeof(*queue) };
-	struct msghdr message = {
-		.msg_iov = &data,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-
-	if (recvmsg(socket, &message, MSG_CMSG_CLOEXEC) != sizeof(*queue) ||
-	    !CMSG_FIRSTHDR(&message))
-		return -1;
-	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(fd));
-	return fd;
-}
-
 /* Waits for a child; its exit status, or the negative signal that killed it. */
 static int child_status(pid_t child)
 {

@@ -295,7 +295,7 @@ TEST_F(implicit, buffer_that_is_given_twice)
 	EXPECT_EQ(POLLIN | POLLOUT, polled(self->buffer, POLLIN | POLLOUT));
 }
 
-TEST_F(implicit, hundreds_of_buffers)
+TEST_F_TIMEOUT(implicit, hundreds_of_buffers, 120)
 {
 	struct vfence_use uses[400];
 	struct vfence_operation operations[VFENCE_MAX_OPERATIONS];
@@ -330,7 +330,7 @@ TEST_F(implicit, hundreds_of_buffers)
 	}
 }
 
-TEST_F(implicit, there_is_an_end_of_mapped_buffers)
+TEST_F_TIMEOUT(implicit, there_is_an_end_of_mapped_buffers, 120)
 {
 	static struct vfence_use uses[VFENCE_MAX_USES];
 	static struct vfence_submit jobs[VFENCE_MAX_MAPPED / VFENCE_MAX_OPERATIONS + 1];
@@ -346,7 +346,9 @@ TEST_F(implicit, there_is_an_end_of_mapped_buffers)
 		};
 	for (size_t i = 0; i < ARRAY_LEN(uses); i++)
 		uses[i] = (struct vfence_use) { .fd = self->buffer, .flags = VFENCE_USE_NO_ADD };
-	ASSERT_EQ(0, submit_job(self->device, &hang));
+	/* They wait long enough, also where mapping takes its time. */
+	for (int i = 0; i < 50; i++)
+		ASSERT_EQ(0, submit_job(self->device, &hang));
 	for (size_t i = 0; i < ARRAY_LEN(jobs); i++) {
 		jobs[i] = user(self->queues[0], 0, uses, VFENCE_MAX_OPERATIONS + 1);
 		jobs[i].flags = 0;

@@ -97,4 +97,23 @@ TEST_F(memory, given_back)
 	EXPECT_LT(before + STEPS, full);
 }
 
+TEST_F(memory, buffer)
+{
+	const long long size = 64 << 20;
+	long long before = charged(), full;
+	int buffer = buffer_create(self->device, size);
+
+	ASSERT_LE(0, buffer);
+	full = charged();
+	EXPECT_LE(before + size, full + STEPS);
+	/* It is there from the beginning: using it takes no more. */
+	close(self->device);
+	self->device = -1;
+	EXPECT_LE(before + size, charged() + STEPS);
+	close(buffer);
+	for (int i = 0; i < 1000 && charged() > before + STEPS; i++)
+		usleep(10000);
+	EXPECT_GE(before + STEPS, charged());
+}
+
 TEST_HARNESS_MAIN

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Operations: bytes that jobs really write, copy and sum up. */
+#include <linux/dma-heap.h>
+#include <linux/udmabuf.h>
 #include "vgem.h"
 
 #define SIZE (1 << 20)
@@ -41,6 +43,23 @@ FIXTURE_TEARDOWN(operation)
 	}
 }
 
+/* Describes a job that operates on buffers. */
+static struct vfence_submit describe(__u32 queue, __u32 flags, const struct vfence_use *uses,
+				     __u32 use_count, const struct vfence_operation *operations,
+				     __u32 count)
+{
+	return (struct vfence_submit) {
+		.queue = queue,
+		.flags = flags,
+		.uses = ptr_to_u64(uses),
+		.use_count = use_count,
+		.use_size = sizeof(*uses),
+		.operations = ptr_to_u64(operations),
+		.operation_count = count,
+		.operation_size = sizeof(*operations),
+	};
+}
+
 /* Submits a job with operations on both buffers, of which the first is written. */
 static int operate_for(FIXTURE_DATA(operation) *self, __u64 duration_ns,
 		       const struct vfence_operation *operations, __u32 count,
@@ -51,17 +70,9 @@ static int operate_for(FIXTURE_DATA(operation) *self, __u64 duration_ns,
 		{ .fd = self->buffers[1] },
 	};
 
-	*job = (struct vfence_submit) {
-		.queue = self->queue,
-		.duration_ns = duration_ns,
-		.flags = VFENCE_SUBMIT_OUT_FENCE | VFENCE_SUBMIT_EVENT,
-		.uses = ptr_to_u64(uses),
-		.use_count = ARRAY_LEN(uses),
-		.use_size = sizeof(uses[0]),
-		.operations = ptr_to_u64(operations),
-		.operation_count = count,
-		.operation_size = sizeof(*operations),
-	};
+	*job = describe(self->queue, VFENCE_SUBMIT_OUT_FENCE | VFENCE_SUBMIT_EVENT, uses,
+			ARRAY_LEN(uses), operations, count);
+	job->duration_ns = duration_ns;
 	return submit_job(self->device, job);
 }
 
@@ -252,18 +263,10 @@ TEST_F(operation, does_not_begin_before_its_in_fences)
 	__s32 fence = submit(self->device, gate, 0);
 	struct vfence_operation operation = fill(0, SIZE, 7, 1);
 	struct vfence_use use = { .fd = self->buffers[0], .flags = VFENCE_USE_WRITE };
-	struct vfence_submit job = {
-		.queue = self->queue,
-		.in_fences = ptr_to_u64(&fence),
-		.in_fence_count = 1,
-		.uses = ptr_to_u64(&use),
-		.use_count = 1,
-		.use_size = sizeof(use),
-		.operations = ptr_to_u64(&operation),
-		.operation_count = 1,
-		.operation_size = sizeof(operation),
-	};
+	struct vfence_submit job = describe(self->queue, 0, &use, 1, &operation, 1);
 
+	job.in_fences = ptr_to_u64(&fence);
+	job.in_fence_count = 1;
 	ASSERT_EQ(0, submit_job(self->device, &job));
 	usleep(20000);
 	EXPECT_EQ(0, self->memory[0][0]);
@@ -279,19 +282,11 @@ TEST_F(operation, job_that_fails_does_nothing)
 	__s32 fence = submit(self->device, gate, 0);
 	struct vfence_operation operation = fill(0, SIZE, 7, 1);
 	struct vfence_use use = { .fd = self->buffers[0], .flags = VFENCE_USE_WRITE };
-	struct vfence_submit job = {
-		.queue = self->queue,
-		.flags = VFENCE_SUBMIT_OUT_FENCE,
-		.in_fences = ptr_to_u64(&fence),
-		.in_fence_count = 1,
-		.uses = ptr_to_u64(&use),
-		.use_count = 1,
-		.use_size = sizeof(use),
-		.operations = ptr_to_u64(&operation),
-		.operation_count = 1,
-		.operation_size = sizeof(operation),
-	};
+	struct vfence_submit job = describe(self->queue, VFENCE_SUBMIT_OUT_FENCE, &use, 1,
+					    &operation, 1);
 
+	job.in_fences = ptr_to_u64(&fence);
+	job.in_fence_count = 1;
 	ASSERT_EQ(0, submit_job(self->device, &job));
 	ASSERT_EQ(1, signal_seqno(self->device, gate, 1, -EIO));
 	EXPECT_EQ(-EIO, fence_wait(job.out_fence));
@@ -302,16 +297,9 @@ TEST_F(operation, hang_does_nothing)
 {
 	struct vfence_operation operation = fill(0, SIZE, 7, 1);
 	struct vfence_use use = { .fd = self->buffers[0], .flags = VFENCE_USE_WRITE };
-	struct vfence_submit job = {
-		.queue = self->queue,
-		.flags = VFENCE_SUBMIT_OUT_FENCE | VFENCE_SUBMIT_HANG,
-		.uses = ptr_to_u64(&use),
-		.use_count = 1,
-		.use_size = sizeof(use),
-		.operations = ptr_to_u64(&operation),
-		.operation_count = 1,
-		.operation_size = sizeof(operation),
-	};
+	struct vfence_submit job = describe(self->queue,
+					    VFENCE_SUBMIT_OUT_FENCE | VFENCE_SUBMIT_HANG, &use, 1,
+					    &operation, 1);
 
 	ASSERT_EQ(0, submit_job(self->device, &job));
 	ASSERT_EQ(0, queue_reset(self->device, self->queue, NULL));
@@ -334,16 +322,8 @@ TEST_F(operation, end_is_the_end)
 
 		for (size_t i = 0; i < ARRAY_LEN(operations); i++)
 			operations[i] = fill(0, SIZE, i + 1, 1);
-		job = (struct vfence_submit) {
-			.queue = queue,
-			.flags = VFENCE_SUBMIT_OUT_FENCE,
-			.uses = ptr_to_u64(&use),
-			.use_count = 1,
-			.use_size = sizeof(use),
-			.operations = ptr_to_u64(operations),
-			.operation_count = ARRAY_LEN(operations),
-			.operation_size = sizeof(operations[0]),
-		};
+		job = describe(queue, VFENCE_SUBMIT_OUT_FENCE, &use, 1, operations,
+			       ARRAY_LEN(operations));
 		ASSERT_EQ(0, submit_job(self->device, &job));
 		usleep(round * 20);
 		if (round % 2)
@@ -453,6 +433,55 @@ TEST_F(operation, buffer_of_another_driver)
 	EXPECT_EQ(0x77, theirs[SIZE - 1]);
 	munmap(theirs, SIZE);
 	close(card);
+}
+
+/* Copies to and from a buffer of somebody else, at whose memory the test looks, too. */
+static void copy_to_and_from(struct __test_metadata *_metadata, FIXTURE_DATA(operation) *self,
+			     int theirs, unsigned char *memory)
+{
+	int ours = self->buffers[0];
+
+	ASSERT_NE(MAP_FAILED, (void *)memory);
+	scribble(self->memory[1], SIZE, 7);
+	self->buffers[0] = theirs;
+	EXPECT_EQ(0, operate(self, copy(1, 0, 0, SIZE)));
+	EXPECT_EQ(0, memcmp(memory, self->memory[1], SIZE));
+	scribble(memory, SIZE, 8);
+	close(self->buffers[1]);
+	self->buffers[0] = ours;
+	self->buffers[1] = theirs;
+	EXPECT_EQ(0, operate(self, copy(1, 1, 2, SIZE - 2)));
+	EXPECT_EQ(0, memcmp(self->memory[0] + 2, memory + 1, SIZE - 2));
+}
+
+TEST_F(operation, buffer_of_the_system_heap)
+{
+	struct dma_heap_allocation_data data = { .len = SIZE, .fd_flags = O_RDWR | O_CLOEXEC };
+	int heap = open("/dev/dma_heap/system", O_RDWR | O_CLOEXEC);
+
+	if (heap < 0)
+		SKIP(return, "the kernel has no CONFIG_DMABUF_HEAPS_SYSTEM");
+	ASSERT_EQ(0, ioctl(heap, DMA_HEAP_IOCTL_ALLOC, &data));
+	close(heap);
+	copy_to_and_from(_metadata, self, data.fd, map(data.fd, SIZE));
+}
+
+TEST_F(operation, buffer_of_user_memory)
+{
+	struct udmabuf_create create = {
+		.memfd = memfd_create("udmabuf", MFD_ALLOW_SEALING | MFD_CLOEXEC),
+		.flags = UDMABUF_FLAGS_CLOEXEC,
+		.size = SIZE,
+	};
+	int udmabuf = open("/dev/udmabuf", O_RDWR | O_CLOEXEC), buffer;
+
+	if (udmabuf < 0)
+		SKIP(return, "the kernel has no CONFIG_UDMABUF");
+	ASSERT_EQ(0, ftruncate(create.memfd, SIZE));
+	ASSERT_EQ(0, fcntl(create.memfd, F_ADD_SEALS, F_SEAL_SHRINK));
+	buffer = ioctl(udmabuf, UDMABUF_CREATE, &create);
+	ASSERT_LE(0, buffer);
+	copy_to_and_from(_metadata, self, buffer, map(create.memfd, SIZE));
 }
 
 TEST_HARNESS_MAIN

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <linux/sync_file.h>
 #include <linux/vfence.h>
@@ -388,6 +389,45 @@ static inline int fence_merge(int one, int other)
 	struct sync_merge_data merge = { .name = "merged", .fd2 = other };
 
 	return ioctl(one, SYNC_IOC_MERGE, &merge) ? -1 : merge.fence;
+}
+
+/* Sends a queue's id, and a file descriptor with it. */
+static inline int send_fd(int socket, __u32 queue, int fd)
+{
+	char control[CMSG_SPACE(sizeof(fd))] = { 0 };
+	struct iovec data = { &queue, sizeof(queue) };
+	struct msghdr message = {
+		.msg_iov = &data,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+
+	header->cmsg_level = SOL_SOCKET;
+	header->cmsg_type = SCM_RIGHTS;
+	header->cmsg_len = CMSG_LEN(sizeof(fd));
+	memcpy(CMSG_DATA(header), &fd, sizeof(fd));
+	return sendmsg(socket, &message, 0) == sizeof(queue) ? 0 : -1;
+}
+
+static inline int receive_fd(int socket, __u32 *queue)
+{
+	int fd;
+	char control[CMSG_SPACE(sizeof(fd))];
+	struct iovec data = { queue, sizeof(*queue) };
+	struct msghdr message = {
+		.msg_iov = &data,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+
+	if (recvmsg(socket, &message, MSG_CMSG_CLOEXEC) != sizeof(*queue) ||
+	    !CMSG_FIRSTHDR(&message))
+		return -1;
+	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(fd));
+	return fd;
 }
 
 #endif /* VFENCE_TEST_H */
