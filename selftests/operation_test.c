@@ -466,6 +466,29 @@ TEST_F(operation, buffer_of_the_system_heap)
 	copy_to_and_from(_metadata, self, data.fd, map(data.fd, SIZE));
 }
 
+TEST_F(operation, buffer_that_may_only_be_read)
+{
+	struct dma_heap_allocation_data data = { .len = SIZE, .fd_flags = O_RDONLY | O_CLOEXEC };
+	int heap = open("/dev/dma_heap/system", O_RDWR | O_CLOEXEC), ours = self->buffers[0];
+	unsigned char *memory;
+
+	if (heap < 0)
+		SKIP(return, "the kernel has no CONFIG_DMABUF_HEAPS_SYSTEM");
+	ASSERT_EQ(0, ioctl(heap, DMA_HEAP_IOCTL_ALLOC, &data));
+	close(heap);
+	memory = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, data.fd, 0);
+	ASSERT_NE(MAP_FAILED, (void *)memory);
+	self->buffers[0] = data.fd;
+	EXPECT_REFUSED(EACCES, operate(self, fill(0, SIZE, 1, 1)));
+	EXPECT_REFUSED(EACCES, operate(self, copy(1, 0, 0, SIZE)));
+	EXPECT_EQ(0, memory[0]);
+	EXPECT_EQ(0, operate(self, sum(0, 0, SIZE)));
+	close(self->buffers[1]);
+	self->buffers[0] = ours;
+	self->buffers[1] = data.fd;
+	EXPECT_EQ(0, operate(self, copy(1, 0, 0, SIZE)));
+}
+
 TEST_F(operation, buffer_of_user_memory)
 {
 	struct udmabuf_create create = {

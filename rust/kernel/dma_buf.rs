@@ -38,7 +38,11 @@ use kernel::{
     },
     fs::{
         file::{
-            flags::O_RDWR,
+            flags::{
+                O_ACCMODE,
+                O_RDONLY,
+                O_RDWR, //
+            },
             FileDescriptorReservation, //
         },
         File, //
@@ -143,6 +147,13 @@ impl DmaBuf {
     pub(crate) fn size(&self) -> usize {
         // SAFETY: The field is constant.
         unsafe { (*self.as_raw()).size }
+    }
+
+    /// Returns whether the buffer's file is open for writing. The core asks that of those who map it for user space, and of nobody else.
+    pub(crate) fn is_writable(&self) -> bool {
+        // SAFETY: The file is there as long as the buffer; this part of its flags is constant.
+        let flags = unsafe { (*(*self.as_raw()).file).f_flags };
+        flags & O_ACCMODE != O_RDONLY
     }
 
     /// Returns the fences of its users.

@@ -103,13 +103,16 @@ impl Uses {
         Ok(&self.get(index)?.buf)
     }
 
-    /// Refuses, with `EINVAL`, a buffer that the job does not say it writes.
+    /// Refuses, with `EINVAL`, a buffer that the job does not say it writes, and with `EACCES` one that the caller may only read.
     pub(super) fn must_write(&self, index: usize) -> Result {
-        if self.get(index)?.writes() {
-            Ok(())
-        } else {
-            Err(EINVAL)
+        let used = self.get(index)?;
+        if !used.writes() {
+            return Err(EINVAL);
         }
+        if !used.buf.is_writable() {
+            return Err(EACCES);
+        }
+        Ok(())
     }
 
     /// Returns whether two are the same buffer.

@@ -198,7 +198,8 @@ impl<'a> Job<'a> {
 
     /// Submits the job and returns its sequence number.
     ///
-    /// Fails with `EAGAIN` when [`Capabilities::max_jobs`](crate::Capabilities::max_jobs) are pending, or there are
+    /// Fails with `EACCES` when an operation writes a buffer whose descriptor is not open for writing; with
+    /// `EAGAIN` when [`Capabilities::max_jobs`](crate::Capabilities::max_jobs) are pending, or there are
     /// [`uapi::MAX_EVENTS`] events, of which `poll()` knows nothing: read some; `EINVAL` when the duration is longer than the
     /// watchdog allows, there are too many in-fences, buffers or operations, one of them is no sync_file or dma-buf, an operation
     /// cannot be, or the queue takes no such job; `ENOSPC` when there are too many fences to wait for; `EOPNOTSUPP` when the CPU cannot
