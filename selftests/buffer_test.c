@@ -63,8 +63,8 @@ TEST_F(buffer, sizes)
 
 TEST_F(buffer, refused)
 {
-	struct vfence_buffer_create *create = mmap(NULL, sizeof(*create), PROT_READ | PROT_WRITE,
-						   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct vfence_buffer_create valid = { .size = 1 };
+	struct vfence_buffer_create *create = read_only(&valid, sizeof(valid));
 	struct rlimit limit = { 0, 0 }, before;
 	struct vfence_query query = { 0 };
 	int fds = open_fds();
@@ -73,8 +73,7 @@ TEST_F(buffer, refused)
 	EXPECT_REFUSED(EINVAL, buffer_create(self->device, 0));
 	EXPECT_REFUSED(ENOSPC, buffer_create(self->device, query.max_buffer_size + 1));
 	EXPECT_REFUSED(ENOSPC, buffer_create(self->device, ~0ULL));
-	create->size = 1;
-	ASSERT_EQ(0, mprotect(create, sizeof(*create), PROT_READ));
+	ASSERT_NE(NULL, create);
 	EXPECT_REFUSED(EFAULT, ioctl(self->device, VFENCE_IOCTL_BUFFER_CREATE, create));
 	EXPECT_EQ(fds, open_fds());
 	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &before));

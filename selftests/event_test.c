@@ -33,14 +33,6 @@ FIXTURE_TEARDOWN(event)
 	close(self->device);
 }
 
-/* What of @events the device reports now. */
-static short polled(int device, short events)
-{
-	struct pollfd pollfd = { .fd = device, .events = events };
-
-	return poll(&pollfd, 1, 0) < 0 ? -1 : pollfd.revents;
-}
-
 static void set_nonblocking(int device, bool on)
 {
 	int flags = fcntl(device, F_GETFL);
@@ -242,18 +234,25 @@ static void on_signal(int number)
 	(void)number;
 }
 
-TEST_F(event, signal_interrupts_a_reader)
+/* Starts a reader, and sends it signals until it ends. Returns with what errno; -1 when that cannot be done. */
+static int interrupt_a_reader(int device)
 {
 	struct sigaction action = { .sa_handler = on_signal };
 	struct reader reader;
 
-	ASSERT_EQ(0, sigaction(SIGUSR1, &action, NULL));
-	reader_start(&reader, self->device, 1);
+	if (sigaction(SIGUSR1, &action, NULL))
+		return -1;
+	reader_start(&reader, device, 1);
 	while (pthread_tryjoin_np(reader.thread, NULL)) {
 		pthread_kill(reader.thread, SIGUSR1);
 		usleep(1000);
 	}
-	EXPECT_EQ(EINTR, reader.error);
+	return reader.error;
+}
+
+TEST_F(event, signal_interrupts_a_reader)
+{
+	EXPECT_EQ(EINTR, interrupt_a_reader(self->device));
 }
 
 /* A thread that reads into memory which is not there until @faults is closed. */
@@ -297,7 +296,6 @@ static bool stuck_start(struct stuck *stuck, int device)
 
 TEST_F(event, reader_whose_memory_is_slow)
 {
-	struct sigaction action = { .sa_handler = on_signal };
 	struct vfence_event event;
 	struct reader reader;
 	struct stuck stuck;
@@ -311,13 +309,7 @@ TEST_F(event, reader_whose_memory_is_slow)
 	EXPECT_REFUSED(EAGAIN, read(self->device, &event, sizeof(event)));
 	EXPECT_EQ(POLLIN, polled(self->device, POLLIN));
 	set_nonblocking(self->device, false);
-	ASSERT_EQ(0, sigaction(SIGUSR1, &action, NULL));
-	reader_start(&reader, self->device, 1);
-	while (pthread_tryjoin_np(reader.thread, NULL)) {
-		pthread_kill(reader.thread, SIGUSR1);
-		usleep(1000);
-	}
-	EXPECT_EQ(EINTR, reader.error);
+	EXPECT_EQ(EINTR, interrupt_a_reader(self->device));
 	/* Jobs go on, and report. */
 	ASSERT_EQ(0, submit_job(self->device, &self->jobs[3]));
 	ASSERT_EQ(1, signal_seqno(self->device, self->manual, 4, 0));

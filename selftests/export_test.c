@@ -144,7 +144,8 @@ TEST_F(export, memory_of_the_queue)
 
 TEST_F(export, misuse)
 {
-	struct vfence_export *argument = (void *)unmapped(1);
+	struct vfence_export valid = { .queue = self->manual, .seqno = 1 };
+	struct vfence_export *argument = read_only(&valid, sizeof(valid));
 	struct vfence_job_info job;
 	struct rlimit limit = { 0, 0 }, before;
 	int fds;
@@ -159,10 +160,7 @@ TEST_F(export, misuse)
 	EXPECT_REFUSED(ENOENT, export_fence(self->device, 77, 1));
 	EXPECT_REFUSED(ENOENT, job_info(self->device, 77, 1, &job));
 	fds = open_fds();
-	ASSERT_EQ(0, mprotect(argument, 4096, PROT_READ | PROT_WRITE));
-	argument->queue = self->manual;
-	argument->seqno = 1;
-	ASSERT_EQ(0, mprotect(argument, 4096, PROT_READ));
+	ASSERT_NE(NULL, argument);
 	EXPECT_REFUSED(EFAULT, ioctl(self->device, VFENCE_IOCTL_EXPORT, argument));
 	EXPECT_EQ(fds, open_fds());
 	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &before));

@@ -524,14 +524,12 @@ TEST_F(fault_attribute, drop_interrupt)
 
 TEST_F(fault_attribute, refused_jobs_do_not_count)
 {
-	struct vfence_submit *job = mmap(NULL, sizeof(*job), PROT_READ | PROT_WRITE,
-					 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct vfence_submit jobs[3] = { { .queue = self->queue }, { .queue = self->queue },
 					 { .queue = self->queue, .pad = 1 } };
+	struct vfence_submit *job = read_only(&jobs[0], sizeof(jobs[0]));
 	struct vfence_job_info info;
 
-	job->queue = self->queue;
-	ASSERT_EQ(0, mprotect(job, sizeof(*job), PROT_READ));
+	ASSERT_NE(NULL, job);
 	ASSERT_TRUE(set_attribute("fail", "verbose", "0"));
 	ASSERT_TRUE(set_attribute("fail", "times", "1"));
 	ASSERT_TRUE(set_attribute("fail", "probability", "100"));

@@ -75,14 +75,6 @@ static int release(FIXTURE_DATA(implicit) *self, __s32 error)
 			    queue_submitted(self->device, self->manual), error);
 }
 
-/* What of @events the buffer reports now. */
-static short polled(int buffer, short events)
-{
-	struct pollfd pollfd = { .fd = buffer, .events = events };
-
-	return poll(&pollfd, 1, 0) < 0 ? -1 : pollfd.revents;
-}
-
 TEST_F(implicit, reader_waits_for_a_writer)
 {
 	int fence;
@@ -406,13 +398,10 @@ TEST_F(implicit, misuse)
 TEST_F(implicit, refused_job_leaves_no_fence)
 {
 	struct vfence_use use = { .fd = self->buffer, .flags = VFENCE_USE_WRITE };
-	struct vfence_submit *job = mmap(NULL, sizeof(*job), PROT_READ | PROT_WRITE,
-					 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct vfence_submit jobs[2];
+	struct vfence_submit valid = user(self->queues[0], SEC, &use, 1);
+	struct vfence_submit *job = read_only(&valid, sizeof(valid)), jobs[] = { valid, valid };
 
-	*job = user(self->queues[0], SEC, &use, 1);
-	jobs[0] = jobs[1] = *job;
-	ASSERT_EQ(0, mprotect(job, sizeof(*job), PROT_READ));
+	ASSERT_NE(NULL, job);
 	EXPECT_REFUSED(EFAULT, submit_job(self->device, job));
 	jobs[1].pad = 1;
 	EXPECT_REFUSED(EINVAL, submit_batch(self->device, jobs, 2, NULL));

@@ -126,12 +126,9 @@ TEST_F(manual, signal_on_a_timer_queue)
 TEST_F(manual, argument_is_read_only)
 {
 	struct vfence_signal valid = { .queue = self->queue, .seqno = 3 };
-	struct vfence_signal *signal = (void *)unmapped(1);
-	size_t page = sysconf(_SC_PAGESIZE);
+	struct vfence_signal *signal = read_only(&valid, sizeof(valid));
 
-	ASSERT_EQ(0, mprotect(signal, page, PROT_READ | PROT_WRITE));
-	*signal = valid;
-	ASSERT_EQ(0, mprotect(signal, page, PROT_READ));
+	ASSERT_NE(NULL, signal);
 	EXPECT_REFUSED(EFAULT, ioctl(self->device, VFENCE_IOCTL_SIGNAL, signal));
 	expect_statuses(_metadata, self->fences, 0, 0, 0);
 }

@@ -343,14 +343,11 @@ TEST_F(submit, argument_is_read_only)
 		.in_fences = ptr_to_u64(&self->gate_fence),
 		.in_fence_count = 1,
 	};
-	struct vfence_submit *submit = (void *)unmapped(1);
-	size_t page = sysconf(_SC_PAGESIZE);
+	struct vfence_submit *submit = read_only(&valid, sizeof(valid));
 
-	ASSERT_EQ(0, mprotect(submit, page, PROT_READ | PROT_WRITE));
-	*submit = valid;
-	ASSERT_EQ(0, mprotect(submit, page, PROT_READ));
+	ASSERT_NE(NULL, submit);
 	EXPECT_NO_JOB(EFAULT, submit);
-	ASSERT_EQ(0, mprotect(submit, page, PROT_READ | PROT_WRITE));
+	ASSERT_EQ(0, mprotect(submit, sizeof(valid), PROT_READ | PROT_WRITE));
 	ASSERT_EQ(0, raw_submit(self->device, submit));
 	EXPECT_EQ(1, submit->seqno);
 }

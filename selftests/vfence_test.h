@@ -57,6 +57,39 @@ static inline char *unmapped(size_t pages)
 		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
 
+/* A copy of @argument that can be read, but not written; NULL if that cannot be had. */
+static inline void *read_only(const void *argument, size_t size)
+{
+	void *copy = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (copy == MAP_FAILED)
+		return NULL;
+	memcpy(copy, argument, size);
+	return mprotect(copy, size, PROT_READ) ? NULL : copy;
+}
+
+/* What of @events a file reports now. */
+static inline short polled(int fd, short events)
+{
+	struct pollfd pollfd = { .fd = fd, .events = events };
+
+	return poll(&pollfd, 1, 0) < 0 ? -1 : pollfd.revents;
+}
+
+/* The CRC-32C of some bytes, as RFC 3720 has it, bit by bit. */
+static inline __u32 crc32c(const void *bytes, size_t length)
+{
+	const unsigned char *byte = bytes;
+	__u32 crc = ~0U;
+
+	while (length--) {
+		crc ^= *byte++;
+		for (int bit = 0; bit < 8; bit++)
+			crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78 : 0);
+	}
+	return ~crc;
+}
+
 static inline int open_fds(void)
 {
 	DIR *dir = opendir("/proc/self/fd");
@@ -99,15 +132,13 @@ static inline int queue_create_with(int device, struct vfence_queue_create *crea
 /* Refused with EFAULT, late: the argument can be read, but not written. */
 static inline int queue_create_unseen(int device, __u32 kind)
 {
-	struct vfence_queue_create *create = mmap(NULL, sizeof(*create), PROT_READ | PROT_WRITE,
-						  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct vfence_queue_create create = { .kind = kind };
+	struct vfence_queue_create *argument = read_only(&create, sizeof(create));
 	int ret, error;
 
-	create->kind = kind;
-	mprotect(create, sizeof(*create), PROT_READ);
-	ret = queue_create_with(device, create);
+	ret = argument ? queue_create_with(device, argument) : 0;
 	error = errno;
-	munmap(create, sizeof(*create));
+	munmap(argument, sizeof(create));
 	errno = error;
 	return ret;
 }

@@ -395,17 +395,17 @@ TEST_F(visible, tracepoints)
 /* A fence that nobody has is none: the job completes without. */
 TEST_F(visible, refused_export_leaves_no_fence)
 {
-	struct vfence_export *export = mmap(NULL, sizeof(*export), PROT_READ | PROT_WRITE,
-					    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct vfence_submit job = { .queue = self->manual };
+	struct vfence_export valid = { .queue = self->manual }, *export;
 	struct vfence_queue_info queue;
 
 	need_mount("tracefs", TRACING, TRACING "/events");
 	if (access(TRACING "/events", F_OK))
 		SKIP(return, "the kernel has no CONFIG_TRACING");
 	ASSERT_EQ(0, submit_job(self->device, &job));
-	*export = (struct vfence_export) { .queue = self->manual, .seqno = job.seqno };
-	ASSERT_EQ(0, mprotect(export, sizeof(*export), PROT_READ));
+	valid.seqno = job.seqno;
+	export = read_only(&valid, sizeof(valid));
+	ASSERT_NE(NULL, export);
 	EXPECT_REFUSED(EFAULT, ioctl(self->device, VFENCE_IOCTL_EXPORT, export));
 	ASSERT_TRUE(write_file(TRACING "/trace", "\n"));
 	ASSERT_TRUE(write_file(TRACING "/events/dma_fence/dma_fence_signaled/enable", "1"));

@@ -217,6 +217,7 @@ pub(crate) fn wait_until<'a>(
 mod tests {
     use super::*;
     use kernel::{
+        alloc::Flags,
         sync::{
             atomic::{
                 Atomic,
@@ -268,22 +269,32 @@ mod tests {
         told: Atomic<bool>,
     }
 
+    impl Told {
+        fn new() -> Result<Arc<Self>> {
+            let told = pin_init!(Self {
+                queue <- new_wait_queue!("kunit"),
+                told: Atomic::new(false),
+            });
+            Arc::pin_init(told, GFP_KERNEL)
+        }
+
+        /// Has it told soon, by somebody else.
+        fn tell_soon(this: &Arc<Self>, flags: Flags) -> Result {
+            let told = this.clone();
+            workqueue::system_unbound()
+                .try_spawn(flags, move || {
+                    told.told.store(true, Relaxed);
+                    told.queue.wake_all();
+                })
+                .map_err(Error::from)
+        }
+    }
+
     #[test]
     fn wait_on_several_ends_when_one_is_woken() -> Result {
         for _ in 0..100 {
-            let told = Arc::pin_init(
-                pin_init!(Told {
-                    queue <- new_wait_queue!("kunit"),
-                    told: Atomic::new(false),
-                }),
-                GFP_KERNEL,
-            )?;
-            let other = queue()?;
-            let teller = told.clone();
-            workqueue::system_unbound().try_spawn(GFP_KERNEL, move || {
-                teller.told.store(true, Relaxed);
-                teller.queue.wake_all();
-            })?;
+            let (told, other) = (Told::new()?, queue()?);
+            Told::tell_soon(&told, GFP_KERNEL)?;
             let queues = [(&*other, 0), (&told.queue, 0)];
             assert_eq!(
                 wait_until(queues, u64::MAX, || told.told.load(Relaxed)),
@@ -295,14 +306,7 @@ mod tests {
 
     #[test]
     fn being_woken_on_the_way_is_no_end() -> Result {
-        let told = Arc::pin_init(
-            pin_init!(Told {
-                queue <- new_wait_queue!("kunit"),
-                told: Atomic::new(false),
-            }),
-            GFP_KERNEL,
-        )?;
-        let (other, teller) = (queue()?, told.clone());
+        let (told, other) = (Told::new()?, queue()?);
         let mut looks = 0;
         let queues = [(&told.queue, 0), (&*other, 0)];
         let holds = wait_until(queues, u64::MAX, || {
@@ -313,14 +317,7 @@ mod tests {
                     told.queue.wake_all();
                     other.wake_all();
                 }
-                20 => {
-                    let teller = teller.clone();
-                    let spawned = workqueue::system_unbound().try_spawn(GFP_NOWAIT, move || {
-                        teller.told.store(true, Relaxed);
-                        teller.queue.wake_all();
-                    });
-                    assert!(spawned.is_ok());
-                }
+                20 => assert!(Told::tell_soon(&told, GFP_NOWAIT).is_ok()),
                 _ => {}
             }
             told.told.load(Relaxed)

@@ -2,10 +2,6 @@
 
 //! What the pending jobs of a client may need of others, all together.
 
-use crate::uapi::{
-    VFENCE_MAX_MAPPED,
-    VFENCE_MAX_WAITS, //
-};
 use kernel::{
     prelude::*,
     sync::{
@@ -21,42 +17,44 @@ use kernel::{
 pub(super) struct Budget(Atomic<i32>);
 
 impl Budget {
-    fn new(most: u32) -> Self {
+    /// Creates a budget of `most`. Fails with `ENOMEM`.
+    pub(super) fn new(most: u32) -> Result<Arc<Self>> {
         // CAST: It fits.
-        Self(Atomic::new(most as i32))
+        let budget = Self(Atomic::new(most as i32));
+        Ok(Arc::new(budget, GFP_KERNEL_ACCOUNT)?)
     }
+}
 
-    /// Takes `count` out, which is less than what was in it once. Fails with `ENOSPC`.
-    pub(super) fn take(&self, count: usize) -> Result {
+/// What was taken from a budget. Dropping it puts it back.
+pub(super) struct Share {
+    budget: Arc<Budget>,
+    count: usize,
+}
+
+impl Share {
+    /// Takes `count`, which is less than what was there once. Fails with `ENOSPC`.
+    pub(super) fn new(budget: &Arc<Budget>, count: usize) -> Result<Self> {
         // CAST: It fits.
-        if self.0.fetch_sub(count as i32, Relaxed) < count as i32 {
-            self.put_back(count);
+        let left = budget.0.fetch_sub(count as i32, Relaxed);
+        // Too much is put back by being dropped.
+        let share = Self {
+            budget: budget.clone(),
+            count,
+        };
+        if left < count as i32 {
             return Err(ENOSPC);
         }
-        Ok(())
+        Ok(share)
     }
 
-    /// Puts back what was taken out.
-    pub(super) fn put_back(&self, count: usize) {
-        self.0.add(count as i32, Relaxed);
+    /// Returns how much it is.
+    pub(super) fn count(&self) -> usize {
+        self.count
     }
 }
 
-/// The budgets of a client.
-pub(super) struct Budgets {
-    /// For fences that jobs wait for. They may be anybody's, and who signals one has to call all that wait for it.
-    pub(super) waits: Budget,
-    /// For buffers that are mapped for operations. What exporters allocate for that, they may not charge to anybody.
-    pub(super) mapped: Budget,
-}
-
-impl Budgets {
-    /// Fails with `ENOMEM`.
-    pub(super) fn new() -> Result<Arc<Self>> {
-        let budgets = Self {
-            waits: Budget::new(VFENCE_MAX_WAITS),
-            mapped: Budget::new(VFENCE_MAX_MAPPED),
-        };
-        Ok(Arc::new(budgets, GFP_KERNEL_ACCOUNT)?)
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.budget.0.add(self.count as i32, Relaxed);
     }
 }

@@ -3,7 +3,7 @@
 //! An open file of the device: the queues that it owns, by their ids.
 
 use super::{
-    budget::Budgets,
+    budget::Budget,
     device::Device,
     events::Events,
     limits::Limits,
@@ -12,6 +12,10 @@ use super::{
         Queue,
         QueueRef, //
     },
+};
+use crate::uapi::{
+    VFENCE_MAX_MAPPED,
+    VFENCE_MAX_WAITS, //
 };
 use kernel::{
     prelude::*,
@@ -36,7 +40,10 @@ pub(crate) struct Client {
     pub(super) submitting: Mutex<()>,
     #[pin]
     queues: Mutex<Queues>,
-    pub(super) budgets: Arc<Budgets>,
+    /// For fences that jobs wait for. They may be anybody's, and who signals one has to call all that wait for it.
+    waits: Arc<Budget>,
+    /// For buffers that are mapped for operations. What exporters allocate for that, they may not charge to anybody.
+    pub(super) mapped: Arc<Budget>,
     pub(super) events: Arc<Events>,
 }
 
@@ -59,7 +66,8 @@ impl Client {
                 count: 0,
                 last_id: 0,
             }),
-            budgets: Budgets::new()?,
+            waits: Budget::new(VFENCE_MAX_WAITS)?,
+            mapped: Budget::new(VFENCE_MAX_MAPPED)?,
             events: Events::new()?,
         })
     }
@@ -112,7 +120,7 @@ impl Client {
             id,
             config(id)?,
             limits,
-            self.budgets.clone(),
+            self.waits.clone(),
             self.events.clone(),
         )?;
         let node = RBTreeNode::new(id, queue.clone(), GFP_KERNEL_ACCOUNT)?;

@@ -6,9 +6,12 @@
 //! tells the queue that the job is ready, which starts a timer and nothing more, since a callback must not
 //! signal a fence. The submitter holds one count until the job is in the queue.
 
-use super::queue::{
-    Queue,
-    QueueRef, //
+use super::{
+    budget::Share,
+    queue::{
+        Queue,
+        QueueRef, //
+    },
 };
 use crate::{
     kernel_ext::{
@@ -85,36 +88,40 @@ impl InFences {
         Ok(fences)
     }
 
-    fn add(&mut self, fence: &Fence, seen: &mut usize) -> Result {
+    /// Calls `f` with each fence that `fence` consists of. Fails with `ENOSPC` if the call has looked at too many.
+    fn each(fence: &Fence, seen: &mut usize, mut f: impl FnMut(ARef<Fence>) -> Result) -> Result {
         for fence in unwrap(fence) {
             *seen += 1;
             if *seen > MOST_SEEN {
                 return Err(ENOSPC);
             }
+            f(fence)?;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, fence: &Fence, seen: &mut usize) -> Result {
+        Self::each(fence, seen, |fence| {
             match fence.result() {
                 Some(Ok(())) => {}
                 Some(Err(error)) if self.error == 0 => self.error = error.to_errno(),
                 Some(Err(_)) => {}
                 None => self.wait_for(fence)?,
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Adds a fence, which may be a container, unless it has signalled; then its error does not count either.
     ///
     /// Fails with `ENOSPC` for too many.
     pub(super) fn add_pending(&mut self, fence: &Fence, seen: &mut usize) -> Result {
-        for fence in unwrap(fence) {
-            *seen += 1;
-            if *seen > MOST_SEEN {
-                return Err(ENOSPC);
+        Self::each(fence, seen, |fence| {
+            if fence.is_signaled() {
+                return Ok(());
             }
-            if !fence.is_signaled() {
-                self.wait_for(fence)?;
-            }
-        }
-        Ok(())
+            self.wait_for(fence)
+        })
     }
 
     /// Adds a fence that is pending, unless it is there already.
@@ -156,11 +163,10 @@ impl InFences {
             GFP_KERNEL_ACCOUNT,
         )?;
         let callbacks = KVec::with_capacity(self.pending.len(), GFP_KERNEL_ACCOUNT)?;
-        queue.budgets().waits.take(self.pending.len())?;
         let mut waits = Waits {
             gate,
             callbacks,
-            taken: self.pending.len(),
+            share: Share::new(queue.waits(), self.pending.len())?,
         };
         for fence in self.pending {
             let callback = Callback::new(fence, waits.gate(), GFP_KERNEL_ACCOUNT)?;
@@ -174,14 +180,8 @@ impl InFences {
 pub(super) struct Waits {
     gate: Arc<Gate>,
     callbacks: KVec<Callback<Arc<Gate>>>,
-    /// From the client's budget.
-    taken: usize,
-}
-
-impl Drop for Waits {
-    fn drop(&mut self) {
-        self.gate.queue.budgets().waits.put_back(self.taken);
-    }
+    /// Of the client's budget.
+    share: Share,
 }
 
 impl Waits {
@@ -194,7 +194,7 @@ impl Waits {
 
     /// Returns for how many fences it waits.
     pub(super) fn len(&self) -> usize {
-        self.taken
+        self.share.count()
     }
 
     /// Returns the fences that it waits for, those included that have signalled meanwhile.

@@ -4,7 +4,7 @@
 
 use super::{
     argument::Argument,
-    budget::Budgets,
+    budget::Share,
     client::Client,
     uses::Uses, //
 };
@@ -28,8 +28,7 @@ use crate::{
 };
 use kernel::{
     dma::DataDirection,
-    prelude::*,
-    sync::Arc, //
+    prelude::*, //
 };
 
 /// How much is done at a time, in bytes: for so long an end that is forced has to wait.
@@ -186,30 +185,8 @@ pub(super) struct Operations {
     crc: u32,
     /// The last sum.
     result: u64,
+    /// Of the client's budget.
     _share: Share,
-}
-
-/// What is taken from a client's budget for buffers that are mapped. Dropping it puts it back.
-struct Share {
-    budgets: Arc<Budgets>,
-    count: usize,
-}
-
-impl Share {
-    /// Fails with `ENOSPC`.
-    fn new(budgets: &Arc<Budgets>, count: usize) -> Result<Self> {
-        budgets.mapped.take(count)?;
-        Ok(Self {
-            budgets: budgets.clone(),
-            count,
-        })
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.budgets.mapped.put_back(self.count);
-    }
 }
 
 impl Operations {
@@ -238,7 +215,7 @@ impl Operations {
         }
         let needed = |index| list.iter().any(|operation| operation.needs(index));
         let count = (0..uses.len()).filter(|index| needed(*index)).count();
-        let share = Share::new(&client.budgets, count)?;
+        let share = Share::new(&client.mapped, count)?;
         let mut buffers = KVec::with_capacity(uses.len(), GFP_KERNEL_ACCOUNT)?;
         for index in 0..uses.len() {
             let mapped = if needed(index) {

@@ -21,7 +21,7 @@
 //! and resetting complete what is left in the context of the caller.
 
 use super::{
-    budget::Budgets,
+    budget::Budget,
     counters::{
         Counters,
         Done, //
@@ -196,7 +196,7 @@ pub(super) struct Queue {
     name: Name,
     context: Context,
     limits: Limits,
-    budgets: Arc<Budgets>,
+    waits: Arc<Budget>,
     events: Arc<Events>,
     counters: Counters,
     worker: Option<Arc<Worker>>,
@@ -221,7 +221,7 @@ impl Queue {
         id: u32,
         config: Config,
         limits: Limits,
-        budgets: Arc<Budgets>,
+        waits: Arc<Budget>,
         events: Arc<Events>,
     ) -> Result<QueueRef> {
         let Config {
@@ -249,7 +249,7 @@ impl Queue {
             name,
             context,
             limits,
-            budgets,
+            waits,
             events,
             counters: Counters::new()?,
             worker,
@@ -291,9 +291,9 @@ impl Queue {
         &self.limits
     }
 
-    /// Returns what its client's jobs may still need.
-    pub(super) fn budgets(&self) -> &Budgets {
-        &self.budgets
+    /// Returns for what its client's jobs may still wait.
+    pub(super) fn waits(&self) -> &Arc<Budget> {
+        &self.waits
     }
 
     /// Maps the counters. Fails with `EINVAL`, `EACCES`.

@@ -178,8 +178,10 @@ fn submit_all(client: &Client, argument: &Argument, batch: &mut vfence_submit_ba
     let mut runs: KVVec<Run> = KVVec::new();
     let mut gates = KVVec::new();
     let mut outs = KVVec::new();
-    // What is open of jobs that use buffers, with their indices.
-    let mut opens: KVVec<(usize, QueueRef, KBox<Open>)> = KVVec::new();
+    // Jobs that use buffers, and what is open of them. The former are dropped after the locks: what is refused when these are
+    // held gives buffers back, which takes them.
+    let mut users: KVVec<User> = KVVec::new();
+    let mut deciding: KVVec<(QueueRef, u64, InFences)> = KVVec::new();
     let mut call = Call::new(client, count as usize);
     for index in 0..count {
         batch.refused = index;
@@ -194,15 +196,18 @@ fn submit_all(client: &Client, argument: &Argument, batch: &mut vfence_submit_ba
         };
         let Prepared { mut job, out, open } = call.prepare(run, &mut submit)?;
         if let Some(open) = open {
-            if open.uses.len() > 0 {
-                let open = (index as usize, run.queue().clone(), open);
-                opens.push(open, GFP_KERNEL_ACCOUNT)?;
-            } else {
-                let open = KBox::into_inner(open);
-                let (queue, work) = (run.queue(), &open.work);
-                if let Some(gate) = decide(&mut job, queue, open.seqno, open.in_fences, work)? {
-                    gates.push(gate, GFP_KERNEL_ACCOUNT)?;
-                }
+            let Open {
+                seqno,
+                in_fences,
+                uses,
+                work,
+            } = KBox::into_inner(open);
+            if uses.len() > 0 {
+                let (index, queue) = (index as usize, run.queue().clone());
+                users.push(User { index, uses, work }, GFP_KERNEL_ACCOUNT)?;
+                deciding.push((queue, seqno, in_fences), GFP_KERNEL_ACCOUNT)?;
+            } else if let Some(gate) = decide(&mut job, run.queue(), seqno, in_fences, &work)? {
+                gates.push(gate, GFP_KERNEL_ACCOUNT)?;
             }
         }
         jobs.push(job, GFP_KERNEL_ACCOUNT)?;
@@ -213,20 +218,6 @@ fn submit_all(client: &Client, argument: &Argument, batch: &mut vfence_submit_ba
     }
     batch.refused = count;
     argument.write(batch)?;
-    // Dropped after the locks: what is refused from here on gives buffers back, which takes them.
-    let mut users: KVVec<User> = KVVec::with_capacity(opens.len(), GFP_KERNEL_ACCOUNT)?;
-    let mut deciding = KVVec::with_capacity(opens.len(), GFP_KERNEL_ACCOUNT)?;
-    for (index, queue, open) in opens {
-        let Open {
-            seqno,
-            in_fences,
-            uses,
-            work,
-        } = KBox::into_inner(open);
-        let user = User { index, uses, work };
-        users.push(user, GFP_KERNEL_ACCOUNT)?;
-        deciding.push((queue, seqno, in_fences), GFP_KERNEL_ACCOUNT)?;
-    }
     let mut locked = None;
     if !users.is_empty() {
         locked = Some(Locked::new(users.iter().map(|user| &user.uses))?);

@@ -183,13 +183,10 @@ impl<'a> Locked<'a> {
         seen: &mut usize,
     ) -> Result {
         for used in &uses.0 {
-            let guards = self.all.guards();
-            let Some(place) = guards.iter().position(|guard| used.is_of(guard.resv())) else {
-                return Err(EINVAL);
-            };
-            let Some(guard) = guards.get_mut(place) else {
-                return Err(EINVAL);
-            };
+            let mut guards = self.all.guards().iter_mut().enumerate();
+            let (place, guard) = guards
+                .find(|(_, guard)| used.is_of(guard.resv()))
+                .ok_or(EINVAL)?;
             if used.waits() {
                 let usage = Usage::to_wait_for(used.writes());
                 // Those of the same queue end before it anyhow.
