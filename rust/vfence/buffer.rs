@@ -34,6 +34,7 @@ use kernel::{
     prelude::*,
     str::CStr,
     sync::{
+        aref::ARef,
         new_mutex,
         Arc,
         Mutex, //
@@ -44,8 +45,26 @@ use kernel::{
 #[pin_data]
 struct Buffer {
     pages: Arc<Pages>,
+    /// Our own device, which is there as long as the module, and so longer than the buffer.
+    own: ARef<Device>,
     #[pin]
-    mappings: Mutex<KVec<Arc<MappedSgTable>>>,
+    mappings: Mutex<Mappings>,
+}
+
+/// Which devices have a buffer mapped.
+struct Mappings {
+    /// One for each that was asked for.
+    others: KVec<Arc<MappedSgTable>>,
+    /// That of our own device, once there is one: the next job wants it again. It is shared, since what is seen through it is
+    /// what the CPU sees.
+    own: Option<Arc<MappedSgTable>>,
+}
+
+impl Mappings {
+    fn for_each(&self, mut f: impl FnMut(&Arc<MappedSgTable>)) {
+        self.others.iter().for_each(&mut f);
+        self.own.iter().for_each(f);
+    }
 }
 
 impl Exporter for Buffer {
@@ -61,28 +80,35 @@ impl Exporter for Buffer {
     fn unpin(&self) {}
 
     fn map(&self, device: &Device, direction: DataDirection) -> Result<Arc<MappedSgTable>> {
-        let mapping = MappedSgTable::new(self.pages.clone(), device, direction)?;
+        let new = || MappedSgTable::new(self.pages.clone(), device, direction);
         let mut mappings = self.mappings.lock();
-        mappings.push(mapping.clone(), GFP_KERNEL_ACCOUNT)?;
-        Ok(mapping)
+        if !core::ptr::eq(device, &*self.own) {
+            let mapping = new()?;
+            mappings.others.push(mapping.clone(), GFP_KERNEL_ACCOUNT)?;
+            return Ok(mapping);
+        }
+        match &mappings.own {
+            Some(mapping) => Ok(mapping.clone()),
+            None => Ok(mappings.own.insert(new()?).clone()),
+        }
     }
 
     fn unmap(&self, mapping: Arc<MappedSgTable>) {
         let mut mappings = self.mappings.lock();
-        mappings.retain(|other| !Arc::ptr_eq(other, &mapping));
+        mappings
+            .others
+            .retain(|other| !Arc::ptr_eq(other, &mapping));
     }
 
     fn begin_cpu_access(&self, _direction: DataDirection) -> Result {
-        for mapping in self.mappings.lock().iter() {
-            mapping.sync_for_cpu();
-        }
+        let mappings = self.mappings.lock();
+        mappings.for_each(|mapping| mapping.sync_for_cpu());
         Ok(())
     }
 
     fn end_cpu_access(&self, _direction: DataDirection) -> Result {
-        for mapping in self.mappings.lock().iter() {
-            mapping.sync_for_device();
-        }
+        let mappings = self.mappings.lock();
+        mappings.for_each(|mapping| mapping.sync_for_device());
         Ok(())
     }
 
@@ -96,7 +122,7 @@ impl Exporter for Buffer {
 }
 
 /// Creates the buffer that the argument describes.
-pub(super) fn create(argument: &Argument) -> Result {
+pub(super) fn create(engine: &super::Device, argument: &Argument) -> Result {
     let mut create: vfence_buffer_create = argument.read()?;
     must_be_zero(create.flags)?;
     if create.size == 0 {
@@ -110,7 +136,11 @@ pub(super) fn create(argument: &Argument) -> Result {
     let size = pages.size();
     let buffer = try_pin_init!(Buffer {
         pages: Arc::new(pages, GFP_KERNEL_ACCOUNT)?,
-        mappings <- new_mutex!(KVec::new()),
+        own: engine.dma.device().into(),
+        mappings <- new_mutex!(Mappings {
+            others: KVec::new(),
+            own: None,
+        }),
     }? Error);
     let buf = DmaBuf::export(KBox::pin_init(buffer, GFP_KERNEL_ACCOUNT)?, size)?;
     let fd = FileDescriptorReservation::get_unused_fd_flags(O_CLOEXEC)?;

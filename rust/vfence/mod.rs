@@ -153,7 +153,7 @@ impl MiscDevice for Client {
             JOB_INFO => points::job_info(&client, &argument),
             QUEUE_RESET => queue_reset(&client, &argument),
             QUEUE_FAULTS => plan::set(&client, &argument),
-            BUFFER_CREATE => buffer::create(&argument),
+            BUFFER_CREATE => buffer::create(client.device(), &argument),
             _ => Err(ENOTTY),
         }?;
         Ok(0)

@@ -10,6 +10,7 @@ use super::{
     },
     work::Work,
 };
+use crate::kernel_ext::timekeeping::ktime_get;
 use kernel::{
     impl_has_work, new_work,
     prelude::*,
@@ -23,6 +24,9 @@ use kernel::{
         WorkItem, //
     },
 };
+
+/// How long it works before others have their turn, in ns.
+const TURN: u64 = 1_000_000;
 
 /// Whom a worker works for, and who has the workqueues.
 struct Employment {
@@ -93,10 +97,14 @@ impl WorkItem for Worker {
             .lock()
             .as_ref()
             .map(|employment| employment.queue.clone());
-        if let Some(queue) = queue {
-            if !Queue::work_some(&queue) {
+        let Some(queue) = queue else {
+            return;
+        };
+        let begun = ktime_get();
+        while !Queue::work_some(&queue) {
+            if ktime_get() - begun >= TURN {
                 // Other works, and tasks, have their turn before the rest.
-                worker.wake();
+                return worker.wake();
             }
         }
     }
