@@ -17,6 +17,8 @@ _LIBTEST_NAME = re.compile(r"^test (.+?) +\.\.\. ")
 _LIBTEST_RESULT = re.compile(r"^(ok|FAILED|ignored)\b,?\s*(.*)$")
 _LIBTEST_WORDS = {"ok": "passed", "FAILED": "failed", "ignored": "skipped"}
 _LIBTEST_PLAN = re.compile(r"^running (\d+) tests?$")
+# A figure that a test tells and nobody judges.
+_MEASURED = re.compile(r"^(?:test .+ \.\.\. )?(measured: .+)$")
 _UNITTEST = re.compile(r"^(test\w*) \(([\w.]+)\).* \.\.\. (ok|FAIL|ERROR|skipped)\b\s*(.*)$")
 
 
@@ -30,10 +32,11 @@ class Result:
 
 @dataclass
 class Suite:
-    """What one program reported, and the output it did so in."""
+    """What one program reported and measured, and the output it did so in."""
     name: str
     results: list = field(default_factory=list)
     output: str = ""
+    measured: list = field(default_factory=list)
 
     def fail(self, name, reason=""):
         """Adds a failure that the program itself did not report."""
@@ -113,6 +116,8 @@ def parse(name, output, status=0):
     running = None
     for raw in output.splitlines():
         line = _STAMP.sub("", raw)
+        if match := _MEASURED.match(line):
+            suite.measured.append(match.group(1))
         if match := _LIBTEST_PLAN.match(line):
             planned = (planned or 0) + int(match.group(1))
         elif match := _LIBTEST.match(line):
@@ -165,6 +170,7 @@ def render(number, suite):
     lines = ["    KTAP version 1", f"    1..{len(suite.results)}"]
     for index, result in enumerate(suite.results, 1):
         lines.append("    " + _line(index, result.name, result.status, result.reason))
+    lines += [f"    # {line}" for line in suite.measured]
     if suite.status == "failed":
         lines += [f"# {line}" for line in suite.output.splitlines()[-200:]]
     lines.append(_line(number, suite.name, suite.status, ""))

@@ -40,6 +40,15 @@ class Parse(unittest.TestCase):
         self.assertEqual([(r.name, r.status) for r in results],
                          [("a", "passed"), ("b_c", "failed"), ("d", "passed")])
 
+    def test_what_was_measured_is_told(self):
+        text = ("running 2 tests\ntest a   ... measured: 3 µs\nok\n"
+                "test b   ... ignored, slow\nmeasured: 4 µs\n")
+        suite = ktap.parse("suite", text)
+        self.assertEqual([(r.name, r.status) for r in suite.results],
+                         [("a", "passed"), ("b", "skipped")])
+        self.assertEqual(ktap.render(1, suite).splitlines()[-3:],
+                         ["    # measured: 3 µs", "    # measured: 4 µs", "ok 1 suite"])
+
     def test_libtest_that_died_fails(self):
         self.assertEqual(statuses("running 2 tests\ntest a ... ok\n", 139), ["passed", "failed"])
 
