@@ -1,16 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! The examples that the README shows do what they say.
+//! The examples do what they say.
 
 use std::process::Command;
-use vfence_selftests::suite;
+use std::thread::sleep;
+use std::time::Duration;
+use vfence_selftests::{skip, suite};
 
-suite![c_example, rust_example];
+suite![
+    c_example,
+    rust_example,
+    pixels_explicit,
+    pixels_implicit,
+    pixels_vgem,
+    careless_dma,
+    careless_gpu,
+    careless_display,
+];
+
+/// Returns what a program prints that is to end with `status`.
+fn printed(command: &str, status: i32) -> String {
+    let mut words = command.split(' ');
+    let mut program = Command::new(words.next().unwrap());
+    let output = program.args(words).output().unwrap();
+    assert_eq!(output.status.code(), Some(status), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
 
 fn output(program: &str) -> String {
-    let output = Command::new(program).output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).unwrap()
+    printed(program, 0)
 }
 
 /// Returns the number between two pieces of text, which are all there is besides.
@@ -33,4 +51,75 @@ fn c_example() {
 fn rust_example() {
     let text = output("vfence-example");
     assert!(between(&text, "signalled ", " µs after submission\n") >= 5000);
+}
+
+/// Looks at the times of frames, which are those of the display.
+fn must_be_shown_at_60_hz(text: &str) {
+    let times = text.lines().filter_map(|line| {
+        let time = line.split_once(" at ")?.1.split_once(" ms")?.0;
+        time.trim().parse::<f64>().ok()
+    });
+    let times: Vec<f64> = times.collect();
+    assert_eq!(times.len(), 15, "{text}");
+    // Printed with one digit; a frame may be late, but not early.
+    let enough = |pair: &[f64]| pair[1] - pair[0] > 1000.0 / 60.0 - 0.11;
+    assert!(times.windows(2).all(enough), "{text}");
+}
+
+fn must_be_right(mode: &str) {
+    let text = output(&format!("pixels {mode}"));
+    assert!(text.ends_with("\n15 of 15 frames were right\n"), "{text}");
+    must_be_shown_at_60_hz(&text);
+}
+
+fn pixels_explicit() {
+    must_be_right("explicit");
+}
+
+fn pixels_implicit() {
+    must_be_right("implicit");
+}
+
+/// Loads the other driver. Returns whether there is one.
+fn load_vgem() -> bool {
+    let is_there = || std::fs::exists("/dev/dri/card0").unwrap();
+    let loaded = Command::new("modprobe").arg("vgem").status();
+    if loaded.is_ok_and(|status| status.success()) {
+        // udev makes the node when it gets to it.
+        for _ in 0..100 {
+            if is_there() {
+                return true;
+            }
+            sleep(Duration::from_millis(50));
+        }
+    }
+    skip("the kernel has no vgem, or no node for it in /dev/dri");
+    false
+}
+
+fn pixels_vgem() {
+    if load_vgem() {
+        must_be_right("vgem");
+    }
+}
+
+/// Asserts that frames are wrong when a stage does not wait.
+fn must_be_wrong(stage: &str) {
+    let vgem = load_vgem();
+    let modes = ["explicit", "implicit", "vgem"];
+    for mode in modes.iter().take(if vgem { 3 } else { 2 }) {
+        printed(&format!("pixels {mode} {stage}"), 1);
+    }
+}
+
+fn careless_dma() {
+    must_be_wrong("dma");
+}
+
+fn careless_gpu() {
+    must_be_wrong("gpu");
+}
+
+fn careless_display() {
+    must_be_wrong("display");
 }
