@@ -464,6 +464,65 @@ TEST_F_TIMEOUT(fault, submit_with_buffers, 120)
 	});
 }
 
+/* Jobs of a call that wait for each other, whose buffers are locked together; what is refused leaves no fence in them. */
+TEST_F_TIMEOUT(fault, batch_with_buffers, 120)
+{
+	__u32 queues[] = { worker_queue(self->device), worker_queue(self->device) };
+	struct vfence_use uses[] = {
+		{ .fd = buffer_create(self->device, 4096), .flags = VFENCE_USE_WRITE },
+		{ .fd = buffer_create(self->device, 4096) },
+		{ .fd = -1, .flags = VFENCE_USE_WRITE },
+	};
+	struct vfence_operation operation = {
+		.kind = VFENCE_OPERATION_COPY,
+		.source = 1,
+		.length = 4096,
+	};
+	__s32 in_fence = submit(self->device, self->manual, 0);
+	struct vfence_submit jobs[4], valid[4] = {
+		{ .queue = queues[0], .use_count = 2, .operation_count = 1 },
+		{ .queue = queues[1], .use_count = 2, .flags = VFENCE_SUBMIT_OUT_FENCE },
+		{ .queue = self->timer, .in_fences = ptr_to_u64(&in_fence), .in_fence_count = 1 },
+		{ .queue = queues[0], .use_count = 3 },
+	};
+	struct vfence_submit_batch batch;
+	__u64 before[ARRAY_LEN(queues)];
+	int fds = 0;
+
+	uses[2].fd = uses[1].fd;
+	for (size_t i = 0; i < ARRAY_LEN(valid); i++) {
+		valid[i].uses = ptr_to_u64(uses);
+		valid[i].use_size = sizeof(uses[0]);
+		valid[i].operations = ptr_to_u64(&operation);
+		valid[i].operation_size = sizeof(operation);
+	}
+	EACH_FAULT(VFENCE_IOCTL_SUBMIT_BATCH, batch, ({
+		for (size_t i = 0; i < ARRAY_LEN(queues); i++) {
+			before[i] = queue_submitted(self->device, queues[i]);
+			/* Some faults are survived. */
+			if (before[i])
+				ASSERT_EQ(0, wait_idle(self->device, queues[i]));
+		}
+		fds = open_fds();
+		memcpy(jobs, valid, sizeof(jobs));
+		(struct vfence_submit_batch) {
+			.jobs = ptr_to_u64(jobs),
+			.count = ARRAY_LEN(jobs),
+			.job_size = sizeof(jobs[0]),
+		};
+	}), ({
+		EXPECT_EQ(fds, open_fds());
+		for (size_t i = 0; i < ARRAY_LEN(queues); i++) {
+			EXPECT_EQ(before[i], queue_submitted(self->device, queues[i]));
+			EXPECT_EQ(POLLOUT, polled(uses[i].fd, POLLOUT));
+		}
+	}));
+	EXPECT_EQ(fds + 1, open_fds());
+	EXPECT_EQ(before[0] + 2, queue_submitted(self->device, queues[0]));
+	EXPECT_EQ(before[1] + 1, queue_submitted(self->device, queues[1]));
+	EXPECT_EQ(0, wait_idle(self->device, queues[0]));
+}
+
 TEST_F(fault, mmap)
 {
 	struct vfence_queue_create create = { .kind = VFENCE_QUEUE_TIMER };

@@ -329,24 +329,76 @@ TEST_F(operation, end_is_the_end)
 	}
 }
 
-TEST_F(operation, buffers_may_be_closed_meanwhile)
+/* Submits a job that copies and sums up, has it wait while everybody lets go of the buffers, and looks at what comes of it. */
+static void let_go(struct __test_metadata *_metadata, FIXTURE_DATA(operation) *self, int card)
 {
 	struct vfence_operation operations[] = { copy(1, 0, 0, SIZE), sum(0, 0, SIZE) };
+	__u32 manual = manual_queue(self->device);
+	struct dma_buf_import_sync_file import = {
+		.flags = DMA_BUF_SYNC_WRITE,
+		.fd = submit(self->device, manual, 0),
+	};
 	struct vfence_event event;
 	struct vfence_submit job;
 	__u32 expected;
 
 	scribble(self->memory[1], SIZE, 3);
 	expected = crc32c(self->memory[1], SIZE);
+	ASSERT_EQ(0, ioctl(self->buffers[1], DMA_BUF_IOCTL_IMPORT_SYNC_FILE, &import));
 	ASSERT_EQ(0, operate_for(self, 0, operations, 2, &job));
 	for (int i = 0; i < 2; i++) {
 		munmap(self->memory[i], SIZE);
 		close(self->buffers[i]);
-	}
-	ASSERT_EQ(0, read_event(self->device, &event));
-	EXPECT_EQ(expected, event.result);
-	for (int i = 0; i < 2; i++)
 		self->buffers[i] = -1;
+	}
+	if (card >= 0) {
+		close(card);
+		/* The job has the buffer, and that the module. */
+		EXPECT_NE(0, system("rmmod vgem 2>/dev/null"));
+	}
+	ASSERT_EQ(1, signal_seqno(self->device, manual, 1, 0));
+	ASSERT_EQ(0, read_event(self->device, &event));
+	EXPECT_EQ(0, event.error);
+	EXPECT_EQ(expected, event.result);
+}
+
+TEST_F(operation, buffers_may_be_closed_meanwhile)
+{
+	let_go(_metadata, self, -1);
+}
+
+/* A vgem buffer takes the place of the second one. Returns the card, or -1. */
+static int take_vgem(struct __test_metadata *_metadata, FIXTURE_DATA(operation) *self)
+{
+	struct drm_mode_create_dumb create = { .width = 512, .height = 512, .bpp = 32 };
+	struct drm_prime_handle prime = { .flags = DRM_CLOEXEC | DRM_RDWR };
+	int card = vgem_load();
+
+	if (card < 0)
+		return -1;
+	ASSERT_EQ(0, ioctl(card, DRM_IOCTL_MODE_CREATE_DUMB, &create)) return -1;
+	ASSERT_EQ(SIZE, create.size) return -1;
+	prime.handle = create.handle;
+	ASSERT_EQ(0, ioctl(card, DRM_IOCTL_PRIME_HANDLE_TO_FD, &prime)) return -1;
+	munmap(self->memory[1], SIZE);
+	close(self->buffers[1]);
+	self->buffers[1] = prime.fd;
+	self->memory[1] = map(prime.fd, SIZE);
+	ASSERT_NE(MAP_FAILED, (void *)self->memory[1]) return -1;
+	return card;
+}
+
+TEST_F(operation, exporter_is_gone_meanwhile)
+{
+	int card = take_vgem(_metadata, self);
+
+	if (card < 0)
+		SKIP(return, "the kernel has no vgem, or no node for it in /dev/dri");
+	let_go(_metadata, self, card);
+	/* The buffer is given back soon, and nothing holds the module then. */
+	for (int i = 0; i < 100 && system("rmmod vgem 2>/dev/null"); i++)
+		usleep(50000);
+	EXPECT_NE(0, system("grep -q ^vgem /proc/modules"));
 }
 
 TEST_F(operation, refused)
@@ -395,30 +447,18 @@ TEST_F(operation, refused)
 
 TEST_F(operation, buffer_of_another_driver)
 {
-	struct drm_mode_create_dumb create = { .width = 512, .height = 512, .bpp = 32 };
-	struct drm_prime_handle prime = { .flags = DRM_CLOEXEC | DRM_RDWR };
-	int card = vgem_load();
-	unsigned char *theirs;
+	int card = take_vgem(_metadata, self), theirs = self->buffers[1];
 
 	if (card < 0)
 		SKIP(return, "the kernel has no vgem, or no node for it in /dev/dri");
-	ASSERT_EQ(0, ioctl(card, DRM_IOCTL_MODE_CREATE_DUMB, &create));
-	ASSERT_EQ(SIZE, create.size);
-	prime.handle = create.handle;
-	ASSERT_EQ(0, ioctl(card, DRM_IOCTL_PRIME_HANDLE_TO_FD, &prime));
-	theirs = map(prime.fd, SIZE);
-	ASSERT_NE(MAP_FAILED, (void *)theirs);
-	scribble(theirs, SIZE, 9);
-	close(self->buffers[1]);
-	self->buffers[1] = prime.fd;
+	scribble(self->memory[1], SIZE, 9);
 	ASSERT_EQ(0, operate(self, copy(1, 0, 0, SIZE)));
-	EXPECT_EQ(0, memcmp(self->memory[0], theirs, SIZE));
+	EXPECT_EQ(0, memcmp(self->memory[0], self->memory[1], SIZE));
 	/* And the other way round. */
 	self->buffers[1] = self->buffers[0];
-	self->buffers[0] = prime.fd;
+	self->buffers[0] = theirs;
 	ASSERT_EQ(0, operate(self, fill(0, SIZE, 0x77, 1)));
-	EXPECT_EQ(0x77, theirs[SIZE - 1]);
-	munmap(theirs, SIZE);
+	EXPECT_EQ(0x77, self->memory[1][SIZE - 1]);
 	close(card);
 }
 
