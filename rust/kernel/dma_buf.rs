@@ -151,9 +151,9 @@ impl DmaBuf {
 
     /// Returns whether the buffer's file is open for writing. The core asks that of those who map it for user space, and of nobody else.
     pub(crate) fn is_writable(&self) -> bool {
-        // SAFETY: The file is there as long as the buffer; this part of its flags is constant.
-        let flags = unsafe { (*(*self.as_raw()).file).f_flags };
-        flags & O_ACCMODE != O_RDONLY
+        // SAFETY: The file is there as long as the buffer. Nobody is in an `fdget_pos` region: these files have no position.
+        let file = unsafe { File::from_raw_file((*self.as_raw()).file) };
+        file.flags() & O_ACCMODE != O_RDONLY
     }
 
     /// Returns the fences of its users.

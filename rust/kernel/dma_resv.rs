@@ -222,8 +222,12 @@ impl<'a> Iterator for Fences<'a> {
 }
 
 /// Several reservation objects that are locked together. Dropping it unlocks them.
+///
+/// # Invariants
+///
+/// The locks of `guards` were taken with `_context`.
 pub(crate) struct LockedAll<'a> {
-    /// Unlocked before the context ends.
+    /// Dropped before the context.
     guards: KVec<DmaResvGuard<'a>>,
     _context: Context,
 }
@@ -234,8 +238,9 @@ impl<'a> LockedAll<'a> {
     ///
     /// Fails with `EALREADY` if one is given twice, `EINTR` when a signal comes before, `ENOMEM`.
     pub(crate) fn new(resvs: &[&'a DmaResv], flags: Flags) -> Result<Self> {
-        // Dropped in this order.
-        let (context, mut guards) = (Context::new(flags)?, KVec::new());
+        // The guards are dropped first.
+        let context = Context::new(flags)?;
+        let mut guards = KVec::new();
         guards.reserve(resvs.len(), flags)?;
         let mut contended = None;
         loop {
@@ -258,6 +263,7 @@ impl<'a> LockedAll<'a> {
                 moved.rotate_left(1);
             }
         }
+        // INVARIANT: That is how they were taken.
         Ok(Self {
             guards,
             _context: context,
@@ -298,8 +304,26 @@ impl<'a> LockedAll<'a> {
     }
 
     /// Returns the guards, in the order of the objects.
-    pub(crate) fn guards(&mut self) -> &mut [DmaResvGuard<'a>] {
-        &mut self.guards
+    // Not to be changed: one that were exchanged for another one's would outlive its context.
+    pub(crate) fn guards(&self) -> &[DmaResvGuard<'a>] {
+        &self.guards
+    }
+
+    /// Sees to it that object `index` has room for `count` more fences. Fails with `EINVAL` for none, and if there is no such
+    /// object; `ENOMEM`.
+    pub(crate) fn reserve(&mut self, index: usize, count: u32) -> Result {
+        self.guards.get_mut(index).ok_or(EINVAL)?.reserve(count)
+    }
+
+    /// Adds a fence to object `index`. Fails with `EINVAL` if there is no such object, `ENOSPC` if no room was reserved, and then
+    /// only.
+    pub(crate) fn add<T: DriverTimeline>(
+        &mut self,
+        index: usize,
+        fence: &PendingFence<T>,
+        usage: Usage,
+    ) -> Result {
+        self.guards.get_mut(index).ok_or(EINVAL)?.add(fence, usage)
     }
 }
 
@@ -450,13 +474,29 @@ mod tests {
         let resvs = objects.each_ref().map(|object| &object.resv);
         for _ in 0..50 {
             // Where the kernel has such a thing, some of these meet a deadlock that is made up.
-            let mut all = LockedAll::new(&resvs, GFP_KERNEL)?;
+            let all = LockedAll::new(&resvs, GFP_KERNEL)?;
             assert_eq!(all.guards().len(), 3);
             for (guard, resv) in all.guards().iter().zip(resvs) {
                 assert!(core::ptr::eq(guard.resv(), resv));
             }
         }
         drop(LockedAll::new(&[], GFP_KERNEL)?);
+        Ok(())
+    }
+
+    #[test]
+    fn each_has_its_own_room() -> Result {
+        let objects = [owned()?, owned()?];
+        let resvs = objects.each_ref().map(|object| &object.resv);
+        let fence = pending()?;
+        let mut all = LockedAll::new(&resvs, GFP_KERNEL)?;
+        all.reserve(1, 1)?;
+        assert_eq!(all.reserve(2, 1), Err(EINVAL));
+        assert_eq!(all.add(0, &fence, Usage::Write), Err(ENOSPC));
+        assert_eq!(all.add(2, &fence, Usage::Write), Err(EINVAL));
+        all.add(1, &fence, Usage::Write)?;
+        let count = |index: usize| all.guards()[index].fences(Usage::Bookkeep).count();
+        assert_eq!((count(0), count(1)), (0, 1));
         Ok(())
     }
 

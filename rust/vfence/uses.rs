@@ -53,11 +53,6 @@ impl Use {
     fn adds(&self) -> bool {
         self.flags & VFENCE_USE_NO_ADD == 0
     }
-
-    /// Returns whether `resv` is that of the buffer.
-    fn is_of(&self, resv: &DmaResv) -> bool {
-        core::ptr::eq(self.buf.resv(), resv)
-    }
 }
 
 /// The buffers that a job uses.
@@ -126,6 +121,11 @@ impl Uses {
     }
 }
 
+/// Returns what reservation objects are ordered by.
+fn address(resv: &DmaResv) -> *const DmaResv {
+    resv
+}
+
 /// A job of the same call that another one may have to wait for, and what it uses of a reservation object.
 struct Earlier {
     /// Where the reservation object is among those that are locked.
@@ -148,8 +148,8 @@ impl<'a> Locked<'a> {
         let mut resvs: KVVec<&'a DmaResv> = KVVec::new();
         for used in jobs.flat_map(|uses| uses.0.iter()) {
             let resv = used.buf.resv();
-            let address = |resv: &&DmaResv| core::ptr::from_ref::<DmaResv>(*resv);
-            if let Err(place) = resvs.binary_search_by_key(&address(&resv), address) {
+            let place = resvs.binary_search_by_key(&address(resv), |resv| address(resv));
+            if let Err(place) = place {
                 resvs.reserve(1, GFP_KERNEL_ACCOUNT)?;
                 resvs
                     .insert_within_capacity(place, resv)
@@ -169,6 +169,14 @@ impl<'a> Locked<'a> {
         })
     }
 
+    /// Returns where what is used is among those that are locked.
+    fn place(&self, used: &Use) -> Option<usize> {
+        let guards = self.all.guards();
+        guards
+            .binary_search_by_key(&address(used.buf.resv()), |guard| address(guard.resv()))
+            .ok()
+    }
+
     /// Has `in_fences` wait for what job `job` of the call has to wait for before it uses `uses`, and makes room for its own
     /// fence, which is `fence` unless nobody is to wait for it. Jobs come in their order.
     ///
@@ -183,15 +191,14 @@ impl<'a> Locked<'a> {
         seen: &mut usize,
     ) -> Result {
         for used in &uses.0 {
-            let mut guards = self.all.guards().iter_mut().enumerate();
-            let (place, guard) = guards
-                .find(|(_, guard)| used.is_of(guard.resv()))
-                .ok_or(EINVAL)?;
+            let place = self.place(used).ok_or(EINVAL)?;
             if used.waits() {
                 let usage = Usage::to_wait_for(used.writes());
                 // Those of the same queue end before it anyhow.
                 let own = queue.context().id();
-                for other in guard.fences(usage).filter(|other| other.context() != own) {
+                let fences = self.all.guards().get(place).into_iter();
+                let fences = fences.flat_map(|guard| guard.fences(usage));
+                for other in fences.filter(|other| other.context() != own) {
                     in_fences.add_pending(other, seen)?;
                 }
                 let earlier = self.earlier.iter().filter(|earlier| {
@@ -215,7 +222,7 @@ impl<'a> Locked<'a> {
                 let same = |earlier: &&Earlier| earlier.resv == place;
                 // CAST: A call has no more than `VFENCE_MAX_USES`.
                 let count = self.earlier.iter().filter(same).count() as u32;
-                guard.reserve(count)?;
+                self.all.reserve(place, count)?;
             }
         }
         Ok(())
@@ -224,15 +231,14 @@ impl<'a> Locked<'a> {
     /// Adds a job's fence to what it uses, for which there is room.
     pub(super) fn add<T: DriverTimeline>(&mut self, uses: &Uses, fence: &PendingFence<T>) {
         for used in uses.0.iter().filter(|used| used.adds()) {
-            let guards = self.all.guards();
             let usage = if used.writes() {
                 Usage::Write
             } else {
                 Usage::Read
             };
-            if let Some(guard) = guards.iter_mut().find(|guard| used.is_of(guard.resv())) {
+            if let Some(place) = self.place(used) {
                 // `prepare()` has made room.
-                let _ = guard.add(fence, usage);
+                let _ = self.all.add(place, fence, usage);
             }
         }
     }
