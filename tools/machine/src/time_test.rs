@@ -64,6 +64,17 @@ fn job_starts_when_its_in_fences_have_signalled_however_late_that_is_known() {
 }
 
 #[test]
+fn job_does_not_start_before_it_was_submitted() {
+    let mut machine = machine(rules(Kind::Timer, None));
+    submit(&mut machine, 0, job("a", 8));
+    // That the first has ended is not known yet, and the in-fence signalled before that.
+    submit(&mut machine, 10, waiting("b", 5));
+    machine.ready(3, 2, 0);
+    assert_end(machine.advance(20), "a", 8, 0);
+    assert_end(machine.advance(20), "b", 15, 0);
+}
+
+#[test]
 fn error_of_an_in_fence_ends_the_job_without_running_it() {
     let mut machine = machine(rules(Kind::Timer, Some(1000)));
     submit(&mut machine, 0, waiting("a", 500));
