@@ -407,7 +407,7 @@ where
             return false;
         };
         if slot.ready == NEVER {
-            slot.ready = when.max(slot.submitted);
+            slot.ready = when;
             if slot.in_error == 0 {
                 slot.in_error = error;
             }
