@@ -41,3 +41,30 @@ impl Name {
         CStr::from_bytes_until_nul(&self.0).unwrap_or(c"")
     }
 }
+
+#[kernel::macros::kunit_tests(vfence_name)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_that_is_empty_is_made_of_the_id() -> Result {
+        let name = Name::from_user(&[0; Name::LEN], 42)?;
+        assert_eq!(name.as_c_str(), c"queue42");
+        Ok(())
+    }
+
+    #[test]
+    fn name_must_end() {
+        assert!(Name::from_user(&[b'x'; Name::LEN], 1).is_err());
+    }
+
+    #[test]
+    fn what_is_behind_the_name_is_forgotten() -> Result {
+        let mut bytes = [b'x'; Name::LEN];
+        bytes[2] = 0;
+        let name = Name::from_user(&bytes, 1)?;
+        assert_eq!(name.as_c_str(), c"xx");
+        assert!(name.as_bytes()[2..].iter().all(|byte| *byte == 0));
+        Ok(())
+    }
+}

@@ -85,10 +85,7 @@ use kernel::{
     str::CStr,
     sync::{
         aref::ARef,
-        atomic::{
-            Atomic,
-            Relaxed, //
-        },
+        atomic::Atomic,
         new_mutex,
         new_spinlock_irq,
         Arc,
@@ -97,6 +94,10 @@ use kernel::{
         SpinLockIrq, //
     },
 };
+
+mod run;
+
+pub(super) use run::Run;
 
 /// How much one interrupt completes, jobs and what they waited for counted, and how long it then leaves
 /// the processor to others at least, in ns.
@@ -702,90 +703,6 @@ fn result(error: i32) -> Result {
     }
 }
 
-/// Jobs of a queue that are being prepared, and the room for them.
-///
-/// To be dropped, once they are published or given up, with the client's `submitting` still held.
-pub(super) struct Run {
-    queue: QueueRef,
-    /// How many jobs there are.
-    count: usize,
-    /// For how many more there is room, as far as is known.
-    room: usize,
-    /// The sequence number of the next one.
-    seqno: u64,
-}
-
-impl Run {
-    /// Begins without jobs; to be called with the client's `submitting` held.
-    pub(super) fn new(queue: QueueRef) -> Self {
-        Self {
-            queue,
-            count: 0,
-            room: 0,
-            seqno: 0,
-        }
-    }
-
-    /// Returns the queue.
-    pub(super) fn queue(&self) -> &QueueRef {
-        &self.queue
-    }
-
-    /// Returns how many jobs there are.
-    pub(super) fn count(&self) -> usize {
-        self.count
-    }
-
-    /// Makes room for one more job and returns its sequence number.
-    ///
-    /// Fails with `EAGAIN` if the queue is full, `ENOMEM`.
-    pub(super) fn reserve(&mut self) -> Result<u64> {
-        if self.room == 0 {
-            self.find_room()?;
-        }
-        let seqno = self.seqno;
-        self.room -= 1;
-        self.count += 1;
-        self.seqno += 1;
-        self.queue
-            .staged
-            .store(self.queue.staged.load(Relaxed) + 1, Relaxed);
-        Ok(seqno)
-    }
-
-    /// Looks how much room there is, which only who submits makes less, and makes some if there is none.
-    fn find_room(&mut self) -> Result {
-        let staged = self.queue.staged.load(Relaxed) as usize;
-        loop {
-            {
-                let state = self.queue.state.lock();
-                let most = self.queue.limits.max_jobs as usize;
-                let allowed = most.saturating_sub(state.pending() + staged);
-                if allowed == 0 {
-                    return Err(EAGAIN);
-                }
-                let room = state.room().saturating_sub(staged);
-                if room > 0 {
-                    self.room = room.min(allowed);
-                    self.seqno = state.submitted() + staged as u64 + 1;
-                    return Ok(());
-                }
-            }
-            let segment = memory::segment()?;
-            let refused = self.queue.state.lock().add(segment);
-            // There is a place for it in the directory as long as the queue is not full.
-            refused.map_err(|_| EAGAIN)?;
-        }
-    }
-}
-
-impl Drop for Run {
-    fn drop(&mut self) {
-        let staged = self.queue.staged.load(Relaxed) - self.count as i32;
-        self.queue.staged.store(staged, Relaxed);
-    }
-}
-
 #[kernel::macros::kunit_tests(vfence_queue)]
 mod tests {
     use super::*;
@@ -794,27 +711,5 @@ mod tests {
     fn machine_has_the_right_errnos() {
         assert_eq!(machine::CANCELED, ECANCELED.to_errno());
         assert_eq!(machine::TIMED_OUT, ETIMEDOUT.to_errno());
-    }
-
-    #[test]
-    fn name_that_is_empty_is_made_of_the_id() -> Result {
-        let name = Name::from_user(&[0; Name::LEN], 42)?;
-        assert_eq!(name.as_c_str(), c"queue42");
-        Ok(())
-    }
-
-    #[test]
-    fn name_must_end() {
-        assert!(Name::from_user(&[b'x'; Name::LEN], 1).is_err());
-    }
-
-    #[test]
-    fn what_is_behind_the_name_is_forgotten() -> Result {
-        let mut bytes = [b'x'; Name::LEN];
-        bytes[2] = 0;
-        let name = Name::from_user(&bytes, 1)?;
-        assert_eq!(name.as_c_str(), c"xx");
-        assert!(name.as_bytes()[2..].iter().all(|byte| *byte == 0));
-        Ok(())
     }
 }
