@@ -2,13 +2,12 @@
 
 //! vfence: a virtual device that produces fences.
 //!
-//! Three floors, of which each uses only the one below: the driver ([`vfence`]), safe abstractions that
-//! the `kernel` crate lacks ([`kernel_ext`]), and [`bindings`]. See `Documentation/design.md`.
+//! Three floors, of which each uses only the one below: the driver ([`vfence`], the engine, and [`vfence_misc`], its device node), safe
+//! abstractions that the `kernel` crate lacks ([`kernel_ext`]), and [`bindings`]. See `Documentation/design.md`.
 
 use kernel::{
-    debugfs,
     prelude::*,
-    sync::Arc, //
+    str::CStr, //
 };
 use kernel_ext::miscdevice::MiscDeviceRegistration;
 
@@ -18,6 +17,10 @@ mod kernel_ext;
 mod trace;
 mod uapi;
 mod vfence;
+mod vfence_misc;
+
+/// What is called after the module: its directory in debugfs, its device.
+const NAME: &CStr = c"vfence";
 
 module! {
     type: VfenceModule,
@@ -46,36 +49,20 @@ module! {
     },
 }
 
-/// Waits for the last users of our fences' operations.
-struct Drain;
-
-impl Drop for Drain {
-    fn drop(&mut self) {
-        kernel_ext::dma_fence::drain();
-    }
-}
-
 /// The module while it is loaded. Unloading drops the fields in this order.
 #[pin_data]
 struct VfenceModule {
     #[pin]
     registration: MiscDeviceRegistration<vfence::Client>,
     #[pin]
-    queues: debugfs::File<vfence::AllQueues>,
-    device: Arc<vfence::Device>,
-    directory: debugfs::Dir,
-    drain: Drain,
+    engine: vfence::Engine,
 }
 
 impl kernel::InPlaceModule for VfenceModule {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            _: { vfence::Limits::check()? },
-            drain: Drain,
-            directory: debugfs::Dir::new(vfence::Device::DIRECTORY),
-            device: vfence::Device::new()?,
-            queues <- directory.read_only_file(c"queues", vfence::AllQueues(device.clone())),
-            registration <- MiscDeviceRegistration::register(c"vfence", Ok(device.clone())),
+            engine <- vfence::Engine::new(),
+            registration <- MiscDeviceRegistration::register(NAME, Ok(engine.device.clone())),
         })
     }
 }

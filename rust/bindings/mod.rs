@@ -47,6 +47,7 @@ pub(crate) use generated::fault_attr;
 pub(crate) use generated::{
     crc32c,
     dma_fence_array_create,
+    dma_fence_chain,
     dma_fence_chain_init,
     dma_fence_unwrap,
     dma_fence_unwrap_first,
@@ -59,10 +60,10 @@ pub(crate) use generated::{
 pub(crate) use helpers::{
     dma_coerce_mask_and_coherent,
     dma_fence_begin_signalling,
-    dma_fence_chain_alloc,
     dma_fence_end_signalling,
     dma_fence_get,
     dma_fence_is_container,
+    dma_fence_is_later_or_same,
     dma_fence_is_signaled,
     dma_fence_put,
     dma_fence_set_error,

@@ -2,11 +2,6 @@
 
 #include <linux/dma-fence-chain.h>
 
-struct dma_fence_chain *rust_helper_dma_fence_chain_alloc(void)
-{
-	return dma_fence_chain_alloc();
-}
-
 struct dma_fence_chain *rust_helper_to_dma_fence_chain(struct dma_fence *fence)
 {
 	return to_dma_fence_chain(fence);

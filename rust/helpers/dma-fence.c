@@ -27,6 +27,11 @@ bool rust_helper_dma_fence_is_container(struct dma_fence *fence)
 	return dma_fence_is_container(fence);
 }
 
+bool rust_helper_dma_fence_is_later_or_same(struct dma_fence *one, struct dma_fence *other)
+{
+	return dma_fence_is_later_or_same(one, other);
+}
+
 void rust_helper_dma_fence_set_error(struct dma_fence *fence, int error)
 {
 	dma_fence_set_error(fence, error);

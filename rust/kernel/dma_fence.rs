@@ -116,6 +116,13 @@ impl Fence {
         unsafe { (*self.as_raw()).seqno }
     }
 
+    /// Returns whether both are of the same context, and `other` has signalled when this one has: it is this one, or an earlier one.
+    pub(crate) fn is_same_or_later(&self, other: &Self) -> bool {
+        self.context() == other.context()
+            // SAFETY: Both are valid fences of the same context.
+            && unsafe { bindings::dma_fence_is_later_or_same(self.as_raw(), other.as_raw()) }
+    }
+
     /// Returns whether the fence has signalled.
     ///
     /// May call the driver that made it, so no lock may be held that such a driver could take.
@@ -165,6 +172,12 @@ impl Fence {
 
     /// The largest errno that a fence can carry, as in the kernel's `err.h`.
     pub(crate) const MAX_ERRNO: i32 = bindings::MAX_ERRNO as i32;
+
+    /// Returns whether the fence is a `dma_fence_chain`.
+    pub(crate) fn is_chain(&self) -> bool {
+        // SAFETY: The reference is a valid fence.
+        !unsafe { bindings::to_dma_fence_chain(self.as_raw()) }.is_null()
+    }
 
     /// Returns whether the fence is a `dma_fence_array` or a `dma_fence_chain`.
     pub(crate) fn is_container(&self) -> bool {

@@ -4,38 +4,105 @@
 //!
 //! C header: [`include/linux/dma-fence-chain.h`](srctree/include/linux/dma-fence-chain.h)
 
-use super::dma_fence::Fence;
+use super::dma_fence::{
+    DriverTimeline,
+    Fence,
+    PendingFence, //
+};
 use crate::bindings;
 use core::ptr::NonNull;
 use kernel::{
+    alloc::Flags,
     prelude::*,
-    sync::aref::ARef, //
+    sync::aref::ARef,
+    types::Opaque, //
 };
 
-/// Returns a fence that signals when `fence` and everything in the chain `previous` have signalled.
+/// A fence that can be in a link: any but a chain.
 ///
-/// `seqno` is its point on the timeline. Fails with `EINVAL` if `fence` is a chain itself, `ENOMEM`.
+/// # Invariants
+///
+/// The fence is no chain.
+#[derive(Clone)]
+pub(crate) struct Linkable(ARef<Fence>);
+
+impl Linkable {
+    /// Returns the fence.
+    pub(crate) fn fence(&self) -> &Fence {
+        &self.0
+    }
+}
+
+impl<T: DriverTimeline> From<&PendingFence<T>> for Linkable {
+    fn from(fence: &PendingFence<T>) -> Self {
+        // INVARIANT: It has the operations of a driver, not those of chains.
+        Self(fence.fence().into())
+    }
+}
+
+impl TryFrom<ARef<Fence>> for Linkable {
+    type Error = Error;
+
+    /// Fails with `EINVAL` for a chain.
+    fn try_from(fence: ARef<Fence>) -> Result<Self> {
+        if fence.is_chain() {
+            return Err(EINVAL);
+        }
+        // INVARIANT: It was looked at just now, and does not change.
+        Ok(Self(fence))
+    }
+}
+
+/// The memory of a link. Dropping it gives the memory back.
+pub(crate) struct AllocatedLink(KBox<Opaque<bindings::dma_fence_chain>>);
+
+impl AllocatedLink {
+    /// Allocates a link. Fails with `ENOMEM`.
+    ///
+    /// Unlike C's `dma_fence_chain_alloc()` it says with which flags: links can be charged to who wants them.
+    pub(crate) fn new(flags: Flags) -> Result<Self> {
+        Ok(Self(KBox::new(Opaque::uninit(), flags)?))
+    }
+
+    /// Gives the memory to C code, which initialises it by `dma_fence_chain_init()`. The core frees it as it frees those that it has
+    /// allocated itself, with `kfree()`.
+    pub(crate) fn into_raw(self) -> *mut bindings::dma_fence_chain {
+        KBox::into_raw(self.0).cast()
+    }
+
+    /// Returns a fence that signals when `fence` and everything in the chain `previous` have signalled.
+    ///
+    /// `seqno` is its point on the timeline.
+    pub(crate) fn init(
+        self,
+        previous: Option<ARef<Fence>>,
+        fence: Linkable,
+        seqno: u64,
+    ) -> ARef<Fence> {
+        let previous = previous.map_or(core::ptr::null_mut(), |fence| {
+            ARef::into_raw(fence).as_ptr().cast()
+        });
+        let fence = ARef::into_raw(fence.0).as_ptr().cast();
+        let link = self.into_raw();
+        // SAFETY: The link is new; the function takes over the references to both fences. No previous one is
+        // allowed, and the fence is no chain.
+        unsafe { bindings::dma_fence_chain_init(link, previous, fence, seqno) };
+        // SAFETY: The link is not null and begins with its fence, whose one reference is ours. `Fence` is a transparent
+        // wrapper.
+        unsafe { ARef::from_raw(NonNull::new_unchecked(link.cast())) }
+    }
+}
+
+/// Returns a fence that signals when `fence` and everything in the chain `previous` have signalled, see [`AllocatedLink::init`].
+///
+/// Fails with `EINVAL` if `fence` is a chain itself, `ENOMEM`.
 pub(crate) fn chain(
     previous: Option<ARef<Fence>>,
     fence: ARef<Fence>,
     seqno: u64,
 ) -> Result<ARef<Fence>> {
-    // SAFETY: The reference is a valid fence.
-    if !unsafe { bindings::to_dma_fence_chain(fence.as_raw()) }.is_null() {
-        return Err(EINVAL);
-    }
-    // SAFETY: There are no requirements.
-    let link = NonNull::new(unsafe { bindings::dma_fence_chain_alloc() }).ok_or(ENOMEM)?;
-    let previous = previous.map_or(core::ptr::null_mut(), |fence| {
-        ARef::into_raw(fence).as_ptr().cast()
-    });
-    let fence = ARef::into_raw(fence).as_ptr().cast();
-    // SAFETY: The link is new; the function takes over the references to both fences. No previous one is
-    // allowed.
-    unsafe { bindings::dma_fence_chain_init(link.as_ptr(), previous, fence, seqno) };
-    // SAFETY: The link begins with its fence, whose one reference is ours. `Fence` is a transparent
-    // wrapper.
-    Ok(unsafe { ARef::from_raw(link.cast()) })
+    let fence = Linkable::try_from(fence)?;
+    Ok(AllocatedLink::new(GFP_KERNEL)?.init(previous, fence, seqno))
 }
 
 #[kernel::macros::kunit_tests(vfence_dma_fence_chain)]

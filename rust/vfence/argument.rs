@@ -22,14 +22,14 @@ use zerocopy::{
 };
 
 /// Where the argument of an ioctl, or an element of an array, is in user space, and how large the caller says it is.
-pub(super) struct Argument {
+pub(crate) struct Argument {
     address: usize,
     size: usize,
 }
 
 impl Argument {
     /// Returns the argument of a call with the number `cmd`.
-    pub(super) fn new(cmd: u32, address: usize) -> Self {
+    pub(crate) fn new(cmd: u32, address: usize) -> Self {
         Self {
             address,
             size: _IOC_SIZE(cmd),
@@ -39,7 +39,7 @@ impl Argument {
     /// Returns the element `index` of an array in user space at `array`, whose elements have the size `size`.
     ///
     /// Fails with `E2BIG` if that is more than a page, `EFAULT` if there is no such address.
-    pub(super) fn element(array: u64, index: usize, size: usize) -> Result<Self> {
+    pub(crate) fn element(array: u64, index: usize, size: usize) -> Result<Self> {
         if size > PAGE_SIZE {
             return Err(E2BIG);
         }
@@ -58,7 +58,7 @@ impl Argument {
     /// Reads the structure, which has not grown yet.
     ///
     /// Fails as [`Argument::read_from`] does.
-    pub(super) fn read<T: FromBytes + IntoBytes + Immutable>(&self) -> Result<T> {
+    pub(crate) fn read<T: FromBytes + IntoBytes + Immutable>(&self) -> Result<T> {
         self.read_from(&[])
     }
 
@@ -67,7 +67,7 @@ impl Argument {
     ///
     /// Fails with `EINVAL` if the caller's ends where no version did, with `E2BIG` if it is larger
     /// than ours and not zero there, with `EFAULT` if it is not accessible.
-    pub(super) fn read_from<T: FromBytes + IntoBytes + Immutable>(
+    pub(crate) fn read_from<T: FromBytes + IntoBytes + Immutable>(
         &self,
         earlier: &[usize],
     ) -> Result<T> {
@@ -93,7 +93,7 @@ impl Argument {
     }
 
     /// Writes back what the caller's structure has of ours. Fails with `EFAULT`.
-    pub(super) fn write<T: IntoBytes + Immutable>(&self, value: &T) -> Result {
+    pub(crate) fn write<T: IntoBytes + Immutable>(&self, value: &T) -> Result {
         let known = self.size.min(size_of::<T>());
         let mut writer = self.slice(known).writer();
         if known == size_of::<T>() {
@@ -105,7 +105,7 @@ impl Argument {
     /// Writes back a field, or several in a row, at `offset`, which the caller's structure has in every version.
     ///
     /// Fails with `EFAULT`.
-    pub(super) fn write_field<T: IntoBytes + Immutable>(&self, offset: usize, value: &T) -> Result {
+    pub(crate) fn write_field<T: IntoBytes + Immutable>(&self, offset: usize, value: &T) -> Result {
         let field = Self {
             address: self.address.checked_add(offset).ok_or(EFAULT)?,
             size: size_of::<T>(),
@@ -115,7 +115,7 @@ impl Argument {
 }
 
 /// Refuses, with `EINVAL`, what is not zero but must be.
-pub(super) fn must_be_zero(field: u32) -> Result {
+pub(crate) fn must_be_zero(field: u32) -> Result {
     if field == 0 {
         Ok(())
     } else {
@@ -124,7 +124,7 @@ pub(super) fn must_be_zero(field: u32) -> Result {
 }
 
 /// Refuses, with `EINVAL`, what is neither zero nor a negative errno that a fence can carry.
-pub(super) fn must_be_errno(field: i32) -> Result {
+pub(crate) fn must_be_errno(field: i32) -> Result {
     if (-Fence::MAX_ERRNO..=0).contains(&field) {
         Ok(())
     } else {

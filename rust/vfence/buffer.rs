@@ -121,30 +121,35 @@ impl Exporter for Buffer {
     }
 }
 
-/// Creates the buffer that the argument describes.
-pub(super) fn create(engine: &super::Device, argument: &Argument) -> Result {
-    let mut create: vfence_buffer_create = argument.read()?;
-    must_be_zero(create.flags)?;
-    if create.size == 0 {
+/// Creates a buffer of at least `size` bytes. Fails with `EINVAL` for none, `ENOSPC` for too many, `ENOMEM`.
+pub(crate) fn new(engine: &super::Device, size: u64) -> Result<ARef<DmaBuf>> {
+    if size == 0 {
         return Err(EINVAL);
     }
-    if create.size > Limits::get().max_buffer {
+    if size > Limits::get().max_buffer {
         return Err(ENOSPC);
     }
     // CAST: The limit fits.
-    let pages = Pages::new(create.size as usize, GFP_KERNEL_ACCOUNT)?;
+    let pages = Pages::new(size as usize, GFP_KERNEL_ACCOUNT)?;
     let size = pages.size();
     let buffer = try_pin_init!(Buffer {
         pages: Arc::new(pages, GFP_KERNEL_ACCOUNT)?,
-        own: engine.dma.device().into(),
+        own: engine.device().into(),
         mappings <- new_mutex!(Mappings {
             others: KVec::new(),
             own: None,
         }),
     }? Error);
-    let buf = DmaBuf::export(KBox::pin_init(buffer, GFP_KERNEL_ACCOUNT)?, size)?;
+    DmaBuf::export(KBox::pin_init(buffer, GFP_KERNEL_ACCOUNT)?, size)
+}
+
+/// Creates the buffer that the argument describes.
+pub(super) fn create(engine: &super::Device, argument: &Argument) -> Result {
+    let mut create: vfence_buffer_create = argument.read()?;
+    must_be_zero(create.flags)?;
+    let buf = new(engine, create.size)?;
     let fd = FileDescriptorReservation::get_unused_fd_flags(O_CLOEXEC)?;
-    create.size = size as u64;
+    create.size = buf.size() as u64;
     // CAST: Descriptors fit.
     create.fd = fd.reserved_fd() as i32;
     argument.write(&create)?;

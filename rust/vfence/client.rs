@@ -73,7 +73,7 @@ impl Client {
     }
 
     /// Returns what all clients share.
-    pub(super) fn device(&self) -> &Device {
+    pub(crate) fn device(&self) -> &Device {
         &self.device
     }
 
@@ -159,7 +159,7 @@ impl Client {
     }
 
     /// Ends all queues: the file was closed for the last time.
-    pub(super) fn release(&self) {
+    pub(super) fn end(&self) {
         for queue in self.queues.lock().by_id.values() {
             self.device.hide(self.id, queue.id());
             Queue::close(queue);

@@ -58,17 +58,14 @@ pub(crate) struct Device {
 pub(super) struct Entry(RBTreeNode<Key, QueueRef>);
 
 impl Device {
-    /// The name of its directory in debugfs.
-    pub(crate) const DIRECTORY: &'static CStr = c"vfence";
-
     /// Creates it. Its directory in debugfs is there already.
     pub(crate) fn new() -> Result<Arc<Self>> {
-        let attr = |name| FaultAttr::new(name, Self::DIRECTORY);
+        let attr = |name| FaultAttr::new(name, crate::NAME);
         Arc::pin_init(
             try_pin_init!(Self {
-                workqueue: OwnedQueue::new(c"vfence")?,
+                workqueue: OwnedQueue::new(crate::NAME)?,
                 givers: OwnedQueue::new(c"vfence_give_back")?,
-                dma: DmaDevice::new(c"vfence")?,
+                dma: DmaDevice::new(crate::NAME)?,
                 fail <- attr(c"fail"),
                 hang <- attr(c"hang"),
                 delay <- attr(c"delay"),
@@ -78,6 +75,11 @@ impl Device {
             }),
             GFP_KERNEL,
         )
+    }
+
+    /// Returns what stands for this in the device model.
+    pub(crate) fn device(&self) -> &kernel::device::Device {
+        self.dma.device()
     }
 
     /// Returns the id of a new client, from 1 on.

@@ -100,7 +100,10 @@ impl InFences {
         Ok(())
     }
 
-    fn add(&mut self, fence: &Fence, seen: &mut usize) -> Result {
+    /// Adds a fence, which may be a container; if it has signalled, its error counts.
+    ///
+    /// Fails with `ENOSPC` for too many.
+    pub(super) fn add(&mut self, fence: &Fence, seen: &mut usize) -> Result {
         Self::each(fence, seen, |fence| {
             match fence.result() {
                 Some(Ok(())) => {}

@@ -13,7 +13,7 @@ const MOST_BUFFER: u64 = 1 << 40;
 
 /// The bounds on what a client can pin, and for how long.
 #[derive(Clone, Copy)]
-pub(crate) struct Limits {
+pub(super) struct Limits {
     /// Bound on how long the head of a timer queue, or a manual job, stays pending, in ns; `None` when
     /// it was lifted.
     pub(super) watchdog: Option<u64>,
@@ -40,7 +40,7 @@ impl Limits {
     }
 
     /// Fails with `EINVAL`, and says why, if a parameter makes no sense; to be called on loading.
-    pub(crate) fn check() -> Result {
+    pub(super) fn check() -> Result {
         let limits = Self::get();
         if limits.max_queues == 0 {
             pr_err!("max_queues must not be 0\n");

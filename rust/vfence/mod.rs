@@ -9,8 +9,8 @@
 #![deny(unsafe_code)]
 
 use crate::{
-    kernel_ext::miscdevice::{
-        MiscDevice,
+    kernel_ext::file_operations::{
+        FileOperations,
         READABLE,
         WRITABLE, //
     },
@@ -48,6 +48,7 @@ use argument::{
     Argument, //
 };
 use core::mem::offset_of;
+use handles::Handles;
 use kernel::{
     fs::File,
     ioctl::{
@@ -64,6 +65,7 @@ use kernel::{
         Arc, //
     },
 };
+use limits::Limits;
 use machine::{
     InFencePolicy,
     Rules,
@@ -76,14 +78,16 @@ use queue::{
     Queue, //
 };
 
-mod argument;
+pub(crate) mod argument;
 mod budget;
-mod buffer;
+pub(crate) mod buffer;
 mod client;
 mod counters;
 mod device;
+mod engine;
 mod events;
 mod faults;
+pub(crate) mod handles;
 mod in_fences;
 mod limits;
 mod machine;
@@ -96,7 +100,7 @@ mod points;
 mod queue;
 mod random;
 mod segments;
-mod submit;
+pub(crate) mod submit;
 mod uses;
 mod visible;
 mod work;
@@ -104,11 +108,10 @@ mod worker;
 
 pub(crate) use client::Client;
 pub(crate) use device::Device;
-pub(crate) use limits::Limits;
-pub(crate) use visible::AllQueues;
+pub(crate) use engine::Engine;
 
 /// An ioctl number without the size of its argument, which may grow.
-const fn sizeless(cmd: u32) -> u32 {
+pub(crate) const fn sizeless(cmd: u32) -> u32 {
     cmd & !(0x3fff << 16)
 }
 
@@ -126,8 +129,32 @@ const QUEUE_RESET: u32 = sizeless(_IOWR::<vfence_queue_reset>(VFENCE_IOCTL_TYPE,
 const QUEUE_FAULTS: u32 = sizeless(_IOW::<vfence_queue_faults>(VFENCE_IOCTL_TYPE, 0x0b));
 const BUFFER_CREATE: u32 = sizeless(_IOWR::<vfence_buffer_create>(VFENCE_IOCTL_TYPE, 0x0c));
 
-#[vtable]
-impl MiscDevice for Client {
+impl Client {
+    /// Does what an ioctl asks for, whose number is that of the header.
+    ///
+    /// Fails with `ENOTTY` for an unknown one, and as the header says.
+    pub(crate) fn ioctl<H: Handles>(&self, handles: &H, cmd: u32, arg: usize) -> Result {
+        let argument = Argument::new(cmd, arg);
+        match sizeless(cmd) {
+            QUERY => query(&argument),
+            QUEUE_CREATE => queue_create(self, &argument),
+            QUEUE_DESTROY => queue_destroy(self, &argument),
+            QUEUE_INFO => queue_info(self, &argument),
+            SUBMIT => submit::submit(self, handles, argument),
+            SIGNAL => signal(self, &argument),
+            SUBMIT_BATCH => submit::submit_batch(self, handles, &argument),
+            WAIT => points::wait(self, &argument),
+            EXPORT => points::export(self, &argument),
+            JOB_INFO => points::job_info(self, &argument),
+            QUEUE_RESET => queue_reset(self, &argument),
+            QUEUE_FAULTS => plan::set(self, &argument),
+            BUFFER_CREATE => buffer::create(self.device(), &argument),
+            _ => Err(ENOTTY),
+        }
+    }
+}
+
+impl FileOperations for Client {
     type Data = Arc<Device>;
 
     fn open(device: &Arc<Device>) -> Result<Pin<KBox<Self>>> {
@@ -135,28 +162,7 @@ impl MiscDevice for Client {
     }
 
     fn release(client: Pin<KBox<Self>>) {
-        Client::release(&client);
-    }
-
-    fn ioctl(client: Pin<&Self>, cmd: u32, arg: usize) -> Result<isize> {
-        let argument = Argument::new(cmd, arg);
-        match sizeless(cmd) {
-            QUERY => query(&argument),
-            QUEUE_CREATE => queue_create(&client, &argument),
-            QUEUE_DESTROY => queue_destroy(&client, &argument),
-            QUEUE_INFO => queue_info(&client, &argument),
-            SUBMIT => submit::submit(&client, &argument),
-            SIGNAL => signal(&client, &argument),
-            SUBMIT_BATCH => submit::submit_batch(&client, &argument),
-            WAIT => points::wait(&client, &argument),
-            EXPORT => points::export(&client, &argument),
-            JOB_INFO => points::job_info(&client, &argument),
-            QUEUE_RESET => queue_reset(&client, &argument),
-            QUEUE_FAULTS => plan::set(&client, &argument),
-            BUFFER_CREATE => buffer::create(client.device(), &argument),
-            _ => Err(ENOTTY),
-        }?;
-        Ok(0)
+        Client::end(&client);
     }
 
     fn read(client: Pin<&Self>, nonblocking: bool, to: &mut IovIterDest<'_>) -> Result<usize> {

@@ -17,6 +17,10 @@ use super::{
         Injected,
         Kind as Fault, //
     },
+    handles::{
+        Handles,
+        Syncs, //
+    },
     in_fences::{
         Gate,
         InFences,
@@ -45,6 +49,7 @@ use crate::{
             PendingFence,
             SignallingSection, //
         },
+        dma_fence_chain::Linkable,
         fault_inject::FaultAttr,
         sync_file::SyncFile, //
     },
@@ -75,7 +80,7 @@ use zerocopy_derive::{
 };
 
 /// Where the structure ended in earlier versions of the header.
-const EARLIER: [usize; 2] = [
+pub(crate) const EARLIER: [usize; 2] = [
     offset_of!(vfence_submit, duration_max_ns),
     offset_of!(vfence_submit, uses),
 ];
@@ -121,17 +126,18 @@ struct User {
 type Out = (SyncFile, FileDescriptorReservation);
 
 /// Submits the job that the argument describes.
-pub(super) fn submit(client: &Client, argument: &Argument) -> Result {
+pub(super) fn submit<H: Handles>(client: &Client, handles: &H, argument: Argument) -> Result {
+    let (argument, mut syncs) = handles.job(argument, &[])?;
     let mut submit: vfence_submit = argument.read_from(&EARLIER)?;
     let _submitting = client.submitting.lock();
     let mut run = Run::new(client.queue(submit.queue)?);
-    let mut call = Call::new(client, 1);
-    let Prepared { mut job, out, open } = call.prepare(&mut run, &mut submit)?;
-    reply(argument, &submit)?;
+    let mut call = Call::new(client, handles, 1);
+    let Prepared { mut job, out, open } = call.prepare(&mut run, &mut submit, &mut syncs, &[])?;
+    reply(&argument, &submit)?;
     let Some(open) = open else {
         call.inject(&mut job, run.queue());
         let _section = SignallingSection::begin();
-        call.publish(&[run], iter::once(job), None, out);
+        call.publish(&[run], iter::once(job), None, out, iter::once(syncs));
         return Ok(());
     };
     let Open {
@@ -151,16 +157,20 @@ pub(super) fn submit(client: &Client, argument: &Argument) -> Result {
     let _section = SignallingSection::begin();
     arm(&mut job);
     add(&mut locked, &job, &uses);
-    call.publish(&[run], iter::once(job), gate, out);
+    call.publish(&[run], iter::once(job), gate, out, iter::once(syncs));
     Ok(())
 }
 
 /// Submits the jobs that the argument describes.
-pub(super) fn submit_batch(client: &Client, argument: &Argument) -> Result {
+pub(super) fn submit_batch<H: Handles>(
+    client: &Client,
+    handles: &H,
+    argument: &Argument,
+) -> Result {
     let mut batch: vfence_submit_batch = argument.read()?;
     must_be_zero(batch.flags)?;
     batch.refused = batch.count;
-    let result = submit_all(client, argument, &mut batch);
+    let result = submit_all(client, handles, argument, &mut batch);
     if result.is_err() {
         argument.write(&batch)?;
     }
@@ -168,11 +178,31 @@ pub(super) fn submit_batch(client: &Client, argument: &Argument) -> Result {
 }
 
 /// Submits the jobs of `batch`, whose `refused` tells which one fails.
-fn submit_all(client: &Client, argument: &Argument, batch: &mut vfence_submit_batch) -> Result {
+fn submit_all<H: Handles>(
+    client: &Client,
+    handles: &H,
+    argument: &Argument,
+    batch: &mut vfence_submit_batch,
+) -> Result {
     let (count, size) = (batch.count, batch.job_size as usize);
-    if count == 0 || count > VFENCE_MAX_BATCH || size < EARLIER[0] {
+    if count == 0 || count > VFENCE_MAX_BATCH || size < H::SMALLEST {
         return Err(EINVAL);
     }
+    let mut arguments = KVVec::new();
+    let mut syncs = KVVec::with_capacity(count as usize, GFP_KERNEL_ACCOUNT)?;
+    let look_up = |index: u32, syncs: &mut KVVec<H::Syncs>| {
+        let element = Argument::element(batch.jobs, index as usize, size)?;
+        let (argument, sync) = handles.job(element, syncs)?;
+        syncs.push(sync, GFP_KERNEL_ACCOUNT)?;
+        Ok::<_, Error>(argument)
+    };
+    if H::WAITS {
+        for index in 0..count {
+            batch.refused = index;
+            arguments.push(look_up(index, &mut syncs)?, GFP_KERNEL_ACCOUNT)?;
+        }
+    }
+    let mut arguments = arguments.into_iter();
     let _submitting = client.submitting.lock();
     let mut jobs = KVVec::with_capacity(count as usize, GFP_KERNEL_ACCOUNT)?;
     let mut runs: KVVec<Run> = KVVec::new();
@@ -182,10 +212,15 @@ fn submit_all(client: &Client, argument: &Argument, batch: &mut vfence_submit_ba
     // held gives buffers back, which takes them.
     let mut users: KVVec<User> = KVVec::new();
     let mut deciding: KVVec<(QueueRef, u64, InFences)> = KVVec::new();
-    let mut call = Call::new(client, count as usize);
+    let mut call = Call::new(client, handles, count as usize);
     for index in 0..count {
         batch.refused = index;
-        let argument = Argument::element(batch.jobs, index as usize, size)?;
+        let argument = match arguments.next() {
+            Some(argument) => argument,
+            None => look_up(index, &mut syncs)?,
+        };
+        let (earlier, rest) = syncs.split_at_mut(index as usize);
+        let sync = rest.first_mut().ok_or(EINVAL)?;
         let mut submit: vfence_submit = argument.read_from(&EARLIER)?;
         let run = match runs.last_mut() {
             Some(run) if run.queue().id() == submit.queue => run,
@@ -194,7 +229,7 @@ fn submit_all(client: &Client, argument: &Argument, batch: &mut vfence_submit_ba
                 runs.last_mut().ok_or(EINVAL)?
             }
         };
-        let Prepared { mut job, out, open } = call.prepare(run, &mut submit)?;
+        let Prepared { mut job, out, open } = call.prepare(run, &mut submit, sync, earlier)?;
         if let Some(open) = open {
             let Open {
                 seqno,
@@ -249,7 +284,7 @@ fn submit_all(client: &Client, argument: &Argument, batch: &mut vfence_submit_ba
             add(&mut locked, job, &user.uses);
         }
     }
-    call.publish(&runs, jobs.into_iter(), gates, outs);
+    call.publish(&runs, jobs.into_iter(), gates, outs, syncs);
     Ok(())
 }
 
@@ -299,8 +334,9 @@ fn add(locked: &mut Option<Locked<'_>>, job: &Job<Payload>, uses: &Uses) {
 }
 
 /// One call, and what its jobs share.
-struct Call<'a> {
+struct Call<'a, H> {
     client: &'a Client,
+    handles: &'a H,
     expected: Expected<'a>,
     /// How many in-fences it has looked at.
     seen: usize,
@@ -308,39 +344,52 @@ struct Call<'a> {
     uses: u32,
 }
 
-impl<'a> Call<'a> {
+impl<'a, H: Handles> Call<'a, H> {
     /// Begins a call for so many jobs, with the client's `submitting` held.
-    fn new(client: &'a Client, jobs: usize) -> Self {
+    fn new(client: &'a Client, handles: &'a H, jobs: usize) -> Self {
         Self {
             client,
+            handles,
             expected: client.events.expect(jobs),
             seen: 0,
             uses: 0,
         }
     }
 
-    /// Checks a job of the queue of `run`, and prepares it. Fills in what is told to the caller.
-    fn prepare(&mut self, run: &mut Run, submit: &mut vfence_submit) -> Result<Prepared> {
+    /// Checks a job of the queue of `run`, and prepares it. Fills in what is told to the caller, and has `syncs` know its fence; `earlier`
+    /// are those of the jobs before it.
+    fn prepare(
+        &mut self,
+        run: &mut Run,
+        submit: &mut vfence_submit,
+        syncs: &mut H::Syncs,
+        earlier: &[H::Syncs],
+    ) -> Result<Prepared> {
         const FLAGS: u32 = VFENCE_SUBMIT_OUT_FENCE | VFENCE_SUBMIT_EVENT | VFENCE_SUBMIT_HANG;
 
         if submit.flags & !FLAGS != 0 || submit.pad != 0 {
             return Err(EINVAL);
         }
-        check(run.queue(), submit)?;
+        let waits = submit.in_fence_count != 0 || syncs.waits();
+        check(run.queue(), submit, waits)?;
         let seqno = run.reserve()?;
         let event = submit.flags & VFENCE_SUBMIT_EVENT != 0;
         if event {
             self.expected.one_more()?;
         }
         let mut open = None;
-        if submit.in_fence_count != 0 || submit.use_count != 0 || submit.operation_count != 0 {
-            open = Some(self.open(submit, seqno)?);
+        if waits || submit.use_count != 0 || submit.operation_count != 0 {
+            open = Some(self.open(submit, syncs, earlier, seqno)?);
         }
         let (mut fence, mut out) = (None, None);
         submit.out_fence = -1;
         let wanted = submit.flags & VFENCE_SUBMIT_OUT_FENCE != 0;
-        if wanted || open.as_ref().is_some_and(|open| open.uses.any_adds()) {
+        let used = open.as_ref().is_some_and(|open| open.uses.any_adds());
+        if wanted || used || syncs.needs_fence() {
             let pending = AllocatedFence::new(run.queue().clone(), GFP_KERNEL_ACCOUNT)?.init(seqno);
+            if syncs.needs_fence() {
+                syncs.keep(Linkable::from(&pending));
+            }
             if wanted {
                 let fd = FileDescriptorReservation::get_unused_fd_flags(O_CLOEXEC)?;
                 submit.out_fence = fd.reserved_fd() as i32;
@@ -364,13 +413,22 @@ impl<'a> Call<'a> {
     }
 
     /// Takes references to what a job waits for and uses.
-    fn open(&mut self, submit: &vfence_submit, seqno: u64) -> Result<KBox<Open>> {
+    fn open(
+        &mut self,
+        submit: &vfence_submit,
+        syncs: &H::Syncs,
+        earlier: &[H::Syncs],
+        seqno: u64,
+    ) -> Result<KBox<Open>> {
         let mut in_fences = InFences::none();
         if submit.in_fence_count != 0 {
             let (address, count) = (submit.in_fences, submit.in_fence_count);
             in_fences = InFences::from_user(address, count, &mut self.seen)?;
         }
-        let uses = Uses::from_user(submit, &mut self.uses)?;
+        for fence in syncs.in_fences(earlier) {
+            in_fences.add(fence, &mut self.seen)?;
+        }
+        let uses = Uses::from_user(self.handles, submit, &mut self.uses)?;
         let work = match Operations::from_user(self.client, submit, &uses)? {
             Some(operations) => Some(Work::new(operations)?),
             None => None,
@@ -426,6 +484,7 @@ impl<'a> Call<'a> {
         mut jobs: impl Iterator<Item = Job<Payload>>,
         gates: impl IntoIterator<Item = Arc<Gate>>,
         outs: impl IntoIterator<Item = Out>,
+        syncs: impl IntoIterator<Item = H::Syncs>,
     ) {
         self.expected.keep();
         for run in runs {
@@ -434,20 +493,21 @@ impl<'a> Call<'a> {
         for gate in gates {
             gate.pass();
         }
+        syncs.into_iter().for_each(Syncs::publish);
         for (file, fd) in outs {
             file.install(fd);
         }
     }
 }
 
-/// Refuses jobs that the header refuses, with `EINVAL`.
-fn check(queue: &Queue, submit: &vfence_submit) -> Result {
+/// Refuses jobs that the header refuses, with `EINVAL`; `waits` tells whether there are in-fences.
+fn check(queue: &Queue, submit: &vfence_submit, waits: bool) -> Result {
     let (low, high) = (submit.duration_ns, submit.duration_max_ns);
     let longest = low.max(high);
     let fits = match queue.kind() {
         Kind::Manual => {
             longest == 0
-                && submit.in_fence_count == 0
+                && !waits
                 && submit.use_count == 0
                 && submit.flags & VFENCE_SUBMIT_HANG == 0
         }

@@ -4,6 +4,7 @@
 
 use super::{
     argument::Argument,
+    handles::Handles,
     in_fences::InFences,
     queue::QueueRef, //
 };
@@ -62,7 +63,11 @@ impl Uses {
     /// Takes references to the buffers that `submit` names; `seen` is how many the call has named.
     ///
     /// Fails with `EINVAL` for too many and for unknown flags, `EBADF`, `EINVAL` for a file of another kind, `EFAULT`, `E2BIG`, `ENOMEM`.
-    pub(super) fn from_user(submit: &vfence_submit, seen: &mut u32) -> Result<Self> {
+    pub(super) fn from_user<H: Handles>(
+        handles: &H,
+        submit: &vfence_submit,
+        seen: &mut u32,
+    ) -> Result<Self> {
         const FLAGS: u32 = VFENCE_USE_WRITE | VFENCE_USE_NO_WAIT | VFENCE_USE_NO_ADD;
 
         let count = submit.use_count;
@@ -74,10 +79,10 @@ impl Uses {
         for index in 0..count as usize {
             let element = Argument::element(submit.uses, index, submit.use_size as usize)?;
             let from: vfence_use = element.read()?;
-            if from.flags & !FLAGS != 0 {
+            if from.flags & !(FLAGS | H::USE_FLAGS) != 0 {
                 return Err(EINVAL);
             }
-            let buf = DmaBuf::from_fd(from.fd)?;
+            let buf = handles.buf(&from)?;
             let flags = from.flags;
             uses.push(Use { buf, flags }, GFP_KERNEL_ACCOUNT)?;
         }

@@ -29,7 +29,7 @@ const JOBS: u64 = 32;
 const IN_FENCES: usize = 8;
 
 /// All queues, as debugfs shows them.
-pub(crate) struct AllQueues(pub(crate) Arc<Device>);
+pub(super) struct AllQueues(pub(super) Arc<Device>);
 
 impl Writer for AllQueues {
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The misc device: `/dev/vfence`, the engine and nothing else.
+
+#![deny(unsafe_code)]
+
+use crate::{
+    kernel_ext::{
+        dma_buf::DmaBuf,
+        dma_fence::Fence,
+        dma_fence_chain::Linkable,
+        miscdevice::MiscDevice, //
+    },
+    uapi::vfence_use,
+    vfence::{
+        argument::Argument,
+        handles::{
+            Handles,
+            Syncs, //
+        },
+        submit::EARLIER,
+        Client, //
+    },
+};
+use core::iter;
+use kernel::{
+    prelude::*,
+    sync::aref::ARef, //
+};
+
+#[vtable]
+impl MiscDevice for Client {
+    fn ioctl(client: Pin<&Self>, cmd: u32, arg: usize) -> Result<isize> {
+        client.ioctl(&NoHandles, cmd, arg)?;
+        Ok(0)
+    }
+}
+
+/// Jobs name file descriptors only.
+struct NoHandles;
+
+impl Handles for NoHandles {
+    const SMALLEST: usize = EARLIER[0];
+    const WAITS: bool = false;
+    const USE_FLAGS: u32 = 0;
+    type Syncs = ();
+
+    fn job(&self, argument: Argument, _earlier: &[()]) -> Result<(Argument, ())> {
+        Ok((argument, ()))
+    }
+
+    fn buf(&self, used: &vfence_use) -> Result<ARef<DmaBuf>> {
+        DmaBuf::from_fd(used.fd)
+    }
+}
+
+impl Syncs for () {
+    fn waits(&self) -> bool {
+        false
+    }
+
+    fn in_fences<'a>(&'a self, _earlier: &'a [Self]) -> impl Iterator<Item = &'a Fence> {
+        iter::empty()
+    }
+
+    fn needs_fence(&self) -> bool {
+        false
+    }
+
+    fn keep(&mut self, _fence: Linkable) {}
+
+    fn publish(self) {}
+}
