@@ -5,8 +5,11 @@
 # rust/Makefile.
 
 # The shims are declared nowhere but in the bindings; see rust/Makefile.
+no_declarations := -Wno-missing-prototypes -Wno-missing-declarations
 CFLAGS_REMOVE_rust/helpers/helpers.o := -Wmissing-prototypes -Wmissing-declarations
-CFLAGS_rust/helpers/helpers.o := -Wno-missing-prototypes -Wno-missing-declarations
+CFLAGS_rust/helpers/helpers.o := $(no_declarations)
+CFLAGS_REMOVE_rust/helpers/helpers_drm.o := -Wmissing-prototypes -Wmissing-declarations
+CFLAGS_rust/helpers/helpers_drm.o := $(no_declarations)
 
 # GCC's options that libclang does not know.
 bindgen_skip_c_flags := -mno-fp-ret-in-387 -mpreferred-stack-boundary=% -mskip-rax-setup \
@@ -52,24 +55,48 @@ $(obj)/rust/bindings_generated.rs: private bindgen_flags = --no-recursive-allowl
 $(obj)/rust/bindings_generated.rs: $(src)/rust/bindings/bindings_helper.h FORCE
 	$(call if_changed_dep,bindgen)
 
-$(obj)/rust/helpers_generated.rs: private bindgen_flags = --blocklist-type '.*' \
-	--allowlist-var '' --allowlist-function 'rust_helper_.*'
-$(obj)/rust/helpers_generated.rs: private bindgen_extra_c_flags = \
-	-Wno-missing-prototypes -Wno-missing-declarations
-$(obj)/rust/helpers_generated.rs: private bindgen_then = ; sed -Ei \
+helpers_flags := --blocklist-type '.*' --allowlist-var '' --allowlist-function 'rust_helper_.*'
+helpers_names = ; sed -Ei \
 	's/pub fn rust_helper_([a-zA-Z0-9_]*)/\#[link_name = "rust_helper_\1"]\n    pub fn \1/' $@
+
+$(obj)/rust/helpers_generated.rs: private bindgen_flags = $(helpers_flags)
+$(obj)/rust/helpers_generated.rs: private bindgen_extra_c_flags = $(no_declarations)
+$(obj)/rust/helpers_generated.rs: private bindgen_then = $(helpers_names)
 $(obj)/rust/helpers_generated.rs: $(src)/rust/helpers/helpers.c FORCE
 	$(call if_changed_dep,bindgen)
 
-$(obj)/rust/uapi_generated.rs: private bindgen_flags = --allowlist-file '.*/linux/vfence.h' \
-	--with-derive-custom-struct 'vfence_.*=zerocopy_derive::FromBytes,zerocopy_derive::IntoBytes,zerocopy_derive::Immutable,zerocopy_derive::KnownLayout'
+uapi_flags = --allowlist-file '.*/$(1)' --with-derive-custom-struct \
+	'.*vfence_.*=zerocopy_derive::FromBytes,zerocopy_derive::IntoBytes,zerocopy_derive::Immutable,zerocopy_derive::KnownLayout'
+
+$(obj)/rust/uapi_generated.rs: private bindgen_flags = $(call uapi_flags,linux/vfence.h)
 $(obj)/rust/uapi_generated.rs: private bindgen_extra_c_flags = -I$(src)/include/uapi
 $(obj)/rust/uapi_generated.rs: $(src)/rust/uapi/uapi_helper.h FORCE
 	$(call if_changed_dep,bindgen)
 
+# The same for DRM.
+$(obj)/rust/drm_bindings_generated.rs: private bindgen_flags = --no-recursive-allowlist \
+	--allowlist-function 'drm_syncobj_(add_point|create|find|find_fence|replace_fence)' \
+	--allowlist-type 'drm_syncobj' --opaque-type 'drm_syncobj' --allowlist-var ''
+$(obj)/rust/drm_bindings_generated.rs: $(src)/rust/bindings/drm_bindings_helper.h FORCE
+	$(call if_changed_dep,bindgen)
+
+$(obj)/rust/drm_helpers_generated.rs: private bindgen_flags = $(helpers_flags)
+$(obj)/rust/drm_helpers_generated.rs: private bindgen_extra_c_flags = $(no_declarations)
+$(obj)/rust/drm_helpers_generated.rs: private bindgen_then = $(helpers_names)
+$(obj)/rust/drm_helpers_generated.rs: $(src)/rust/helpers/drm.c FORCE
+	$(call if_changed_dep,bindgen)
+
+$(obj)/rust/drm_uapi_generated.rs: private bindgen_flags = $(call uapi_flags,drm/vfence_drm.h)
+$(obj)/rust/drm_uapi_generated.rs: private bindgen_extra_c_flags = -I$(src)/include/uapi
+$(obj)/rust/drm_uapi_generated.rs: $(src)/rust/uapi/drm_uapi_helper.h FORCE
+	$(call if_changed_dep,bindgen)
+
 bindgen_results := $(addprefix rust/, \
 	bindings_generated.rs helpers_generated.rs uapi_generated.rs)
-targets += $(bindgen_results)
-clean-files += $(bindgen_results)
+bindgen_drm_results := $(addprefix rust/, \
+	drm_bindings_generated.rs drm_helpers_generated.rs drm_uapi_generated.rs)
+targets += $(bindgen_results) $(bindgen_drm_results)
+clean-files += $(bindgen_results) $(bindgen_drm_results)
 
 $(obj)/rust/vfence_main.o: $(addprefix $(obj)/, $(bindgen_results))
+$(obj)/rust/vfence_drm_main.o: $(addprefix $(obj)/, $(bindgen_results) $(bindgen_drm_results))

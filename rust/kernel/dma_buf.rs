@@ -134,7 +134,18 @@ impl DmaBuf {
         unsafe { ARef::from_raw(NonNull::new_unchecked(buf.cast())) }
     }
 
-    fn as_raw(&self) -> *mut bindings::dma_buf {
+    /// Returns the buffer that C code has a pointer to.
+    ///
+    /// # Safety
+    ///
+    /// It must be valid as long as the reference is used.
+    pub(crate) unsafe fn from_raw<'a>(buf: *mut bindings::dma_buf) -> &'a Self {
+        // SAFETY: By the requirements of this function. `Self` is a transparent wrapper.
+        unsafe { &*buf.cast() }
+    }
+
+    /// Returns the C structure.
+    pub(crate) fn as_raw(&self) -> *mut bindings::dma_buf {
         self.0.get()
     }
 

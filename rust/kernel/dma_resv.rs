@@ -84,7 +84,8 @@ impl DmaResv {
         unsafe { &*resv.cast() }
     }
 
-    fn as_raw(&self) -> *mut bindings::dma_resv {
+    /// Returns the C structure.
+    pub(crate) fn as_raw(&self) -> *mut bindings::dma_resv {
         self.0.get()
     }
 

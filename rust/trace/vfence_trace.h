@@ -4,7 +4,11 @@
  * dma_fence events, so that both can be seen together.
  */
 #undef TRACE_SYSTEM
+#ifdef VFENCE_TRACE_SYSTEM
+#define TRACE_SYSTEM VFENCE_TRACE_SYSTEM
+#else
 #define TRACE_SYSTEM vfence
+#endif
 
 #if !defined(VFENCE_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
 #define VFENCE_TRACE_H

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! Bindings for the headers of DRM that the kernel's `bindings` crate leaves out, and for our shims.
+//!
+//! Only `rust/kernel/drm/` may use this module, which re-exports [the others](crate::bindings).
+
+#![allow(
+    clippy::all,
+    clippy::undocumented_unsafe_blocks,
+    dead_code,
+    improper_ctypes,
+    missing_docs,
+    non_camel_case_types,
+    non_snake_case,
+    non_upper_case_globals,
+    unreachable_pub,
+    unsafe_op_in_unsafe_fn
+)]
+
+pub(crate) use crate::bindings::*;
+
+mod generated {
+    use crate::bindings::*;
+    use kernel::ffi;
+
+    include!(concat!(
+        env!("VFENCE_GENERATED"),
+        "/drm_bindings_generated.rs"
+    ));
+}
+
+mod helpers {
+    use super::generated::drm_syncobj;
+    use kernel::bindings::*;
+
+    include!(concat!(
+        env!("VFENCE_GENERATED"),
+        "/drm_helpers_generated.rs"
+    ));
+}
+
+pub(crate) use generated::{
+    drm_syncobj,
+    drm_syncobj_add_point,
+    drm_syncobj_create,
+    drm_syncobj_find,
+    drm_syncobj_find_fence,
+    drm_syncobj_replace_fence, //
+};
+pub(crate) use helpers::{
+    drm_gem_object_put,
+    drm_syncobj_fence_get,
+    drm_syncobj_get,
+    drm_syncobj_put,
+    drm_vma_node_offset_addr, //
+};

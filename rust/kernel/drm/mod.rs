@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! The Direct Rendering Manager, as far as drivers without hardware need it: devices with the features that they ask for,
+//! buffer objects that stand for dma-bufs, and syncobjs.
+//!
+//! C headers: those in [`include/drm/`](srctree/include/drm/)
+//!
+//! ```text
+//!   Registration<T> { T::Data } ── open ──▶ File<T> { T::File } ── ioctl ──▶ T::ioctl, or the core
+//!                                              │
+//!                            handles of this file: gem::Object, Syncobj
+//! ```
+
+// The abstractions are whole; a driver need not use all of each.
+#![allow(dead_code)]
+#![deny(clippy::undocumented_unsafe_blocks, unsafe_op_in_unsafe_fn)]
+
+mod device;
+mod gem;
+mod syncobj;
+
+pub(crate) use device::{
+    Driver,
+    Feature,
+    File,
+    Registration, //
+};
+pub(crate) use gem::{
+    NewHandle,
+    Object, //
+};
+pub(crate) use syncobj::{
+    find_fence,
+    Syncobj, //
+};
