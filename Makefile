@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# With KDIR, builds vfence.ko against that prepared kernel tree, like any module.
+# With KDIR, builds the modules against that prepared kernel tree, like any module.
 # Without, everything happens in an environment of its own: see `make help`.
 
 PYTHON ?= /usr/bin/python3
@@ -48,11 +48,11 @@ distclean: clean python
 	@$(ENV) distclean
 
 help:
-	@echo 'make KDIR=/path/to/built/linux  build vfence.ko for that kernel'
-	@echo 'make                            build vfence.ko for Debian'"'"'s kernel: build/stock/vfence.ko'
+	@echo 'make KDIR=/path/to/built/linux  build vfence.ko and vfence_drm.ko for that kernel'
+	@echo 'make                            build them for Debian'"'"'s kernel: build/stock/*.ko'
 	@echo 'make run                        watch fences being signalled, in a guest'
-	@echo "make run CMD='…'                run a command in the guest, the module loaded"
-	@echo 'make shell                      a shell in the guest, the module loaded'
+	@echo "make run CMD='…'                run a command in the guest, the modules loaded"
+	@echo 'make shell                      a shell in the guest, the modules loaded'
 	@echo 'make test                       every test, in the guests of both kernels'
 	@echo 'make run|shell|test KERNEL=…    stock: Debian'"'"'s own kernel; debug: one with every checker'
 	@echo 'make clean                      remove what was built'

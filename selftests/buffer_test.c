@@ -216,7 +216,7 @@ TEST_F(buffer, keeps_the_module)
 {
 	close(self->device);
 	self->device = -1;
-	EXPECT_NE(0, system("rmmod vfence 2>/dev/null"));
+	EXPECT_NE(0, system("rmmod " MODULE " 2>/dev/null"));
 }
 
 FIXTURE(imported)

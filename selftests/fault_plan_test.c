@@ -434,15 +434,15 @@ static bool set_attribute(const char *attribute, const char *name, const char *v
 {
 	char path[128];
 
-	snprintf(path, sizeof(path), DEBUGFS "/vfence/%s/%s", attribute, name);
+	snprintf(path, sizeof(path), DEBUGFS "/" MODULE "/%s/%s", attribute, name);
 	return write_file(path, value);
 }
 
 FIXTURE_SETUP(fault_attribute)
 {
-	need_mount("debugfs", DEBUGFS, DEBUGFS "/vfence");
-	ASSERT_EQ(0, access(DEBUGFS "/vfence", F_OK));
-	if (access(DEBUGFS "/vfence/fail/probability", F_OK))
+	need_mount("debugfs", DEBUGFS, DEBUGFS "/" MODULE);
+	ASSERT_EQ(0, access(DEBUGFS "/" MODULE, F_OK));
+	if (access(DEBUGFS "/" MODULE "/fail/probability", F_OK))
 		SKIP(return, "the kernel has no CONFIG_FAULT_INJECTION_DEBUG_FS");
 	self->device = device_open();
 	ASSERT_LE(0, self->device);

@@ -1,16 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What must not change in the UAPI header: layouts, the same on 32 and 64 bit, and numbers. */
-#include <assert.h>
-#include <stddef.h>
 #include <linux/vfence.h>
-
-#define SIZE(type, size) \
-	static_assert(sizeof(struct type) == (size), #type)
-#define FIELD(type, field, offset, size) \
-	static_assert(offsetof(struct type, field) == (offset) && \
-		      sizeof(((struct type *)0)->field) == (size), #type "." #field)
-#define NUMBER(name, number) \
-	static_assert((name) == (number), #name)
+#include "layout.h"
 
 SIZE(vfence_query, 40);
 FIELD(vfence_query, api_version, 0, 4);

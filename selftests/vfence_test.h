@@ -21,6 +21,12 @@
 #include <linux/sync_file.h>
 #include <linux/vfence.h>
 
+/* Others: see on_drm.h. */
+#ifndef DEVICE_PATH
+#define DEVICE_PATH "/dev/vfence"
+#define MODULE "vfence"
+#endif
+
 #define MSEC 1000000ULL
 #define SEC 1000000000ULL
 
@@ -120,7 +126,7 @@ static inline void need_mount(const char *type, const char *at, const char *file
 
 static inline int device_open(void)
 {
-	return open("/dev/vfence", O_RDWR | O_CLOEXEC);
+	return open(DEVICE_PATH, O_RDWR | O_CLOEXEC);
 }
 
 /* For whatever a queue can be asked for; the id is in @create. */

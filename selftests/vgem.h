@@ -6,30 +6,14 @@
 #ifndef VGEM_H
 #define VGEM_H
 
-#include <drm/drm.h>
 #include <drm/vgem_drm.h>
 #include <linux/dma-buf.h>
-#include "vfence_test.h"
+#include "drm_node.h"
 
 /* Opens the DRM device of the driver vgem. */
 static inline int vgem_open(void)
 {
-	char path[32], name[8];
-
-	for (int i = 0; i < 16; i++) {
-		struct drm_version version = { .name = name, .name_len = sizeof(name) };
-		int card;
-
-		snprintf(path, sizeof(path), "/dev/dri/card%d", i);
-		card = open(path, O_RDWR | O_CLOEXEC);
-		if (card < 0)
-			continue;
-		if (!ioctl(card, DRM_IOCTL_VERSION, &version) && version.name_len == 4 &&
-		    !memcmp(name, "vgem", 4))
-			return card;
-		close(card);
-	}
-	return -1;
+	return drm_node_open("card", "vgem");
 }
 
 /* Opens it, and loads the module before; -1 if that is not to be had. */

@@ -18,16 +18,18 @@ import testrun
 from report import Failure, say
 
 _DEMO = "vfence-pipeline"
-# Loads the module before the command and unloads it after, so that an unload
+# Loads the modules before the command and unloads them after, so that an unload
 # that warns shows too. 125 is what env(1) and others say when they, not the
 # command, have failed.
 _RUN = """
-export PATH={path} VFENCE_KO={module} HOME=/root LC_ALL=C.UTF-8
-if insmod {module} && cd {cwd}; then
+export PATH={path} {environment} HOME=/root LC_ALL=C.UTF-8
+if {load} && cd {cwd}; then
     bash -c {command}
     status=$?
     cd /
-    if grep -q '^vfence ' /proc/modules; then rmmod vfence || status=$((status ? status : 1)); fi
+    for module in vfence_drm vfence; do
+        ! grep -q "^$module " /proc/modules || rmmod $module || status=$((status ? status : 1))
+    done
 else
     status=125
 fi
@@ -36,10 +38,10 @@ dmesg > {log}
 exit $status
 """
 _SHELL = """
-export PATH={path} VFENCE_KO={module} HOME=/root
-insmod {module}
+export PATH={path} {environment} HOME=/root
+{load}
 cd {cwd}
-echo 'vfence is loaded; Ctrl-D ends the guest.'
+echo 'vfence and vfence_drm are loaded; Ctrl-D ends the guest.'
 """
 
 
@@ -57,15 +59,27 @@ def _binds(cwd):
     return [(cwd, cwd), *build.HERE]
 
 
+def _words(modules, everything):
+    """Returns how a script loads the modules, with DRM if `everything`, and tells programs of them."""
+    one, drm = map(shlex.quote, modules)
+    load = f"insmod {one}"
+    if everything:
+        # Where DRM is built in there is no such module.
+        load += f" && {{ modprobe --quiet drm; insmod {drm}; }}"
+    environment = " ".join(f"{name}={shlex.quote(path)}"
+                           for name, path in build.environment(modules).items())
+    return {"load": load, "environment": environment}
+
+
 def _run(kernel, command):
-    module = build.module(kernel)
+    modules = build.modules(kernel)
     build.programs()
     cwd = _working_directory()
     # Two runs at once must not read each other's log.
     with tempfile.TemporaryDirectory(prefix="run-", dir=build.results(kernel)) as scratch:
         log, console = os.path.join(scratch, "log"), os.path.join(scratch, "console")
-        script = _RUN.format(module=shlex.quote(module), path=shlex.quote(build.PATH),
-                             cwd=shlex.quote(cwd), command=shlex.quote(command),
+        script = _RUN.format(**_words(modules, bool(command)), path=shlex.quote(build.PATH),
+                             cwd=shlex.quote(cwd), command=shlex.quote(command or _DEMO),
                              sentinel=guest.SENTINEL, log=shlex.quote(log))
         try:
             status = guest.boot(kernel, script, console, binds=_binds(cwd))
@@ -92,11 +106,11 @@ def _problems(log, console):
 
 
 def _shell(kernel):
-    module = build.module(kernel)
+    modules = build.modules(kernel)
     build.programs()
     cwd = _working_directory()
     with tempfile.NamedTemporaryFile("w", prefix="vfence-bashrc-") as profile:
-        profile.write(_SHELL.format(module=shlex.quote(module), path=shlex.quote(build.PATH),
+        profile.write(_SHELL.format(**_words(modules, True), path=shlex.quote(build.PATH),
                                     cwd=shlex.quote(cwd)))
         profile.flush()
         return guest.shell(kernel, [*_binds(cwd), (profile.name, "/etc/bash.bashrc")])
@@ -118,7 +132,7 @@ def _stop(number, _):
 def main():
     parser = argparse.ArgumentParser(prog="vfence-env", description=__doc__)
     commands = parser.add_subparsers(dest="action", required=True)
-    commands.add_parser("build", help="build the module for Debian's kernel")
+    commands.add_parser("build", help="build the modules for Debian's kernel")
     run = commands.add_parser("run", help="run a command in the guest")
     run.add_argument("command", nargs="?", help="shell command; the demonstration if none")
     shell = commands.add_parser("shell", help="a shell in the guest")
@@ -134,10 +148,10 @@ def main():
             return _distclean()
         host.prepare()
         if args.action == "build":
-            say(f"vfence: {build.module('stock')}")
+            say(f"vfence: {' '.join(build.modules('stock'))}")
             return 0
         if args.action == "run":
-            return _run(args.kernel or "stock", args.command or _DEMO)
+            return _run(args.kernel or "stock", args.command)
         if args.action == "shell":
             return _shell(args.kernel or "stock")
         return testrun.run([args.kernel] if args.kernel else testrun.KERNELS)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Builds the module and the user programs, with the tools of the root file system.
+"""Builds the modules and the user programs, with the tools of the root file system.
 
 Results go below build/ in the checkout; the sources are not written to.
 """
@@ -24,6 +24,9 @@ KSELFTEST = f"{kernel.SOURCE}/tools/testing/selftests"
 # A warning that an up-to-date object no longer repeats is a warning nobody reads.
 _NO_WARNINGS = ["KCFLAGS=-Werror", "KRUSTFLAGS=-Dwarnings", "CLIPPY=1",
                 "CONFIG_OBJTOOL_WERROR=y"]
+
+# The modules, in the order in which they are loaded.
+MODULES = ["vfence", "vfence_drm"]
 
 # Programs by name, wherever they were built.
 PATH = f"{SELFTESTS}:{TARGET}/release:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
@@ -65,33 +68,40 @@ def _forget_other_tree(name, directory):
         text.write(tree)
 
 
-def module(name):
-    """Builds vfence.ko for kernel `name` and returns its path."""
+def modules(name):
+    """Builds the modules for kernel `name` and returns their paths."""
     if os.path.exists(os.path.join(CHECKOUT, "modules.order")):
         # Make would find those objects before it makes others.
-        raise Failure("the module was built in the checkout with KDIR: run 'make clean' first")
+        raise Failure("the modules were built in the checkout with KDIR: run 'make clean' first")
     binds = kernel.binds(name)
     with _alone():
-        return _module(name, binds)
+        return _modules(name, binds)
 
 
-def _module(name, binds):
+def _modules(name, binds):
     directory = results(name)
     _forget_other_tree(name, directory)
     log = os.path.join(directory, "module.log")
-    path = os.path.join(directory, "vfence.ko")
+    paths = [os.path.join(directory, f"{module}.ko") for module in MODULES]
     _logged([*kernel.module_make(name), f"M={CHECKOUT}", f"MO={directory}", *_NO_WARNINGS,
              f"-j{os.cpu_count()}", "modules"],
-            log, f"building the module for the {name} kernel", binds)
+            log, f"building the modules for the {name} kernel", binds)
     with open(log, errors="replace") as text:
         complaints = [line.strip() for line in text if line.startswith("WARNING: modpost")]
     if complaints:
-        # Or the next run would find it up to date.
-        os.unlink(path)
-        raise Failure(f"the module for the {name} kernel: {complaints[0]}")
-    if not os.path.exists(path):
-        raise Failure(f"the build of the module made no {path}")
-    return path
+        # Or the next run would find them up to date.
+        for path in paths:
+            os.unlink(path)
+        raise Failure(f"the modules for the {name} kernel: {complaints[0]}")
+    for path in paths:
+        if not os.path.exists(path):
+            raise Failure(f"the build of the modules made no {path}")
+    return paths
+
+
+def environment(paths):
+    """Returns the variables that tell programs where the modules at `paths` are."""
+    return dict(zip(("VFENCE_KO", "VFENCE_DRM_KO"), paths))
 
 
 def programs():

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Runs inside the guest: every suite of a list, each with the module freshly loaded.
+"""Runs inside the guest: every suite of a list, each with the modules freshly loaded.
 
-Arguments: the list, the module, the directory for results, seconds a suite
-may take. Each suite's output goes to a file of its own, and one line of JSON
+Arguments: the list, the directory for results, seconds a suite may take, the
+modules. Each suite's output goes to a file of its own, and one line of JSON
 about it to `results`, which is on disk before the next suite starts: a
 guest that dies has still said how far it came.
 """
@@ -14,23 +14,32 @@ import subprocess
 import sys
 import time
 
+import build
+
+_KUNIT_FILTER = "/sys/module/kunit/parameters/filter_glob"
 _KMEMLEAK = "/sys/kernel/debug/kmemleak"
 # kmemleak does not report objects younger than this.
 _KMEMLEAK_AGE = 6
 
 
+# The second word of a line of the list -> how many of the modules are loaded for the suite, and which of
+# their KUnit suites run then: those of the DRM module are the other's, and a few more.
+_LOADED = {None: 1, "nomodule": 0, "drm": 2}
+_KUNIT = ["*.*", "vfence_drm*"]
+
+
 def suites(text):
-    """Returns (program, whether the module is loaded for it) of each line of a list."""
+    """Returns (program, how many modules are loaded for it) of each line of a list."""
     found = []
     for line in text.splitlines():
         words = line.split("#", 1)[0].split()
         if not words:
             continue
-        if words[1:] not in ([], ["nomodule"]):
+        if words[2:] or not (words[1:] == [] or words[1] in _LOADED):
             raise ValueError(f"bad line: {line}")
         if words[0] in (name for name, _ in found):
             raise ValueError(f"listed twice: {words[0]}")
-        found.append((words[0], len(words) == 1))
+        found.append((words[0], _LOADED[words[1] if words[1:] else None]))
     return found
 
 
@@ -54,21 +63,39 @@ def _keep_kunit(reports, directory):
                 out.write(report)
 
 
-def _run(program, load, module, directory, seconds):
-    """Runs one suite and returns what there is to say about it."""
+def _filter_kunit(pattern):
+    """Has only the KUnit suites run that match `pattern`, where there is KUnit."""
+    if os.path.exists(_KUNIT_FILTER):
+        with open(_KUNIT_FILTER, "w") as control:
+            control.write(pattern)
+
+
+def _name(module):
+    return os.path.basename(module).removesuffix(".ko")
+
+
+def _run(program, load, modules, directory, seconds):
+    """Runs one suite, with `load` of the modules, and returns what there is to say about it."""
     record = {"name": program, "problems": []}
     start = time.monotonic()
     with open(os.path.join(directory, f"{program}.log"), "wb") as out:
         def call(*argv, timeout=60):
             return subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                                   timeout=timeout, check=False,
-                                  env=dict(os.environ, VFENCE_KO=module)).returncode
+                                  env=dict(os.environ, **build.environment(modules))).returncode
         before = _kunit()
-        loaded = load and call("insmod", module) == 0
-        if loaded:
-            _keep_kunit(_kunit() - before, directory)
-        elif load:
-            record["problems"].append("insmod failed")
+        loaded = []
+        for module, pattern in list(zip(modules, _KUNIT))[:load]:
+            if loaded:
+                # It needs this where it is not built in.
+                call("modprobe", "--quiet", "drm")
+            _filter_kunit(pattern)
+            if call("insmod", module):
+                record["problems"].append(f"insmod {_name(module)} failed")
+                break
+            loaded.append(module)
+        _filter_kunit(_KUNIT[0])
+        _keep_kunit(_kunit() - before, directory)
         try:
             # A new session, so that a program that hangs takes its children along.
             record["status"] = call("setsid", "--wait", "timeout", "--kill-after=5",
@@ -78,12 +105,13 @@ def _run(program, load, module, directory, seconds):
         if record["status"] in (124, 137):
             record["problems"].append(f"did not end within {seconds} s")
         # Buffers that jobs have used are given back a little later than their files are closed.
-        tries = 50 if loaded else 0
-        while tries and call("rmmod", "vfence"):
-            tries -= 1
-            time.sleep(0.1)
-        if loaded and not tries:
-            record["problems"].append("rmmod failed")
+        for module in reversed(loaded):
+            tries = 50
+            while tries and call("rmmod", _name(module)):
+                tries -= 1
+                time.sleep(0.1)
+            if not tries:
+                record["problems"].append(f"rmmod {_name(module)} failed")
         # A guest that dies in the next suite must not take this one's words along.
         os.fsync(out.fileno())
     record["seconds"] = round(time.monotonic() - start, 1)
@@ -101,14 +129,14 @@ def _leaks():
         return found.read()
 
 
-def main(listing, module, directory, seconds):
+def main(listing, directory, seconds, *modules):
     with open(listing) as text:
         todo = suites(text.read())
     with open(os.path.join(directory, "results"), "w") as results:
         for program, load in todo:
             _mark(f"suite {program}")
             print(f"  {program}", flush=True)
-            record = _run(program, load, module, directory, int(seconds))
+            record = _run(program, load, modules, directory, int(seconds))
             results.write(json.dumps(record) + "\n")
             results.flush()
             os.fsync(results.fileno())

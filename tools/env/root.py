@@ -20,6 +20,7 @@ PACKAGES = """
     gcc gcc-14 g++ g++-14 gcc-14-multilib libc6-dev make bc bison flex
     libelf-dev libssl-dev python3 perl kmod cpio xz-utils zstd rsync patch
     ca-certificates procps iproute2 util-linux less pahole
+    libdrm-dev pkgconf
     qemu-system-x86 virtme-ng virtiofsd busybox-static
 """.split()
 

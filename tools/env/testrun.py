@@ -32,7 +32,7 @@ _GUEST_LIMIT = {"stock": 900, "debug": 1800}
 _SCRIPT = """
 export PATH={path} HOME=/root LC_ALL=C.UTF-8
 cd {checkout}
-python3 {inside} {suites} {module} {results} {limit}
+python3 {inside} {suites} {results} {limit} {modules}
 status=$?
 echo '{sentinel}' > /dev/kmsg
 exit $status
@@ -124,7 +124,7 @@ def _guest_suites(kernel):
     """Yields the suites that kernel `kernel` runs, and the verdict on its log."""
     try:
         programs = _programs()
-        module = build.module(kernel)
+        modules = build.modules(kernel)
     except Failure as failure:
         yield ktap.command(f"{kernel}.guest", str(failure), 1)
         return
@@ -137,7 +137,7 @@ def _guest_suites(kernel):
     script = _SCRIPT.format(
         path=shlex.quote(build.PATH), checkout=shlex.quote(build.CHECKOUT),
         inside=shlex.quote(os.path.join(_HERE, "inside.py")), suites=shlex.quote(_SUITES),
-        module=shlex.quote(module), results=shlex.quote(directory),
+        modules=shlex.join(modules), results=shlex.quote(directory),
         limit=_SUITE_LIMIT[kernel], sentinel=guest.SENTINEL)
     died = None
     results = os.path.join(directory, "results")

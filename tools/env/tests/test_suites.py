@@ -13,11 +13,11 @@ from report import Failure
 
 class List(unittest.TestCase):
     def test_list(self):
-        self.assertEqual(inside.suites("# all\nbasic\nunload nomodule\n\n"),
-                         [("basic", True), ("unload", False)])
+        self.assertEqual(inside.suites("# all\nbasic\nunload nomodule\nrender drm\n\n"),
+                         [("basic", 1), ("unload", 0), ("render", 2)])
 
     def test_bad_lines(self):
-        for text in ("basic nomodul\n", "basic nomodule twice\n", "basic\nbasic nomodule\n"):
+        for text in ("basic nomodul\n", "basic nomodule twice\n", "basic drm nomodule\n", "basic\nbasic nomodule\n"):
             with self.subTest(text), self.assertRaises(ValueError):
                 inside.suites(text)
 

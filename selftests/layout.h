@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Says what must not change in a UAPI header, when it is compiled. */
+#ifndef LAYOUT_H
+#define LAYOUT_H
+
+#include <assert.h>
+#include <stddef.h>
+
+#define SIZE(type, size) \
+	static_assert(sizeof(struct type) == (size), #type)
+#define FIELD(type, field, offset, size) \
+	static_assert(offsetof(struct type, field) == (offset) && \
+		      sizeof(((struct type *)0)->field) == (size), #type "." #field)
+#define NUMBER(name, number) \
+	static_assert((name) == (number), #name)
+
+#endif /* LAYOUT_H */
