@@ -322,45 +322,6 @@ TEST_F_TIMEOUT(implicit, hundreds_of_buffers, 120)
 	}
 }
 
-TEST_F_TIMEOUT(implicit, there_is_an_end_of_mapped_buffers, 120)
-{
-	static struct vfence_use uses[VFENCE_MAX_USES];
-	static struct vfence_submit jobs[VFENCE_MAX_MAPPED / VFENCE_MAX_OPERATIONS + 1];
-	struct vfence_operation operations[VFENCE_MAX_OPERATIONS];
-	struct vfence_submit hang = { .queue = self->queues[0], .flags = VFENCE_SUBMIT_HANG };
-
-	/* As many for each job as it can have operations, and some that do not count. */
-	for (int i = 0; i < VFENCE_MAX_OPERATIONS; i++)
-		operations[i] = (struct vfence_operation) {
-			.kind = VFENCE_OPERATION_CRC32C,
-			.source = i,
-			.length = 1,
-		};
-	for (size_t i = 0; i < ARRAY_LEN(uses); i++)
-		uses[i] = (struct vfence_use) { .fd = self->buffer, .flags = VFENCE_USE_NO_ADD };
-	/* They wait long enough, also where mapping takes its time. */
-	for (int i = 0; i < 50; i++)
-		ASSERT_EQ(0, submit_job(self->device, &hang));
-	for (size_t i = 0; i < ARRAY_LEN(jobs); i++) {
-		jobs[i] = user(self->queues[0], 0, uses, VFENCE_MAX_OPERATIONS + 1);
-		jobs[i].flags = 0;
-		jobs[i].operations = ptr_to_u64(operations);
-		jobs[i].operation_count = VFENCE_MAX_OPERATIONS;
-		jobs[i].operation_size = sizeof(operations[0]);
-		if (i + 1 < ARRAY_LEN(jobs)) {
-			ASSERT_EQ(0, submit_job(self->device, &jobs[i]));
-		} else {
-			EXPECT_REFUSED(ENOSPC, submit_job(self->device, &jobs[i]));
-		}
-	}
-	/* What is given back can be had again, soon. */
-	ASSERT_EQ(0, queue_destroy(self->device, self->queues[0]));
-	jobs[0].queue = self->queues[1];
-	while (submit_job(self->device, &jobs[0]))
-		ASSERT_EQ(ENOSPC, errno);
-	EXPECT_EQ(0, wait_idle(self->device, self->queues[1]));
-}
-
 TEST_F(implicit, misuse)
 {
 	static struct vfence_use uses[VFENCE_MAX_USES + 1];

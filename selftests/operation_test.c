@@ -516,22 +516,140 @@ TEST_F(operation, buffer_that_may_only_be_read)
 	EXPECT_EQ(0, operate(self, copy(1, 0, 0, SIZE)));
 }
 
-TEST_F(operation, buffer_of_user_memory)
+/* Memory of user space of which buffers can be made; -1 if that is not to be had. */
+static int user_memory(size_t size)
+{
+	int memfd = memfd_create("udmabuf", MFD_ALLOW_SEALING | MFD_CLOEXEC);
+
+	if (memfd < 0 || ftruncate(memfd, size) || fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK))
+		return -1;
+	return memfd;
+}
+
+/* Returns a buffer of the first bytes of it, another one each time. */
+static int user_buffer(int memfd, size_t size)
 {
 	struct udmabuf_create create = {
-		.memfd = memfd_create("udmabuf", MFD_ALLOW_SEALING | MFD_CLOEXEC),
+		.memfd = memfd,
 		.flags = UDMABUF_FLAGS_CLOEXEC,
-		.size = SIZE,
+		.size = size,
 	};
 	int udmabuf = open("/dev/udmabuf", O_RDWR | O_CLOEXEC), buffer;
 
-	if (udmabuf < 0)
-		SKIP(return, "the kernel has no CONFIG_UDMABUF");
-	ASSERT_EQ(0, ftruncate(create.memfd, SIZE));
-	ASSERT_EQ(0, fcntl(create.memfd, F_ADD_SEALS, F_SEAL_SHRINK));
 	buffer = ioctl(udmabuf, UDMABUF_CREATE, &create);
+	close(udmabuf);
+	return buffer;
+}
+
+TEST_F(operation, buffer_of_user_memory)
+{
+	int memory = user_memory(SIZE), buffer;
+
+	if (access("/dev/udmabuf", F_OK))
+		SKIP(return, "the kernel has no CONFIG_UDMABUF");
+	buffer = user_buffer(memory, SIZE);
 	ASSERT_LE(0, buffer);
-	copy_to_and_from(_metadata, self, buffer, map(create.memfd, SIZE));
+	copy_to_and_from(_metadata, self, buffer, map(memory, SIZE));
+}
+
+/* As large as user memory may be by default. */
+#define LARGE (64 << 20)
+
+/* Submits a job that sums up the first byte of a buffer, as often as it can. */
+static int sum_up(FIXTURE_DATA(operation) *self, __u32 queue, int buffer)
+{
+	struct vfence_operation operations[VFENCE_MAX_OPERATIONS];
+	struct vfence_use uses[VFENCE_MAX_OPERATIONS];
+	struct vfence_submit job;
+
+	for (int i = 0; i < VFENCE_MAX_OPERATIONS; i++) {
+		operations[i] = sum(i, 0, 1);
+		uses[i] = (struct vfence_use) { .fd = buffer, .flags = VFENCE_USE_NO_ADD };
+	}
+	job = describe(queue, VFENCE_SUBMIT_EVENT, uses, VFENCE_MAX_OPERATIONS, operations,
+		       VFENCE_MAX_OPERATIONS);
+	return submit_job(self->device, &job);
+}
+
+#define HANGS 100
+
+/* Keeps a new queue busy, for longer than a test takes. */
+static bool keep_busy(FIXTURE_DATA(operation) *self, __u32 queue)
+{
+	struct vfence_submit hang = { .queue = queue, .flags = VFENCE_SUBMIT_HANG };
+
+	for (int i = 0; i < HANGS; i++)
+		if (submit_job(self->device, &hang))
+			return false;
+	return true;
+}
+
+TEST_F_TIMEOUT(operation, jobs_share_what_is_mapped, 120)
+{
+	const int jobs = 64;
+	int memory = user_memory(LARGE), buffer;
+	unsigned char *bytes;
+	__u32 expected;
+
+	if (access("/dev/udmabuf", F_OK))
+		SKIP(return, "the kernel has no CONFIG_UDMABUF");
+	buffer = user_buffer(memory, LARGE);
+	ASSERT_LE(0, buffer);
+	bytes = map(memory, 4096);
+	ASSERT_NE(MAP_FAILED, (void *)bytes);
+	bytes[0] = 77;
+	expected = crc32c(bytes, 1);
+	/* Of each job alone there could not be as many. */
+	ASSERT_LT(VFENCE_MAX_MAPPED, (LARGE >> 12) * jobs);
+	ASSERT_TRUE(keep_busy(self, self->queue));
+	for (int i = 0; i < jobs; i++)
+		ASSERT_EQ(0, sum_up(self, self->queue, buffer));
+	close(buffer);
+	while (queue_completed(self->device, self->queue) < HANGS)
+		ASSERT_EQ(0, queue_reset(self->device, self->queue, NULL));
+	/* Each has it, until the last one. */
+	for (int i = 0; i < jobs; i++) {
+		struct vfence_event event;
+
+		ASSERT_EQ(0, read_event(self->device, &event));
+		EXPECT_EQ(0, event.error);
+		EXPECT_EQ(expected, event.result);
+	}
+}
+
+TEST_F_TIMEOUT(operation, there_is_an_end_of_mapped_pages, 120)
+{
+	const int count = VFENCE_MAX_MAPPED / (LARGE >> 12);
+	int memory = user_memory(LARGE), first = -1;
+	__u32 queue = worker_queue(self->device);
+
+	if (access("/dev/udmabuf", F_OK))
+		SKIP(return, "the kernel has no CONFIG_UDMABUF");
+	ASSERT_TRUE(keep_busy(self, self->queue));
+	/* All but one page. */
+	for (int i = 0; i < count; i++) {
+		int buffer = user_buffer(memory, i ? LARGE : LARGE - 4096);
+
+		ASSERT_LE(0, buffer);
+		ASSERT_EQ(0, sum_up(self, self->queue, buffer))
+			TH_LOG("buffer %d", i);
+		if (i)
+			close(buffer);
+		else
+			first = buffer;
+	}
+	EXPECT_REFUSED(ENOSPC, sum_up(self, queue, user_buffer(memory, 8192)));
+	/* What is mapped may be used again, and one of ours is a page, whatever its size. */
+	EXPECT_EQ(0, sum_up(self, queue, first));
+	EXPECT_EQ(0, sum_up(self, self->queue, self->buffers[0]));
+	EXPECT_EQ(0, sum_up(self, queue, self->buffers[0]));
+	EXPECT_REFUSED(ENOSPC, sum_up(self, queue, self->buffers[1]));
+	EXPECT_EQ(0, wait_idle(self->device, queue));
+	/* What is given back can be had again, soon. */
+	ASSERT_EQ(0, queue_destroy(self->device, self->queue));
+	while (sum_up(self, queue, self->buffers[1]))
+		ASSERT_EQ(ENOSPC, errno);
+	EXPECT_EQ(0, wait_idle(self->device, queue));
 }
 
 TEST_HARNESS_MAIN

@@ -45,6 +45,7 @@ use kernel::{
     module::this_module,
     prelude::*,
     scatterlist::SGTable,
+    str::CStr,
     sync::aref::{
         ARef,
         AlwaysRefCounted, //
@@ -153,6 +154,12 @@ impl DmaBuf {
     pub(crate) fn size(&self) -> usize {
         // SAFETY: The field is constant.
         unsafe { (*self.as_raw()).size }
+    }
+
+    /// Returns what the exporter calls itself.
+    pub(crate) fn exporter_name(&self) -> &CStr {
+        // SAFETY: The field is constant: a string, which is there as long as the exporter.
+        unsafe { CStr::from_char_ptr((*self.as_raw()).exp_name) }
     }
 
     /// Returns whether the buffer's file is open for writing. The core asks that of those who map it for user space, and of nobody else.

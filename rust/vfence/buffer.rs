@@ -121,6 +121,11 @@ impl Exporter for Buffer {
     }
 }
 
+/// Returns whether a buffer is one of these, also if it is of the other module that has this source.
+pub(super) fn is_ours(buf: &DmaBuf) -> bool {
+    buf.exporter_name() == Buffer::NAME
+}
+
 /// Creates a buffer of at least `size` bytes. Fails with `EINVAL` for none, `ENOSPC` for too many, `ENOMEM`.
 pub(crate) fn new(engine: &super::Device, size: u64) -> Result<ARef<DmaBuf>> {
     if size == 0 {

@@ -7,16 +7,14 @@ use super::{
     device::Device,
     events::Events,
     limits::Limits,
+    mapped::MappedBuffers,
     queue::{
         Config,
         Queue,
         QueueRef, //
     },
 };
-use crate::uapi::{
-    VFENCE_MAX_MAPPED,
-    VFENCE_MAX_WAITS, //
-};
+use crate::uapi::VFENCE_MAX_WAITS;
 use kernel::{
     prelude::*,
     rbtree::{
@@ -42,8 +40,8 @@ pub(crate) struct Client {
     queues: Mutex<Queues>,
     /// For fences that jobs wait for. They may be anybody's, and who signals one has to call all that wait for it.
     waits: Arc<Budget>,
-    /// For buffers that are mapped for operations. What exporters allocate for that, they may not charge to anybody.
-    pub(super) mapped: Arc<Budget>,
+    /// The buffers that operations need.
+    pub(super) mapped: Arc<MappedBuffers>,
     pub(super) events: Arc<Events>,
 }
 
@@ -67,7 +65,7 @@ impl Client {
                 last_id: 0,
             }),
             waits: Budget::new(VFENCE_MAX_WAITS)?,
-            mapped: Budget::new(VFENCE_MAX_MAPPED)?,
+            mapped: MappedBuffers::new()?,
             events: Events::new()?,
         })
     }

@@ -4,7 +4,7 @@
 //!
 //! `client` is an open file, `queue` what it owns, `machine` what a queue decides, `in_fences`
 //! what a job waits for, `submit` how jobs get from user space into queues, `points` what can be done with a job
-//! afterwards, `uses` and `operation` what it does with buffers, `events` what the device tells by itself, `visible` what is to be seen from outside.
+//! afterwards, `uses` and `operation` what it does with buffers, `mapped` which of them are mapped, `events` what the device tells by itself, `visible` what is to be seen from outside.
 
 #![deny(unsafe_code)]
 
@@ -91,6 +91,7 @@ pub(crate) mod handles;
 mod in_fences;
 mod limits;
 mod machine;
+mod mapped;
 mod memory;
 mod name;
 mod operation;

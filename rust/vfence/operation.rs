@@ -4,53 +4,25 @@
 
 use super::{
     argument::Argument,
-    budget::Share,
     client::Client,
+    mapped::{
+        MappedBuffer,
+        MappedBuffers, //
+    },
     uses::Uses, //
 };
-use crate::{
-    kernel_ext::{
-        dma_buf::{
-            Attachment,
-            Mapping,
-            Vmap, //
-        },
-        dma_mapping::DmaDevice, //
-    },
-    uapi::{
-        vfence_operation,
-        vfence_operation_kind_VFENCE_OPERATION_COPY as COPY,
-        vfence_operation_kind_VFENCE_OPERATION_CRC32C as CRC32C,
-        vfence_operation_kind_VFENCE_OPERATION_FILL as FILL,
-        vfence_submit,
-        VFENCE_MAX_OPERATIONS, //
-    },
+use crate::uapi::{
+    vfence_operation,
+    vfence_operation_kind_VFENCE_OPERATION_COPY as COPY,
+    vfence_operation_kind_VFENCE_OPERATION_CRC32C as CRC32C,
+    vfence_operation_kind_VFENCE_OPERATION_FILL as FILL,
+    vfence_submit,
+    VFENCE_MAX_OPERATIONS, //
 };
-use kernel::{
-    dma::DataDirection,
-    prelude::*, //
-};
+use kernel::prelude::*;
 
 /// How much is done at a time, in bytes: for so long an end that is forced has to wait.
 const STEP: usize = 256 << 10;
-
-/// A buffer as the device has it: mapped for its DMA, and, since that is done by the CPU, in the kernel's address space.
-struct Mapped {
-    vmap: Vmap,
-    _mapping: Mapping,
-}
-
-impl Mapped {
-    /// Fails with `ENOMEM`, `EOPNOTSUPP` for the memory of a device, and as the exporter does.
-    fn new(uses: &Uses, index: usize, device: &DmaDevice) -> Result<Self> {
-        let buf = uses.buf(index)?;
-        let attachment = Attachment::new(buf.into(), device.device())?;
-        Ok(Self {
-            _mapping: attachment.map(DataDirection::Bidirectional)?,
-            vmap: Vmap::new(buf.into())?,
-        })
-    }
-}
 
 /// An operation; buffers are told by their index among those that are used.
 #[derive(Clone, Copy)]
@@ -131,12 +103,13 @@ impl Operation {
     }
 
     /// Returns which buffers it needs.
-    fn needs(&self, index: usize) -> bool {
-        match *self {
-            Self::Fill { target, .. } => target == index,
-            Self::Copy { target, source, .. } => target == index || source == index,
-            Self::Crc32c { source, .. } => source == index,
-        }
+    fn needs(&self) -> impl Iterator<Item = usize> {
+        let both = match *self {
+            Self::Fill { target, .. } => [Some(target), None],
+            Self::Copy { target, source, .. } => [Some(target), Some(source)],
+            Self::Crc32c { source, .. } => [None, Some(source)],
+        };
+        both.into_iter().flatten()
     }
 
     fn length(&self) -> usize {
@@ -176,8 +149,8 @@ fn pattern(from: &vfence_operation) -> Result<u64> {
 /// The operations of a job, and how far they have come.
 pub(super) struct Operations {
     list: KVec<Operation>,
-    /// By index; those that no operation needs are not there.
-    buffers: KVec<Option<Mapped>>,
+    /// Those that operations need, in no order, each with its index among those that are used.
+    buffers: KVec<(usize, MappedBuffer)>,
     /// How many are done, and how much of the next one.
     done: usize,
     bytes: usize,
@@ -185,15 +158,13 @@ pub(super) struct Operations {
     crc: u32,
     /// The last sum.
     result: u64,
-    /// Of the client's budget.
-    _share: Share,
 }
 
 impl Operations {
     /// Prepares the operations of a job; returns `None` if there are none.
     ///
-    /// Fails with `EINVAL` for too many, and for those that cannot be; `ENOSPC` if the client's jobs need too many buffers; `EFAULT`,
-    /// `E2BIG`, `ENOMEM`, and as exporters do.
+    /// Fails with `EINVAL` for too many, and for those that cannot be; `ENOSPC` if the client's jobs need too much of buffers;
+    /// `EFAULT`, `E2BIG`, `ENOMEM`, `EOPNOTSUPP` for the memory of a device, and as exporters do.
     pub(super) fn from_user(
         client: &Client,
         submit: &vfence_submit,
@@ -213,17 +184,13 @@ impl Operations {
             let operation = Operation::from_user(&element.read()?, uses)?;
             list.push(operation, GFP_KERNEL_ACCOUNT)?;
         }
-        let needed = |index| list.iter().any(|operation| operation.needs(index));
-        let count = (0..uses.len()).filter(|index| needed(*index)).count();
-        let share = Share::new(&client.mapped, count)?;
-        let mut buffers = KVec::with_capacity(uses.len(), GFP_KERNEL_ACCOUNT)?;
-        for index in 0..uses.len() {
-            let mapped = if needed(index) {
-                Some(Mapped::new(uses, index, &client.device().dma)?)
-            } else {
-                None
-            };
-            buffers.push(mapped, GFP_KERNEL_ACCOUNT)?;
+        let mut buffers: KVec<(usize, MappedBuffer)> = KVec::new();
+        for index in list.iter().flat_map(Operation::needs) {
+            if buffers.iter().all(|(other, _)| *other != index) {
+                let device = &client.device().dma;
+                let mapped = MappedBuffers::map(&client.mapped, uses.buf(index)?, device)?;
+                buffers.push((index, mapped), GFP_KERNEL_ACCOUNT)?;
+            }
         }
         Ok(Some(Self {
             list,
@@ -232,7 +199,6 @@ impl Operations {
             bytes: 0,
             crc: 0,
             result: 0,
-            _share: share,
         }))
     }
 
@@ -260,8 +226,8 @@ impl Operations {
     fn some(&mut self, operation: Operation, from: usize, length: usize) -> Result {
         let buffers = &self.buffers;
         let vmap = |index: usize| {
-            let mapped = buffers.get(index).and_then(Option::as_ref);
-            mapped.map(|mapped| &mapped.vmap).ok_or(EINVAL)
+            let mut found = buffers.iter().filter(|(other, _)| *other == index);
+            found.next().map(|(_, mapped)| mapped.vmap()).ok_or(EINVAL)
         };
         match operation {
             Operation::Fill {

@@ -213,12 +213,14 @@ extern "C" {
 #define VFENCE_MAX_USES 1024
 
 /**
- * define VFENCE_MAX_MAPPED - most buffers that a client's jobs may operate on
+ * define VFENCE_MAX_MAPPED - most pages of buffers that a client's jobs operate on
  *
- * Those of all its jobs that are pending, each job's counted for itself, and for a
- * little while afterwards. Buffers without operations do not count.
+ * The pages of all buffers that its pending jobs have operations on, and for a little
+ * while afterwards. A buffer counts once, however many jobs and operations are on it;
+ * one of this driver counts as one page, whatever its size. Buffers without
+ * operations do not count.
  */
-#define VFENCE_MAX_MAPPED 4096
+#define VFENCE_MAX_MAPPED 262144
 
 /** define VFENCE_MAX_OPERATIONS - most operations of a job */
 #define VFENCE_MAX_OPERATIONS 64

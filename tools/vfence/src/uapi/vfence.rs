@@ -30,8 +30,8 @@ pub const HISTORY: u32 = 256;
 pub const MAX_FAULTS: u32 = 16;
 /// `VFENCE_MAX_USES`: most buffers that the jobs of one call may use.
 pub const MAX_USES: u32 = 1024;
-/// `VFENCE_MAX_MAPPED`: most buffers that a client's pending jobs may operate on.
-pub const MAX_MAPPED: u32 = 4096;
+/// `VFENCE_MAX_MAPPED`: most pages of buffers that a client's pending jobs operate on.
+pub const MAX_MAPPED: u32 = 262144;
 /// `VFENCE_MAX_OPERATIONS`: most operations of a job.
 pub const MAX_OPERATIONS: u32 = 64;
 /// `VFENCE_MAX_BOOST_PERCENT`: the fastest that an engine can be made.
