@@ -58,6 +58,15 @@ static int submit_use(int device, __u32 queue, __u64 duration_ns, int buffer, __
 	return submit_job(device, &job) ? -1 : job.out_fence;
 }
 
+/* The sum of so many bytes of @byte. */
+static __u32 sum_of(unsigned char byte, size_t length)
+{
+	static unsigned char bytes[SIZE];
+
+	memset(bytes, byte, length);
+	return crc32c(bytes, length);
+}
+
 /* Has the buffer written or read until the manual queue's next job is completed. */
 static int occupy(FIXTURE_DATA(implicit) *self, __u32 flags)
 {
@@ -223,7 +232,6 @@ TEST_F(implicit, jobs_of_a_batch_see_those_before_them)
 	struct vfence_use read = { .fd = self->buffer };
 	struct vfence_operation fills[50], sums[50];
 	struct vfence_submit jobs[100];
-	__u64 expected = 0;
 
 	for (int i = 0; i < 50; i++) {
 		fills[i] = (struct vfence_operation) {
@@ -247,22 +255,76 @@ TEST_F(implicit, jobs_of_a_batch_see_those_before_them)
 		jobs[i].operation_size = sizeof(fills[0]);
 	}
 	ASSERT_EQ(0, submit_batch(self->device, jobs, 100, NULL));
-	/* Each sum is of what was filled before it and not of what came after. */
+	/* Each sum is of all that was filled before it, and of nothing that came after. */
 	for (int i = 0; i < 50; i++) {
-		struct vfence_event event, again;
-		struct vfence_submit job = jobs[2 * i + 1];
+		struct vfence_event event;
 
 		ASSERT_EQ(0, read_event(self->device, &event));
 		EXPECT_EQ(0, event.error);
-		EXPECT_NE(expected, event.result);
-		expected = event.result;
-		if (i < 49)
-			continue;
-		/* The last one is still there to be compared with. */
-		ASSERT_EQ(0, submit_job(self->device, &job));
-		ASSERT_EQ(0, read_event(self->device, &again));
-		EXPECT_EQ(expected, again.result);
+		EXPECT_EQ(sum_of(i, SIZE), event.result)
+			TH_LOG("sum %d", i);
 	}
+}
+
+/* Two queues write a buffer in turn: a job waits for the last one of the other queue, and for no more. */
+TEST_F_TIMEOUT(implicit, full_batch, 120)
+{
+	static struct vfence_submit jobs[VFENCE_MAX_BATCH];
+	static struct vfence_operation operations[VFENCE_MAX_BATCH];
+	struct vfence_use use = { .fd = self->buffer, .flags = VFENCE_USE_WRITE };
+	struct sync_file_info file = { 0 };
+
+	for (int i = 0; i < VFENCE_MAX_BATCH; i++) {
+		operations[i] = (struct vfence_operation) {
+			.kind = i % 2 ? VFENCE_OPERATION_CRC32C : VFENCE_OPERATION_FILL,
+			.length = 4096,
+			.pattern = i % 2 ? 0 : i / 2 % 256,
+			.pattern_size = i % 2 ? 0 : 1,
+		};
+		jobs[i] = user(self->queues[i % 2], 0, &use, 1);
+		jobs[i].flags = i % 2 ? VFENCE_SUBMIT_EVENT : 0;
+		jobs[i].operations = ptr_to_u64(&operations[i]);
+		jobs[i].operation_count = 1;
+		jobs[i].operation_size = sizeof(operations[i]);
+	}
+	ASSERT_EQ(0, occupy(self, DMA_BUF_SYNC_WRITE));
+	ASSERT_EQ(0, submit_batch(self->device, jobs, VFENCE_MAX_BATCH, NULL));
+	/* Of each queue the last one, and what all wait for. */
+	ASSERT_EQ(0, ioctl(buffer_fences(self->buffer), SYNC_IOC_FILE_INFO, &file));
+	EXPECT_EQ(3, file.num_fences);
+	ASSERT_EQ(1, release(self, 0));
+	for (int i = 0; i < VFENCE_MAX_BATCH / 2; i++) {
+		struct vfence_event event;
+
+		ASSERT_EQ(0, read_event(self->device, &event));
+		ASSERT_EQ(0, event.error);
+		ASSERT_EQ(sum_of(i % 256, 4096), event.result)
+			TH_LOG("sum %d", i);
+	}
+}
+
+/* A write of the same queue does not hide a read of it, nor the other way round. */
+TEST_F(implicit, reads_and_writes_of_a_batch)
+{
+	struct vfence_use read = { .fd = self->buffer };
+	struct vfence_use write = { .fd = self->buffer, .flags = VFENCE_USE_WRITE };
+	__u32 others[] = { worker_queue(self->device), worker_queue(self->device) };
+	struct vfence_submit jobs[] = {
+		user(self->queues[0], 0, &write, 1),
+		user(self->queues[0], 0, &read, 1),
+		user(others[0], 0, &read, 1),
+		user(others[1], 0, &write, 1),
+	};
+
+	/* The one that reads does not wait for the read that hangs, the one that writes does. */
+	jobs[1].flags |= VFENCE_SUBMIT_HANG;
+	ASSERT_EQ(0, submit_batch(self->device, jobs, ARRAY_LEN(jobs), NULL));
+	EXPECT_EQ(1, fence_wait(jobs[2].out_fence));
+	EXPECT_EQ(1, fence_status(jobs[0].out_fence));
+	EXPECT_EQ(0, fence_status(jobs[1].out_fence));
+	EXPECT_EQ(0, fence_status(jobs[3].out_fence));
+	ASSERT_EQ(0, queue_reset(self->device, self->queues[0], NULL));
+	EXPECT_EQ(-ECANCELED, fence_wait(jobs[3].out_fence));
 }
 
 TEST_F(implicit, buffer_that_is_given_twice)

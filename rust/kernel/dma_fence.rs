@@ -714,6 +714,15 @@ pub(crate) mod tests {
         Ok(AllocatedFence::new(timeline()?, GFP_KERNEL)?.init(1))
     }
 
+    /// Returns two fences of the same context, in their order.
+    pub(crate) fn pending_in_a_row() -> Result<[PendingFence<Plain>; 2]> {
+        let timeline = timeline()?;
+        Ok([
+            AllocatedFence::new(timeline.clone(), GFP_KERNEL)?.init(1),
+            AllocatedFence::new(timeline, GFP_KERNEL)?.init(2),
+        ])
+    }
+
     /// Counts calls, and keeps the last errno.
     pub(crate) struct Count {
         calls: Atomic<i32>,

@@ -29,6 +29,7 @@ use kernel::{
     alloc::Flags,
     error::to_result,
     prelude::*,
+    sync::aref::ARef,
     types::{
         NotThreadSafe,
         Opaque, //
@@ -120,6 +121,27 @@ impl DmaResv {
     }
 }
 
+/// A fence that can be in a reservation object: any but a container.
+///
+/// # Invariants
+///
+/// The fence is no container.
+pub(crate) struct Addable(ARef<Fence>);
+
+impl Addable {
+    /// Returns the fence.
+    pub(crate) fn fence(&self) -> &Fence {
+        &self.0
+    }
+}
+
+impl<T: DriverTimeline> From<&PendingFence<T>> for Addable {
+    fn from(fence: &PendingFence<T>) -> Self {
+        // INVARIANT: It has the operations of a driver, not those of containers.
+        Self(fence.fence().into())
+    }
+}
+
 /// A reservation object that is locked. Dropping it unlocks it.
 ///
 /// # Invariants
@@ -174,14 +196,11 @@ impl<'a> DmaResvGuard<'a> {
         Ok(())
     }
 
-    /// Adds a fence, whose work does with the buffer what `usage` says. It takes the place of earlier ones of its context.
+    /// Adds a fence, whose work does with the buffer what `usage` says. It takes the place of earlier ones of its context. It may have
+    /// signalled already.
     ///
     /// Fails with `ENOSPC` if no room was reserved, and then only.
-    pub(crate) fn add<T: DriverTimeline>(
-        &mut self,
-        fence: &PendingFence<T>,
-        usage: Usage,
-    ) -> Result {
+    pub(crate) fn add(&mut self, fence: &Addable, usage: Usage) -> Result {
         self.slots = self.slots.checked_sub(1).ok_or(ENOSPC)?;
         let fence = fence.fence().as_raw();
         // SAFETY: By the type invariants it is locked and there was room. The fence is valid, and no container. The core takes a
@@ -318,12 +337,7 @@ impl<'a> LockedAll<'a> {
 
     /// Adds a fence to object `index`. Fails with `EINVAL` if there is no such object, `ENOSPC` if no room was reserved, and then
     /// only.
-    pub(crate) fn add<T: DriverTimeline>(
-        &mut self,
-        index: usize,
-        fence: &PendingFence<T>,
-        usage: Usage,
-    ) -> Result {
+    pub(crate) fn add(&mut self, index: usize, fence: &Addable, usage: Usage) -> Result {
         self.guards.get_mut(index).ok_or(EINVAL)?.add(fence, usage)
     }
 }
@@ -385,7 +399,10 @@ impl Drop for Context {
 mod tests {
     use super::*;
     use crate::kernel_ext::{
-        dma_fence::tests::pending,
+        dma_fence::tests::{
+            pending,
+            pending_in_a_row, //
+        },
         workqueue::OwnedQueue, //
     };
     use kernel::sync::{
@@ -434,8 +451,8 @@ mod tests {
         let (reader, writer) = (pending()?, pending()?);
         let mut guard = object.resv.lock()?;
         guard.reserve(2)?;
-        guard.add(&reader, Usage::Read)?;
-        guard.add(&writer, Usage::Write)?;
+        guard.add(&Addable::from(&reader), Usage::Read)?;
+        guard.add(&Addable::from(&writer), Usage::Write)?;
         let count = |write| guard.fences(Usage::to_wait_for(write)).count();
         assert_eq!((count(false), count(true)), (1, 2));
         assert_eq!(guard.fences(Usage::Kernel).count(), 0);
@@ -456,16 +473,45 @@ mod tests {
         let object = owned()?;
         let (one, two) = (pending()?, pending()?);
         let mut guard = object.resv.lock()?;
-        assert_eq!(guard.add(&one, Usage::Write), Err(ENOSPC));
+        assert_eq!(guard.add(&Addable::from(&one), Usage::Write), Err(ENOSPC));
         assert_eq!(guard.reserve(0), Err(EINVAL));
         guard.reserve(1)?;
         // Not one more.
         guard.reserve(1)?;
-        guard.add(&one, Usage::Write)?;
-        assert_eq!(guard.add(&two, Usage::Write), Err(ENOSPC));
+        guard.add(&Addable::from(&one), Usage::Write)?;
+        assert_eq!(guard.add(&Addable::from(&two), Usage::Write), Err(ENOSPC));
         drop(guard);
         let mut guard = object.resv.lock()?;
-        assert_eq!(guard.add(&two, Usage::Write), Err(ENOSPC));
+        assert_eq!(guard.add(&Addable::from(&two), Usage::Write), Err(ENOSPC));
+        Ok(())
+    }
+
+    #[test]
+    fn fence_takes_the_place_of_what_it_comes_after() -> Result {
+        let object = owned()?;
+        let [first, second] = pending_in_a_row()?;
+        let mut guard = object.resv.lock()?;
+        guard.reserve(3)?;
+        guard.add(&Addable::from(&first), Usage::Read)?;
+        guard.add(&Addable::from(&second), Usage::Write)?;
+        assert_eq!(guard.fences(Usage::Bookkeep).count(), 1);
+        // Those who write later do not wait for this read only.
+        guard.add(&Addable::from(&second), Usage::Read)?;
+        assert_eq!(guard.fences(Usage::Bookkeep).count(), 2);
+        Ok(())
+    }
+
+    #[test]
+    fn fence_may_have_signalled() -> Result {
+        let object = owned()?;
+        let fence = pending()?;
+        let addable = Addable::from(&fence);
+        let mut guard = object.resv.lock()?;
+        guard.reserve(1)?;
+        fence.complete(Ok(()), 1);
+        guard.add(&addable, Usage::Write)?;
+        drop(guard);
+        assert!(object.resv.is_signaled(Usage::Bookkeep));
         Ok(())
     }
 
@@ -493,9 +539,15 @@ mod tests {
         let mut all = LockedAll::new(&resvs, GFP_KERNEL)?;
         all.reserve(1, 1)?;
         assert_eq!(all.reserve(2, 1), Err(EINVAL));
-        assert_eq!(all.add(0, &fence, Usage::Write), Err(ENOSPC));
-        assert_eq!(all.add(2, &fence, Usage::Write), Err(EINVAL));
-        all.add(1, &fence, Usage::Write)?;
+        assert_eq!(
+            all.add(0, &Addable::from(&fence), Usage::Write),
+            Err(ENOSPC)
+        );
+        assert_eq!(
+            all.add(2, &Addable::from(&fence), Usage::Write),
+            Err(EINVAL)
+        );
+        all.add(1, &Addable::from(&fence), Usage::Write)?;
         let count = |index: usize| all.guards()[index].fences(Usage::Bookkeep).count();
         assert_eq!((count(0), count(1)), (0, 1));
         Ok(())

@@ -46,10 +46,10 @@ use crate::{
     kernel_ext::{
         dma_fence::{
             AllocatedFence,
-            PendingFence,
             SignallingSection, //
         },
         dma_fence_chain::Linkable,
+        dma_resv::Addable,
         fault_inject::FaultAttr,
         sync_file::SyncFile, //
     },
@@ -137,7 +137,7 @@ pub(super) fn submit<H: Handles>(client: &Client, handles: &H, argument: Argumen
     let Some(open) = open else {
         call.inject(&mut job, run.queue());
         let _section = SignallingSection::begin();
-        call.publish(&[run], iter::once(job), None, out, iter::once(syncs));
+        call.publish(&[run], iter::once(job), None, None, out, iter::once(syncs));
         return Ok(());
     };
     let Open {
@@ -149,15 +149,15 @@ pub(super) fn submit<H: Handles>(client: &Client, handles: &H, argument: Argumen
     let mut locked = None;
     if uses.len() > 0 {
         let locked = locked.insert(Locked::new(iter::once(&uses))?);
-        call.join(locked, 0, run.queue(), &job, &uses, &mut in_fences)?;
+        call.join(locked, run.queue(), &job, &uses, &mut in_fences)?;
     }
     // Ours is dropped after the locks: what is refused now gives buffers back, which takes them.
     let gate = decide(&mut job, run.queue(), seqno, in_fences, &work)?;
     call.inject(&mut job, run.queue());
     let _section = SignallingSection::begin();
     arm(&mut job);
-    add(&mut locked, &job, &uses);
-    call.publish(&[run], iter::once(job), gate, out, iter::once(syncs));
+    let (jobs, syncs) = (iter::once(job), iter::once(syncs));
+    call.publish(&[run], jobs, locked.as_mut(), gate, out, syncs);
     Ok(())
 }
 
@@ -263,7 +263,7 @@ fn submit_all<H: Handles>(
         let (Some(locked), Some(job)) = (&mut locked, jobs.get_mut(user.index)) else {
             return Err(EINVAL);
         };
-        call.join(locked, user.index, &queue, job, &user.uses, &mut in_fences)?;
+        call.join(locked, &queue, job, &user.uses, &mut in_fences)?;
         if let Some(gate) = decide(job, &queue, seqno, in_fences, &user.work)? {
             gates.push(gate, GFP_KERNEL_ACCOUNT)?;
         }
@@ -279,12 +279,7 @@ fn submit_all<H: Handles>(
     if !gates.is_empty() {
         jobs.iter_mut().for_each(arm);
     }
-    for user in &users {
-        if let Some(job) = jobs.get(user.index) {
-            add(&mut locked, job, &user.uses);
-        }
-    }
-    call.publish(&runs, jobs.into_iter(), gates, outs, syncs);
+    call.publish(&runs, jobs.into_iter(), locked.as_mut(), gates, outs, syncs);
     Ok(())
 }
 
@@ -324,13 +319,6 @@ fn decide(
         job.payload.more = Some(KBox::new(More { waits, work }, GFP_KERNEL_ACCOUNT)?);
     }
     Ok(gate)
-}
-
-/// Adds the fence of a job to the buffers that it uses, which are locked.
-fn add(locked: &mut Option<Locked<'_>>, job: &Job<Payload>, uses: &Uses) {
-    if let (Some(locked), Some(fence)) = (locked, &job.payload.fence) {
-        locked.add(uses, fence);
-    }
 }
 
 /// One call, and what its jobs share.
@@ -442,19 +430,17 @@ impl<'a, H: Handles> Call<'a, H> {
         Ok(KBox::new(open, GFP_KERNEL_ACCOUNT)?)
     }
 
-    /// Has a job, the one with that index in the call, wait for others who use its buffers, which are locked, and makes room for
-    /// its own fence there.
+    /// Has a job wait for others who use its buffers, which are locked, and makes room for its own fence there.
     fn join(
         &mut self,
         locked: &mut Locked<'_>,
-        index: usize,
         queue: &QueueRef,
         job: &Job<Payload>,
         uses: &Uses,
         in_fences: &mut InFences,
     ) -> Result {
-        let fence = job.payload.fence.as_ref().map(PendingFence::fence);
-        locked.prepare(index, queue, uses, in_fences, fence, &mut self.seen)
+        let fence = || job.payload.fence.as_ref().map(Addable::from);
+        locked.prepare(queue, uses, in_fences, fence, &mut self.seen)
     }
 
     /// Has the kernel's fault injection decide about a job of `queue`, which cannot be refused any more.
@@ -478,10 +464,14 @@ impl<'a, H: Handles> Call<'a, H> {
     }
 
     /// Publishes the jobs of `runs`, which are armed, in a signalling section: nothing can fail any more.
+    ///
+    /// The queues come first, for who finds a fence may set a deadline on it, which its queue must know whose it is. That a fence
+    /// may have signalled when it is added to buffers does no harm: whoever has to wait for it needs their locks, which are `locked`.
     fn publish(
         mut self,
         runs: &[Run],
         mut jobs: impl Iterator<Item = Job<Payload>>,
+        locked: Option<&mut Locked<'_>>,
         gates: impl IntoIterator<Item = Arc<Gate>>,
         outs: impl IntoIterator<Item = Out>,
         syncs: impl IntoIterator<Item = H::Syncs>,
@@ -489,6 +479,9 @@ impl<'a, H: Handles> Call<'a, H> {
         self.expected.keep();
         for run in runs {
             Queue::append(run.queue(), jobs.by_ref().take(run.count()));
+        }
+        if let Some(locked) = locked {
+            locked.add();
         }
         for gate in gates {
             gate.pass();

@@ -11,12 +11,8 @@ use super::{
 use crate::{
     kernel_ext::{
         dma_buf::DmaBuf,
-        dma_fence::{
-            DriverTimeline,
-            Fence,
-            PendingFence, //
-        },
         dma_resv::{
+            Addable,
             DmaResv,
             LockedAll,
             Usage, //
@@ -131,19 +127,28 @@ fn address(resv: &DmaResv) -> *const DmaResv {
     resv
 }
 
-/// A job of the same call that another one may have to wait for, and what it uses of a reservation object.
+/// A job of the same call that others may have to wait for, and that uses a reservation object.
 struct Earlier {
     /// Where the reservation object is among those that are locked.
     resv: usize,
-    job: usize,
     writes: bool,
-    fence: ARef<Fence>,
+    fence: Addable,
+}
+
+impl Earlier {
+    /// Returns whether nobody has to wait for `other` any more who waits for this, which comes after it: as the core does when it
+    /// adds a fence.
+    fn replaces(&self, other: &Self) -> bool {
+        other.resv == self.resv
+            && other.fence.fence().context() == self.fence.fence().context()
+            && (self.writes || !other.writes)
+    }
 }
 
 /// The reservation objects of all buffers that the jobs of a call use, locked. Dropping it unlocks them.
 pub(super) struct Locked<'a> {
     all: LockedAll<'a>,
-    /// Those jobs that have been seen.
+    /// Of the jobs that have been seen, for each queue and reservation object the last one that writes and the last one that reads.
     earlier: KVVec<Earlier>,
 }
 
@@ -182,17 +187,16 @@ impl<'a> Locked<'a> {
             .ok()
     }
 
-    /// Has `in_fences` wait for what job `job` of the call has to wait for before it uses `uses`, and makes room for its own
+    /// Has `in_fences` wait for what a job has to wait for before it uses `uses`, and makes room for its own
     /// fence, which is `fence` unless nobody is to wait for it. Jobs come in their order.
     ///
     /// Fails with `ENOSPC` for too many fences, `ENOMEM`.
     pub(super) fn prepare(
         &mut self,
-        job: usize,
         queue: &QueueRef,
         uses: &Uses,
         in_fences: &mut InFences,
-        fence: Option<&Fence>,
+        fence: impl Fn() -> Option<Addable>,
         seen: &mut usize,
     ) -> Result {
         for used in &uses.0 {
@@ -208,21 +212,23 @@ impl<'a> Locked<'a> {
                 }
                 let earlier = self.earlier.iter().filter(|earlier| {
                     earlier.resv == place
-                        && earlier.job != job
                         && (earlier.writes || used.writes())
-                        && earlier.fence.context() != own
+                        && earlier.fence.fence().context() != own
                 });
                 for earlier in earlier {
-                    in_fences.add_pending(&earlier.fence, seen)?;
+                    in_fences.add_pending(earlier.fence.fence(), seen)?;
                 }
             }
-            if let (Some(fence), true) = (fence, used.adds()) {
+            if !used.adds() {
+                continue;
+            }
+            if let Some(fence) = fence() {
                 let earlier = Earlier {
                     resv: place,
-                    job,
                     writes: used.writes(),
-                    fence: fence.into(),
+                    fence,
                 };
+                self.earlier.retain(|other| !earlier.replaces(other));
                 self.earlier.push(earlier, GFP_KERNEL_ACCOUNT)?;
                 let same = |earlier: &&Earlier| earlier.resv == place;
                 // CAST: A call has no more than `VFENCE_MAX_USES`.
@@ -233,18 +239,16 @@ impl<'a> Locked<'a> {
         Ok(())
     }
 
-    /// Adds a job's fence to what it uses, for which there is room.
-    pub(super) fn add<T: DriverTimeline>(&mut self, uses: &Uses, fence: &PendingFence<T>) {
-        for used in uses.0.iter().filter(|used| used.adds()) {
-            let usage = if used.writes() {
+    /// Adds the jobs' fences to what they use, for which there is room.
+    pub(super) fn add(&mut self) {
+        for earlier in &self.earlier {
+            let usage = if earlier.writes {
                 Usage::Write
             } else {
                 Usage::Read
             };
-            if let Some(place) = self.place(used) {
-                // `prepare()` has made room.
-                let _ = self.all.add(place, fence, usage);
-            }
+            // `prepare()` has made room.
+            let _ = self.all.add(earlier.resv, &earlier.fence, usage);
         }
     }
 }
