@@ -493,6 +493,24 @@ TEST_F(operation, buffer_of_the_system_heap)
 	copy_to_and_from(_metadata, self, data.fd, map(data.fd, SIZE));
 }
 
+TEST_F(operation, buffer_that_may_only_be_written)
+{
+	struct dma_heap_allocation_data data = { .len = SIZE, .fd_flags = O_WRONLY | O_CLOEXEC };
+	int heap = open("/dev/dma_heap/system", O_RDWR | O_CLOEXEC);
+
+	if (heap < 0)
+		SKIP(return, "the kernel has no CONFIG_DMABUF_HEAPS_SYSTEM");
+	ASSERT_EQ(0, ioctl(heap, DMA_HEAP_IOCTL_ALLOC, &data));
+	close(heap);
+	close(self->buffers[1]);
+	self->buffers[1] = data.fd;
+	EXPECT_REFUSED(EACCES, operate(self, sum(1, 0, SIZE)));
+	EXPECT_REFUSED(EACCES, operate(self, copy(1, 0, 0, SIZE)));
+	close(self->buffers[0]);
+	self->buffers[0] = data.fd;
+	EXPECT_EQ(0, operate(self, fill(0, SIZE, 1, 1)));
+}
+
 TEST_F(operation, buffer_that_may_only_be_read)
 {
 	struct dma_heap_allocation_data data = { .len = SIZE, .fd_flags = O_RDONLY | O_CLOEXEC };

@@ -36,7 +36,8 @@ use kernel::{
             flags::{
                 O_ACCMODE,
                 O_RDONLY,
-                O_RDWR, //
+                O_RDWR,
+                O_WRONLY, //
             },
             FileDescriptorReservation, //
         },
@@ -162,11 +163,21 @@ impl DmaBuf {
         unsafe { CStr::from_char_ptr((*self.as_raw()).exp_name) }
     }
 
-    /// Returns whether the buffer's file is open for writing. The core asks that of those who map it for user space, and of nobody else.
-    pub(crate) fn is_writable(&self) -> bool {
+    /// Returns for what the buffer's file is open. The core asks that of those who map it for user space, and of nobody else.
+    fn access_mode(&self) -> u32 {
         // SAFETY: The file is there as long as the buffer. Nobody is in an `fdget_pos` region: these files have no position.
         let file = unsafe { File::from_raw_file((*self.as_raw()).file) };
-        file.flags() & O_ACCMODE != O_RDONLY
+        file.flags() & O_ACCMODE
+    }
+
+    /// Returns whether the buffer's file is open for reading.
+    pub(crate) fn is_readable(&self) -> bool {
+        self.access_mode() != O_WRONLY
+    }
+
+    /// Returns whether the buffer's file is open for writing.
+    pub(crate) fn is_writable(&self) -> bool {
+        self.access_mode() != O_RDONLY
     }
 
     /// Returns the fences of its users.

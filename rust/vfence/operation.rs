@@ -64,6 +64,7 @@ impl Operation {
             return Err(EINVAL);
         }
         if reads {
+            uses.must_read(source)?;
             must_be_inside(uses, source, from.source_offset, from.length)?;
         } else if source != 0 || from.source_offset != 0 {
             return Err(EINVAL);

@@ -111,6 +111,14 @@ impl Uses {
         Ok(())
     }
 
+    /// Refuses, with `EACCES`, a buffer that the caller may only write.
+    pub(super) fn must_read(&self, index: usize) -> Result {
+        if !self.buf(index)?.is_readable() {
+            return Err(EACCES);
+        }
+        Ok(())
+    }
+
     /// Returns whether two are the same buffer.
     pub(super) fn is_same(&self, one: usize, other: usize) -> Result<bool> {
         Ok(core::ptr::eq(self.buf(one)?, self.buf(other)?))

@@ -441,7 +441,7 @@ struct vfence_queue_destroy {
  *
  * ===========  ===============================================================
  * EACCES       An operation writes a buffer whose descriptor is not open for
- *              writing.
+ *              writing, or reads one that is open for nothing else.
  * EAGAIN       The queue has &vfence_query.max_jobs pending: try again when
  *              poll() says POLLOUT. Or the client has %VFENCE_MAX_EVENTS, of
  *              which POLLOUT does not tell: try again when some have been read.
