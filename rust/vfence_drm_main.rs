@@ -66,7 +66,7 @@ impl kernel::InPlaceModule for VfenceDrmModule {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             engine <- vfence::Engine::new(),
-            registration: drm::Registration::new(engine.device.device(), engine.device.clone())?,
+            registration: drm::Registration::new(engine.device.dma.device(), engine.device.clone())?,
         })
     }
 }

@@ -19,13 +19,16 @@
 //! exporter is there as long as anybody refers to the buffer, and so is its module.
 
 use super::{
-    dma_mapping::raw,
-    dma_resv::DmaResv, //
+    dma_mapping::{
+        raw,
+        DmaDevice, //
+    },
+    dma_resv::DmaResv,
+    vmalloc::Pages, //
 };
 use crate::bindings;
 use core::ptr::NonNull;
 use kernel::{
-    device::Device,
     dma::DataDirection,
     error::{
         from_err_ptr,
@@ -47,9 +50,12 @@ use kernel::{
     prelude::*,
     scatterlist::SGTable,
     str::CStr,
-    sync::aref::{
-        ARef,
-        AlwaysRefCounted, //
+    sync::{
+        aref::{
+            ARef,
+            AlwaysRefCounted, //
+        },
+        Arc, //
     },
     types::Opaque, //
 };
@@ -97,13 +103,13 @@ impl DmaBuf {
         Ok(unsafe { Self::from_owned(buf) })
     }
 
-    /// Exports `size` bytes of memory. The reference is the first one; with the last one the exporter is dropped, in a task.
+    /// Exports memory. The reference is the first one; with the last one the exporter is dropped, in a task.
     ///
-    /// Fails with `EINVAL` if `size` is 0 or does not consist of pages, `ENOENT` if the module is going, `ENFILE`, `ENOMEM`.
-    pub(crate) fn export<T: Exporter>(exporter: Pin<KBox<T>>, size: usize) -> Result<ARef<Self>> {
-        if size == 0 || size % kernel::page::PAGE_SIZE != 0 {
-            return Err(EINVAL);
-        }
+    /// Fails with `ENOENT` if the module is going, `ENFILE`, `ENOMEM`.
+    pub(crate) fn export<T: Exporter>(exporter: T, pages: Arc<Pages>) -> Result<ARef<Self>> {
+        let size = pages.size();
+        let exported = exporter::Exported::new(exporter, pages);
+        let exporter = KBox::pin_init(exported, GFP_KERNEL_ACCOUNT)?;
         // SAFETY: It stays where it is until `Operations::release()`.
         let exporter = KBox::into_raw(unsafe { Pin::into_inner_unchecked(exporter) });
         let info = bindings::dma_buf_export_info {
@@ -233,7 +239,8 @@ impl Drop for CpuAccess<'_> {
 pub(crate) struct Attachment {
     raw: NonNull<bindings::dma_buf_attachment>,
     buf: ARef<DmaBuf>,
-    _device: ARef<Device>,
+    /// Bound as long as this is there.
+    _device: Arc<DmaDevice>,
 }
 
 // SAFETY: Attachments belong to no thread.
@@ -245,14 +252,15 @@ impl Attachment {
     /// Attaches a buffer to a device. Takes the lock of the reservation object.
     ///
     /// Fails with `ENOMEM`, and as the exporter does if the device cannot have it.
-    pub(crate) fn new(buf: ARef<DmaBuf>, device: &Device) -> Result<Self> {
-        // SAFETY: Both are valid, and stay so as long as the attachment.
-        let raw = from_err_ptr(unsafe { bindings::dma_buf_attach(buf.as_raw(), raw(device)) })?;
+    pub(crate) fn new(buf: ARef<DmaBuf>, device: Arc<DmaDevice>) -> Result<Self> {
+        let raw = raw(device.device());
+        // SAFETY: Both are valid, and the device is bound, and they stay so as long as the attachment.
+        let raw = from_err_ptr(unsafe { bindings::dma_buf_attach(buf.as_raw(), raw) })?;
         Ok(Self {
             // It is no error, and it is not null.
             raw: NonNull::new(raw).ok_or(ENOMEM)?,
             buf,
-            _device: device.into(),
+            _device: device,
         })
     }
 

@@ -6,11 +6,15 @@
 
 use crate::bindings;
 use kernel::{
-    device::Device,
+    device::{
+        Bound,
+        Device, //
+    },
     error::to_result,
     faux,
     prelude::*,
-    str::CStr, //
+    str::CStr,
+    sync::Arc, //
 };
 
 /// Returns the C structure of a device.
@@ -21,22 +25,23 @@ pub(crate) fn raw(device: &Device) -> *mut bindings::device {
 
 /// A device that is there in software only, and for which buffers can be mapped as for one that reaches all memory.
 ///
-/// Dropping it removes it.
+/// It is bound to its driver as long as this is there, and dropping this removes it. So whoever has something mapped for it has a
+/// reference to this: what is mapped for a device has to be unmapped before its driver lets it go.
 pub(crate) struct DmaDevice(faux::Registration);
 
 impl DmaDevice {
     /// Registers a device. Fails with `ENODEV`, which is also what the C function makes of other reasons; `EIO`.
-    pub(crate) fn new(name: &CStr) -> Result<Self> {
+    pub(crate) fn new(name: &CStr) -> Result<Arc<Self>> {
         let device = Self(faux::Registration::new(name, None)?);
         // SAFETY: The device is valid, and nobody uses it yet.
         to_result(unsafe {
             bindings::dma_coerce_mask_and_coherent(raw(device.device()), u64::MAX)
         })?;
-        Ok(device)
+        Ok(Arc::new(device, GFP_KERNEL)?)
     }
 
     /// Returns the device.
-    pub(crate) fn device(&self) -> &Device {
+    pub(crate) fn device(&self) -> &Device<Bound> {
         self.0.as_ref().as_ref()
     }
 }

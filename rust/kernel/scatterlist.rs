@@ -9,13 +9,19 @@
 //! for many devices, those of others.
 
 use super::{
-    dma_mapping::raw,
+    dma_mapping::{
+        raw,
+        DmaDevice, //
+    },
     vmalloc::Pages, //
 };
 use crate::bindings;
 use core::mem::ManuallyDrop;
 use kernel::{
-    device::Device,
+    device::{
+        Bound,
+        Device, //
+    },
     dma::DataDirection,
     error::to_result,
     prelude::*,
@@ -32,14 +38,16 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// `table` is initialised, and is mapped for `device` in this direction. The pages are there as long as it is.
+/// `table` is initialised, and is mapped for `device` in this direction. The pages are there, and the device is bound, as long as it is.
 // The core knows the table only: it comes first.
 #[repr(C)]
 pub(crate) struct MappedSgTable {
     table: Opaque<bindings::sg_table>,
     device: ARef<Device>,
     direction: DataDirection,
-    pages: Arc<Pages>,
+    _pages: Arc<Pages>,
+    /// What keeps the device bound, where nobody else sees to it.
+    _bound: Option<Arc<DmaDevice>>,
 }
 
 // SAFETY: A table belongs to no thread.
@@ -95,24 +103,54 @@ impl Drop for Unmapped {
 }
 
 impl MappedSgTable {
-    /// Maps all of `pages` for `device`. Fails with `ENOMEM`, `EIO`, `EINVAL` if the device cannot reach them.
+    /// Maps all of `pages` for `device`, which stays as long as what is returned. Fails with `ENOMEM`, `EIO`, `EINVAL` if the device
+    /// cannot reach them.
     pub(crate) fn new(
         pages: Arc<Pages>,
-        device: &Device,
+        device: Arc<DmaDevice>,
+        direction: DataDirection,
+    ) -> Result<Arc<Self>> {
+        let bound = Some(device.clone());
+        // SAFETY: The device is bound as long as `bound` is there.
+        unsafe { Self::with(pages, device.device(), bound, direction) }
+    }
+
+    /// Maps all of `pages` for a device of somebody else. Fails as [`MappedSgTable::new`].
+    ///
+    /// # Safety
+    ///
+    /// The device must stay bound as long as what is returned is there.
+    pub(super) unsafe fn for_other(
+        pages: Arc<Pages>,
+        device: &Device<Bound>,
+        direction: DataDirection,
+    ) -> Result<Arc<Self>> {
+        // SAFETY: By the requirements of this function.
+        unsafe { Self::with(pages, device, None, direction) }
+    }
+
+    /// # Safety
+    ///
+    /// The device must stay bound as long as what is returned is there, `bound` included.
+    unsafe fn with(
+        pages: Arc<Pages>,
+        device: &Device<Bound>,
+        bound: Option<Arc<DmaDevice>>,
         direction: DataDirection,
     ) -> Result<Arc<Self>> {
         let mapped = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
         let table = Unmapped::new(&pages)?;
-        // SAFETY: The table is initialised, and of pages that are there as long as it is. The device is valid.
+        // SAFETY: The table is initialised, and of pages that are there as long as it is. The device is valid, and bound.
         to_result(unsafe {
             bindings::dma_map_sgtable(raw(device), table.0.get(), direction.into(), 0)
         })?;
-        // INVARIANT: It was mapped just now.
+        // INVARIANT: It was mapped just now; the device stays bound by the requirements of this function.
         let mapped = mapped.write(Self {
             table: table.into_inner(),
             device: device.into(),
             direction,
-            pages,
+            _pages: pages,
+            _bound: bound,
         });
         Ok(mapped.into())
     }
@@ -180,7 +218,6 @@ impl Drop for MappedSgTable {
 #[kernel::macros::kunit_tests(vfence_scatterlist)]
 mod tests {
     use super::*;
-    use crate::kernel_ext::dma_mapping::DmaDevice;
     use kernel::page::PAGE_SIZE;
 
     #[test]
@@ -188,13 +225,13 @@ mod tests {
         let device = DmaDevice::new(c"kunit-dma")?;
         let pages = Arc::new(Pages::new(5 * PAGE_SIZE, GFP_KERNEL)?, GFP_KERNEL)?;
         let direction = DataDirection::Bidirectional;
-        let mapped = MappedSgTable::new(pages.clone(), device.device(), direction)?;
+        let mapped = MappedSgTable::new(pages.clone(), device.clone(), direction)?;
         let seen: u64 = mapped.table().iter().map(|entry| entry.dma_len()).sum();
         assert_eq!(seen, 5 * PAGE_SIZE as u64);
         mapped.sync_for_cpu();
         mapped.sync_for_device();
         // Once for each device and importer.
-        let again = MappedSgTable::new(pages, device.device(), direction)?;
+        let again = MappedSgTable::new(pages, device.clone(), direction)?;
         let addresses = |mapped: &MappedSgTable| {
             mapped
                 .table()
@@ -205,6 +242,9 @@ mod tests {
         assert_eq!(addresses(&mapped), addresses(&again));
         // SAFETY: It is given back once.
         drop(unsafe { MappedSgTable::from_raw(MappedSgTable::into_raw(mapped)) });
+        // What is mapped keeps the device.
+        drop(device);
+        again.sync_for_cpu();
         Ok(())
     }
 }

@@ -17,54 +17,29 @@ use crate::{
             DmaBuf,
             Exporter, //
         },
-        scatterlist::MappedSgTable,
+        dma_mapping::DmaDevice,
         vmalloc::Pages, //
     },
     uapi::vfence_buffer_create,
     LocalModule, //
 };
 use kernel::{
-    device::Device,
-    dma::DataDirection,
     fs::file::{
         flags::O_CLOEXEC,
         FileDescriptorReservation, //
     },
-    mm::virt::VmaNew,
     prelude::*,
     str::CStr,
     sync::{
         aref::ARef,
-        new_mutex,
-        Arc,
-        Mutex, //
+        Arc, //
     },
 };
 
-/// The memory of a buffer, and which devices have it mapped.
-#[pin_data]
+/// Whose the memory of a buffer is.
 struct Buffer {
-    pages: Arc<Pages>,
-    /// Our own device, which is there as long as the module, and so longer than the buffer.
-    own: ARef<Device>,
-    #[pin]
-    mappings: Mutex<Mappings>,
-}
-
-/// Which devices have a buffer mapped.
-struct Mappings {
-    /// One for each that was asked for.
-    others: KVec<Arc<MappedSgTable>>,
-    /// That of our own device, once there is one: the next job wants it again. It is shared, since what is seen through it is
-    /// what the CPU sees.
-    own: Option<Arc<MappedSgTable>>,
-}
-
-impl Mappings {
-    fn for_each(&self, mut f: impl FnMut(&Arc<MappedSgTable>)) {
-        self.others.iter().for_each(&mut f);
-        self.own.iter().for_each(f);
-    }
+    /// Our own device, for which the next job wants the buffer again.
+    own: Arc<DmaDevice>,
 }
 
 impl Exporter for Buffer {
@@ -72,52 +47,8 @@ impl Exporter for Buffer {
 
     const NAME: &'static CStr = c"vfence";
 
-    fn pin(&self) -> Result {
-        // It never moves.
-        Ok(())
-    }
-
-    fn unpin(&self) {}
-
-    fn map(&self, device: &Device, direction: DataDirection) -> Result<Arc<MappedSgTable>> {
-        let new = || MappedSgTable::new(self.pages.clone(), device, direction);
-        let mut mappings = self.mappings.lock();
-        if !core::ptr::eq(device, &*self.own) {
-            let mapping = new()?;
-            mappings.others.push(mapping.clone(), GFP_KERNEL_ACCOUNT)?;
-            return Ok(mapping);
-        }
-        match &mappings.own {
-            Some(mapping) => Ok(mapping.clone()),
-            None => Ok(mappings.own.insert(new()?).clone()),
-        }
-    }
-
-    fn unmap(&self, mapping: Arc<MappedSgTable>) {
-        let mut mappings = self.mappings.lock();
-        mappings
-            .others
-            .retain(|other| !Arc::ptr_eq(other, &mapping));
-    }
-
-    fn begin_cpu_access(&self, _direction: DataDirection) -> Result {
-        let mappings = self.mappings.lock();
-        mappings.for_each(|mapping| mapping.sync_for_cpu());
-        Ok(())
-    }
-
-    fn end_cpu_access(&self, _direction: DataDirection) -> Result {
-        let mappings = self.mappings.lock();
-        mappings.for_each(|mapping| mapping.sync_for_device());
-        Ok(())
-    }
-
-    fn mmap(&self, vma: &VmaNew, first: usize) -> Result {
-        self.pages.map(vma, first)
-    }
-
-    fn vmap(&self) -> Result<&Pages> {
-        Ok(&self.pages)
+    fn kept_for(&self) -> Option<&Arc<DmaDevice>> {
+        Some(&self.own)
     }
 }
 
@@ -134,18 +65,11 @@ pub(crate) fn new(engine: &super::Device, size: u64) -> Result<ARef<DmaBuf>> {
     if size > Limits::get().max_buffer {
         return Err(ENOSPC);
     }
-    // CAST: The limit fits.
-    let pages = Pages::new(size as usize, GFP_KERNEL_ACCOUNT)?;
-    let size = pages.size();
-    let buffer = try_pin_init!(Buffer {
-        pages: Arc::new(pages, GFP_KERNEL_ACCOUNT)?,
-        own: engine.device().into(),
-        mappings <- new_mutex!(Mappings {
-            others: KVec::new(),
-            own: None,
-        }),
-    }? Error);
-    DmaBuf::export(KBox::pin_init(buffer, GFP_KERNEL_ACCOUNT)?, size)
+    // What the administrator allows may be more than there are addresses.
+    let size = usize::try_from(size).map_err(|_| ENOSPC)?;
+    let pages = Arc::new(Pages::new(size, GFP_KERNEL_ACCOUNT)?, GFP_KERNEL_ACCOUNT)?;
+    let own = engine.dma.clone();
+    DmaBuf::export(Buffer { own }, pages)
 }
 
 /// Creates the buffer that the argument describes.

@@ -38,8 +38,8 @@ pub(crate) struct Device {
     pub(super) workqueue: OwnedQueue,
     /// Where buffers are given back. What happens there may wait for fences, and so for the other.
     pub(super) givers: OwnedQueue,
-    /// As which buffers are mapped.
-    pub(super) dma: DmaDevice,
+    /// As which buffers are mapped. It also stands for this in the device model.
+    pub(crate) dma: Arc<DmaDevice>,
     /// The kernel's fault injection: what is done to jobs of any queue.
     #[pin]
     pub(super) fail: FaultAttr,
@@ -75,11 +75,6 @@ impl Device {
             }),
             GFP_KERNEL,
         )
-    }
-
-    /// Returns what stands for this in the device model.
-    pub(crate) fn device(&self) -> &kernel::device::Device {
-        self.dma.device()
     }
 
     /// Returns the id of a new client, from 1 on.

@@ -44,8 +44,8 @@ struct Mapped {
 
 impl Mapped {
     /// Fails with `ENOMEM`, `EOPNOTSUPP` for the memory of a device, and as the exporter does.
-    fn new(buf: &DmaBuf, device: &DmaDevice) -> Result<Arc<Self>> {
-        let attachment = Attachment::new(buf.into(), device.device())?;
+    fn new(buf: &DmaBuf, device: &Arc<DmaDevice>) -> Result<Arc<Self>> {
+        let attachment = Attachment::new(buf.into(), device.clone())?;
         let mapped = Self {
             _mapping: attachment.map(DataDirection::Bidirectional)?,
             vmap: Vmap::new(buf.into())?,
@@ -101,7 +101,11 @@ impl MappedBuffers {
     /// Maps a buffer for `device`, unless it is mapped already. Takes the lock of its reservation object.
     ///
     /// Fails with `ENOSPC` if that were too many pages, `ENOMEM`, `EOPNOTSUPP` for the memory of a device, and as the exporter does.
-    pub(super) fn map(all: &Arc<Self>, buf: &DmaBuf, device: &DmaDevice) -> Result<MappedBuffer> {
+    pub(super) fn map(
+        all: &Arc<Self>,
+        buf: &DmaBuf,
+        device: &Arc<DmaDevice>,
+    ) -> Result<MappedBuffer> {
         let address = core::ptr::from_ref(buf).addr();
         let mut state = all.state.lock();
         let mapped = if let Some(entry) = state.buffers.get_mut(&address) {

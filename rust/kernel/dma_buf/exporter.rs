@@ -1,26 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
 //! Who has the memory of a buffer: C's `struct dma_buf_ops`.
+//!
+//! The memory is [`Pages`], which never move. Mapping them for importers is done here: what is mapped for a device must be unmapped before
+//! the importer detaches it, and whoever only knows the driver cannot see to that.
 
 use crate::{
     bindings,
     kernel_ext::{
+        dma_mapping::DmaDevice,
         scatterlist::MappedSgTable,
         vmalloc::Pages, //
     },
 };
 use core::marker::PhantomData;
 use kernel::{
-    device::Device,
+    device::{
+        Bound,
+        Device, //
+    },
     dma::DataDirection,
     mm::virt::VmaNew,
     prelude::*,
     str::CStr,
-    sync::Arc,
+    sync::{
+        new_mutex,
+        Arc,
+        Mutex, //
+    },
     ModuleMetadata, //
 };
 
-/// Who has the memory of a buffer. Each function but the last ones is called for importers, in a task.
+/// Who has the memory of a buffer. The functions are called for importers, in a task.
 pub(crate) trait Exporter: Send + Sync + 'static {
     /// The module that has the code of this, and is there as long as its buffers.
     type OwnerModule: ModuleMetadata;
@@ -36,30 +47,149 @@ pub(crate) trait Exporter: Send + Sync + 'static {
     /// A device does not want the buffer any more.
     fn detach(&self, _device: &Device) {}
 
-    /// The memory must stay where it is. Called with the lock of the reservation object.
-    fn pin(&self) -> Result;
+    /// The memory must stay where it is, as it does. Called with the lock of the reservation object. May refuse.
+    fn pin(&self) -> Result {
+        Ok(())
+    }
 
-    /// The memory may move again. Called with the lock of the reservation object.
-    fn unpin(&self);
+    /// Somebody does not need that any more. Called with the lock of the reservation object.
+    fn unpin(&self) {}
 
-    /// Maps the memory for a device. Called with the lock of the reservation object.
-    fn map(&self, device: &Device, direction: DataDirection) -> Result<Arc<MappedSgTable>>;
+    /// The memory is about to be mapped for a device. Called with the lock of the reservation object. May refuse.
+    fn map(&self, _device: &Device<Bound>) -> Result {
+        Ok(())
+    }
 
-    /// Takes back what [`Exporter::map`] has returned. Called with the lock of the reservation object.
-    fn unmap(&self, mapping: Arc<MappedSgTable>);
+    /// The memory has been unmapped, or could not be mapped. Called with the lock of the reservation object.
+    fn unmap(&self) {}
 
-    /// The CPU is about to access the memory.
-    fn begin_cpu_access(&self, direction: DataDirection) -> Result;
+    /// Returns a device that is expected to map the buffer again and again: what is mapped for it once stays so as long as the buffer. It
+    /// is shared, for both directions, so this is for devices that see what the CPU sees.
+    fn kept_for(&self) -> Option<&Arc<DmaDevice>> {
+        None
+    }
 
-    /// The CPU has accessed the memory.
-    fn end_cpu_access(&self, direction: DataDirection) -> Result;
+    /// The CPU is about to access the memory. What is mapped is made visible to it afterwards.
+    fn begin_cpu_access(&self, _direction: DataDirection) -> Result {
+        Ok(())
+    }
 
-    /// Maps the memory from page `first` on for user space. The core has seen to it that the buffer has as much.
-    fn mmap(&self, vma: &VmaNew, first: usize) -> Result;
+    /// The CPU has accessed the memory. That has been made visible to devices.
+    fn end_cpu_access(&self, _direction: DataDirection) -> Result {
+        Ok(())
+    }
+}
 
-    /// Returns the memory in the kernel's address space, as large as the buffer. It is there until the exporter is dropped. Called with
-    /// the lock of the reservation object.
-    fn vmap(&self) -> Result<&Pages>;
+/// Which devices have a buffer mapped.
+struct Mappings {
+    /// One for each that was asked for. Only the importer has another reference: when that comes back, it is unmapped.
+    importers: KVec<Arc<MappedSgTable>>,
+    /// For [`Exporter::kept_for`].
+    kept: Option<Arc<MappedSgTable>>,
+}
+
+impl Mappings {
+    fn for_each(&self, mut f: impl FnMut(&MappedSgTable)) {
+        self.importers.iter().for_each(|mapping| f(mapping));
+        self.kept.iter().for_each(|mapping| f(mapping));
+    }
+}
+
+/// What a buffer is to the core: an exporter, its memory, and for whom that is mapped.
+#[pin_data]
+pub(super) struct Exported<T> {
+    exporter: T,
+    pages: Arc<Pages>,
+    #[pin]
+    mappings: Mutex<Mappings>,
+}
+
+impl<T: Exporter> Exported<T> {
+    pub(super) fn new(exporter: T, pages: Arc<Pages>) -> impl PinInit<Self> {
+        pin_init!(Self {
+            exporter,
+            pages,
+            mappings <- new_mutex!(Mappings {
+                importers: KVec::new(),
+                kept: None,
+            }),
+        })
+    }
+
+    /// Maps the memory for the device of an importer. Fails as the exporter does, and as [`MappedSgTable::new`].
+    ///
+    /// # Safety
+    ///
+    /// The device must stay bound until what is returned is given to [`Exported::unmap`].
+    unsafe fn map(
+        &self,
+        device: &Device<Bound>,
+        direction: DataDirection,
+    ) -> Result<Arc<MappedSgTable>> {
+        self.exporter.map(device)?;
+        // SAFETY: By the requirements of this function.
+        let mapping = unsafe { self.find_or_map(device, direction) };
+        if mapping.is_err() {
+            self.exporter.unmap();
+        }
+        mapping
+    }
+
+    /// # Safety
+    ///
+    /// As of [`Exported::map`].
+    unsafe fn find_or_map(
+        &self,
+        device: &Device<Bound>,
+        direction: DataDirection,
+    ) -> Result<Arc<MappedSgTable>> {
+        let pages = self.pages.clone();
+        let mut mappings = self.mappings.lock();
+        if let Some(kept_for) = self.exporter.kept_for() {
+            if core::ptr::eq(kept_for.device(), device) {
+                if let Some(mapping) = &mappings.kept {
+                    return Ok(mapping.clone());
+                }
+                let both = DataDirection::Bidirectional;
+                let mapping = MappedSgTable::new(pages, kept_for.clone(), both)?;
+                return Ok(mappings.kept.insert(mapping).clone());
+            }
+        }
+        // SAFETY: By the requirements of this function the device is bound until the importer gives it back; then it is taken out of the
+        // list as well, and unmapped.
+        let mapping = unsafe { MappedSgTable::for_other(pages, device, direction) }?;
+        mappings
+            .importers
+            .push(mapping.clone(), GFP_KERNEL_ACCOUNT)?;
+        Ok(mapping)
+    }
+
+    /// Takes back what [`Exported::map`] has returned.
+    fn unmap(&self, mapping: Arc<MappedSgTable>) {
+        {
+            let mut mappings = self.mappings.lock();
+            mappings
+                .importers
+                .retain(|other| !Arc::ptr_eq(other, &mapping));
+        }
+        drop(mapping);
+        self.exporter.unmap();
+    }
+
+    fn begin_cpu_access(&self, direction: DataDirection) -> Result {
+        self.exporter.begin_cpu_access(direction)?;
+        let mappings = self.mappings.lock();
+        mappings.for_each(MappedSgTable::sync_for_cpu);
+        Ok(())
+    }
+
+    fn end_cpu_access(&self, direction: DataDirection) -> Result {
+        {
+            let mappings = self.mappings.lock();
+            mappings.for_each(MappedSgTable::sync_for_device);
+        }
+        self.exporter.end_cpu_access(direction)
+    }
 }
 
 /// What the core calls for the buffers of an exporter.
@@ -84,7 +214,7 @@ impl<T: Exporter> Operations<T> {
     /// # Safety
     ///
     /// `buf` must have been exported with these operations, and not be released as long as the reference is used.
-    unsafe fn exporter<'a>(buf: *mut bindings::dma_buf) -> &'a T {
+    unsafe fn exported<'a>(buf: *mut bindings::dma_buf) -> &'a Exported<T> {
         // SAFETY: By the requirements of this function. It was given to the buffer by `DmaBuf::export()`.
         unsafe { &*(*buf).priv_.cast() }
     }
@@ -92,11 +222,13 @@ impl<T: Exporter> Operations<T> {
     /// # Safety
     ///
     /// `attachment` must be of a buffer that was exported with these operations, and stay as long as the references are used.
-    unsafe fn attached<'a>(attachment: *mut bindings::dma_buf_attachment) -> (&'a T, &'a Device) {
+    unsafe fn attached<'a>(
+        attachment: *mut bindings::dma_buf_attachment,
+    ) -> (&'a Exported<T>, &'a Device) {
         // SAFETY: By the requirements of this function.
         let (buf, device) = unsafe { ((*attachment).dmabuf, (*attachment).dev) };
         // SAFETY: An attachment refers to its buffer, and to a device that is there as long as it is.
-        unsafe { (Self::exporter(buf), Device::from_raw(device)) }
+        unsafe { (Self::exported(buf), Device::from_raw(device)) }
     }
 
     /// Returns the kernel crate's word for a direction.
@@ -125,8 +257,8 @@ impl<T: Exporter> Operations<T> {
         attachment: *mut bindings::dma_buf_attachment,
     ) -> c_int {
         // SAFETY: By the requirements of this function.
-        let (exporter, device) = unsafe { Self::attached(attachment) };
-        Self::status(exporter.attach(device))
+        let (exported, device) = unsafe { Self::attached(attachment) };
+        Self::status(exported.exporter.attach(device))
     }
 
     /// # Safety
@@ -137,8 +269,8 @@ impl<T: Exporter> Operations<T> {
         attachment: *mut bindings::dma_buf_attachment,
     ) {
         // SAFETY: By the requirements of this function.
-        let (exporter, device) = unsafe { Self::attached(attachment) };
-        exporter.detach(device);
+        let (exported, device) = unsafe { Self::attached(attachment) };
+        exported.exporter.detach(device);
     }
 
     /// # Safety
@@ -146,7 +278,8 @@ impl<T: Exporter> Operations<T> {
     /// As the core calls it.
     unsafe extern "C" fn pin(attachment: *mut bindings::dma_buf_attachment) -> c_int {
         // SAFETY: By the requirements of this function.
-        Self::status(unsafe { Self::attached(attachment) }.0.pin())
+        let (exported, _) = unsafe { Self::attached(attachment) };
+        Self::status(exported.exporter.pin())
     }
 
     /// # Safety
@@ -154,19 +287,22 @@ impl<T: Exporter> Operations<T> {
     /// As the core calls it.
     unsafe extern "C" fn unpin(attachment: *mut bindings::dma_buf_attachment) {
         // SAFETY: By the requirements of this function.
-        unsafe { Self::attached(attachment) }.0.unpin();
+        let (exported, _) = unsafe { Self::attached(attachment) };
+        exported.exporter.unpin();
     }
 
     /// # Safety
     ///
-    /// As the core calls it.
+    /// As the core calls it: the importer's device is bound, and stays so until [`Self::unmap`].
     unsafe extern "C" fn map(
         attachment: *mut bindings::dma_buf_attachment,
         direction: bindings::dma_data_direction,
     ) -> *mut bindings::sg_table {
         // SAFETY: By the requirements of this function.
-        let (exporter, device) = unsafe { Self::attached(attachment) };
-        match exporter.map(device, Self::direction(direction)) {
+        let (exported, device) = unsafe { Self::attached(attachment) };
+        // SAFETY: By the requirements of this function: importers unmap and detach before their driver lets a device go.
+        let mapping = unsafe { exported.map(device.as_bound(), Self::direction(direction)) };
+        match mapping {
             Ok(mapping) => MappedSgTable::into_raw(mapping),
             Err(error) => error.to_ptr(),
         }
@@ -181,9 +317,9 @@ impl<T: Exporter> Operations<T> {
         _direction: bindings::dma_data_direction,
     ) {
         // SAFETY: By the requirements of this function.
-        let (exporter, mapping) =
+        let (exported, mapping) =
             unsafe { (Self::attached(attachment).0, MappedSgTable::from_raw(table)) };
-        exporter.unmap(mapping);
+        exported.unmap(mapping);
     }
 
     /// # Safety
@@ -191,7 +327,7 @@ impl<T: Exporter> Operations<T> {
     /// As the core calls it: once, nobody refers to the buffer any more.
     unsafe extern "C" fn release(buf: *mut bindings::dma_buf) {
         // SAFETY: By the requirements of this function. It came from a box that was pinned.
-        drop(unsafe { Pin::new_unchecked(KBox::<T>::from_raw((*buf).priv_.cast())) });
+        drop(unsafe { Pin::new_unchecked(KBox::<Exported<T>>::from_raw((*buf).priv_.cast())) });
     }
 
     /// # Safety
@@ -202,8 +338,8 @@ impl<T: Exporter> Operations<T> {
         direction: bindings::dma_data_direction,
     ) -> c_int {
         // SAFETY: By the requirements of this function.
-        let exporter = unsafe { Self::exporter(buf) };
-        Self::status(exporter.begin_cpu_access(Self::direction(direction)))
+        let exported = unsafe { Self::exported(buf) };
+        Self::status(exported.begin_cpu_access(Self::direction(direction)))
     }
 
     /// # Safety
@@ -214,8 +350,8 @@ impl<T: Exporter> Operations<T> {
         direction: bindings::dma_data_direction,
     ) -> c_int {
         // SAFETY: By the requirements of this function.
-        let exporter = unsafe { Self::exporter(buf) };
-        Self::status(exporter.end_cpu_access(Self::direction(direction)))
+        let exported = unsafe { Self::exported(buf) };
+        Self::status(exported.end_cpu_access(Self::direction(direction)))
     }
 
     /// # Safety
@@ -226,9 +362,9 @@ impl<T: Exporter> Operations<T> {
         vma: *mut bindings::vm_area_struct,
     ) -> c_int {
         // SAFETY: By the requirements of this function.
-        let (exporter, first) = unsafe { (Self::exporter(buf), (*vma).vm_pgoff) };
+        let (exported, first) = unsafe { (Self::exported(buf), (*vma).vm_pgoff) };
         // SAFETY: By the requirements of this function.
-        Self::status(exporter.mmap(unsafe { VmaNew::from_raw(vma) }, first))
+        Self::status(exported.pages.map(unsafe { VmaNew::from_raw(vma) }, first))
     }
 
     /// # Safety
@@ -236,13 +372,8 @@ impl<T: Exporter> Operations<T> {
     /// As the core calls it: `map` is valid for writes.
     unsafe extern "C" fn vmap(buf: *mut bindings::dma_buf, map: *mut bindings::iosys_map) -> c_int {
         // SAFETY: By the requirements of this function.
-        let (exporter, size) = unsafe { (Self::exporter(buf), (*buf).size) };
-        // What is borrowed of the exporter is there until that is released, so after the last unmapping.
-        let pages = match exporter.vmap() {
-            Ok(pages) if pages.size() >= size => pages,
-            Ok(_) => return EINVAL.to_errno(),
-            Err(error) => return error.to_errno(),
-        };
+        let pages = unsafe { &Self::exported(buf).pages };
+        // They are as large as the buffer, and there until that is released, so after the last unmapping.
         let address = bindings::iosys_map__bindgen_ty_1 {
             vaddr: pages.address().as_ptr().cast(),
         };
@@ -267,11 +398,11 @@ pub(super) mod tests {
     use super::{
         super::{
             Attachment,
-            DmaBuf, //
+            DmaBuf,
+            Mapping, //
         },
         *, //
     };
-    use crate::kernel_ext::dma_mapping::DmaDevice;
     use kernel::{
         page::PAGE_SIZE,
         sync::{
@@ -308,8 +439,27 @@ pub(super) mod tests {
     }
 
     struct Plain {
-        pages: Arc<Pages>,
         calls: Arc<Calls>,
+        kept_for: Option<Arc<DmaDevice>>,
+        /// Whom it refuses.
+        refused: Refused,
+    }
+
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Refused {
+        Nobody,
+        Attachments,
+        Pins,
+        Mappings,
+    }
+
+    impl Plain {
+        fn refuse(&self, what: Refused) -> Result {
+            if self.refused == what {
+                return Err(EPERM);
+            }
+            Ok(())
+        }
     }
 
     impl Exporter for Plain {
@@ -318,6 +468,7 @@ pub(super) mod tests {
         const NAME: &'static CStr = c"kunit";
 
         fn attach(&self, _device: &Device) -> Result {
+            self.refuse(Refused::Attachments)?;
             self.calls.attached.add(1, Relaxed);
             Ok(())
         }
@@ -327,6 +478,7 @@ pub(super) mod tests {
         }
 
         fn pin(&self) -> Result {
+            self.refuse(Refused::Pins)?;
             self.calls.pinned.add(1, Relaxed);
             Ok(())
         }
@@ -335,13 +487,18 @@ pub(super) mod tests {
             self.calls.pinned.add(-1, Relaxed);
         }
 
-        fn map(&self, device: &Device, direction: DataDirection) -> Result<Arc<MappedSgTable>> {
+        fn map(&self, _device: &Device<Bound>) -> Result {
+            self.refuse(Refused::Mappings)?;
             self.calls.mapped.add(1, Relaxed);
-            MappedSgTable::new(self.pages.clone(), device, direction)
+            Ok(())
         }
 
-        fn unmap(&self, _mapping: Arc<MappedSgTable>) {
+        fn unmap(&self) {
             self.calls.mapped.add(-1, Relaxed);
+        }
+
+        fn kept_for(&self) -> Option<&Arc<DmaDevice>> {
+            self.kept_for.as_ref()
         }
 
         fn begin_cpu_access(&self, _direction: DataDirection) -> Result {
@@ -353,41 +510,39 @@ pub(super) mod tests {
             self.calls.accessed.add(-1, Relaxed);
             Ok(())
         }
-
-        fn mmap(&self, vma: &VmaNew, first: usize) -> Result {
-            self.pages.map(vma, first)
-        }
-
-        fn vmap(&self) -> Result<&Pages> {
-            Ok(&self.pages)
-        }
     }
 
     pub(crate) const SIZE: usize = 3 * PAGE_SIZE;
 
-    pub(crate) fn buffer() -> Result<(ARef<DmaBuf>, Arc<Calls>)> {
+    fn exported(
+        kept_for: Option<Arc<DmaDevice>>,
+        refused: Refused,
+    ) -> Result<(ARef<DmaBuf>, Arc<Calls>)> {
         let calls = Calls::new()?;
         let plain = Plain {
-            pages: Arc::new(Pages::new(SIZE, GFP_KERNEL)?, GFP_KERNEL)?,
             calls: calls.clone(),
+            kept_for,
+            refused,
         };
-        let plain = KBox::pin(plain, GFP_KERNEL)?;
-        Ok((DmaBuf::export(plain, SIZE)?, calls))
+        let pages = Arc::new(Pages::new(SIZE, GFP_KERNEL)?, GFP_KERNEL)?;
+        Ok((DmaBuf::export(plain, pages)?, calls))
+    }
+
+    pub(crate) fn buffer() -> Result<(ARef<DmaBuf>, Arc<Calls>)> {
+        exported(None, Refused::Nobody)
+    }
+
+    /// Returns what a device sees.
+    fn seen(mapping: &Mapping) -> u64 {
+        mapping.table().iter().map(|entry| entry.dma_len()).sum()
     }
 
     #[test]
-    fn buffer_has_pages() -> Result {
+    fn buffer_is_what_was_exported() -> Result {
         let (buf, _) = buffer()?;
         assert_eq!(buf.size(), SIZE);
-        for size in [0, 1, PAGE_SIZE + 1] {
-            let plain = Plain {
-                pages: Arc::new(Pages::new(SIZE, GFP_KERNEL)?, GFP_KERNEL)?,
-                calls: Calls::new()?,
-            };
-            let plain = KBox::pin(plain, GFP_KERNEL)?;
-            let refused = DmaBuf::export(plain, size);
-            assert!(refused.is_err_and(|error| error == EINVAL));
-        }
+        assert_eq!(buf.exporter_name(), c"kunit");
+        assert!(buf.is_readable() && buf.is_writable());
         Ok(())
     }
 
@@ -395,25 +550,70 @@ pub(super) mod tests {
     fn device_has_the_buffer_mapped() -> Result {
         let device = DmaDevice::new(c"kunit-dma-buf")?;
         let (buf, calls) = buffer()?;
-        let attachment = Attachment::new(buf.clone(), device.device())?;
+        let attachment = Attachment::new(buf.clone(), device)?;
         assert_eq!(calls.get(), [1, 0, 0, 0]);
         let mapping = attachment.map(DataDirection::Bidirectional)?;
         // An importer that cannot follow the memory has it pinned.
         assert_eq!(calls.get(), [1, 1, 1, 0]);
-        let seen: u64 = mapping.table().iter().map(|entry| entry.dma_len()).sum();
-        assert_eq!(seen, SIZE as u64);
+        assert_eq!(seen(&mapping), SIZE as u64);
         drop(mapping);
         assert_eq!(calls.get(), [0; 4]);
         Ok(())
     }
 
     #[test]
-    fn cpu_access_begins_and_ends() -> Result {
-        let (buf, calls) = buffer()?;
-        let access = buf.begin_cpu_access(DataDirection::Bidirectional)?;
-        assert_eq!(calls.get(), [0, 0, 0, 1]);
-        drop(access);
+    fn mapping_is_kept_for_one_device() -> Result {
+        let (device, other) = (
+            DmaDevice::new(c"kunit-dma-buf")?,
+            DmaDevice::new(c"kunit-dma-buf-2")?,
+        );
+        let (buf, calls) = exported(Some(device.clone()), Refused::Nobody)?;
+        let map = |device: &Arc<DmaDevice>| {
+            Attachment::new(buf.clone(), device.clone())?.map(DataDirection::ToDevice)
+        };
+        let table = |mapping: &Mapping| core::ptr::from_ref(mapping.table());
+        let (one, same, another) = (map(&device)?, map(&device)?, map(&other)?);
+        assert_eq!(calls.get(), [3, 3, 3, 0]);
+        // With `CONFIG_DMABUF_DEBUG` importers see copies.
+        if !cfg!(CONFIG_DMABUF_DEBUG) {
+            assert!(table(&one) == table(&same) && table(&one) != table(&another));
+        }
+        drop((one, same, another));
         assert_eq!(calls.get(), [0; 4]);
+        assert_eq!(seen(&map(&device)?), SIZE as u64);
+        Ok(())
+    }
+
+    #[test]
+    fn exporter_may_refuse() -> Result {
+        for refused in [Refused::Attachments, Refused::Pins, Refused::Mappings] {
+            let device = DmaDevice::new(c"kunit-dma-buf")?;
+            let (buf, calls) = exported(None, refused)?;
+            let attachment = Attachment::new(buf, device);
+            let result = attachment.and_then(|attachment| attachment.map(DataDirection::ToDevice));
+            assert!(result.is_err_and(|error| error == EPERM));
+            // Nothing is left.
+            assert_eq!(calls.get(), [0; 4]);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn cpu_access_begins_and_ends() -> Result {
+        let device = DmaDevice::new(c"kunit-dma-buf")?;
+        let (buf, calls) = buffer()?;
+        for mapped in [false, true] {
+            let mut mapping = None;
+            if mapped {
+                let attachment = Attachment::new(buf.clone(), device.clone())?;
+                mapping = Some(attachment.map(DataDirection::Bidirectional)?);
+            }
+            let access = buf.begin_cpu_access(DataDirection::Bidirectional)?;
+            assert_eq!(calls.get()[3], 1);
+            drop(access);
+            drop(mapping);
+            assert_eq!(calls.get(), [0; 4]);
+        }
         Ok(())
     }
 }
