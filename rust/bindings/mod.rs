@@ -69,6 +69,7 @@ pub(crate) use helpers::{
     dma_fence_set_error,
     dma_fence_test_signaled_flag,
     dma_fence_timestamp,
+    dma_get_max_seg_size,
     dma_resv_lock_slow_interruptible,
     dma_sync_sgtable_for_cpu,
     dma_sync_sgtable_for_device,

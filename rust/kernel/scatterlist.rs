@@ -24,6 +24,7 @@ use kernel::{
     },
     dma::DataDirection,
     error::to_result,
+    page::PAGE_SIZE,
     prelude::*,
     scatterlist::SGTable,
     sync::{
@@ -63,15 +64,27 @@ unsafe impl Sync for MappedSgTable {}
 struct Unmapped(Opaque<bindings::sg_table>);
 
 impl Unmapped {
-    /// Returns a table of all of `pages`. Fails with `ENOMEM`, `EINVAL` for too many.
-    fn new(pages: &Pages) -> Result<Self> {
+    /// Returns a table of all of `pages`, in pieces that `device` can take. Fails with `ENOMEM`, `EINVAL` for too many.
+    fn new(pages: &Pages, device: &Device<Bound>) -> Result<Self> {
         let mut pointers = KVVec::with_capacity(pages.count(), GFP_KERNEL_ACCOUNT)?;
         for page in pages.pages() {
             pointers.push(page, GFP_KERNEL_ACCOUNT)?;
         }
         let count = u32::try_from(pages.count()).map_err(|_| EINVAL)?;
+        // SAFETY: The device is valid, and bound.
+        let (most, longest) = unsafe {
+            (
+                bindings::dma_max_mapping_size(raw(device)),
+                bindings::dma_get_max_seg_size(raw(device)),
+            )
+        };
+        let longest = match u32::try_from(most) {
+            // It is not known.
+            Ok(0) | Err(_) => longest,
+            Ok(most) => longest.min(most),
+        };
         let table = Opaque::zeroed();
-        // SAFETY: The table is valid for writes; there are that many pages, whose bytes are all in them.
+        // SAFETY: The table is valid for writes; there are that many pages, whose bytes are all in them. No piece is less than a page.
         to_result(unsafe {
             bindings::sg_alloc_table_from_pages_segment(
                 table.get(),
@@ -79,7 +92,7 @@ impl Unmapped {
                 count,
                 0,
                 pages.size(),
-                c_uint::MAX,
+                longest.max(PAGE_SIZE as u32),
                 bindings::GFP_KERNEL_ACCOUNT,
             )
         })?;
@@ -139,7 +152,7 @@ impl MappedSgTable {
         direction: DataDirection,
     ) -> Result<Arc<Self>> {
         let mapped = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
-        let table = Unmapped::new(&pages)?;
+        let table = Unmapped::new(&pages, device)?;
         // SAFETY: The table is initialised, and of pages that are there as long as it is. The device is valid, and bound.
         to_result(unsafe {
             bindings::dma_map_sgtable(raw(device), table.0.get(), direction.into(), 0)
@@ -218,7 +231,6 @@ impl Drop for MappedSgTable {
 #[kernel::macros::kunit_tests(vfence_scatterlist)]
 mod tests {
     use super::*;
-    use kernel::page::PAGE_SIZE;
 
     #[test]
     fn device_sees_all_of_the_pages() -> Result {
@@ -245,6 +257,18 @@ mod tests {
         // What is mapped keeps the device.
         drop(device);
         again.sync_for_cpu();
+        Ok(())
+    }
+
+    #[test]
+    fn pieces_are_no_longer_than_the_device_says() -> Result {
+        let device = DmaDevice::new(c"kunit-dma")?;
+        let pages = Arc::new(Pages::new(64 * PAGE_SIZE, GFP_KERNEL)?, GFP_KERNEL)?;
+        let mapped = MappedSgTable::new(pages, device, DataDirection::Bidirectional)?;
+        // What a device can take that says nothing.
+        for entry in mapped.table().iter() {
+            assert!(entry.dma_len() <= 64 << 10);
+        }
         Ok(())
     }
 }
