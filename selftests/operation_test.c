@@ -462,6 +462,48 @@ TEST_F(operation, buffer_of_another_driver)
 	close(card);
 }
 
+/* Has the CPU see and change a buffer, between calls that see to what devices have mapped. */
+static void access_buffer(struct __test_metadata *_metadata, FIXTURE_DATA(operation) *self,
+			  unsigned char byte)
+{
+	struct dma_buf_sync access = { .flags = DMA_BUF_SYNC_START | DMA_BUF_SYNC_RW };
+	struct vfence_operation operation = sum(0, 0, SIZE);
+	struct vfence_event event;
+	struct vfence_submit job;
+
+	ASSERT_EQ(0, ioctl(self->buffers[0], DMA_BUF_IOCTL_SYNC, &access));
+	EXPECT_EQ(byte, self->memory[0][SIZE - 1]);
+	memset(self->memory[0], byte + 1, SIZE);
+	access.flags = DMA_BUF_SYNC_END | DMA_BUF_SYNC_RW;
+	ASSERT_EQ(0, ioctl(self->buffers[0], DMA_BUF_IOCTL_SYNC, &access));
+	ASSERT_EQ(0, operate_for(self, 0, &operation, 1, &job));
+	do {
+		ASSERT_EQ(0, read_event(self->device, &event));
+	} while (event.seqno < job.seqno);
+	EXPECT_EQ(crc32c(self->memory[0], SIZE), event.result);
+	close(job.out_fence);
+}
+
+TEST_F(operation, cpu_access_while_devices_have_the_buffer)
+{
+	struct drm_prime_handle prime = { .fd = self->buffers[0] };
+	int card = vgem_load();
+
+	/* Mapped for nobody, mapped for our device, imported by another driver, too. */
+	access_buffer(_metadata, self, 0);
+	access_buffer(_metadata, self, 1);
+	ASSERT_EQ(0, operate(self, fill(0, SIZE, 7, 1)));
+	access_buffer(_metadata, self, 7);
+	if (card < 0)
+		SKIP(return, "the kernel has no vgem, or no node for it in /dev/dri");
+	ASSERT_EQ(0, ioctl(card, DRM_IOCTL_PRIME_FD_TO_HANDLE, &prime));
+	access_buffer(_metadata, self, 8);
+	ASSERT_EQ(0, operate(self, fill(0, SIZE, 9, 1)));
+	access_buffer(_metadata, self, 9);
+	close(card);
+	access_buffer(_metadata, self, 10);
+}
+
 /* Copies to and from a buffer of somebody else, at whose memory the test looks, too. */
 static void copy_to_and_from(struct __test_metadata *_metadata, FIXTURE_DATA(operation) *self,
 			     int theirs, unsigned char *memory)
