@@ -4,17 +4,21 @@
  *
  *	camera ──▶ source ──▶ DMA engine ──▶ source ──▶ GPU ──▶ frame ──▶ display
  *
- * Sixty times a second a camera writes the top of a source buffer, and a row too many. A DMA engine fills the rest. A
- * GPU copies all of it to a frame buffer and draws on that. A display reads the frame buffer and sums it up. There
- * are two buffers of each, in turn, so each stage has to wait for the one before, and, before it writes to a
- * buffer, for whoever still reads what was there two frames ago. Whoever does not wait shows as a wrong sum.
+ * A camera writes the top of a source buffer, and a row too many. A DMA engine fills the rest. A GPU copies all of it
+ * to a frame buffer and draws on that. A display reads the frame buffer, sums it up, and shows it for a sixtieth of a
+ * second. There are two buffers of each, in turn, so each stage has to wait for the one before, and, before it writes
+ * to a buffer, for whoever still reads what was there two frames ago. All but the display are fast, so it is the
+ * buffers that hold them back. The display begins when they can get no further.
  *
  *	pixels explicit		stages hand on the fences of their jobs, as sync_files
  *	pixels implicit		nobody hands on anything: the fences are in the buffers
  *	pixels vgem		implicit, but the camera and the frame buffers are another driver's: vgem's
  *
- * A second argument, dma, gpu or display, has that stage not wait, to see what comes of it. Exits with 0 if
- * every frame was right, 1 if one was wrong, 2 if there was an error.
+ * A second argument, camera, dma, gpu or display, has that stage not wait, to see what comes of it: wrong sums. With
+ * tearing, the GPU waits for what it reads, but not for the display. Nothing of that depends on luck: what does not
+ * wait has come as far as it can before what it should have waited for begins.
+ *
+ * Exits with 0 if every frame was right, 1 if one was wrong, 2 if there was an error.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -42,6 +46,7 @@
 #define BUFFERS 2
 #define FRAMES 15
 #define REFRESH_NS (1000000000 / 60)
+#define EXPOSURE_NS 1000000
 
 enum stage { CAMERA, DMA, GPU, DISPLAY, STAGES };
 
@@ -56,11 +61,16 @@ static __u32 *mapped[BUFFERS];
 /* The out-fences of all jobs, when they are handed on. */
 static int fences[STAGES][FRAMES];
 static bool explicit;
-/* A fence that signals when all is submitted, and the queue that it is of. */
-static int start;
-static __u32 start_queue;
+/* What the camera and the display wait for before they begin: the first jobs of two manual queues. */
+static struct gate {
+	__u32 queue;
+	int fence;
+	bool open;
+} start, curtain;
 /* The stage that does not wait, or none. */
 static enum stage careless = STAGES;
+/* Whether the GPU does not wait for the display. */
+static bool tearing;
 
 static void fail(const char *what)
 {
@@ -117,8 +127,8 @@ static void submit(enum stage stage, int frame, struct vfence_use *uses, int use
 		.queue = queues[stage],
 		.flags = (explicit ? VFENCE_SUBMIT_OUT_FENCE : 0) |
 			 (stage == DISPLAY ? VFENCE_SUBMIT_EVENT : 0),
-		/* The camera exposes, the display shows, for the time between two frames. */
-		.duration_ns = stage == CAMERA || stage == DISPLAY ? REFRESH_NS : 0,
+		/* The camera exposes, the display shows. */
+		.duration_ns = stage == CAMERA ? EXPOSURE_NS : stage == DISPLAY ? REFRESH_NS : 0,
 		.in_fences = (uintptr_t)in_fences,
 		.uses = (uintptr_t)uses,
 		.use_count = use_count,
@@ -129,18 +139,24 @@ static void submit(enum stage stage, int frame, struct vfence_use *uses, int use
 	};
 
 	for (int i = 0; i < use_count; i++) {
+		bool tears = tearing && stage == GPU && uses[i].flags & VFENCE_USE_WRITE;
+
 		if (explicit)
 			uses[i].flags |= VFENCE_USE_NO_WAIT | VFENCE_USE_NO_ADD;
-		else if (stage == careless)
+		else if (stage == careless || tears)
 			uses[i].flags |= VFENCE_USE_NO_WAIT;
 	}
-	if (stage == CAMERA && frame == 0)
-		in_fences[job.in_fence_count++] = start;
+	if (frame == 0 && stage != careless) {
+		if (stage == CAMERA)
+			in_fences[job.in_fence_count++] = start.fence;
+		if (stage == DISPLAY)
+			in_fences[job.in_fence_count++] = curtain.fence;
+	}
 	if (explicit && stage != careless) {
 		if (stage > CAMERA)
 			in_fences[job.in_fence_count++] = fences[stage - 1][frame];
 		/* Who reads what is to be overwritten: of the source the GPU, of the frame buffer the display. */
-		if (stage < DISPLAY && frame >= BUFFERS)
+		if (stage < DISPLAY && frame >= BUFFERS && !(tearing && stage == GPU))
 			in_fences[job.in_fence_count++] =
 				fences[stage == GPU ? DISPLAY : GPU][frame - BUFFERS];
 	}
@@ -241,9 +257,24 @@ static void open_vgem(void)
 	}
 }
 
+/* Waits until a stage is done with a frame. */
+static void wait_for(enum stage stage, int frame)
+{
+	struct vfence_point point = { .queue = queues[stage], .seqno = frame + 1 };
+	struct vfence_wait wait = {
+		.points = (uintptr_t)&point,
+		.count = 1,
+		.timeout_ns = ~0ULL,
+	};
+
+	if (ioctl(device, VFENCE_IOCTL_WAIT, &wait))
+		fail("wait");
+}
+
 /* Draws as a client of vgem does: the other stages wait for its fence, which is in the buffer. */
 static void draw_with_vgem(int frame)
 {
+	bool waits = careless != CAMERA;
 	int source = sources[frame % BUFFERS];
 	struct pollfd idle = { .fd = source, .events = POLLOUT };
 	struct dma_buf_sync access = { .flags = DMA_BUF_SYNC_START | DMA_BUF_SYNC_WRITE };
@@ -253,20 +284,21 @@ static void draw_with_vgem(int frame)
 	};
 	struct drm_vgem_fence_signal done;
 
-	if (poll(&idle, 1, -1) < 0 || ioctl(source, DMA_BUF_IOCTL_SYNC, &access) ||
-	    ioctl(card, DRM_IOCTL_VGEM_FENCE_ATTACH, &attach))
+	if (waits && (poll(&idle, 1, -1) < 0 || ioctl(source, DMA_BUF_IOCTL_SYNC, &access) ||
+		      ioctl(card, DRM_IOCTL_VGEM_FENCE_ATTACH, &attach)))
 		fail("vgem");
 	submit_dma(frame);
 	submit_gpu(frame);
 	submit_display(frame);
-	/* Exposed for a while: who does not wait is early. */
-	usleep(REFRESH_NS / 1000);
+	/* Exposed until it is too late for who does not wait. */
+	if (careless != CAMERA && careless != STAGES)
+		wait_for(careless, frame);
 	for (int pixel = 0; pixel < (CAMERA_ROWS + 1) * WIDTH; pixel++)
 		mapped[frame % BUFFERS][pixel] = colour(CAMERA, frame);
 	access.flags = DMA_BUF_SYNC_END | DMA_BUF_SYNC_WRITE;
 	done = (struct drm_vgem_fence_signal){ .fence = attach.out_fence };
-	if (ioctl(source, DMA_BUF_IOCTL_SYNC, &access) ||
-	    ioctl(card, DRM_IOCTL_VGEM_FENCE_SIGNAL, &done))
+	if (waits && (ioctl(source, DMA_BUF_IOCTL_SYNC, &access) ||
+		      ioctl(card, DRM_IOCTL_VGEM_FENCE_SIGNAL, &done)))
 		fail("vgem");
 }
 
@@ -280,29 +312,80 @@ static __u32 create_queue(__u32 kind, const char *name)
 	return create.queue;
 }
 
-/* All that the camera does is behind a fence of a manual queue, until all of it is submitted. */
-static void hold(void)
+static struct gate close_gate(const char *name)
 {
-	struct vfence_submit job = { .flags = VFENCE_SUBMIT_OUT_FENCE };
+	struct vfence_submit job = {
+		.queue = create_queue(VFENCE_QUEUE_MANUAL, name),
+		.flags = VFENCE_SUBMIT_OUT_FENCE,
+	};
 
-	start_queue = job.queue = create_queue(VFENCE_QUEUE_MANUAL, "start");
 	if (ioctl(device, VFENCE_IOCTL_SUBMIT, &job))
-		fail("start");
-	start = job.out_fence;
+		fail(name);
+	return (struct gate){ .queue = job.queue, .fence = job.out_fence };
 }
 
-static void release(void)
+static void open_gate(struct gate *gate)
 {
-	struct vfence_signal signal = { .queue = start_queue, .seqno = 1 };
+	struct vfence_signal signal = { .queue = gate->queue, .seqno = 1 };
 
-	if (ioctl(device, VFENCE_IOCTL_SIGNAL, &signal))
-		fail("start");
+	if (!gate->open && ioctl(device, VFENCE_IOCTL_SIGNAL, &signal))
+		fail("gate");
+	gate->open = true;
 }
 
-/* Shows what the display has seen. Returns how many frames were right. */
+/* Has the display begin, when the others can get no further without it. */
+static void open_curtain(void)
+{
+	if (careless == CAMERA && card < 0)
+		wait_for(CAMERA, FRAMES - 1);
+	wait_for(GPU, tearing ? FRAMES - 1 : BUFFERS - 1);
+	open_gate(&curtain);
+}
+
+/* The stages one after the other, frame by frame: the camera is a client of vgem, and has to be there for each. */
+static void run_with_vgem(void)
+{
+	for (int frame = 0; frame < FRAMES; frame++) {
+		/* It gets no further, unless it or the GPU does not care. */
+		if (frame == 2 * BUFFERS && careless != CAMERA && !tearing)
+			open_curtain();
+		draw_with_vgem(frame);
+	}
+	open_curtain();
+}
+
+/* All of it is submitted before it begins. */
+static void run(void)
+{
+	for (int frame = 0; frame < FRAMES; frame++) {
+		submit_camera(frame);
+		submit_dma(frame);
+		submit_gpu(frame);
+		submit_display(frame);
+	}
+	/* Whoever does not wait for what is before him in the pipeline is too early. */
+	if (careless == DMA || careless == GPU)
+		wait_for(careless, FRAMES - 1);
+	if (careless == DISPLAY)
+		wait_for(DISPLAY, 0);
+	open_gate(&start);
+	open_curtain();
+}
+
+/* When the GPU was done with a frame. */
+static __u64 ready_at(int frame)
+{
+	struct vfence_job_info info = { .queue = queues[GPU], .seqno = frame + 1 };
+
+	if (ioctl(device, VFENCE_IOCTL_JOB_INFO, &info))
+		fail("gpu");
+	return info.end_ns;
+}
+
+/* Shows what the display has seen, and when. Returns how many frames were right. */
 static int show(void)
 {
-	__u64 first = 0;
+	__s64 first = 0;
 	int right = 0;
 
 	for (int frame = 0; frame < FRAMES; frame++) {
@@ -315,8 +398,10 @@ static int show(void)
 		right += good;
 		if (!frame)
 			first = event.start_ns;
-		printf("frame %2d at %5.1f ms: CRC-32C %08llx %s\n", frame,
-		       (event.start_ns - first) / 1e6, event.result, good ? "right" : "wrong");
+		printf("frame %2d, ready at %10.6f ms, shown from %10.6f to %10.6f ms: CRC-32C %08llx %s\n",
+		       frame, ((__s64)ready_at(frame) - first) / 1e6,
+		       ((__s64)event.start_ns - first) / 1e6, ((__s64)event.end_ns - first) / 1e6,
+		       event.result, good ? "right" : "wrong");
 	}
 	printf("%d of %d frames were right\n", right, FRAMES);
 	return right;
@@ -328,12 +413,14 @@ int main(int argc, char **argv)
 	bool vgem = !strcmp(mode, "vgem");
 
 	explicit = !strcmp(mode, "explicit");
-	for (int stage = DMA; argc > 2 && stage < STAGES; stage++)
+	for (int stage = CAMERA; argc > 2 && stage < STAGES; stage++)
 		if (!strcmp(argv[2], names[stage]))
 			careless = stage;
-	if (argc > 3 || (argc > 2 && careless == STAGES) ||
+	tearing = argc > 2 && !strcmp(argv[2], "tearing");
+	if (argc > 3 || (argc > 2 && careless == STAGES && !tearing) ||
 	    (!explicit && !vgem && strcmp(mode, "implicit"))) {
-		fprintf(stderr, "usage: %s [explicit | implicit | vgem [dma | gpu | display]]\n", *argv);
+		fprintf(stderr, "usage: %s [explicit | implicit | vgem "
+			"[camera | dma | gpu | display | tearing]]\n", *argv);
 		return 2;
 	}
 	device = open("/dev/vfence", O_RDWR | O_CLOEXEC);
@@ -347,18 +434,11 @@ int main(int argc, char **argv)
 	}
 	if (vgem)
 		open_vgem();
-	/* All of it is submitted before it begins; only vgem's client has to be there for each frame. */
-	hold();
-	for (int frame = 0; frame < FRAMES; frame++) {
-		if (vgem) {
-			draw_with_vgem(frame);
-			continue;
-		}
-		submit_camera(frame);
-		submit_dma(frame);
-		submit_gpu(frame);
-		submit_display(frame);
-	}
-	release();
+	start = close_gate("start");
+	curtain = close_gate("curtain");
+	if (vgem)
+		run_with_vgem();
+	else
+		run();
 	return show() == FRAMES ? 0 : 1;
 }

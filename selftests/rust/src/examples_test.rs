@@ -5,7 +5,7 @@
 use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
-use vfence_selftests::{skip, suite};
+use vfence_selftests::{kernel_is_slow, skip, suite};
 
 suite![
     c_example,
@@ -13,10 +13,15 @@ suite![
     pixels_explicit,
     pixels_implicit,
     pixels_vgem,
+    careless_camera,
     careless_dma,
     careless_gpu,
     careless_display,
+    tearing,
 ];
+
+/// What a display shows a frame for, in ns.
+const REFRESH: i64 = 1_000_000_000 / 60;
 
 /// Returns what a program prints that is to end with `status`.
 fn printed(command: &str, status: i32) -> String {
@@ -53,17 +58,35 @@ fn rust_example() {
     assert!(between(&text, "signalled ", " µs after submission\n") >= 5000);
 }
 
-/// Looks at the times of frames, which are those of the display.
+/// Returns what a number of milliseconds is in ns.
+fn nanoseconds(milliseconds: &str) -> i64 {
+    let (whole, rest) = milliseconds.trim().split_once('.').unwrap();
+    assert_eq!(rest.len(), 6);
+    format!("{whole}{rest}").parse().unwrap()
+}
+
+/// Looks at the times of frames, which are those of the fences: when each was ready, and from when to when it was shown.
 fn must_be_shown_at_60_hz(text: &str) {
     let times = text.lines().filter_map(|line| {
-        let time = line.split_once(" at ")?.1.split_once(" ms")?.0;
-        time.trim().parse::<f64>().ok()
+        let (_, times) = line.split_once(" ready at ")?;
+        let (ready, times) = times.split_once(" ms, shown from ")?;
+        let (from, times) = times.split_once(" to ")?;
+        let (to, _) = times.split_once(" ms")?;
+        Some([ready, from, to].map(nanoseconds))
     });
-    let times: Vec<f64> = times.collect();
+    let times: Vec<_> = times.collect();
     assert_eq!(times.len(), 15, "{text}");
-    // Printed with one digit; a frame may be late, but not early.
-    let enough = |pair: &[f64]| pair[1] - pair[0] > 1000.0 / 60.0 - 0.11;
-    assert!(times.windows(2).all(enough), "{text}");
+    for pair in times.windows(2) {
+        let ([_, _, last], [ready, from, _]) = (pair[0], pair[1]);
+        // To the nanosecond: neither early nor late.
+        assert_eq!(from, last.max(ready), "{text}");
+    }
+    // It takes a refresh, or as long as it takes to read the frame if that is more.
+    let shown = times.iter().map(|[_, from, to]| to - from).min().unwrap();
+    assert!(shown >= REFRESH, "{text}");
+    if !kernel_is_slow() {
+        assert_eq!(shown, REFRESH, "{text}");
+    }
 }
 
 fn must_be_right(mode: &str) {
@@ -80,14 +103,25 @@ fn pixels_implicit() {
     must_be_right("implicit");
 }
 
+/// Returns whether the other driver's node is there.
+fn vgem_is_there() -> bool {
+    let cards = std::fs::read_dir("/sys/class/drm").into_iter().flatten();
+    cards.flatten().any(|card| {
+        let device = card.path().join("device").canonicalize();
+        let node = std::path::Path::new("/dev/dri").join(card.file_name());
+        device.is_ok_and(|device| device.ends_with("vgem"))
+            && card.file_name().to_string_lossy().starts_with("card")
+            && node.exists()
+    })
+}
+
 /// Loads the other driver. Returns whether there is one.
 fn load_vgem() -> bool {
-    let is_there = || std::fs::exists("/dev/dri/card0").unwrap();
     let loaded = Command::new("modprobe").arg("vgem").status();
     if loaded.is_ok_and(|status| status.success()) {
         // udev makes the node when it gets to it.
         for _ in 0..100 {
-            if is_there() {
+            if vgem_is_there() {
                 return true;
             }
             sleep(Duration::from_millis(50));
@@ -112,6 +146,10 @@ fn must_be_wrong(stage: &str) {
     }
 }
 
+fn careless_camera() {
+    must_be_wrong("camera");
+}
+
 fn careless_dma() {
     must_be_wrong("dma");
 }
@@ -122,4 +160,8 @@ fn careless_gpu() {
 
 fn careless_display() {
     must_be_wrong("display");
+}
+
+fn tearing() {
+    must_be_wrong("tearing");
 }
