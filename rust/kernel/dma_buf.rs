@@ -107,6 +107,20 @@ impl DmaBuf {
     ///
     /// Fails with `ENOENT` if the module is going, `ENFILE`, `ENOMEM`.
     pub(crate) fn export<T: Exporter>(exporter: T, pages: Arc<Pages>) -> Result<ARef<Self>> {
+        // SAFETY: These are its operations.
+        unsafe { Self::export_with(exporter, pages, &exporter::Operations::<T>::TABLE) }
+    }
+
+    /// Exports memory with other operations.
+    ///
+    /// # Safety
+    ///
+    /// They must take the exporter's data for what it is, and give it back when the buffer is released.
+    unsafe fn export_with<T: Exporter>(
+        exporter: T,
+        pages: Arc<Pages>,
+        ops: &'static bindings::dma_buf_ops,
+    ) -> Result<ARef<Self>> {
         let size = pages.size();
         let exported = exporter::Exported::new(exporter, pages);
         let exporter = KBox::pin_init(exported, GFP_KERNEL_ACCOUNT)?;
@@ -115,7 +129,7 @@ impl DmaBuf {
         let info = bindings::dma_buf_export_info {
             exp_name: T::NAME.as_char_ptr(),
             owner: this_module::<T::OwnerModule>().as_ptr(),
-            ops: &exporter::Operations::<T>::TABLE,
+            ops,
             size,
             // CAST: It fits.
             flags: O_RDWR as c_int,

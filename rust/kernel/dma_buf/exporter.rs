@@ -404,6 +404,10 @@ pub(super) mod tests {
         *, //
     };
     use kernel::{
+        fs::file::{
+            flags::O_CLOEXEC,
+            FileDescriptorReservation, //
+        },
         page::PAGE_SIZE,
         sync::{
             aref::ARef,
@@ -524,8 +528,61 @@ pub(super) mod tests {
             kept_for,
             refused,
         };
-        let pages = Arc::new(Pages::new(SIZE, GFP_KERNEL)?, GFP_KERNEL)?;
-        Ok((DmaBuf::export(plain, pages)?, calls))
+        Ok((DmaBuf::export(plain, pages()?)?, calls))
+    }
+
+    fn pages() -> Result<Arc<Pages>> {
+        Ok(Arc::new(Pages::new(SIZE, GFP_KERNEL)?, GFP_KERNEL)?)
+    }
+
+    fn with_vmap(ops: &'static bindings::dma_buf_ops) -> Result<ARef<DmaBuf>> {
+        let plain = Plain {
+            calls: Calls::new()?,
+            kept_for: None,
+            refused: Refused::Nobody,
+        };
+        // SAFETY: They are the exporter's, but for `vmap`.
+        unsafe { DmaBuf::export_with(plain, pages()?, ops) }
+    }
+
+    /// Returns a buffer that its exporter does not map for the kernel.
+    pub(crate) fn buffer_without_vmap() -> Result<ARef<DmaBuf>> {
+        with_vmap(
+            &const {
+                bindings::dma_buf_ops {
+                    vmap: None,
+                    vunmap: None,
+                    ..Operations::<Plain>::TABLE
+                }
+            },
+        )
+    }
+
+    /// Returns a buffer that says it is the memory of a device.
+    pub(crate) fn buffer_of_a_device() -> Result<ARef<DmaBuf>> {
+        /// # Safety
+        ///
+        /// As of [`Operations::vmap`].
+        unsafe extern "C" fn vmap(
+            buf: *mut bindings::dma_buf,
+            map: *mut bindings::iosys_map,
+        ) -> c_int {
+            // SAFETY: By the requirements of this function.
+            unsafe {
+                let status = Operations::<Plain>::vmap(buf, map);
+                (*map).is_iomem = true;
+                status
+            }
+        }
+
+        with_vmap(
+            &const {
+                bindings::dma_buf_ops {
+                    vmap: Some(vmap),
+                    ..Operations::<Plain>::TABLE
+                }
+            },
+        )
     }
 
     pub(crate) fn buffer() -> Result<(ARef<DmaBuf>, Arc<Calls>)> {
@@ -543,6 +600,22 @@ pub(super) mod tests {
         assert_eq!(buf.size(), SIZE);
         assert_eq!(buf.exporter_name(), c"kunit");
         assert!(buf.is_readable() && buf.is_writable());
+        Ok(())
+    }
+
+    #[test]
+    fn buffer_is_found_by_its_descriptor() -> Result {
+        assert!(DmaBuf::from_fd(-1).is_err_and(|error| error == EBADF));
+        let (buf, calls) = exported(None, Refused::Nobody)?;
+        let reservation = FileDescriptorReservation::get_unused_fd_flags(O_CLOEXEC)?;
+        let fd = reservation.reserved_fd();
+        DmaBuf::install(buf.clone(), reservation);
+        let found = DmaBuf::from_fd(fd as i32);
+        // SAFETY: Nobody else knows of the descriptor.
+        unsafe { bindings::close_fd(fd) };
+        assert!(core::ptr::eq(&*found?, &*buf));
+        assert!(DmaBuf::from_fd(fd as i32).is_err_and(|error| error == EBADF));
+        assert_eq!(calls.get(), [0; 4]);
         Ok(())
     }
 

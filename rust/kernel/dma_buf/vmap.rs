@@ -34,8 +34,13 @@ unsafe impl Sync for Vmap {}
 impl Vmap {
     /// Maps a buffer. Takes the lock of the reservation object.
     ///
-    /// Fails with `EOPNOTSUPP` if it is a device's memory, `EINVAL` if the exporter cannot do that, `ENOMEM`.
+    /// Fails with `EOPNOTSUPP` if the exporter never does that, or it is a device's memory; and as the exporter does, of which the core
+    /// warns once.
     pub(crate) fn new(buf: ARef<DmaBuf>) -> Result<Self> {
+        // SAFETY: The field is constant, and the operations are there as long as the buffer.
+        if unsafe { (*(*buf.as_raw()).ops).vmap.is_none() } {
+            return Err(EOPNOTSUPP);
+        }
         let mut map: bindings::iosys_map = pin_init::zeroed();
         // SAFETY: The buffer is valid, and `map` valid for writes.
         to_result(unsafe { bindings::dma_buf_vmap_unlocked(buf.as_raw(), &mut map) })?;
@@ -178,6 +183,8 @@ mod tests {
     use super::{
         super::exporter::tests::{
             buffer,
+            buffer_of_a_device,
+            buffer_without_vmap,
             SIZE, //
         },
         *, //
@@ -242,6 +249,15 @@ mod tests {
                     }
                 }
             }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn buffer_that_the_cpu_cannot_reach_is_refused() -> Result {
+        for buf in [buffer_without_vmap()?, buffer_of_a_device()?] {
+            let refused = Vmap::new(buf);
+            assert!(refused.is_err_and(|error| error == EOPNOTSUPP));
         }
         Ok(())
     }
