@@ -7,12 +7,15 @@
 //! | lock | held while | order |
 //! |---|---|---|
 //! | the client's `submitting`, a mutex | jobs are prepared and published | outermost |
-//! | `engine`, a mutex | the worker does some work; others end jobs of its queue | after `submitting` |
+//! | the lock of the client's mapped buffers, a mutex | a buffer is mapped, or given back | after `submitting` |
+//! | those of reservation objects | jobs that use buffers are decided about and published; a buffer is mapped, or given back | after the former; no user memory is accessed, nothing mapped or given back by us under several of them |
+//! | `engine`, a mutex | the worker does some work; others end jobs of its queue | after `submitting`; never together with the two before, whose holders may wait for fences |
 //! | `signalling` | jobs are taken from the machine, and fences signalled, so that these signal in order | before the locks of fences |
 //! | `state` | the machine is asked or told something | after all others; no fence is signalled, no callback removed, nothing allocated under it |
 //!
 //! The callback of an in-fence runs with that fence's lock held and takes `state`, so the order is
-//! `signalling`, locks of fences, `state`.
+//! `signalling`, locks of fences, `state`. Who holds reservation objects takes locks of fences and `state`, but not `signalling`: jobs are
+//! published under them, and completed without.
 //!
 //! # Who completes what
 //!
