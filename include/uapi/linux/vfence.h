@@ -121,7 +121,7 @@ extern "C" {
  * *operations* on them, see &struct vfence_operation: bytes that are really
  * written, copied and summed up, in the background, from the job's start on. The
  * job ends when its duration is over and the last byte is there for the CPU and
- * for all other users of the buffers, whichever is later. A job that is ended
+ * for all other users of the memory itself, whichever is later. A job that is ended
  * before, by the watchdog, a reset or the end of its queue, leaves its
  * operations half done; nothing is written any more once its fence has signalled.
  *
@@ -134,6 +134,14 @@ extern "C" {
  * as that of any in-fence. Jobs of a batch see those before them. poll() on the
  * dma-buf, %DMA_BUF_IOCTL_EXPORT_SYNC_FILE and %DMA_BUF_IOCTL_IMPORT_SYNC_FILE see and give
  * these fences. Buffers may be closed after the call.
+ *
+ * It is the CPU that reads and writes for operations, and no more is done about
+ * caches than for any access by the CPU. A device that does not see what the CPU
+ * sees, because it is not coherent with the CPU's caches, or reaches the
+ * memory only through bounce buffers (swiotlb), needs %DMA_BUF_IOCTL_SYNC in between:
+ * with %DMA_BUF_SYNC_END and %DMA_BUF_SYNC_WRITE after operations that it is to see,
+ * with %DMA_BUF_SYNC_START and %DMA_BUF_SYNC_READ before operations that are to see it.
+ * Devices that map the buffer after the one and unmap it before the other need not.
  *
  * DOC: rules for all ioctls
  *
@@ -460,8 +468,14 @@ struct vfence_queue_destroy {
  * ENOSPC       In-fences, merged ones and those of buffers included, are more
  *              than %VFENCE_MAX_IN_FENCES that are pending; or %VFENCE_MAX_WAITS or
  *              %VFENCE_MAX_MAPPED is exceeded.
- * EOPNOTSUPP   An operation is on a buffer that the CPU cannot reach.
+ * EOPNOTSUPP   An operation is on a buffer that the CPU cannot reach: its
+ *              exporter does not map it for the kernel, or it is the memory
+ *              of a device.
  * ===========  ===============================================================
+ *
+ * A buffer that has operations is attached to a device of this driver and mapped.
+ * When its exporter refuses that, the call fails with the exporter's errno,
+ * whatever that is.
  */
 struct vfence_submit {
 	/** @queue: in: id of the queue. */
