@@ -7,7 +7,7 @@
  * Documentation/fault-injection/fault-injection.rst of the kernel.
  */
 #include <linux/dma-buf.h>
-#include "vfence_test.h"
+#include "foreign_buffer.h"
 
 #define DEBUGFS "/sys/kernel/debug"
 /* More faults than any call has places for. */
@@ -462,6 +462,47 @@ TEST_F_TIMEOUT(fault, submit_with_buffers, 120)
 		.operation_count = 2,
 		.operation_size = sizeof(operations[0]),
 	});
+}
+
+/* The same with buffers of other exporters, which allocate when these are attached and mapped. */
+TEST_F_TIMEOUT(fault, submit_with_foreign_buffers, 120)
+{
+	const size_t size = 1 << 16;
+	int memory = user_memory(size), other = device_open();
+	__u32 worker = worker_queue(self->device), busy = worker_queue(other);
+	struct vfence_use uses[] = {
+		{ .fd = heap_buffer(size, O_RDWR), .flags = VFENCE_USE_WRITE },
+		{ .fd = user_buffer(memory, size), .flags = VFENCE_USE_NO_ADD },
+	};
+	struct vfence_operation operation = {
+		.kind = VFENCE_OPERATION_COPY,
+		.source = 1,
+		.length = size,
+	};
+	struct vfence_submit job = {
+		.queue = worker,
+		.uses = ptr_to_u64(uses),
+		.use_count = 2,
+		.use_size = sizeof(uses[0]),
+		.operations = ptr_to_u64(&operation),
+		.operation_count = 1,
+		.operation_size = sizeof(operation),
+	}, theirs = job;
+
+	if (uses[0].fd < 0 || uses[1].fd < 0)
+		SKIP(return, "the kernel has no system heap or no udmabuf");
+	/* The core warns when an exporter fails to map for the kernel: somebody else has that mapped already. */
+	theirs.queue = busy;
+	theirs.flags = VFENCE_SUBMIT_HANG;
+	uses[0].flags |= VFENCE_USE_NO_ADD;
+	for (int i = 0; i < 100; i++)
+		ASSERT_EQ(0, submit_job(other, &theirs));
+	uses[0].flags &= ~VFENCE_USE_NO_ADD;
+	submit_with_faults(_metadata, self, job);
+	EXPECT_EQ(0, wait_idle(self->device, worker));
+	/* What was refused has left nothing in it. */
+	EXPECT_EQ(POLLIN | POLLOUT, polled(uses[0].fd, POLLIN | POLLOUT));
+	close(other);
 }
 
 /* Jobs of a call that wait for each other, whose buffers are locked together; what is refused leaves no fence in them. */

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Operations: bytes that jobs really write, copy and sum up. */
-#include <linux/dma-heap.h>
-#include <linux/udmabuf.h>
+#include "foreign_buffer.h"
 #include "vgem.h"
 
 #define SIZE (1 << 20)
@@ -525,80 +524,46 @@ static void copy_to_and_from(struct __test_metadata *_metadata, FIXTURE_DATA(ope
 
 TEST_F(operation, buffer_of_the_system_heap)
 {
-	struct dma_heap_allocation_data data = { .len = SIZE, .fd_flags = O_RDWR | O_CLOEXEC };
-	int heap = open("/dev/dma_heap/system", O_RDWR | O_CLOEXEC);
+	int buffer = heap_buffer(SIZE, O_RDWR);
 
-	if (heap < 0)
+	if (buffer < 0)
 		SKIP(return, "the kernel has no CONFIG_DMABUF_HEAPS_SYSTEM");
-	ASSERT_EQ(0, ioctl(heap, DMA_HEAP_IOCTL_ALLOC, &data));
-	close(heap);
-	copy_to_and_from(_metadata, self, data.fd, map(data.fd, SIZE));
+	copy_to_and_from(_metadata, self, buffer, map(buffer, SIZE));
 }
 
 TEST_F(operation, buffer_that_may_only_be_written)
 {
-	struct dma_heap_allocation_data data = { .len = SIZE, .fd_flags = O_WRONLY | O_CLOEXEC };
-	int heap = open("/dev/dma_heap/system", O_RDWR | O_CLOEXEC);
+	int buffer = heap_buffer(SIZE, O_WRONLY);
 
-	if (heap < 0)
+	if (buffer < 0)
 		SKIP(return, "the kernel has no CONFIG_DMABUF_HEAPS_SYSTEM");
-	ASSERT_EQ(0, ioctl(heap, DMA_HEAP_IOCTL_ALLOC, &data));
-	close(heap);
 	close(self->buffers[1]);
-	self->buffers[1] = data.fd;
+	self->buffers[1] = buffer;
 	EXPECT_REFUSED(EACCES, operate(self, sum(1, 0, SIZE)));
 	EXPECT_REFUSED(EACCES, operate(self, copy(1, 0, 0, SIZE)));
 	close(self->buffers[0]);
-	self->buffers[0] = data.fd;
+	self->buffers[0] = buffer;
 	EXPECT_EQ(0, operate(self, fill(0, SIZE, 1, 1)));
 }
 
 TEST_F(operation, buffer_that_may_only_be_read)
 {
-	struct dma_heap_allocation_data data = { .len = SIZE, .fd_flags = O_RDONLY | O_CLOEXEC };
-	int heap = open("/dev/dma_heap/system", O_RDWR | O_CLOEXEC), ours = self->buffers[0];
+	int buffer = heap_buffer(SIZE, O_RDONLY), ours = self->buffers[0];
 	unsigned char *memory;
 
-	if (heap < 0)
+	if (buffer < 0)
 		SKIP(return, "the kernel has no CONFIG_DMABUF_HEAPS_SYSTEM");
-	ASSERT_EQ(0, ioctl(heap, DMA_HEAP_IOCTL_ALLOC, &data));
-	close(heap);
-	memory = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, data.fd, 0);
+	memory = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, buffer, 0);
 	ASSERT_NE(MAP_FAILED, (void *)memory);
-	self->buffers[0] = data.fd;
+	self->buffers[0] = buffer;
 	EXPECT_REFUSED(EACCES, operate(self, fill(0, SIZE, 1, 1)));
 	EXPECT_REFUSED(EACCES, operate(self, copy(1, 0, 0, SIZE)));
 	EXPECT_EQ(0, memory[0]);
 	EXPECT_EQ(0, operate(self, sum(0, 0, SIZE)));
 	close(self->buffers[1]);
 	self->buffers[0] = ours;
-	self->buffers[1] = data.fd;
+	self->buffers[1] = buffer;
 	EXPECT_EQ(0, operate(self, copy(1, 0, 0, SIZE)));
-}
-
-/* Memory of user space of which buffers can be made; -1 if that is not to be had. */
-static int user_memory(size_t size)
-{
-	int memfd = memfd_create("udmabuf", MFD_ALLOW_SEALING | MFD_CLOEXEC);
-
-	if (memfd < 0 || ftruncate(memfd, size) || fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK))
-		return -1;
-	return memfd;
-}
-
-/* Returns a buffer of the first bytes of it, another one each time. */
-static int user_buffer(int memfd, size_t size)
-{
-	struct udmabuf_create create = {
-		.memfd = memfd,
-		.flags = UDMABUF_FLAGS_CLOEXEC,
-		.size = size,
-	};
-	int udmabuf = open("/dev/udmabuf", O_RDWR | O_CLOEXEC), buffer;
-
-	buffer = ioctl(udmabuf, UDMABUF_CREATE, &create);
-	close(udmabuf);
-	return buffer;
 }
 
 TEST_F(operation, buffer_of_user_memory)
