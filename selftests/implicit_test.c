@@ -454,6 +454,10 @@ TEST_F(implicit, hang_of_a_writer_is_an_error_for_its_readers)
 					   VFENCE_USE_WRITE)));
 }
 
+/*
+ * The driver locks in an order of its own, so these two wait for each other, but never have to back off. That whoever
+ * locks in another order is no danger is shown by the KUnit test opposite_orders_do_not_block_each_other.
+ */
 TEST_F(implicit, two_processes_in_opposite_order)
 {
 	int buffers[4], status;
