@@ -328,22 +328,39 @@ TEST_F(operation, end_is_the_end)
 	}
 }
 
+#define HANGS 100
+
+/* Keeps a new queue busy, for longer than a test takes. */
+static bool keep_busy(FIXTURE_DATA(operation) *self, __u32 queue)
+{
+	struct vfence_submit hang = { .queue = queue, .flags = VFENCE_SUBMIT_HANG };
+
+	for (int i = 0; i < HANGS; i++)
+		if (submit_job(self->device, &hang))
+			return false;
+	return true;
+}
+
+/* Has it go on with what is behind. */
+static bool stop_being_busy(FIXTURE_DATA(operation) *self, __u32 queue)
+{
+	while (queue_completed(self->device, queue) < HANGS)
+		if (queue_reset(self->device, queue, NULL))
+			return false;
+	return true;
+}
+
 /* Submits a job that copies and sums up, has it wait while everybody lets go of the buffers, and looks at what comes of it. */
 static void let_go(struct __test_metadata *_metadata, FIXTURE_DATA(operation) *self, int card)
 {
 	struct vfence_operation operations[] = { copy(1, 0, 0, SIZE), sum(0, 0, SIZE) };
-	__u32 manual = manual_queue(self->device);
-	struct dma_buf_import_sync_file import = {
-		.flags = DMA_BUF_SYNC_WRITE,
-		.fd = submit(self->device, manual, 0),
-	};
 	struct vfence_event event;
 	struct vfence_submit job;
 	__u32 expected;
 
 	scribble(self->memory[1], SIZE, 3);
 	expected = crc32c(self->memory[1], SIZE);
-	ASSERT_EQ(0, ioctl(self->buffers[1], DMA_BUF_IOCTL_IMPORT_SYNC_FILE, &import));
+	ASSERT_TRUE(keep_busy(self, self->queue));
 	ASSERT_EQ(0, operate_for(self, 0, operations, 2, &job));
 	for (int i = 0; i < 2; i++) {
 		munmap(self->memory[i], SIZE);
@@ -355,7 +372,7 @@ static void let_go(struct __test_metadata *_metadata, FIXTURE_DATA(operation) *s
 		/* The job has the buffer, and that the module. */
 		EXPECT_NE(0, system("rmmod vgem 2>/dev/null"));
 	}
-	ASSERT_EQ(1, signal_seqno(self->device, manual, 1, 0));
+	ASSERT_TRUE(stop_being_busy(self, self->queue));
 	ASSERT_EQ(0, read_event(self->device, &event));
 	EXPECT_EQ(0, event.error);
 	EXPECT_EQ(expected, event.result);
@@ -596,19 +613,6 @@ static int sum_up(FIXTURE_DATA(operation) *self, __u32 queue, int buffer)
 	return submit_job(self->device, &job);
 }
 
-#define HANGS 100
-
-/* Keeps a new queue busy, for longer than a test takes. */
-static bool keep_busy(FIXTURE_DATA(operation) *self, __u32 queue)
-{
-	struct vfence_submit hang = { .queue = queue, .flags = VFENCE_SUBMIT_HANG };
-
-	for (int i = 0; i < HANGS; i++)
-		if (submit_job(self->device, &hang))
-			return false;
-	return true;
-}
-
 TEST_F_TIMEOUT(operation, jobs_share_what_is_mapped, 120)
 {
 	const int jobs = 64;
@@ -630,8 +634,7 @@ TEST_F_TIMEOUT(operation, jobs_share_what_is_mapped, 120)
 	for (int i = 0; i < jobs; i++)
 		ASSERT_EQ(0, sum_up(self, self->queue, buffer));
 	close(buffer);
-	while (queue_completed(self->device, self->queue) < HANGS)
-		ASSERT_EQ(0, queue_reset(self->device, self->queue, NULL));
+	ASSERT_TRUE(stop_being_busy(self, self->queue));
 	/* Each has it, until the last one. */
 	for (int i = 0; i < jobs; i++) {
 		struct vfence_event event;
