@@ -76,7 +76,7 @@ $(obj)/rust/uapi_generated.rs: $(src)/rust/uapi/uapi_helper.h FORCE
 # The same for DRM.
 $(obj)/rust/drm_bindings_generated.rs: private bindgen_flags = --no-recursive-allowlist \
 	--allowlist-function 'drm_syncobj_(add_point|create|find|find_fence|replace_fence)' \
-	--allowlist-type 'drm_syncobj' --opaque-type 'drm_syncobj' --allowlist-var ''
+	--allowlist-type 'drm_syncobj' --opaque-type 'drm_syncobj' --allowlist-var 'RUST_CONST_DRM_.*'
 $(obj)/rust/drm_bindings_generated.rs: $(src)/rust/bindings/drm_bindings_helper.h FORCE
 	$(call if_changed_dep,bindgen)
 

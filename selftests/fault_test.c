@@ -7,11 +7,8 @@
  * Documentation/fault-injection/fault-injection.rst of the kernel.
  */
 #include <linux/dma-buf.h>
+#include "fault_injection.h"
 #include "foreign_buffer.h"
-
-#define DEBUGFS "/sys/kernel/debug"
-/* More faults than any call has places for. */
-#define MOST_FAULTS 1000
 
 FIXTURE(fault)
 {
@@ -23,21 +20,9 @@ FIXTURE(fault)
 
 FIXTURE_SETUP(fault)
 {
-	need_mount("debugfs", DEBUGFS, DEBUGFS "/failslab");
-	/* Also where the kernel may sleep for memory; without a word in the log. */
-	if (!write_file(DEBUGFS "/failslab/ignore-gfp-wait", "N") ||
-	    !write_file(DEBUGFS "/failslab/verbose", "0") ||
-	    !write_file(DEBUGFS "/fail_page_alloc/ignore-gfp-wait", "N") ||
-	    !write_file(DEBUGFS "/fail_page_alloc/min-order", "0") ||
-	    !write_file(DEBUGFS "/fail_page_alloc/verbose", "0") ||
-	    !write_file(DEBUGFS "/fail_usercopy/verbose", "0") ||
-	    !write_file(DEBUGFS "/vfence/fail/verbose", "0") ||
-	    !write_file(DEBUGFS "/vfence/hang/verbose", "0") ||
-	    !write_file(DEBUGFS "/vfence/delay/verbose", "0") ||
-	    !write_file(DEBUGFS "/vfence/drop_interrupt/verbose", "0"))
+	self->fail_nth = injection_open("vfence");
+	if (self->fail_nth < 0)
 		SKIP(return, "the kernel cannot inject faults");
-	self->fail_nth = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
-	ASSERT_LE(0, self->fail_nth);
 	self->device = device_open();
 	ASSERT_LE(0, self->device);
 	self->manual = manual_queue(self->device);
@@ -50,61 +35,6 @@ FIXTURE_TEARDOWN(fault)
 {
 	close(self->device);
 }
-
-/* Has the @nth place that can fail do so, from now on. */
-static bool arm(FIXTURE_DATA(fault) *self, int nth)
-{
-	char text[16];
-	int length = snprintf(text, sizeof(text), "%d", nth);
-
-	return write(self->fail_nth, text, length) == length;
-}
-
-static void disarm(FIXTURE_DATA(fault) *self)
-{
-	/* Writing is a place, too. */
-	while (write(self->fail_nth, "0", 1) != 1)
-		;
-}
-
-/*
- * Calls an ioctl whose @nth place that can fail does. Returns 0 or the errno;
- * @injected says whether there was such a place.
- */
-static int with_fault(FIXTURE_DATA(fault) *self, int nth, unsigned int number, void *argument,
-		      bool *injected)
-{
-	char left[16] = "";
-	int error;
-
-	if (!arm(self, nth))
-		return EIO;
-	error = ioctl(self->device, number, argument) ? errno : 0;
-	/* What is left of the count; reading it fails when it comes to an end there. */
-	*injected = pread(self->fail_nth, left, sizeof(left) - 1, 0) > 0 && !atoi(left);
-	disarm(self);
-	return error;
-}
-
-/* Tries a call with each fault; @ARGUMENT is made anew for each. Runs @CHECK when it was refused. */
-#define EACH_FAULT(number, argument, ARGUMENT, CHECK) \
-	do { \
-		bool injected = true; \
-		int refused = 0; \
-		for (int nth = 1; injected; nth++) { \
-			int error; \
-			ASSERT_GT(MOST_FAULTS, nth); \
-			(argument) = ARGUMENT; \
-			error = with_fault(self, nth, number, &(argument), &injected); \
-			if (!error) \
-				continue; \
-			EXPECT_TRUE(error == ENOMEM || error == EFAULT) \
-				TH_LOG("fault %d: %s", nth, strerror(error)); \
-			refused++; \
-			CHECK; \
-		} \
-		EXPECT_LT(0, refused); \
-	} while (0)
 
 /* Submits with each fault. Some are survived: then there is a job, and its out-fence. */
 static void submit_with_faults(struct __test_metadata *_metadata, FIXTURE_DATA(fault) *self,
@@ -403,10 +333,10 @@ TEST_F(fault, read)
 	for (__u64 nth = 1, seqno = 1; seqno <= 8; nth++) {
 		ssize_t size;
 
-		ASSERT_TRUE(arm(self, nth));
+		ASSERT_TRUE(arm(self->fail_nth, nth));
 		size = read(self->device, events, sizeof(events));
 		error = errno;
-		disarm(self);
+		disarm(self->fail_nth);
 		if (size < 0) {
 			EXPECT_EQ(EFAULT, error);
 			failed = true;
@@ -573,10 +503,10 @@ TEST_F(fault, mmap)
 	ASSERT_EQ(0, queue_create_with(self->device, &create));
 	for (int nth = 1; counters == MAP_FAILED; nth++) {
 		ASSERT_GT(MOST_FAULTS, nth);
-		ASSERT_TRUE(arm(self, nth));
+		ASSERT_TRUE(arm(self->fail_nth, nth));
 		counters = map_counters(self->device, create.counters_offset);
 		failures += counters == MAP_FAILED;
-		disarm(self);
+		disarm(self->fail_nth);
 	}
 	EXPECT_LT(0, failures);
 	EXPECT_EQ(0, counters->submitted);

@@ -285,11 +285,14 @@ TEST_F(gem, handles_and_descriptors)
 		{ .fd = self->object.handle, .flags = DRM_VFENCE_USE_HANDLE },
 	};
 	struct vfence_submit job = describe(render_queue(self->node, VFENCE_QUEUE_TIMER), uses, 2, NULL);
+	struct vfence_submit gate = { .queue = render_queue(self->node, VFENCE_QUEUE_MANUAL) };
+	struct drm_vfence_sync opens = { .handle = syncobj_create(self->node) };
 
-	job.duration_ns = 500 * MSEC;
-	ASSERT_EQ(0, render_submit(self->node, &job, NULL, NULL));
+	ASSERT_EQ(0, render_submit(self->node, &gate, NULL, &opens));
+	ASSERT_EQ(0, render_submit(self->node, &job, &opens, NULL));
 	/* Busy until it has been written. */
 	EXPECT_EQ(0, polled(buffer, POLLIN));
+	render_signal(self->node, gate.queue, 1, 0);
 	EXPECT_EQ(0, render_wait(self->node, job.queue, 1));
 	EXPECT_EQ(POLLIN, polled(buffer, POLLIN));
 	/* The flag is this device's alone. */

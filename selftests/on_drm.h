@@ -89,16 +89,24 @@ static inline int on_drm_ioctl(int fd, unsigned long number, void *argument)
 		.job = (uintptr_t)argument, .job_size = _IOC_SIZE(number),
 	};
 
+	int ret;
+
 	if (_IOC_TYPE(number) != VFENCE_IOCTL_TYPE)
 		return ioctl(fd, number, argument);
 	switch (_IOC_NR(number)) {
 	case _IOC_NR(VFENCE_IOCTL_SUBMIT):
-		return ioctl(fd, DRM_IOCTL_VFENCE_SUBMIT, &submit);
+		ret = ioctl(fd, DRM_IOCTL_VFENCE_SUBMIT, &submit);
+		break;
 	case _IOC_NR(VFENCE_IOCTL_SUBMIT_BATCH):
-		return on_drm_submit_batch(fd, number, argument);
+		ret = on_drm_submit_batch(fd, number, argument);
+		break;
 	default:
 		return ioctl(fd, DRM_VFENCE_IOCTL(number), argument);
 	}
+	/* That is the one errno that differs. */
+	if (ret && errno == EBUSY)
+		errno = EAGAIN;
+	return ret;
 }
 
 #define ioctl(fd, number, ...) on_drm_ioctl(fd, number, (void *)(uintptr_t)(__VA_ARGS__ + 0))

@@ -4,6 +4,8 @@
  * with its drmIoctl().
  */
 #include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include "drm_test.h"
 
 FIXTURE(syncobj)
@@ -69,6 +71,26 @@ TEST_F(syncobj, driver_and_features)
 	EXPECT_EQ(0, drmGetCap(self->node, DRM_CAP_PRIME, &value));
 	EXPECT_EQ(DRM_PRIME_CAP_IMPORT | DRM_PRIME_CAP_EXPORT, value);
 	close(card);
+}
+
+/* What the rule of udev's goes by that gives render nodes to the group "render": SUBSYSTEM=="drm", KERNEL=="renderD*". */
+TEST_F(syncobj, render_node_as_udev_sees_it)
+{
+	char path[64], link[256] = "", uevent[512] = "";
+	struct stat node;
+	int file;
+
+	ASSERT_EQ(0, fstat(self->node, &node));
+	snprintf(path, sizeof(path), "/sys/dev/char/%u:%u/subsystem", major(node.st_rdev),
+		 minor(node.st_rdev));
+	ASSERT_LT(0, readlink(path, link, sizeof(link) - 1));
+	EXPECT_STREQ("/drm", strrchr(link, '/'));
+	snprintf(path, sizeof(path), "/sys/dev/char/%u:%u/uevent", major(node.st_rdev),
+		 minor(node.st_rdev));
+	file = open(path, O_RDONLY | O_CLOEXEC);
+	ASSERT_LT(0, read(file, uevent, sizeof(uevent) - 1));
+	EXPECT_NE(NULL, strstr(uevent, "DEVNAME=dri/renderD"));
+	close(file);
 }
 
 TEST_F(syncobj, create_and_destroy)

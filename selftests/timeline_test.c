@@ -108,6 +108,55 @@ TEST_F(timeline, a_thousand_jobs_wait_for_a_thousand_points)
 	free(submits);
 }
 
+/* And all in one call: each job that waits for a point comes after the one that signals it. */
+TEST_F(timeline, producers_and_consumers_in_one_call)
+{
+	__u32 producer = render_queue(self->node, VFENCE_QUEUE_MANUAL);
+	__u32 consumer = render_queue(self->node, VFENCE_QUEUE_TIMER);
+	struct vfence_submit *jobs = calloc(POINTS, sizeof(*jobs));
+	struct drm_vfence_sync *syncs = calloc(POINTS, sizeof(*syncs));
+	struct drm_vfence_submit *submits = calloc(POINTS, sizeof(*submits));
+
+	ASSERT_TRUE(jobs && syncs && submits);
+	for (int i = 0; i < POINTS; i++) {
+		bool waits = i % 2;
+
+		jobs[i].queue = waits ? consumer : producer;
+		syncs[i] = (struct drm_vfence_sync) { .handle = self->handle, .point = i / 2 + 1 };
+		submits[i] = render_describe(&jobs[i], &syncs[i], waits, &syncs[i], !waits);
+	}
+	ASSERT_EQ(0, render_submit_batch(self->node, submits, POINTS, NULL));
+	render_signal(self->node, producer, POINTS / 4, 0);
+	EXPECT_EQ(0, render_wait(self->node, consumer, POINTS / 4));
+	EXPECT_EQ(VFENCE_JOB_PENDING, render_job(self->node, consumer, POINTS / 4 + 1).state);
+	render_signal(self->node, producer, POINTS / 2, 0);
+	EXPECT_EQ(0, render_wait(self->node, consumer, POINTS / 2));
+	free(jobs);
+	free(syncs);
+	free(submits);
+}
+
+/* More queues than are compared: more is waited for, and nothing is missed. */
+TEST_F(timeline, fed_by_many_queues)
+{
+	enum { QUEUES = 12 };
+	__u32 producers[QUEUES], consumer = render_queue(self->node, VFENCE_QUEUE_TIMER);
+	struct vfence_submit job = { .queue = consumer };
+	struct drm_vfence_sync in = { .handle = self->handle };
+
+	for (int i = 0; i < QUEUES; i++)
+		producers[i] = render_queue(self->node, VFENCE_QUEUE_MANUAL);
+	for (int i = 0; i < 4 * QUEUES; i++)
+		ASSERT_EQ(0, submit_points(self->node, producers[i % QUEUES], self->handle, i, 1));
+	in.point = 4 * QUEUES;
+	ASSERT_EQ(0, render_submit(self->node, &job, &in, NULL));
+	for (int i = 0; i < QUEUES; i++) {
+		EXPECT_EQ(VFENCE_JOB_PENDING, render_job(self->node, consumer, 1).state);
+		render_signal(self->node, producers[i], 4, 0);
+	}
+	EXPECT_EQ(0, render_wait(self->node, consumer, 1));
+}
+
 /* Two queues take turns on a timeline: a job waits for the last fence of each. */
 TEST_F(timeline, fed_by_two_queues)
 {

@@ -45,7 +45,8 @@ pub(crate) use generated::{
     drm_syncobj_create,
     drm_syncobj_find,
     drm_syncobj_find_fence,
-    drm_syncobj_replace_fence, //
+    drm_syncobj_replace_fence,
+    RUST_CONST_DRM_FILE_PAGE_OFFSET_START as DRM_FILE_PAGE_OFFSET_START, //
 };
 pub(crate) use helpers::{
     drm_gem_object_put,

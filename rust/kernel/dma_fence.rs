@@ -723,6 +723,19 @@ pub(crate) mod tests {
         ])
     }
 
+    #[test]
+    fn later_fences_of_a_context_include_earlier_ones() -> Result {
+        let ([one, two], other) = (pending_in_a_row()?, pending()?);
+        assert!(two.fence().is_same_or_later(one.fence()));
+        assert!(two.fence().is_same_or_later(two.fence()));
+        assert!(!one.fence().is_same_or_later(two.fence()));
+        assert!(!two.fence().is_same_or_later(other.fence()));
+        // They signal in their order.
+        drop(one);
+        drop(two);
+        Ok(())
+    }
+
     /// Counts calls, and keeps the last errno.
     pub(crate) struct Count {
         calls: Atomic<i32>,

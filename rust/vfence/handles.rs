@@ -3,11 +3,13 @@
 //! What jobs can name besides file descriptors. A device node may have handles: of buffers, and of objects that fences are taken from and
 //! put into. `/dev/vfence` has none.
 
-use super::argument::Argument;
+use super::{
+    argument::Argument,
+    in_fences::InFences, //
+};
 use crate::{
     kernel_ext::{
         dma_buf::DmaBuf,
-        dma_fence::Fence,
         dma_fence_chain::Linkable, //
     },
     uapi::vfence_use, //
@@ -43,8 +45,10 @@ pub(crate) trait Syncs: Sized {
     /// Returns whether the job waits for anything.
     fn waits(&self) -> bool;
 
-    /// Returns what the job waits for, given those of the jobs before it in the call, which have been prepared.
-    fn in_fences<'a>(&'a self, earlier: &'a [Self]) -> impl Iterator<Item = &'a Fence>;
+    /// Gives up what the job waits for, given those of the jobs before it in the call, which have been prepared. To be called once.
+    ///
+    /// Fails with `ENOSPC` for too many.
+    fn in_fences(&mut self, earlier: &[Self]) -> Result<InFences>;
 
     /// Returns whether the job's fence is put anywhere.
     fn needs_fence(&self) -> bool;

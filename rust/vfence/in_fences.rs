@@ -50,7 +50,7 @@ const MOST: usize = VFENCE_MAX_IN_FENCES as usize;
 const MOST_SEEN: usize = VFENCE_MAX_WAITS as usize;
 
 /// The in-fences of a job, taken apart.
-pub(super) struct InFences {
+pub(crate) struct InFences {
     /// Those that are pending, each once, by address.
     pending: KVec<ARef<Fence>>,
     /// The error of the first one that has signalled with an error already, or 0.
@@ -59,33 +59,29 @@ pub(super) struct InFences {
 
 impl InFences {
     /// Returns none.
-    pub(super) fn none() -> Self {
+    pub(crate) fn none() -> Self {
         Self {
             pending: KVec::new(),
             error: 0,
         }
     }
 
-    /// Takes references to the fences of the `count` file descriptors at `address` in user space; `seen` is how many
+    /// Adds the fences of the `count` file descriptors at `address` in user space; `seen` is how many
     /// the call has looked at.
     ///
     /// Fails with `EINVAL` for too many, `EFAULT`, `EBADF`, `EINVAL` for a file of another kind,
     /// `ENOSPC` when they contain too many that are pending, or the call has looked at too many.
-    pub(super) fn from_user(address: u64, count: u32, seen: &mut usize) -> Result<Self> {
+    pub(super) fn add_from_user(&mut self, address: u64, count: u32, seen: &mut usize) -> Result {
         let count = count as usize;
         if count > MOST {
             return Err(EINVAL);
         }
-        let mut fences = Self::none();
-        if count == 0 {
-            return Ok(fences);
-        }
         let address = UserPtr::from_addr(usize::try_from(address).map_err(|_| EFAULT)?);
         let mut reader = UserSlice::new(address, count * size_of::<i32>()).reader();
         for _ in 0..count {
-            fences.add(&*sync_file::get_fence(reader.read::<i32>()?)?, seen)?;
+            self.add(&*sync_file::get_fence(reader.read::<i32>()?)?, seen)?;
         }
-        Ok(fences)
+        Ok(())
     }
 
     /// Calls `f` with each fence that `fence` consists of. Fails with `ENOSPC` if the call has looked at too many.
@@ -103,16 +99,21 @@ impl InFences {
     /// Adds a fence, which may be a container; if it has signalled, its error counts.
     ///
     /// Fails with `ENOSPC` for too many.
-    pub(super) fn add(&mut self, fence: &Fence, seen: &mut usize) -> Result {
-        Self::each(fence, seen, |fence| {
-            match fence.result() {
-                Some(Ok(())) => {}
-                Some(Err(error)) if self.error == 0 => self.error = error.to_errno(),
-                Some(Err(_)) => {}
-                None => self.wait_for(fence)?,
-            }
-            Ok(())
-        })
+    fn add(&mut self, fence: &Fence, seen: &mut usize) -> Result {
+        Self::each(fence, seen, |fence| self.add_plain(fence))
+    }
+
+    /// Adds a fence that is no container; if it has signalled, its error counts.
+    ///
+    /// Fails with `ENOSPC` for too many.
+    pub(crate) fn add_plain(&mut self, fence: ARef<Fence>) -> Result {
+        match fence.result() {
+            Some(Ok(())) => {}
+            Some(Err(error)) if self.error == 0 => self.error = error.to_errno(),
+            Some(Err(_)) => {}
+            None => self.wait_for(fence)?,
+        }
+        Ok(())
     }
 
     /// Adds a fence, which may be a container, unless it has signalled; then its error does not count either.

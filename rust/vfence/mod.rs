@@ -88,7 +88,7 @@ mod engine;
 mod events;
 mod faults;
 pub(crate) mod handles;
-mod in_fences;
+pub(crate) mod in_fences;
 mod limits;
 mod machine;
 mod mapped;

@@ -136,8 +136,9 @@ pub(super) fn submit<H: Handles>(client: &Client, handles: &H, argument: Argumen
     reply(&argument, &submit)?;
     let Some(open) = open else {
         call.inject(&mut job, run.queue());
-        let _section = SignallingSection::begin();
-        call.publish(&[run], iter::once(job), None, None, out, iter::once(syncs));
+        let section = SignallingSection::begin();
+        call.publish(section, &[run], iter::once(job), None, None);
+        tell(iter::once(syncs), out);
         return Ok(());
     };
     let Open {
@@ -154,10 +155,10 @@ pub(super) fn submit<H: Handles>(client: &Client, handles: &H, argument: Argumen
     // Ours is dropped after the locks: what is refused now gives buffers back, which takes them.
     let gate = decide(&mut job, run.queue(), seqno, in_fences, &work)?;
     call.inject(&mut job, run.queue());
-    let _section = SignallingSection::begin();
+    let section = SignallingSection::begin();
     arm(&mut job);
-    let (jobs, syncs) = (iter::once(job), iter::once(syncs));
-    call.publish(&[run], jobs, locked.as_mut(), gate, out, syncs);
+    call.publish(section, &[run], iter::once(job), locked, gate);
+    tell(iter::once(syncs), out);
     Ok(())
 }
 
@@ -275,11 +276,12 @@ fn submit_all<H: Handles>(
             call.inject(job, run.queue());
         }
     }
-    let _section = SignallingSection::begin();
+    let section = SignallingSection::begin();
     if !gates.is_empty() {
         jobs.iter_mut().for_each(arm);
     }
-    call.publish(&runs, jobs.into_iter(), locked.as_mut(), gates, outs, syncs);
+    call.publish(section, &runs, jobs.into_iter(), locked, gates);
+    tell(syncs, outs);
     Ok(())
 }
 
@@ -404,17 +406,14 @@ impl<'a, H: Handles> Call<'a, H> {
     fn open(
         &mut self,
         submit: &vfence_submit,
-        syncs: &H::Syncs,
+        syncs: &mut H::Syncs,
         earlier: &[H::Syncs],
         seqno: u64,
     ) -> Result<KBox<Open>> {
-        let mut in_fences = InFences::none();
+        let mut in_fences = syncs.in_fences(earlier)?;
         if submit.in_fence_count != 0 {
             let (address, count) = (submit.in_fences, submit.in_fence_count);
-            in_fences = InFences::from_user(address, count, &mut self.seen)?;
-        }
-        for fence in syncs.in_fences(earlier) {
-            in_fences.add(fence, &mut self.seen)?;
+            in_fences.add_from_user(address, count, &mut self.seen)?;
         }
         let uses = Uses::from_user(self.handles, submit, &mut self.uses)?;
         let work = match Operations::from_user(self.client, submit, &uses)? {
@@ -469,27 +468,32 @@ impl<'a, H: Handles> Call<'a, H> {
     /// may have signalled when it is added to buffers does no harm: whoever has to wait for it needs their locks, which are `locked`.
     fn publish(
         mut self,
+        section: SignallingSection,
         runs: &[Run],
         mut jobs: impl Iterator<Item = Job<Payload>>,
-        locked: Option<&mut Locked<'_>>,
+        mut locked: Option<Locked<'_>>,
         gates: impl IntoIterator<Item = Arc<Gate>>,
-        outs: impl IntoIterator<Item = Out>,
-        syncs: impl IntoIterator<Item = H::Syncs>,
     ) {
         self.expected.keep();
         for run in runs {
             Queue::append(run.queue(), jobs.by_ref().take(run.count()));
         }
-        if let Some(locked) = locked {
+        if let Some(locked) = &mut locked {
             locked.add();
         }
         for gate in gates {
             gate.pass();
         }
-        syncs.into_iter().for_each(Syncs::publish);
-        for (file, fd) in outs {
-            file.install(fd);
-        }
+        drop(section);
+    }
+}
+
+/// Tells others about jobs that are published. These need nothing more to end, and no lock but the client's is held: to put a fence into a
+/// timeline takes as long as that is.
+fn tell<S: Syncs>(syncs: impl IntoIterator<Item = S>, outs: impl IntoIterator<Item = Out>) {
+    syncs.into_iter().for_each(Syncs::publish);
+    for (file, fd) in outs {
+        file.install(fd);
     }
 }
 

@@ -72,8 +72,11 @@ impl Driver for DrmDriver {
                 // The same size and direction, and the number of the engine's header.
                 let function = (number & 0xff) - FIRST;
                 let number = number & !0xffff | VFENCE_IOCTL_TYPE << 8 | function;
-                file.inner()
-                    .ioctl(&FileHandles::new(file), number, argument)?;
+                let done = file
+                    .inner()
+                    .ioctl(&FileHandles::new(file), number, argument);
+                // libdrm calls again and again while it is told EAGAIN.
+                done.map_err(|error| if error == EAGAIN { EBUSY } else { error })?;
             }
         }
         Ok(0)

@@ -31,7 +31,7 @@ pub(super) fn create(file: &File<DrmDriver>, argument: &Argument) -> Result {
     create.size = buf.size() as u64;
     let handle = NewHandle::new(file, buf)?;
     create.handle = handle.number();
-    create.mmap_offset = handle.object().mmap_offset();
+    create.mmap_offset = handle.object().mmap_offset()?;
     argument.write(&create)?;
     handle.keep();
     Ok(())
@@ -43,6 +43,6 @@ pub(super) fn info(file: &File<DrmDriver>, argument: &Argument) -> Result {
     must_be_zero(info.flags)?;
     let object = Object::lookup(file, info.handle)?;
     info.size = object.buf().size() as u64;
-    info.mmap_offset = object.mmap_offset();
+    info.mmap_offset = object.mmap_offset()?;
     argument.write(&info)
 }

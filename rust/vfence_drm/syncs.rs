@@ -34,6 +34,7 @@ use crate::{
             Handles,
             Syncs, //
         },
+        in_fences::InFences, //
     },
 };
 use core::cell::Cell;
@@ -97,87 +98,132 @@ impl<'a> FileHandles<'a> {
         earlier: &[JobSyncs],
     ) -> Result {
         let syncobj = Syncobj::find(self.file, sync.handle)?;
-        if let Some(submitted) = submitted(&syncobj, sync.point, earlier)? {
-            if let (true, Some(fence)) = (submitted.and_before, syncobj.fence()) {
+        if let Some((within, before)) = Within::find(syncobj, sync.point, earlier)? {
+            if let Some(fence) = before {
                 self.take_apart(syncs, &fence)?;
             }
-            for job in submitted.jobs {
-                syncs.earlier.push(job, GFP_KERNEL_ACCOUNT)?;
-            }
-            return Ok(());
+            return Ok(syncs.earlier.push(within, GFP_KERNEL_ACCOUNT)?);
         }
         let wait = sync.flags & DRM_VFENCE_SYNC_WAIT_FOR_SUBMIT != 0;
         let fence = find_fence(self.file, sync.handle, sync.point, wait)?;
         self.take_apart(syncs, &fence)
     }
 
-    /// Adds the fences that `fence` stands for to `syncs`. Those of a timeline are found from its end on, and of several of the same
-    /// context, the last one signals last.
+    /// Adds the fences that `fence` stands for to `syncs`. Those of a timeline are found from its end on.
     fn take_apart(&self, syncs: &mut JobSyncs, fence: &Fence) -> Result {
-        let first = syncs.fences.len();
+        let mut last = Last::default();
         for fence in unwrap(fence) {
             let links = self.links.get() + 1;
             if links > DRM_VFENCE_MAX_LINKS {
                 return Err(ENOSPC);
             }
             self.links.set(links);
-            let found = syncs.fences.get(first..).unwrap_or_default();
-            if !found
-                .iter()
-                .rev()
-                .take(COMPARED)
-                .any(|later| later.is_same_or_later(&fence))
-            {
-                syncs.fences.push(fence, GFP_KERNEL_ACCOUNT)?;
+            if last.is_new(&fence) {
+                syncs.fences.add_plain(fence)?;
             }
         }
         Ok(())
     }
 }
 
-/// Jobs of the same call that signal a syncobj.
-struct Submitted {
-    /// Which ones have to be waited for.
-    jobs: KVec<usize>,
-    /// Whether what was there before the call has to be, too.
-    and_before: bool,
+/// The fences that were found last, going back in time. Of several of the same context the one that was found first signals last, and is
+/// the only one that has to be waited for.
+#[derive(Default)]
+struct Last {
+    fences: [Option<ARef<Fence>>; COMPARED],
+    next: usize,
 }
 
-/// Returns what a job has to wait for that waits for a point of `syncobj`, if `earlier`, the jobs before it in the call, submit that point.
-fn submitted(syncobj: &Syncobj, point: u64, earlier: &[JobSyncs]) -> Result<Option<Submitted>> {
-    let is_there = |fence: ARef<Fence>| fence.is_chain() && fence.seqno() >= point;
-    if point != 0 && syncobj.fence().is_some_and(is_there) {
-        return Ok(None);
-    }
-    let mut found = Submitted {
-        jobs: KVec::new(),
-        and_before: true,
-    };
-    let mut complete = false;
-    let signals = earlier
-        .iter()
-        .enumerate()
-        .flat_map(|(job, syncs)| syncs.signals.iter().map(move |signal| (job, signal)));
-    for (job, signal) in signals.filter(|(_, signal)| core::ptr::eq(&*signal.syncobj, syncobj)) {
-        if signal.at.is_none() {
-            // It takes the place of all that was there.
-            found.jobs.clear();
-            found.and_before = false;
+impl Last {
+    /// Returns whether a fence has to be waited for, and takes note of it then.
+    fn is_new(&mut self, fence: &ARef<Fence>) -> bool {
+        let mut found = self.fences.iter().flatten();
+        if found.any(|later| later.is_same_or_later(fence)) {
+            return false;
         }
-        found.jobs.push(job, GFP_KERNEL_ACCOUNT)?;
-        complete = match &signal.at {
-            Some((_, at)) => *at >= point,
-            None => point == 0,
+        if let Some(place) = self.fences.get_mut(self.next % COMPARED) {
+            *place = Some(fence.clone());
+        }
+        self.next += 1;
+        true
+    }
+}
+
+/// Jobs of the same call that a job waits for at a syncobj: those that signal it, from the first one to the last one, by index.
+struct Within {
+    syncobj: ARef<Syncobj>,
+    first: usize,
+    last: usize,
+}
+
+impl Within {
+    /// Finds what the jobs `earlier`, which are before it in the call, put into `syncobj` for one that waits for `point`, and what
+    /// was there and has to be waited for as well. Returns `None` if they do not put that there.
+    ///
+    /// It is what `dma_fence_chain_find_seqno()` would find if all of them had been published. Fails with `EINVAL` if that were no timeline
+    /// any more.
+    #[allow(clippy::type_complexity)]
+    fn find(
+        syncobj: ARef<Syncobj>,
+        point: u64,
+        earlier: &[JobSyncs],
+    ) -> Result<Option<(Self, Option<ARef<Fence>>)>> {
+        let mut before = syncobj.fence();
+        // The number of the timeline's last link, if it is one.
+        let mut end = before.as_ref().filter(|fence| fence.is_chain());
+        let mut end = end.take().map(|fence| fence.seqno());
+        // From where on jobs count, and the one whose link is found.
+        let (mut first, mut last, mut any) = (0, None, false);
+        for (job, at) in signals(earlier, &syncobj) {
+            any = true;
+            let Some(at) = at else {
+                // It takes the place of all that was there.
+                (first, last, end, before) = (job, Some(job), None, None);
+                continue;
+            };
+            // A link that does not come after the last one begins a timeline anew, which counts on from there.
+            let previous = end.filter(|end| at > *end).unwrap_or(0);
+            end = Some(end.map_or(at, |end| end.max(at)));
+            if point == 0 || previous < point {
+                last = Some(job);
+            }
+        }
+        let reached = match end {
+            _ if !any => return Ok(None),
+            Some(end) => end >= point,
+            None if point == 0 => true,
+            None => return Err(EINVAL),
         };
-        if complete && point != 0 {
-            break;
-        }
+        Ok(match last {
+            Some(last) if reached => {
+                let within = Self {
+                    syncobj,
+                    first,
+                    last,
+                };
+                Some((within, before))
+            }
+            // They do not reach it, or it was there before them.
+            _ => None,
+        })
     }
-    Ok(complete.then_some(found))
+}
+
+/// Returns which of `jobs` signal a syncobj, and at which points; none for a binary one.
+fn signals<'a>(
+    jobs: &'a [JobSyncs],
+    syncobj: &'a Syncobj,
+) -> impl DoubleEndedIterator<Item = (usize, Option<u64>)> + 'a {
+    let of = move |(job, syncs): (usize, &'a JobSyncs)| {
+        let found = move |signal: &&Signal| core::ptr::eq(&*signal.syncobj, syncobj);
+        let signals = syncs.signals.iter().filter(found);
+        signals.map(move |signal| (job, signal.at.as_ref().map(|(_, at)| *at)))
+    };
+    jobs.iter().enumerate().flat_map(of)
 }
 
 impl Handles for FileHandles<'_> {
-    const SMALLEST: usize = size_of::<drm_vfence_submit>();
+    const SMALLEST: usize = 40;
     const WAITS: bool = true;
     const USE_FLAGS: u32 = DRM_VFENCE_USE_HANDLE;
     type Syncs = JobSyncs;
@@ -185,7 +231,8 @@ impl Handles for FileHandles<'_> {
     fn job(&self, argument: Argument, earlier: &[JobSyncs]) -> Result<(Argument, JobSyncs)> {
         let submit: drm_vfence_submit = argument.read()?;
         let mut syncs = JobSyncs {
-            fences: KVec::new(),
+            waits: submit.in_sync_count != 0,
+            fences: InFences::none(),
             earlier: KVec::new(),
             signals: KVec::new(),
             fence: None,
@@ -243,10 +290,12 @@ impl Signal {
 
 /// What a job waits for and signals by handles.
 pub(super) struct JobSyncs {
+    /// Whether it waits for anything, if only for what has signalled.
+    waits: bool,
     /// What it waits for, taken apart.
-    fences: KVec<ARef<Fence>>,
-    /// Jobs before it in the call that it waits for, by their index.
-    earlier: KVec<usize>,
+    fences: InFences,
+    /// Jobs before it in the call that it waits for.
+    earlier: KVec<Within>,
     signals: KVec<Signal>,
     /// Its own, once it is prepared, if there are signals.
     fence: Option<Linkable>,
@@ -254,14 +303,28 @@ pub(super) struct JobSyncs {
 
 impl Syncs for JobSyncs {
     fn waits(&self) -> bool {
-        !self.fences.is_empty() || !self.earlier.is_empty()
+        self.waits
     }
 
-    fn in_fences<'a>(&'a self, earlier: &'a [Self]) -> impl Iterator<Item = &'a Fence> {
-        let jobs = self.earlier.iter().filter_map(|job| earlier.get(*job));
-        let fences = jobs.filter_map(|syncs| syncs.fence.as_ref());
-        let known = self.fences.iter().map(|fence| &**fence);
-        Iterator::chain(known, fences.map(Linkable::fence))
+    fn in_fences(&mut self, earlier: &[Self]) -> Result<InFences> {
+        let mut fences = core::mem::replace(&mut self.fences, InFences::none());
+        for within in &self.earlier {
+            let jobs = earlier.get(..=within.last).unwrap_or_default();
+            let mut last = Last::default();
+            for (job, _) in signals(jobs, &within.syncobj).rev() {
+                if job < within.first {
+                    break;
+                }
+                let Some(fence) = jobs.get(job).and_then(|syncs| syncs.fence.as_ref()) else {
+                    continue;
+                };
+                let fence = fence.fence().into();
+                if last.is_new(&fence) {
+                    fences.add_plain(fence)?;
+                }
+            }
+        }
+        Ok(fences)
     }
 
     fn needs_fence(&self) -> bool {

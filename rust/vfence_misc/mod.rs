@@ -7,7 +7,6 @@
 use crate::{
     kernel_ext::{
         dma_buf::DmaBuf,
-        dma_fence::Fence,
         dma_fence_chain::Linkable,
         miscdevice::MiscDevice, //
     },
@@ -18,11 +17,11 @@ use crate::{
             Handles,
             Syncs, //
         },
+        in_fences::InFences,
         submit::EARLIER,
         Client, //
     },
 };
-use core::iter;
 use kernel::{
     prelude::*,
     sync::aref::ARef, //
@@ -59,8 +58,8 @@ impl Syncs for () {
         false
     }
 
-    fn in_fences<'a>(&'a self, _earlier: &'a [Self]) -> impl Iterator<Item = &'a Fence> {
-        iter::empty()
+    fn in_fences(&mut self, _earlier: &[Self]) -> Result<InFences> {
+        Ok(InFences::none())
     }
 
     fn needs_fence(&self) -> bool {

@@ -41,7 +41,12 @@ extern "C" {
  * those of /dev/vfence too: there are no DRM events. Counters of queues with ids
  * from 0x100000 on cannot be mapped, for GEM objects have these offsets.
  *
+ * One errno differs: where a queue is full, or too many events are unread, the
+ * submission fails with EBUSY and not EAGAIN, because libdrm's drmIoctl() calls
+ * again and again while it is told EAGAIN or EINTR.
+ *
  * While a client has a node open, the module is in use and cannot be unloaded.
+ * There are no dumb buffers.
  *
  * DOC: errors
  *
@@ -67,7 +72,7 @@ extern "C" {
  * given.
  */
 #define DRM_VFENCE_MAX_SYNCS 4096
-/** define DRM_VFENCE_MAX_LINKS - most pending points of timelines that a call looks at */
+/** define DRM_VFENCE_MAX_LINKS - most points of timelines that the waits of a call are made of */
 #define DRM_VFENCE_MAX_LINKS (1U << 20)
 
 /**
@@ -91,25 +96,28 @@ extern "C" {
  * before it in the same call signal is there, too. If there is none, or the
  * timeline is not that far, the call fails with EINVAL; with
  * %DRM_VFENCE_SYNC_WAIT_FOR_SUBMIT it blocks until somebody has submitted it,
- * before anything else is done, and fails with ETIME after 5 seconds.
+ * before anything else is done, and fails with ETIME after 5 seconds, counted
+ * anew when a signal has restarted the call.
  *
  * A point of a timeline waits for all those before it that are pending. Of the
  * fences of one queue among them only the last is waited for, and only its error
  * counts; so a job that waits for a long timeline takes no more of
- * %VFENCE_MAX_WAITS than one for each of the queues, up to 8, that take turns on
- * it.
+ * %VFENCE_MAX_IN_FENCES and %VFENCE_MAX_WAITS than one for each of the queues, up
+ * to 8, that take turns on it.
  *
  * To signal puts the job's fence into a binary syncobj (@point is 0), or adds it
  * to a timeline, when the call succeeds. The points of a timeline should grow;
- * the core allows others, and counts them as the last one.
+ * the core allows others, and counts them as the last one. The core looks at all
+ * points of a timeline that are pending whenever one is added.
  *
  * ======  =====================================================================
  * EINTR   A signal came while the call was blocked, and its handler was not
  *         installed with SA_RESTART.
- * EINVAL  There is no fence, see above; unknown flags, or for what is signalled
- *         any; more than %DRM_VFENCE_MAX_SYNCS.
+ * EINVAL  There is no fence, see above; a point of a syncobj that a job before it
+ *         makes a binary one; unknown flags, or for what is signalled any; more
+ *         than %DRM_VFENCE_MAX_SYNCS.
  * ENOENT  There is no such handle.
- * ENOSPC  More than %DRM_VFENCE_MAX_LINKS.
+ * ENOSPC  More than %DRM_VFENCE_MAX_LINKS, or as with any in-fences.
  * ETIME   Nobody has submitted it.
  * ======  =====================================================================
  */

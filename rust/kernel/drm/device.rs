@@ -277,7 +277,7 @@ impl<T: Driver> Device<T> {
         let page = unsafe { (*vma).vm_pgoff };
         // SAFETY: By the requirements of this function.
         unsafe {
-            if page >= gem::FIRST_PAGE {
+            if page >= bindings::DRM_FILE_PAGE_OFFSET_START {
                 bindings::drm_gem_mmap(file, vma)
             } else {
                 Callbacks::<Self>::mmap(file, vma)

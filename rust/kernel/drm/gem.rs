@@ -41,14 +41,11 @@ use kernel::{
     types::Opaque, //
 };
 
-/// Where the offsets of buffer objects begin: C's `DRM_FILE_PAGE_OFFSET_START`.
-pub(super) const FIRST_PAGE: usize = (0xffff_ffff >> kernel::page::PAGE_SHIFT) + 1;
-
 /// A buffer object.
 ///
 /// # Invariants
 ///
-/// Instances are in a box, initialised, and counted by the core. They have an offset for `mmap()` once they are referred to by an [`ObjectRef`].
+/// Instances are in a box, initialised, and counted by the core.
 pub(crate) struct Object {
     base: Opaque<bindings::drm_gem_object>,
     buf: ARef<DmaBuf>,
@@ -67,7 +64,7 @@ impl Object {
         ..pin_init::zeroed()
     };
 
-    /// Creates an object of a device. Fails with `ENOMEM`, `ENOSPC` if there is no offset left, `EINVAL` for a buffer of no size.
+    /// Creates an object of a device. Fails with `ENOMEM`, `EINVAL` for a buffer of no size.
     ///
     /// # Safety
     ///
@@ -95,12 +92,10 @@ impl Object {
         // SAFETY: By the requirements of this function. The object is zero but for its functions and its reservation object, which is
         // there as long as the buffer, and so as long as the object. The size consists of pages.
         unsafe { bindings::drm_gem_private_object_init(device, base, size) };
-        // INVARIANT: A box is not null, and the first count is ours. If what follows fails, it is freed by `free()`.
-        // SAFETY: As said.
-        let object = ObjectRef(unsafe { NonNull::new_unchecked(object) }, PhantomData);
-        // SAFETY: The object is initialised.
-        to_result(unsafe { bindings::drm_gem_create_mmap_offset(base) })?;
-        Ok(object)
+        // INVARIANT: The first count is ours, and by the requirements of this function the device is valid.
+        // SAFETY: A box is not null.
+        let object = unsafe { NonNull::new_unchecked(object) };
+        Ok(ObjectRef(object, PhantomData))
     }
 
     /// # Safety
@@ -129,10 +124,15 @@ impl Object {
         &self.buf
     }
 
-    /// Returns where `mmap()` of the device finds it, in bytes.
-    pub(crate) fn mmap_offset(&self) -> u64 {
+    /// Returns where `mmap()` of the device finds it, in bytes. It has its place from the first time on.
+    ///
+    /// Fails with `ENOSPC` if there is none left, for all objects of the device share 1 TiB of them; `ENOMEM`.
+    pub(crate) fn mmap_offset(&self) -> Result<u64> {
+        let base = self.base.get();
+        // SAFETY: By the type invariants; the core does nothing if it has one.
+        to_result(unsafe { bindings::drm_gem_create_mmap_offset(base) })?;
         // SAFETY: By the type invariants; an offset does not change once there is one.
-        unsafe { bindings::drm_vma_node_offset_addr(&raw mut (*self.base.get()).vma_node) }
+        Ok(unsafe { bindings::drm_vma_node_offset_addr(&raw mut (*base).vma_node) })
     }
 
     /// # Safety
@@ -285,7 +285,8 @@ impl<'a, T: Driver> NewHandle<'a, T> {
 impl<T: Driver> Drop for NewHandle<'_, T> {
     fn drop(&mut self) {
         if !self.kept {
-            // SAFETY: The file is open. It fails where user space has guessed the number and closed the handle.
+            // SAFETY: The file is open. Where user space has guessed the number and closed the handle meanwhile, this fails, or closes
+            // what it has got by that number since: its own.
             unsafe { bindings::drm_gem_handle_delete(self.file.as_raw(), self.number) };
         }
     }

@@ -94,14 +94,15 @@ impl Syncobj {
         Some(unsafe { ARef::from_raw(fence.cast()) })
     }
 
-    /// Puts a fence, or none, in place of what is there, which makes it a binary one, and wakes who waits for that. Does not sleep.
+    /// Puts a fence, or none, in place of what is there, which makes it a binary one, and wakes who waits for that. Does not sleep, but is for tasks.
     pub(crate) fn replace_fence(&self, fence: Option<&Fence>) {
         let fence = fence.map_or(core::ptr::null_mut(), Fence::as_raw);
         // SAFETY: By the type invariants; the core takes a count of the fence.
         unsafe { bindings::drm_syncobj_replace_fence(self.0.get(), fence) };
     }
 
-    /// Adds a fence to a timeline, and wakes who waits for that. Does not sleep. A point that is not above the last one counts as that.
+    /// Adds a fence to a timeline, and wakes who waits for that. Does not sleep, but is for tasks, and looks at all points that are pending.
+    /// A point that is not above the last one counts as that.
     pub(crate) fn add_point(&self, link: AllocatedLink, fence: &Linkable, point: u64) {
         let fence = fence.fence().as_raw();
         // SAFETY: By the type invariants; the link is new, and the core's from now on. The core takes a count of the fence, which is no chain.

@@ -22,19 +22,6 @@ class List(unittest.TestCase):
                 inside.suites(text)
 
 
-class Kunit(unittest.TestCase):
-    def test_failure_of_any_load_is_kept(self):
-        with tempfile.TemporaryDirectory() as directory:
-            source = os.path.join(directory, "vfence_wait", "results")
-            os.mkdir(os.path.dirname(source))
-            for report in ("ok 1 first\n", "not ok 1 second\n", "ok 1 third\n"):
-                with open(source, "w") as out:
-                    out.write(report)
-                inside._keep_kunit([source], directory)
-            with open(os.path.join(directory, "kunit-vfence_wait.log")) as kept:
-                self.assertEqual(kept.read(), "not ok 1 second\n")
-
-
 class Collected(unittest.TestCase):
     def setUp(self):
         scratch = tempfile.TemporaryDirectory()
