@@ -13,6 +13,7 @@ import build
 import cache
 import guest
 import host
+import inside
 import klog
 import testrun
 from report import Failure, say
@@ -64,8 +65,9 @@ def _words(modules, everything):
     one, drm = map(shlex.quote, modules)
     load = f"insmod {one}"
     if everything:
-        # Where DRM is built in there is no such module.
-        load += f" && {{ modprobe --quiet drm; insmod {drm}; }}"
+        # Where DRM is built in there is no such module. KUnit's suites of what both have must not run twice.
+        load += (f" && {{ modprobe --quiet drm; [ ! -e {inside.KUNIT_FILTER} ] || "
+                 f"echo '{inside.KUNIT['vfence_drm']}' > {inside.KUNIT_FILTER}; insmod {drm}; }}")
     environment = " ".join(f"{name}={shlex.quote(path)}"
                            for name, path in build.environment(modules).items())
     return {"load": load, "environment": environment}

@@ -16,31 +16,32 @@ import time
 
 import build
 
-_KUNIT_FILTER = "/sys/module/kunit/parameters/filter_glob"
+KUNIT_FILTER = "/sys/module/kunit/parameters/filter_glob"
 _KMEMLEAK = "/sys/kernel/debug/kmemleak"
 # kmemleak does not report objects younger than this.
 _KMEMLEAK_AGE = 6
 
 
-# The second word of a line of the list -> how many of the modules are loaded for the suite.
+# The second word of a line of the list -> how many of the modules are loaded for the suite, with the parameters that follow it.
 _LOADED = {None: 1, "nomodule": 0, "drm": 2}
 # Which KUnit suites run when a module is loaded for the first time: those of the DRM module are the other's, and a few
 # more. They take ten seconds of the debug guest, so they do not run again.
-_KUNIT = {"vfence": "*.*", "vfence_drm": "vfence_drm*"}
+KUNIT = {"vfence": "*.*", "vfence_drm": "vfence_drm*"}
 
 
 def suites(text):
-    """Returns (program, how many modules are loaded for it) of each line of a list."""
+    """Returns (program, how many modules are loaded for it, their parameters) of each line of a list."""
     found = []
     for line in text.splitlines():
         words = line.split("#", 1)[0].split()
         if not words:
             continue
-        if words[2:] or not (words[1:] == [] or words[1] in _LOADED):
+        parameters = words[2:]
+        if words[1:] and words[1] not in _LOADED or not all("=" in word for word in parameters):
             raise ValueError(f"bad line: {line}")
-        if words[0] in (name for name, _ in found):
+        if words[0] in (name for name, *_ in found):
             raise ValueError(f"listed twice: {words[0]}")
-        found.append((words[0], _LOADED[words[1] if words[1:] else None]))
+        found.append((words[0], _LOADED[words[1] if words[1:] else None], parameters))
     return found
 
 
@@ -63,8 +64,8 @@ def _keep_kunit(reports, directory):
 
 def _filter_kunit(pattern):
     """Has only the KUnit suites run that match `pattern`, where there is KUnit."""
-    if os.path.exists(_KUNIT_FILTER):
-        with open(_KUNIT_FILTER, "w") as control:
+    if os.path.exists(KUNIT_FILTER):
+        with open(KUNIT_FILTER, "w") as control:
             control.write(pattern)
 
 
@@ -72,7 +73,7 @@ def _name(module):
     return os.path.basename(module).removesuffix(".ko")
 
 
-def _run(program, load, modules, todo, directory, seconds):
+def _run(program, load, parameters, modules, todo, directory, seconds):
     """Runs one suite, with `load` of the modules, and returns what there is to say about it.
 
     `todo` has the KUnit suites that have not run yet, by module.
@@ -91,7 +92,7 @@ def _run(program, load, modules, todo, directory, seconds):
                 # It needs this where it is not built in.
                 call("modprobe", "--quiet", "drm")
             _filter_kunit(todo.pop(_name(module), "none"))
-            if call("insmod", module):
+            if call("insmod", module, *parameters):
                 record["problems"].append(f"insmod {_name(module)} failed")
                 break
             loaded.append(module)
@@ -132,12 +133,12 @@ def _leaks():
 def main(listing, directory, seconds, *modules):
     with open(listing) as text:
         todo = suites(text.read())
-    kunit = dict(_KUNIT)
+    kunit = dict(KUNIT)
     with open(os.path.join(directory, "results"), "w") as results:
-        for program, load in todo:
+        for program, load, parameters in todo:
             _mark(f"suite {program}")
             print(f"  {program}", flush=True)
-            record = _run(program, load, modules, kunit, directory, int(seconds))
+            record = _run(program, load, parameters, modules, kunit, directory, int(seconds))
             results.write(json.dumps(record) + "\n")
             results.flush()
             os.fsync(results.fileno())

@@ -79,7 +79,7 @@ def _programs():
     """Returns the programs to run in a guest; that there are none is a failure."""
     try:
         with open(_SUITES) as text:
-            programs = [program for program, _ in inside.suites(text.read())]
+            programs = [program for program, *_ in inside.suites(text.read())]
     except (FileNotFoundError, ValueError) as error:
         raise Failure(f"the list of suites: {error}") from error
     if not programs:

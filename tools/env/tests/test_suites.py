@@ -13,8 +13,8 @@ from report import Failure
 
 class List(unittest.TestCase):
     def test_list(self):
-        self.assertEqual(inside.suites("# all\nbasic\nunload nomodule\nrender drm\n\n"),
-                         [("basic", 1), ("unload", 0), ("render", 2)])
+        self.assertEqual(inside.suites("# all\nbasic\nunload nomodule\nrender drm a=1 b=2\n\n"),
+                         [("basic", 1, []), ("unload", 0, []), ("render", 2, ["a=1", "b=2"])])
 
     def test_bad_lines(self):
         for text in ("basic nomodul\n", "basic nomodule twice\n", "basic drm nomodule\n", "basic\nbasic nomodule\n"):
