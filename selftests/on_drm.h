@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/uio.h>
 #include <unistd.h>
 #include <errno.h>
 #include <drm/vfence_drm.h>
@@ -42,15 +41,24 @@ static inline const char *on_drm_path(void)
 #define DEVICE_PATH on_drm_path()
 #define MODULE "vfence_drm"
 
-/* Copies what may not be there, as the kernel does: a page that cannot be accessed is an error and no more. */
-static inline int on_drm_copy(ssize_t (*transfer)(pid_t, const struct iovec *, unsigned long,
-						  const struct iovec *, unsigned long,
-						  unsigned long),
-			      void *own, void *other, size_t size)
+/*
+ * Copies what may not be there, as the kernel does: memory that cannot be accessed is an error and no more. The kernel is what copies
+ * it, to a pipe and back; without a descriptor for that, it has to be there.
+ */
+static inline int on_drm_copy(void *to, const void *from, size_t size)
 {
-	struct iovec one = { own, size }, two = { other, size };
+	int fds[2];
+	int ret = -1;
 
-	return transfer(getpid(), &one, 1, &two, 1, 0) == (ssize_t)size ? 0 : -1;
+	if (pipe(fds)) {
+		memcpy(to, from, size);
+		return 0;
+	}
+	if (write(fds[1], from, size) == (ssize_t)size && read(fds[0], to, size) == (ssize_t)size)
+		ret = 0;
+	close(fds[0]);
+	close(fds[1]);
+	return ret;
 }
 
 static inline int on_drm_submit_batch(int fd, unsigned int number, void *argument)
@@ -60,7 +68,7 @@ static inline int on_drm_submit_batch(int fd, unsigned int number, void *argumen
 	int ret, error;
 
 	if (_IOC_SIZE(number) != sizeof(batch) ||
-	    on_drm_copy(process_vm_readv, &batch, argument, sizeof(batch)))
+	    on_drm_copy(&batch, argument, sizeof(batch)))
 		return ioctl(fd, DRM_VFENCE_IOCTL(number), argument);
 	wrapped = batch;
 	jobs = calloc(VFENCE_MAX_BATCH, sizeof(*jobs));
@@ -75,7 +83,7 @@ static inline int on_drm_submit_batch(int fd, unsigned int number, void *argumen
 	error = errno;
 	free(jobs);
 	batch.refused = wrapped.refused;
-	if (on_drm_copy(process_vm_writev, &batch, argument, sizeof(batch)) && !ret) {
+	if (on_drm_copy(argument, &batch, sizeof(batch)) && !ret) {
 		ret = -1;
 		error = EFAULT;
 	}
