@@ -40,6 +40,14 @@ impl DmaDevice {
         Ok(Arc::new(device, GFP_KERNEL)?)
     }
 
+    /// Returns whether what is mapped for the device is copied to elsewhere and back, because the kernel has all devices do so: what the CPU
+    /// writes while it is mapped would be lost.
+    pub(crate) fn is_bounced(&self) -> bool {
+        // SAFETY: The device is valid.
+        let most = unsafe { bindings::dma_max_mapping_size(raw(self.device())) };
+        most != usize::MAX
+    }
+
     /// Returns the device.
     pub(crate) fn device(&self) -> &Device<Bound> {
         self.0.as_ref().as_ref()

@@ -100,7 +100,8 @@ impl MappedBuffers {
 
     /// Maps a buffer for `device`, unless it is mapped already. Takes the lock of its reservation object.
     ///
-    /// Fails with `ENOSPC` if that were too many pages, `ENOMEM`, `EOPNOTSUPP` for the memory of a device, and as the exporter does.
+    /// Fails with `ENOSPC` if that were too many pages, `ENOMEM`, `EOPNOTSUPP` for the memory of a device, or if the kernel has ours bounce, and
+    /// as the exporter does.
     pub(super) fn map(
         all: &Arc<Self>,
         buf: &DmaBuf,
@@ -115,6 +116,9 @@ impl MappedBuffers {
             let pages = pages(buf);
             if pages > MOST - state.pages {
                 return Err(ENOSPC);
+            }
+            if device.is_bounced() {
+                return Err(EOPNOTSUPP);
             }
             let mapped = Mapped::new(buf, device)?;
             let entry = Entry {

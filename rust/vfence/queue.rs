@@ -9,7 +9,9 @@
 //! | the client's `submitting`, a mutex | jobs are prepared and published | outermost |
 //! | the lock of the client's mapped buffers, a mutex | a buffer is mapped, or given back | after `submitting` |
 //! | those of reservation objects | jobs that use buffers are decided about and published; a buffer is mapped, or given back | after the former; no user memory is accessed, nothing mapped or given back by us under several of them |
-//! | `engine`, a mutex | the worker does some work; others end jobs of its queue | after `submitting`; never together with the two before, whose holders may wait for fences |
+//! | that of a buffer's list of who has it mapped, a mutex | the list is looked at or changed, for an importer or for an access by the CPU | after the former |
+//! | `engine`, a mutex | the worker does some work; others end jobs of its queue | after `submitting`; never together with the three before, whose holders may wait for fences |
+//! | that of a job's operations, a mutex | some of them are done, or they are given back | after `engine` |
 //! | `signalling` | jobs are taken from the machine, and fences signalled, so that these signal in order | before the locks of fences |
 //! | `state` | the machine is asked or told something | after all others; no fence is signalled, no callback removed, nothing allocated under it |
 //!

@@ -20,6 +20,7 @@
  *
  * Exits with 0 if every frame was right, 1 if one was wrong, 2 if there was an error.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -394,7 +395,11 @@ static int show(void)
 
 		if (read(device, &event, sizeof(event)) != sizeof(event))
 			fail("event");
-		good = !event.error && event.result == expected(frame);
+		if (event.error) {
+			errno = -event.error;
+			fail("job");
+		}
+		good = event.result == expected(frame);
 		right += good;
 		if (!frame)
 			first = event.start_ns;

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Runs inside the guest: every suite of a list, each with the modules freshly loaded.
 
-Arguments: the list, the directory for results, seconds a suite may take, the
-modules. Each suite's output goes to a file of its own, and one line of JSON
+Arguments: which kernel this is, the list, the directory for results, seconds a
+suite may take, the modules. Each suite's output goes to a file of its own, and one line of JSON
 about it to `results`, which is on disk before the next suite starts: a
 guest that dies has still said how far it came.
 """
@@ -22,15 +22,19 @@ _KMEMLEAK = "/sys/kernel/debug/kmemleak"
 _KMEMLEAK_AGE = 6
 
 
+KERNELS = ["stock", "debug"]
 # The second word of a line of the list -> how many of the modules are loaded for the suite, with the parameters that follow it.
-_LOADED = {None: 1, "nomodule": 0, "drm": 2}
+_LOADED = {None: 1, "misc": 1, "nomodule": 0, "drm": 2}
 # Which KUnit suites run when a module is loaded for the first time: those of the DRM module are the other's, and a few
 # more. They take ten seconds of the debug guest, so they do not run again.
 KUNIT = {"vfence": "*.*", "vfence_drm": "vfence_drm*"}
 
 
-def suites(text):
-    """Returns (program, how many modules are loaded for it, their parameters) of each line of a list."""
+def suites(text, kernel):
+    """Returns (program, how many modules are loaded for it, their parameters) of each line of a list.
+
+    A line with `only=` is for that kernel only.
+    """
     found = []
     for line in text.splitlines():
         words = line.split("#", 1)[0].split()
@@ -42,7 +46,9 @@ def suites(text):
         if words[0] in (name for name, *_ in found):
             raise ValueError(f"listed twice: {words[0]}")
         found.append((words[0], _LOADED[words[1] if words[1:] else None], parameters))
-    return found
+    others = {f"only={other}" for other in KERNELS if other != kernel}
+    return [(program, load, [word for word in parameters if word != f"only={kernel}"])
+            for program, load, parameters in found if others.isdisjoint(parameters)]
 
 
 def _mark(text):
@@ -130,9 +136,9 @@ def _leaks():
         return found.read()
 
 
-def main(listing, directory, seconds, *modules):
+def main(kernel, listing, directory, seconds, *modules):
     with open(listing) as text:
-        todo = suites(text.read())
+        todo = suites(text.read(), kernel)
     kunit = dict(KUNIT)
     with open(os.path.join(directory, "results"), "w") as results:
         for program, load, parameters in todo:

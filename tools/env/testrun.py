@@ -22,17 +22,17 @@ import klog
 import ktap
 from report import Failure, Step, count_lines
 
-KERNELS = ["stock", "debug"]
+KERNELS = inside.KERNELS
 _SUITES = os.path.join(build.CHECKOUT, "selftests", "suites")
 _HERE = os.path.dirname(os.path.abspath(__file__))
 # Seconds: one suite, and the whole guest.
 _SUITE_LIMIT = {"stock": 120, "debug": 300}
-_GUEST_LIMIT = {"stock": 900, "debug": 1800}
+_GUEST_LIMIT = {"stock": 1200, "debug": 2700}
 
 _SCRIPT = """
 export PATH={path} HOME=/root LC_ALL=C.UTF-8
 cd {checkout}
-python3 {inside} {suites} {results} {limit} {modules}
+python3 {inside} {kernel} {suites} {results} {limit} {modules}
 status=$?
 echo '{sentinel}' > /dev/kmsg
 exit $status
@@ -75,11 +75,11 @@ def _read(path):
         return ""
 
 
-def _programs():
-    """Returns the programs to run in a guest; that there are none is a failure."""
+def _programs(kernel):
+    """Returns the programs to run in kernel `kernel`'s guest; that there are none is a failure."""
     try:
         with open(_SUITES) as text:
-            programs = [program for program, *_ in inside.suites(text.read())]
+            programs = [program for program, *_ in inside.suites(text.read(), kernel)]
     except (FileNotFoundError, ValueError) as error:
         raise Failure(f"the list of suites: {error}") from error
     if not programs:
@@ -123,7 +123,7 @@ def _debug_suites(directory):
 def _guest_suites(kernel):
     """Yields the suites that kernel `kernel` runs, and the verdict on its log."""
     try:
-        programs = _programs()
+        programs = _programs(kernel)
         modules = build.modules(kernel)
     except Failure as failure:
         yield ktap.command(f"{kernel}.guest", str(failure), 1)
@@ -135,7 +135,7 @@ def _guest_suites(kernel):
     # What an earlier guest said must not count, should the emulator not even start.
     open(console, "w").close()
     script = _SCRIPT.format(
-        path=shlex.quote(build.PATH), checkout=shlex.quote(build.CHECKOUT),
+        kernel=kernel, path=shlex.quote(build.PATH), checkout=shlex.quote(build.CHECKOUT),
         inside=shlex.quote(os.path.join(_HERE, "inside.py")), suites=shlex.quote(_SUITES),
         modules=shlex.join(modules), results=shlex.quote(directory),
         limit=_SUITE_LIMIT[kernel], sentinel=guest.SENTINEL)

@@ -470,7 +470,8 @@ struct vfence_queue_destroy {
  *              %VFENCE_MAX_MAPPED is exceeded.
  * EOPNOTSUPP   An operation is on a buffer that the CPU cannot reach: its
  *              exporter does not map it for the kernel, or it is the memory
- *              of a device.
+ *              of a device. Or the kernel has all devices bounce what they
+ *              access (swiotlb=force, guests with encrypted memory).
  * ===========  ===============================================================
  *
  * A buffer that has operations is attached to a device of this driver and mapped.

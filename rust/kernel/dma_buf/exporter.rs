@@ -5,10 +5,12 @@
 //! The memory is [`Pages`], which never move. Mapping them for importers is done here: what is mapped for a device must be unmapped before
 //! the importer detaches it, and whoever only knows the driver cannot see to that.
 
+use super::DmaBuf;
 use crate::{
     bindings,
     kernel_ext::{
         dma_mapping::DmaDevice,
+        dma_resv::Usage,
         scatterlist::MappedSgTable,
         vmalloc::Pages, //
     },
@@ -337,9 +339,16 @@ impl<T: Exporter> Operations<T> {
         buf: *mut bindings::dma_buf,
         direction: bindings::dma_data_direction,
     ) -> c_int {
+        let direction = Self::direction(direction);
+        let writes = matches!(
+            direction,
+            DataDirection::Bidirectional | DataDirection::ToDevice
+        );
         // SAFETY: By the requirements of this function.
-        let exported = unsafe { Self::exported(buf) };
-        Self::status(exported.begin_cpu_access(Self::direction(direction)))
+        let (exported, buf) = unsafe { (Self::exported(buf), DmaBuf::from_raw(buf)) };
+        // The core waits after this, but what devices write is to be seen.
+        let waited = buf.resv().wait(Usage::to_wait_for(writes));
+        Self::status(waited.and_then(|()| exported.begin_cpu_access(direction)))
     }
 
     /// # Safety
@@ -619,6 +628,8 @@ pub(super) mod tests {
         Ok(())
     }
 
+    // Each test has devices of its own: what refers to a file of a kernel thread goes a little later.
+
     #[test]
     fn device_has_the_buffer_mapped() -> Result {
         let device = DmaDevice::new(c"kunit-dma-buf")?;
@@ -637,8 +648,8 @@ pub(super) mod tests {
     #[test]
     fn mapping_is_kept_for_one_device() -> Result {
         let (device, other) = (
-            DmaDevice::new(c"kunit-dma-buf")?,
-            DmaDevice::new(c"kunit-dma-buf-2")?,
+            DmaDevice::new(c"kunit-dma-buf-kept")?,
+            DmaDevice::new(c"kunit-dma-buf-other")?,
         );
         let (buf, calls) = exported(Some(device.clone()), Refused::Nobody)?;
         let map = |device: &Arc<DmaDevice>| {
@@ -659,10 +670,10 @@ pub(super) mod tests {
 
     #[test]
     fn exporter_may_refuse() -> Result {
+        let device = DmaDevice::new(c"kunit-dma-buf-refused")?;
         for refused in [Refused::Attachments, Refused::Pins, Refused::Mappings] {
-            let device = DmaDevice::new(c"kunit-dma-buf")?;
             let (buf, calls) = exported(None, refused)?;
-            let attachment = Attachment::new(buf, device);
+            let attachment = Attachment::new(buf, device.clone());
             let result = attachment.and_then(|attachment| attachment.map(DataDirection::ToDevice));
             assert!(result.is_err_and(|error| error == EPERM));
             // Nothing is left.
@@ -673,7 +684,7 @@ pub(super) mod tests {
 
     #[test]
     fn cpu_access_begins_and_ends() -> Result {
-        let device = DmaDevice::new(c"kunit-dma-buf")?;
+        let device = DmaDevice::new(c"kunit-dma-buf-cpu")?;
         let (buf, calls) = buffer()?;
         for mapped in [false, true] {
             let mut mapping = None;

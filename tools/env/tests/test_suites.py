@@ -13,13 +13,18 @@ from report import Failure
 
 class List(unittest.TestCase):
     def test_list(self):
-        self.assertEqual(inside.suites("# all\nbasic\nunload nomodule\nrender drm a=1 b=2\n\n"),
+        self.assertEqual(inside.suites("# all\nbasic\nunload nomodule\nrender drm a=1 b=2\n\n", "debug"),
                          [("basic", 1, []), ("unload", 0, []), ("render", 2, ["a=1", "b=2"])])
+
+    def test_one_kernel_only(self):
+        text = "long misc only=stock a=1\nchecked misc only=debug\n"
+        self.assertEqual(inside.suites(text, "stock"), [("long", 1, ["a=1"])])
+        self.assertEqual(inside.suites(text, "debug"), [("checked", 1, [])])
 
     def test_bad_lines(self):
         for text in ("basic nomodul\n", "basic nomodule twice\n", "basic drm nomodule\n", "basic\nbasic nomodule\n"):
             with self.subTest(text), self.assertRaises(ValueError):
-                inside.suites(text)
+                inside.suites(text, "stock")
 
 
 class Collected(unittest.TestCase):
@@ -36,11 +41,11 @@ class Collected(unittest.TestCase):
 
     def test_missing_empty_and_bad_lists_fail(self):
         with self.assertRaises(Failure):
-            testrun._programs()
+            testrun._programs("stock")
         for text in ("# nothing yet\n", "basic twice\n"):
             self.write("suites", text)
             with self.subTest(text), self.assertRaises(Failure):
-                testrun._programs()
+                testrun._programs("stock")
 
     def test_suite_not_reached_fails(self):
         self.write("a.log", "1..1\nok 1 case\n")
