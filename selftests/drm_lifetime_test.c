@@ -70,7 +70,8 @@ FIXTURE_SETUP(drm_lifetime)
 	/* Where DRM is built in there is no such module; and KUnit's tests have run. */
 	ASSERT_NE(-1, system("modprobe --quiet drm"));
 	write_file("/sys/module/kunit/parameters/filter_glob", "none");
-	ASSERT_EQ(0, load_drm(""));
+	/* The watchdog is not to come before a case has ended. */
+	ASSERT_EQ(0, load_drm("watchdog_ms=60000"));
 	self->node = node_soon();
 	ASSERT_LE(0, self->node);
 	self->queue = render_queue(self->node, VFENCE_QUEUE_MANUAL);
