@@ -88,3 +88,8 @@ pub(crate) use helpers::{
     fault_create_debugfs_attr,
     should_fail, //
 };
+#[cfg(CONFIG_X86_64)]
+pub(crate) use helpers::{
+    irq_fpu_usable,
+    kernel_fpu_begin, //
+};

@@ -9,6 +9,7 @@
 #include "dma-mapping.c"
 #include "dma-resv.c"
 #include "fault-inject.c"
+#include "fpu.c"
 #include "mm.c"
 #include "string.c"
 #include "wait.c"

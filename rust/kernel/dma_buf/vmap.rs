@@ -5,7 +5,10 @@
 //! C header: [`include/linux/iosys-map.h`](srctree/include/linux/iosys-map.h)
 
 use super::DmaBuf;
-use crate::bindings;
+use crate::{
+    bindings,
+    kernel_ext::fpu, //
+};
 use core::ptr::NonNull;
 use kernel::{
     error::to_result,
@@ -147,34 +150,17 @@ impl Drop for Vmap {
 
 /// Copies `length` bytes between memories that others may change meanwhile, like `memcpy()`.
 ///
-/// That uses instructions that copy single bytes where processors are said to be fast at it. Emulated ones are not, and for
-/// long copies of words real ones are not slower.
+/// That uses instructions that copy single bytes where processors are said to be fast at it. Emulated ones are not, and user space has vector
+/// registers for long copies on any. So have these.
 ///
 /// # Safety
 ///
 /// Both must be valid for so many bytes.
 unsafe fn copy(to: *mut u8, from: *const u8, length: usize) {
-    const WORD: usize = size_of::<u64>();
-    const BLOCK: usize = 8;
-
-    let head = to.align_offset(WORD).min(length);
-    let blocks = (length - head) / (BLOCK * WORD);
-    let tail = length - head - blocks * BLOCK * WORD;
-    // SAFETY: By the requirements of this function. If the words of one are aligned, so are those of the other.
+    // SAFETY: By the requirements of this function; what is left is behind what was copied.
     unsafe {
-        if from.addr() % WORD != to.addr() % WORD {
-            bindings::memcpy(to.cast(), from.cast(), length);
-            return;
-        }
-        bindings::memcpy(to.cast(), from.cast(), head);
-        let (mut to, mut from) = (to.add(head).cast::<u64>(), from.add(head).cast::<u64>());
-        for _ in 0..blocks {
-            for word in 0..BLOCK {
-                to.add(word).write_volatile(from.add(word).read_volatile());
-            }
-            (to, from) = (to.add(BLOCK), from.add(BLOCK));
-        }
-        bindings::memcpy(to.cast(), from.cast(), tail);
+        let done = fpu::copy_blocks(to, from, length);
+        bindings::memcpy(to.add(done).cast(), from.add(done).cast(), length - done);
     }
 }
 
