@@ -170,8 +170,8 @@ impl Within {
     ) -> Result<Option<(Self, Option<ARef<Fence>>)>> {
         let mut before = syncobj.fence();
         // The number of the timeline's last link, if it is one.
-        let mut end = before.as_ref().filter(|fence| fence.is_chain());
-        let mut end = end.take().map(|fence| fence.seqno());
+        let chain = before.as_ref().filter(|fence| fence.is_chain());
+        let mut end = chain.map(|fence| fence.seqno());
         // From where on jobs count, and the one whose link is found.
         let (mut first, mut last, mut any) = (0, None, false);
         for (job, at) in signals(earlier, &syncobj) {
@@ -233,8 +233,8 @@ impl Handles for FileHandles<'_> {
         let mut syncs = JobSyncs {
             waits: submit.in_sync_count != 0,
             fences: InFences::none(),
-            earlier: KVec::new(),
-            signals: KVec::new(),
+            earlier: KVVec::new(),
+            signals: KVVec::new(),
             fence: None,
         };
         self.each(
@@ -295,8 +295,8 @@ pub(super) struct JobSyncs {
     /// What it waits for, taken apart.
     fences: InFences,
     /// Jobs before it in the call that it waits for.
-    earlier: KVec<Within>,
-    signals: KVec<Signal>,
+    earlier: KVVec<Within>,
+    signals: KVVec<Signal>,
     /// Its own, once it is prepared, if there are signals.
     fence: Option<Linkable>,
 }
