@@ -123,7 +123,8 @@ mod tests {
             let (before, rest) = to.split_at(2);
             let (new, after) = rest.split_at(copied);
             assert!(copied <= length && copied % 64 == 0);
-            assert!(before.iter().chain(after).all(|byte| *byte == 0xff));
+            assert!(before.iter().all(|byte| *byte == 0xff));
+            assert!(after.iter().all(|byte| *byte == 0xff));
             assert!(from.get(offset..offset + copied) == Some(new));
             if cfg!(CONFIG_X86_64) {
                 assert!(length - copied < 64 + 2);
