@@ -57,6 +57,12 @@ pub(crate) use generated::{
     RUST_CONST_FMODE_NOWAIT as FMODE_NOWAIT,
     RUST_CONST_IOCB_NOWAIT as IOCB_NOWAIT, //
 };
+#[cfg(CONFIG_X86_64)]
+pub(crate) use helpers::{
+    boot_cpu_has_avx,
+    irq_fpu_usable,
+    kernel_fpu_begin, //
+};
 pub(crate) use helpers::{
     dma_coerce_mask_and_coherent,
     dma_fence_begin_signalling,
@@ -87,9 +93,4 @@ pub(crate) use helpers::{
     fault_attr_init,
     fault_create_debugfs_attr,
     should_fail, //
-};
-#[cfg(CONFIG_X86_64)]
-pub(crate) use helpers::{
-    irq_fpu_usable,
-    kernel_fpu_begin, //
 };
