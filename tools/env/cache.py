@@ -24,7 +24,7 @@ _TAG_TEXT = """Signature: 8a477f597d28d172789f06886806bc55
 # This is the cache of vfence's environment; `make distclean` removes it.
 """
 # What `distclean` removes, and nothing else.
-_OURS = re.compile(r"(root|packages|stock|debug)-[0-9a-f]{12}(\.partial|\.old)*"
+_OURS = re.compile(r"(root|packages|stock|debug|bench)-[0-9a-f]{12}(\.partial|\.old)*"
                    r"|cargo|logs|mnt|kvm-probe|\w+\.lock|CACHEDIR\.TAG")
 
 # The stages that this process uses, each with a descriptor that is open until it ends.

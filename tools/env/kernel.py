@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The two guest kernels, and the trees that modules for them are built against.
+"""The guest kernels, and the trees that modules for them are built against.
 
 `packages` has what comes from Debian: image, modules, headers, source.
 `stock` is the source prepared with the configuration of Debian's kernel: the
-Rust metadata that Debian's headers lack. `debug` is a kernel of our own.
+Rust metadata that Debian's headers lack. `debug` and `bench` are kernels of our own.
 """
 
+import functools
 import os
 import shutil
 
@@ -18,17 +19,17 @@ from report import Failure, run_logged, say
 PIN = "7.3.4+deb13"
 SERIES = "7.3"
 HERE = os.path.dirname(os.path.abspath(__file__))
-DEBUG_CONFIG = os.path.join(HERE, "debug.config")
+# The kernels of our own, what each is, and how much make says while it is built.
+OWN = {"debug": ("a kernel with every checker, about 15 minutes on 2 cores", 2080),
+       "bench": ("a kernel to measure with, about 10 minutes on 2 cores", 1700)}
 
 SOURCE = f"{chroot.MOUNT}/source"
 # Where each kernel's build tree appears inside.
-TREE = {"stock": f"{chroot.MOUNT}/stock", "debug": f"{chroot.MOUNT}/debug"}
-GCC = "x86_64-linux-gnu-gcc-14"
+TREE = {name: f"{chroot.MOUNT}/{name}" for name in ("stock", *OWN)}
+_GCC = "x86_64-linux-gnu-gcc-14"
+_WITH_GCC = [f"CC={_GCC}", f"HOSTCC={_GCC}"]
 # Debian's kernel was built with gcc; KASAN together with Rust needs clang.
-COMPILER = {"stock": [f"CC={GCC}", f"HOSTCC={GCC}"], "debug": ["LLVM=1"]}
-
-# How much make says while it builds each tree.
-_LOG_LINES = {"stock": 220, "debug": 2080}
+COMPILER = {"stock": _WITH_GCC, "debug": ["LLVM=1"], "bench": _WITH_GCC}
 
 # Where a stage that is being made appears inside.
 _OUT = f"{chroot.MOUNT}/out"
@@ -123,19 +124,29 @@ def _options(path):
         return {line.strip() for line in text if line.startswith("CONFIG_")}
 
 
-def _build_debug(directory, log):
-    shutil.copy(DEBUG_CONFIG, os.path.join(directory, "fragment"))
-    _make("debug", directory, log,
+def _fragment(kernel):
+    """Returns what kernel `kernel` of our own has on top of allnoconfig."""
+    text = ""
+    for name in ("guest", kernel):
+        with open(os.path.join(HERE, f"{name}.config")) as part:
+            text += part.read()
+    return text
+
+
+def _build_own(kernel, directory, log):
+    with open(os.path.join(directory, "fragment"), "w") as text:
+        text.write(_fragment(kernel))
+    _make(kernel, directory, log,
           'KCONFIG_ALLCONFIG="$1/fragment" make_ allnoconfig\n')
-    _check_config(directory)
-    _make("debug", directory, log,
+    _check_config(kernel, directory)
+    _make(kernel, directory, log,
           'make_ bzImage modules\n'
           'make_ INSTALL_MOD_PATH="$1/image" modules_install\n'
           'cp include/config/kernel.release release\n'
           'cp arch/x86/boot/bzImage "image/lib/modules/$(cat release)/vmlinuz"\n' + _TRIM)
 
 
-def _check_config(directory):
+def _check_config(kernel, directory):
     """Fails if kconfig has dropped an option that the fragment asks for."""
     with open(os.path.join(directory, ".config")) as text:
         got = set(text.read().splitlines())
@@ -144,29 +155,26 @@ def _check_config(directory):
                   if line.startswith("CONFIG_") and not line.endswith("=n")]
     dropped = [line for line in wanted if line not in got]
     if dropped:
-        raise Failure(f"the source cannot give what debug.config asks for: {' '.join(dropped)}")
+        raise Failure(f"the source cannot give what {kernel}.config asks for: {' '.join(dropped)}")
 
 
 def tree(kernel):
     """Returns the directory of the prepared build tree of `kernel`, made if missing."""
-    with open(DEBUG_CONFIG) as text:
-        fragment = text.read() if kernel == "debug" else None
     inputs = {"packages": os.path.basename(packages()), "release": release(),
-              "root": os.path.basename(root.path()), "fragment": fragment}
-    if kernel == "debug":
-        return cache.stage("debug", inputs, _build_debug,
-                           "compiling a kernel with every checker, about 15 minutes on 2 cores",
-                           lines=_LOG_LINES["debug"])
+              "root": os.path.basename(root.path()),
+              "fragment": _fragment(kernel) if kernel in OWN else None}
+    if kernel in OWN:
+        what, lines = OWN[kernel]
+        return cache.stage(kernel, inputs, functools.partial(_build_own, kernel),
+                           f"compiling {what}", lines=lines)
     return cache.stage("stock", inputs, _build_stock,
-                       "metadata for Rust modules, about 2 minutes on 2 cores",
-                       lines=_LOG_LINES["stock"])
+                       "metadata for Rust modules, about 2 minutes on 2 cores", lines=220)
 
 
 def binds(kernel):
     """Returns the mounts that building modules for `kernel` and booting it take."""
     directory = tree(kernel)
-    image = directory if kernel == "debug" else packages()
-    modules = os.path.join(image, "image", "lib", "modules")
+    modules = os.path.join(directory if kernel in OWN else packages(), "image", "lib", "modules")
     return [(os.path.join(packages(), "source"), SOURCE), (directory, TREE[kernel]),
             *((os.path.join(modules, name), f"/lib/modules/{name}")
               for name in os.listdir(modules))]
@@ -174,7 +182,7 @@ def binds(kernel):
 
 def image(kernel):
     """Returns the path, inside, of the image that boots."""
-    return f"/lib/modules/{release(tree('debug') if kernel == 'debug' else None)}/vmlinuz"
+    return f"/lib/modules/{release(tree(kernel) if kernel in OWN else None)}/vmlinuz"
 
 
 def module_make(kernel):
