@@ -60,6 +60,10 @@ use kernel::{
             ARef,
             AlwaysRefCounted, //
         },
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
         rcu,
         Refcount, //
     },
@@ -188,8 +192,8 @@ impl Fence {
 
 /// An execution context: fences of the same context signal in the order of their sequence numbers.
 ///
-/// Contexts are numbers, unique until the system reboots, and need not be given back.
-#[derive(Clone, Copy)]
+/// Contexts are numbers, unique until the system reboots, and need not be given back. Who has one can say that fences belong to
+/// it, so it is not copied.
 pub(crate) struct Context(u64);
 
 impl Context {
@@ -200,7 +204,7 @@ impl Context {
     }
 
     /// Returns its number.
-    pub(crate) fn id(self) -> u64 {
+    pub(crate) fn id(&self) -> u64 {
         self.0
     }
 }
@@ -209,8 +213,8 @@ impl Context {
 ///
 /// It is dropped in an RCU callback, so `Drop` must not sleep.
 pub(crate) trait DriverTimeline: Send + Sync + Sized + 'static {
-    /// What pending fences show as the name of their driver.
-    const DRIVER_NAME: &'static CStr;
+    /// Returns what pending fences show as the name of their driver.
+    fn driver_name(&self) -> &CStr;
 
     /// Returns what pending fences show as the name of their timeline.
     fn timeline_name(&self) -> &CStr;
@@ -268,8 +272,24 @@ impl<T: DriverTimeline> Timeline<T> {
     }
 
     /// Returns the context of its fences.
-    pub(crate) fn context(&self) -> Context {
-        self.context
+    pub(crate) fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Returns the earliest deadline that a fence of this timeline was given, in ns on `CLOCK_MONOTONIC`, also when it has signalled.
+    ///
+    /// Fails with `ENOENT` if it was given none, with `EINVAL` if it is not of this timeline.
+    pub(crate) fn deadline_of(&self, fence: &Fence) -> Result<u64> {
+        if fence.context() != self.context.id() {
+            return Err(EINVAL);
+        }
+        // SAFETY: The context is ours, and only an `AllocatedFence` is ever initialised with it, so the fence is the `base` of an
+        // `Allocation<T>`. The field is atomic.
+        let deadline = unsafe { &(*fence.as_raw().cast::<Allocation<T>>()).deadline };
+        match deadline.load(Relaxed) {
+            0 => Err(ENOENT),
+            deadline => Ok(deadline),
+        }
     }
 
     /// # Safety
@@ -318,6 +338,8 @@ struct Allocation<T: DriverTimeline> {
     base: Opaque<bindings::dma_fence>,
     /// Not null once the fence is initialised; valid while it has not signalled, and for a grace period after.
     timeline: *const Timeline<T>,
+    /// The earliest one, in ns on `CLOCK_MONOTONIC`, or 0.
+    deadline: Atomic<u64>,
 }
 
 impl<T: DriverTimeline> Allocation<T> {
@@ -345,9 +367,10 @@ impl<T: DriverTimeline> Allocation<T> {
 
     /// # Safety
     ///
-    /// As the core calls it.
-    unsafe extern "C" fn driver_name(_fence: *mut bindings::dma_fence) -> *const c_char {
-        T::DRIVER_NAME.as_char_ptr()
+    /// As the core calls it: for a fence with these operations, which were read in the present RCU read-side section.
+    unsafe extern "C" fn driver_name(fence: *mut bindings::dma_fence) -> *const c_char {
+        // SAFETY: By the requirements of this function. The name may be used in that section, too.
+        unsafe { Self::timeline(fence) }.driver_name().as_char_ptr()
     }
 
     /// # Safety
@@ -369,10 +392,29 @@ impl<T: DriverTimeline> Allocation<T> {
     ) {
         // SAFETY: By the requirements of this function; the number is constant.
         let (timeline, seqno) = unsafe { (Self::timeline(fence), (*fence).seqno) };
-        // CAST: What looks negative came from user space, which gives unsigned times: far in the future.
-        timeline.set_deadline(seqno, deadline as u64);
+        // SAFETY: By the requirements of this function the fence is an `Allocation<T>`; the field is atomic.
+        let earliest = unsafe { &(*fence.cast::<Self>()).deadline };
+        // CAST: What looks negative came from user space, which gives unsigned times: far in the future. 0 stands for none.
+        let deadline = (deadline as u64).max(1);
+        let mut known = earliest.load(Relaxed);
+        while known == 0 || deadline < known {
+            match earliest.cmpxchg(known, deadline, Relaxed) {
+                Ok(_) => break,
+                Err(other) => known = other,
+            }
+        }
+        timeline.set_deadline(seqno, deadline);
     }
 }
+
+/// One of the core's functions that initialise a fence.
+type Init = unsafe extern "C" fn(
+    *mut bindings::dma_fence,
+    *const bindings::dma_fence_ops,
+    *mut bindings::spinlock_t,
+    u64,
+    u64,
+);
 
 /// The memory of a fence.
 pub(crate) struct AllocatedFence<T: DriverTimeline> {
@@ -388,6 +430,7 @@ impl<T: DriverTimeline> AllocatedFence<T> {
             Allocation {
                 base: Opaque::uninit(),
                 timeline: core::ptr::null(),
+                deadline: Atomic::new(0),
             },
             flags,
         )?;
@@ -398,15 +441,27 @@ impl<T: DriverTimeline> AllocatedFence<T> {
     ///
     /// The numbers of fences of a timeline are in the order in which they signal; those of fences that are born late, for
     /// what has been done already, may be lower.
-    pub(crate) fn init(mut self, seqno: u64) -> PendingFence<T> {
+    pub(crate) fn init(self, seqno: u64) -> PendingFence<T> {
+        self.init_by(seqno, bindings::dma_fence_init64)
+    }
+
+    /// Makes it a fence with the sequence number `seqno`, of those that wrap around at 32 bits: a number is later than
+    /// another one if the difference, modulo 2³², is less than 2³¹.
+    ///
+    /// All fences of a timeline that are pending at the same time must be within 2³¹.
+    pub(crate) fn init_wrapping(self, seqno: u32) -> PendingFence<T> {
+        self.init_by(u64::from(seqno), bindings::dma_fence_init)
+    }
+
+    fn init_by(mut self, seqno: u64, init: Init) -> PendingFence<T> {
         let context = self.timeline.context.id();
         // The count goes over to the `PendingFence`.
         self.memory.timeline = ARef::into_raw(self.timeline).as_ptr();
         let fence = KBox::into_raw(self.memory).cast::<bindings::dma_fence>();
-        // SAFETY: `base` is at the beginning of the allocation, which is ours. The operations are
-        // static. No lock means the inline one.
+        // SAFETY: `init` is one of the core's two, which want the same. `base` is at the beginning of the allocation, which is ours. The
+        // operations are static. No lock means the inline one.
         unsafe {
-            bindings::dma_fence_init64(
+            init(
                 fence,
                 &Allocation::<T>::OPS,
                 core::ptr::null_mut(),
@@ -674,13 +729,7 @@ pub(crate) fn drain() {
 #[kernel::macros::kunit_tests(vfence_dma_fence)]
 pub(crate) mod tests {
     use super::*;
-    use kernel::sync::{
-        atomic::{
-            Atomic,
-            Relaxed, //
-        },
-        Arc, //
-    };
+    use kernel::sync::Arc;
 
     pub(crate) struct Plain {
         /// The number of the last fence that was given a deadline, and that.
@@ -689,7 +738,9 @@ pub(crate) mod tests {
     }
 
     impl DriverTimeline for Plain {
-        const DRIVER_NAME: &'static CStr = c"kunit";
+        fn driver_name(&self) -> &CStr {
+            c"kunit"
+        }
 
         fn timeline_name(&self) -> &CStr {
             c"plain"
@@ -800,6 +851,35 @@ pub(crate) mod tests {
         fence.complete(Ok(()), 1);
         reference.set_deadline(500);
         assert_eq!(timeline.deadline.load(Relaxed), 1000);
+        Ok(())
+    }
+
+    #[test]
+    fn earliest_deadline_is_remembered() -> Result {
+        let (timeline, other) = (timeline()?, timeline()?);
+        let fence = AllocatedFence::new(timeline.clone(), GFP_KERNEL)?.init(7);
+        let reference: ARef<Fence> = fence.fence().into();
+        assert_eq!(timeline.deadline_of(&reference), Err(ENOENT));
+        for deadline in [1000, 2000, 500, 700] {
+            reference.set_deadline(deadline);
+        }
+        assert_eq!(timeline.deadline_of(&reference), Ok(500));
+        assert_eq!(other.deadline_of(&reference), Err(EINVAL));
+        fence.complete(Ok(()), 1);
+        assert_eq!(timeline.deadline_of(&reference), Ok(500));
+        Ok(())
+    }
+
+    #[test]
+    fn numbers_that_wrap_around_are_in_order() -> Result {
+        let timeline = timeline()?;
+        let before = AllocatedFence::new(timeline.clone(), GFP_KERNEL)?.init_wrapping(u32::MAX);
+        let after = AllocatedFence::new(timeline, GFP_KERNEL)?.init_wrapping(0);
+        assert!(after.fence().is_same_or_later(before.fence()));
+        assert!(!before.fence().is_same_or_later(after.fence()));
+        // They signal in their order.
+        drop(before);
+        drop(after);
         Ok(())
     }
 

@@ -62,6 +62,11 @@ impl Counters {
         self.0.word::<COMPLETED>().load(Acquire)
     }
 
+    /// Returns the sequence number of the job that was submitted last.
+    pub(super) fn submitted(&self) -> u64 {
+        self.0.word::<SUBMITTED>().load(Acquire)
+    }
+
     /// Shows what has been submitted.
     pub(super) fn show_submitted(&self, seqno: u64) {
         self.0.word::<SUBMITTED>().store(seqno, Release);

@@ -6,12 +6,11 @@
 //! that reports it allocates nothing.
 
 use super::{
-    memory::{
-        self,
-        Directory,
-        Segment, //
+    memory::Charged,
+    segments::{
+        Memory,
+        Segments, //
     },
-    segments::Segments, //
 };
 use crate::{
     kernel_ext::wait::{
@@ -43,7 +42,7 @@ const CHUNK: usize = 8;
 
 const SIZE: usize = size_of::<vfence_event>();
 
-type Unread = Segments<vfence_event, Segment<vfence_event>, Directory<vfence_event>>;
+type Unread = Segments<vfence_event, Charged>;
 
 struct Pending {
     unread: Unread,
@@ -73,7 +72,7 @@ pub(super) struct Events {
 
 impl Events {
     pub(super) fn new() -> Result<Arc<Self>> {
-        let directory = memory::directory(Unread::directory_len(MOST))?;
+        let directory = Charged::directory(Unread::directory_len(MOST))?;
         let pending = Pending {
             unread: Segments::new(directory, 0),
             expected: 0,
@@ -247,7 +246,7 @@ impl Expected<'_> {
                     return Ok(());
                 }
             }
-            let segment = memory::segment()?;
+            let segment = Charged::segment()?;
             let refused = self.events.pending.lock().unread.add(segment);
             // There is a place for it in the directory as long as there are less than `MOST`.
             refused.map_err(|_| EAGAIN)?;

@@ -1,28 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The decisions of a queue: what starts, what ends and when, what comes next.
+//! The decisions of a queue: what ends and when, what comes next.
 //!
 //! A plain state machine without locks, clocks or kernel types: the time is passed in, in
 //! nanoseconds, and what it decides is carried out by the caller. `tools/machine` compiles this very
 //! file on the host and tries it with random schedules.
 //!
-//! Time here is the engine's: a job that ran from 1 ms to 3 ms has ended at 3 ms even when the
-//! interrupt came at 3.1 ms, and the next one starts at 3 ms. So what [`Machine::advance`] returns does
-//! not depend on how often, or how late, it is called.
-//!
-//! ```text
-//!              submitted     head        start            end
-//!   timer  ────────┼───────────┼───────────┼─── duration ──┼──
-//!                              │<- in-fences │
-//!                              │<-------- at most `timeout` -------->│ -ETIMEDOUT
-//!
-//!              submitted                                signal
-//!   manual ────────┼──────────────────────────────────────┼──
-//!                  │<-------------- at most `timeout` -------------->│ -ETIMEDOUT
-//! ```
-//!
-//! A job may also have *work*, of which the machine knows only that somebody does it from the job's start on. It ends when
-//! its duration is over and the work is done, whichever is later.
+//! There are two: [`Schedule`], of jobs that take time, and [`Manual`], of jobs that user space completes, which know much less
+//! of a job and are quicker for it. The memory of the second one's jobs is half of the first one's.
 //!
 //! A queue that is *stopped*, by a job that timed out or by an in-fence's error if its [`Rules`] say so, ends all
 //! its jobs with `-ECANCELED`, without running them or waiting for anything, until it is reset.
@@ -33,11 +18,18 @@ use super::{
         Kind as Fault,
         Plan, //
     },
-    pace::Pace,
-    random::Random,
+    history::History,
+    manual::{
+        self,
+        Manual, //
+    },
+    schedule::{
+        self,
+        Schedule, //
+    },
     segments::{
-        Segments,
-        SEGMENT, //
+        Memory,
+        Segments, //
     },
 };
 use core::ops::DerefMut;
@@ -47,8 +39,11 @@ pub(crate) const CANCELED: i32 = -125;
 /// The error of jobs that took too long, `-ETIMEDOUT`.
 pub(crate) const TIMED_OUT: i32 = -110;
 
+/// The error of fences whose timeline has gone, `-ENOENT`.
+pub(crate) const NO_ENTRY: i32 = -2;
+
 /// A time that has not come.
-const NEVER: u64 = u64::MAX;
+pub(super) const NEVER: u64 = u64::MAX;
 
 /// What completes the jobs of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +129,7 @@ pub(crate) struct Record {
 
 /// A job that has ended.
 #[derive(Debug)]
-pub(crate) struct Ended<P, B> {
+pub(crate) struct Ended<P, S> {
     pub(crate) seqno: u64,
     pub(crate) record: Record,
     /// Whether user space wants to be told.
@@ -142,7 +137,7 @@ pub(crate) struct Ended<P, B> {
     /// The caller's.
     pub(crate) payload: P,
     /// Memory that is not needed any more.
-    pub(crate) segment: Option<B>,
+    pub(crate) segment: Option<S>,
 }
 
 /// Where a job stands.
@@ -160,24 +155,6 @@ pub(crate) enum State {
     Unknown,
 }
 
-/// A job that is pending.
-pub(crate) struct Slot<P> {
-    submitted: u64,
-    /// When the last of its in-fences signalled, or [`NEVER`] yet.
-    ready: u64,
-    duration: u64,
-    /// The earliest one, or [`NEVER`].
-    deadline: u64,
-    error: i32,
-    in_error: i32,
-    faults: u32,
-    hang: bool,
-    event: bool,
-    /// Whether there is work that is not done.
-    work: bool,
-    payload: P,
-}
-
 /// How many there were of what, since the queue was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
@@ -192,7 +169,7 @@ pub(crate) struct Counts {
 
 /// Why a job ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Cause {
+pub(super) enum Cause {
     /// It is done, was completed by user space, or cancelled by a reset.
     Other,
     /// An in-fence had an error.
@@ -205,500 +182,314 @@ enum Cause {
 
 /// What will become of the head if nothing else happens to it.
 #[derive(Clone, Copy)]
-struct Fate {
+pub(super) struct Fate {
     /// When that is to be noticed.
-    due: u64,
+    pub(super) due: u64,
     /// When it ends; not after `due`.
-    end: u64,
-    error: i32,
-    cause: Cause,
+    pub(super) end: u64,
+    pub(super) error: i32,
+    pub(super) cause: Cause,
+}
+
+/// Returns how user space sees a deadline.
+pub(super) fn shown(deadline: u64) -> u64 {
+    match deadline {
+        NEVER => 0,
+        deadline => deadline,
+    }
+}
+
+/// What the caller keeps with a job, and the part of it that all jobs have: jobs that take no time have nothing else.
+pub(crate) trait Attached: Sized {
+    /// That part.
+    type Bare;
+
+    /// Returns the part.
+    fn bare(&mut self) -> &mut Self::Bare;
+
+    /// Leaves the part.
+    fn into_bare(self) -> Self::Bare;
+
+    /// Returns what has nothing else.
+    fn from_bare(bare: Self::Bare) -> Self;
+}
+
+/// Memory for jobs.
+pub(crate) enum Spare<P: Attached, M: Memory> {
+    Schedule(M::Segment<schedule::Slot<P>>),
+    Manual(M::Segment<manual::Slot<P::Bare>>),
 }
 
 /// The jobs of one queue that are pending, and when they end.
 ///
-/// The storage is the caller's: `B` are segments of jobs, see [`Segments`], `D` lists them, and `H` remembers as many
-/// jobs that have ended as it is long.
-///
-/// # Invariants
-///
-/// - `head_since` is not before the end of the job before the head, nor before the submission of the head.
-/// - Submission times do not decrease from one job to the next.
-/// - `start` is when the head starts to run, or has; [`NEVER`] if that is not known or it is not to run.
-/// - `pace` is that of the head if `start` is known and it does not hang; else `None`.
-/// - `fate` is that of the head.
-/// - `worked` is when the head's work was done, and what it came to; zeroes if it was not, or there is none.
-pub(crate) struct Machine<P, B, D, H>
+/// The memory is the caller's, of the kind `M`; `H` remembers as many jobs that have ended as it is long, a power of two.
+// A queue has one, and queues are few.
+#[allow(clippy::large_enum_variant)]
+pub(crate) enum Machine<P, M, H>
 where
-    B: DerefMut<Target = [Option<Slot<P>>; SEGMENT]>,
-    D: DerefMut<Target = [Option<B>]>,
+    P: Attached,
+    M: Memory,
     H: DerefMut<Target = [Record]>,
 {
-    rules: Rules,
-    jobs: Segments<Slot<P>, B, D>,
-    history: H,
-    durations: Random,
-    plan: Plan,
-    /// When the oldest pending job became the head; while there is none, when the last one ended.
-    head_since: u64,
-    start: u64,
-    pace: Option<Pace>,
-    fate: Option<Fate>,
-    worked: (u64, u64),
-    /// The last job whose work was begun.
-    begun: u64,
-    /// When the last job was submitted.
-    last_submitted: u64,
-    /// The last job whose start was told.
-    told: u64,
-    stopped: bool,
-    counts: Counts,
+    Schedule(Schedule<P, M, H>),
+    Manual(Manual<P::Bare, M, H>),
 }
 
-impl<P, B, D, H> Machine<P, B, D, H>
+/// Calls what both machines have.
+macro_rules! either {
+    ($machine:ident, $jobs:ident => $e:expr) => {
+        match $machine {
+            Machine::Schedule($jobs) => $e,
+            Machine::Manual($jobs) => $e,
+        }
+    };
+}
+
+impl<P, M, H> Machine<P, M, H>
 where
-    B: DerefMut<Target = [Option<Slot<P>>; SEGMENT]>,
-    D: DerefMut<Target = [Option<B>]>,
+    P: Attached,
+    M: Memory,
     H: DerefMut<Target = [Record]>,
 {
-    /// Creates the machine of a queue that has had no job yet.
+    /// Creates the machine of a queue that has had no job yet, and can have `most` pending. Fails as the memory does.
     ///
-    /// Random durations are drawn from `seed`. `directory` is as [`Segments::new`] wants it; `history` has
-    /// a power of two of entries.
-    pub(crate) fn new(rules: Rules, seed: u64, directory: D, history: H) -> Self {
-        // INVARIANT: Nothing is pending.
-        Self {
-            rules,
-            jobs: Segments::new(directory, 1),
-            history,
-            durations: Random::new(seed),
-            plan: Plan::none(),
-            head_since: 0,
-            start: NEVER,
-            pace: None,
-            fate: None,
-            worked: (0, 0),
-            begun: 0,
-            last_submitted: 0,
-            told: 0,
-            stopped: false,
-            counts: Counts::default(),
-        }
+    /// Random durations are drawn from `seed`.
+    pub(crate) fn new(rules: Rules, seed: u64, most: usize, history: H) -> Result<Self, M::Error> {
+        let history = History(history);
+        Ok(match rules.kind {
+            Kind::Timer => {
+                let len = Segments::<schedule::Slot<P>, M>::directory_len(most);
+                Self::Schedule(Schedule::new(rules, seed, M::directory(len)?, history))
+            }
+            Kind::Manual => {
+                let len = Segments::<manual::Slot<P::Bare>, M>::directory_len(most);
+                Self::Manual(Manual::new(&rules, M::directory(len)?, history))
+            }
+        })
+    }
+
+    /// Returns memory for some jobs of a machine of that kind. Fails as the memory does.
+    pub(crate) fn spare(kind: Kind) -> Result<Spare<P, M>, M::Error> {
+        Ok(match kind {
+            Kind::Timer => Spare::Schedule(M::segment()?),
+            Kind::Manual => Spare::Manual(M::segment()?),
+        })
     }
 
     /// Returns the sequence number of the job that was submitted last.
     pub(crate) fn submitted(&self) -> u64 {
-        self.jobs.next() - 1
+        either!(self, jobs => jobs.submitted())
     }
 
     /// Returns the sequence number of the job that ended last.
     pub(crate) fn completed(&self) -> u64 {
-        self.jobs.first() - 1
+        either!(self, jobs => jobs.completed())
     }
 
     /// Returns how many jobs are pending.
     pub(crate) fn pending(&self) -> usize {
-        self.jobs.len()
+        either!(self, jobs => jobs.pending())
     }
 
     /// Returns how many jobs can be submitted with the memory that is there.
     pub(crate) fn room(&self) -> usize {
-        self.jobs.room()
+        either!(self, jobs => jobs.room())
     }
 
-    /// Adds memory for [`SEGMENT`] jobs. Gives it back if there is enough for all that may be pending.
-    pub(crate) fn add(&mut self, segment: B) -> Result<(), B> {
-        self.jobs.add(segment)
+    /// Adds memory, of the machine's kind. Gives it back if there is enough for all that may be pending.
+    pub(crate) fn add(&mut self, spare: Spare<P, M>) -> Result<(), Spare<P, M>> {
+        match (self, spare) {
+            (Self::Schedule(jobs), Spare::Schedule(segment)) => {
+                jobs.add(segment).map_err(Spare::Schedule)
+            }
+            (Self::Manual(jobs), Spare::Manual(segment)) => {
+                jobs.add(segment).map_err(Spare::Manual)
+            }
+            (_, spare) => Err(spare),
+        }
     }
 
     /// Returns whether the queue is stopped.
     pub(crate) fn stopped(&self) -> bool {
-        self.stopped
+        either!(self, jobs => jobs.stopped())
     }
 
     /// Returns the bound on the time of a job.
     pub(crate) fn timeout(&self) -> Option<u64> {
-        self.rules.timeout
+        either!(self, jobs => jobs.timeout())
     }
 
     /// Returns how many there were of what.
     pub(crate) fn counts(&self) -> &Counts {
-        &self.counts
+        either!(self, jobs => jobs.counts())
     }
 
-    /// Has what `plan` says done to the jobs that are submitted from now on, and returns the plan before.
-    pub(crate) fn set_plan(&mut self, plan: Plan) -> Plan {
-        core::mem::replace(&mut self.plan, plan)
+    /// Has what `plan` says done to the jobs that are submitted from now on, if they take time.
+    pub(crate) fn set_plan(&mut self, plan: Plan) {
+        if let Self::Schedule(jobs) = self {
+            jobs.set_plan(plan);
+        }
     }
 
-    /// Returns what the caller keeps with job `seqno`, if that is pending.
+    /// Returns what the caller keeps with job `seqno`, if that is pending and takes time.
     pub(crate) fn payload_mut(&mut self, seqno: u64) -> Option<&mut P> {
-        self.jobs.get_mut(seqno).map(|slot| &mut slot.payload)
+        match self {
+            Self::Schedule(jobs) => jobs.payload_mut(seqno),
+            Self::Manual(_) => None,
+        }
     }
 
-    fn head(&self) -> Option<&Slot<P>> {
-        self.jobs.get(self.jobs.first())
+    /// Returns what the caller keeps with job `seqno` in any case, if that is pending.
+    pub(crate) fn bare_mut(&mut self, seqno: u64) -> Option<&mut P::Bare> {
+        match self {
+            Self::Schedule(jobs) => jobs.payload_mut(seqno).map(P::bare),
+            Self::Manual(jobs) => jobs.payload_mut(seqno),
+        }
+    }
+
+    /// Returns the machine of a queue whose jobs take no time.
+    pub(crate) fn manual(&mut self) -> Option<&mut Manual<P::Bare, M, H>> {
+        match self {
+            Self::Schedule(_) => None,
+            Self::Manual(jobs) => Some(jobs),
+        }
     }
 
     /// Appends a job at the time `now` and returns its sequence number.
     ///
     /// Gives the job back if there is no room.
-    pub(crate) fn submit(&mut self, now: u64, mut job: Job<P>) -> Result<u64, Job<P>> {
-        if self.room() == 0 {
-            return Err(job);
+    pub(crate) fn submit(&mut self, now: u64, job: Job<P>) -> Result<u64, Job<P>> {
+        match self {
+            Self::Schedule(jobs) => jobs.submit(now, job),
+            Self::Manual(jobs) => jobs.submit(now, job),
         }
-        let now = now.max(self.last_submitted);
-        let (low, high) = job.duration;
-        let mut duration = low;
-        if high > low {
-            duration = self.durations.between(low, high);
-        }
-        if self.rules.kind == Kind::Timer {
-            job.injected.join(self.plan.next());
-            duration = duration.saturating_add(job.injected.delay);
-        }
-        let mut injected = job.injected;
-        if injected.kinds != 0 {
-            if self.rules.timeout.is_none() {
-                // Nobody would ever look.
-                injected.kinds &= !Fault::DropInterrupt.bit();
-            }
-            for kind in Fault::ALL.into_iter().filter(|kind| injected.has(*kind)) {
-                self.counts.faults[kind as usize] += 1;
-            }
-        }
-        let slot = Slot {
-            submitted: now,
-            ready: if job.waits { NEVER } else { now },
-            duration,
-            deadline: NEVER,
-            error: if injected.error != 0 {
-                injected.error
-            } else {
-                job.error
-            },
-            in_error: job.in_error,
-            faults: injected.kinds,
-            hang: job.hang || injected.has(Fault::Hang),
-            event: job.event,
-            work: job.work,
-            payload: job.payload,
-        };
-        let seqno = match self.jobs.push(slot) {
-            Ok(seqno) => seqno,
-            Err(slot) => {
-                job.payload = slot.payload;
-                return Err(job);
-            }
-        };
-        self.last_submitted = now;
-        if seqno == self.jobs.first() {
-            self.head_since = self.head_since.max(now);
-            self.settle();
-        }
-        Ok(seqno)
     }
 
-    /// Takes note that the last in-fence of job `seqno` signalled at the time `when`, which may be some time ago; `error` is
-    /// that of an in-fence, or 0. What was before the job was submitted counts from then.
-    ///
-    /// Returns whether that may change [`Machine::next_event`]. A job that has ended is left alone.
+    /// As [`Schedule::ready`].
     pub(crate) fn ready(&mut self, when: u64, seqno: u64, error: i32) -> bool {
-        let Some(slot) = self.jobs.get_mut(seqno) else {
-            return false;
-        };
-        if slot.ready == NEVER {
-            slot.ready = when;
-            if slot.in_error == 0 {
-                slot.in_error = error;
-            }
+        match self {
+            Self::Schedule(jobs) => jobs.ready(when, seqno, error),
+            Self::Manual(_) => false,
         }
-        let head = seqno == self.jobs.first();
-        if head && self.start == NEVER {
-            self.settle();
-        }
-        head
     }
 
-    /// Takes note, at the time `now`, that somebody wants job `seqno` to have ended by `deadline`.
-    ///
-    /// For a job that has not been seen to be the head yet, it holds from the beginning.
-    /// Returns whether that may change [`Machine::next_event`]. A job that has ended is left alone.
+    /// As [`Schedule::set_deadline`]; jobs that take no time have it noted.
     pub(crate) fn set_deadline(&mut self, now: u64, seqno: u64, deadline: u64) -> bool {
-        let Some(slot) = self.jobs.get_mut(seqno) else {
-            return false;
-        };
-        // 0 and [`NEVER`] stand for no deadline.
-        slot.deadline = slot.deadline.min(deadline.clamp(1, NEVER - 1));
-        let deadline = slot.deadline;
-        if seqno != self.jobs.first() {
-            return false;
-        }
-        if let Some(pace) = &mut self.pace {
-            pace.hurry(now, deadline, self.rules.boost);
-            self.fate = self.foresee();
-        }
-        true
-    }
-
-    /// Returns whether an in-fence's error keeps a job from running.
-    fn fails_early(&self, slot: &Slot<P>) -> bool {
-        slot.in_error != 0 && self.rules.in_fence != InFencePolicy::Ignore
-    }
-
-    /// Decides about the head, which has just become that, or ready, or the queue was reset.
-    fn settle(&mut self) {
-        // INVARIANT: All of them are those of the head. If it has been so before, its work was not done: it did not run.
-        (self.start, self.pace, self.fate) = (NEVER, None, None);
-        self.worked = (0, 0);
-        let Some(head) = self.head() else {
-            return;
-        };
-        let runs = self.rules.kind == Kind::Timer
-            && head.ready != NEVER
-            && !self.stopped
-            && !self.fails_early(head);
-        if runs {
-            let start = head.ready.max(self.head_since);
-            let mut pace = None;
-            if !head.hang {
-                let mut usual = Pace::new(start, head.duration);
-                usual.hurry(start, head.deadline, self.rules.boost);
-                pace = Some(usual);
+        match self {
+            Self::Schedule(jobs) => jobs.set_deadline(now, seqno, deadline),
+            Self::Manual(jobs) => {
+                jobs.set_deadline(seqno, deadline);
+                false
             }
-            (self.start, self.pace) = (start, pace);
-        }
-        self.fate = self.foresee();
-    }
-
-    /// Returns what will become of the head.
-    fn foresee(&self) -> Option<Fate> {
-        let head = self.head()?;
-        if self.stopped {
-            return Some(Fate {
-                due: self.head_since,
-                end: self.head_since,
-                error: CANCELED,
-                cause: Cause::Other,
-            });
-        }
-        let since = match self.rules.kind {
-            Kind::Manual => head.submitted,
-            Kind::Timer => self.head_since,
-        };
-        let bound = match self.rules.timeout {
-            Some(timeout) => since.saturating_add(timeout),
-            None => NEVER,
-        };
-        let own = match (&self.pace, self.rules.kind) {
-            (Some(pace), _) if !head.work => {
-                let dropped = head.faults & Fault::DropInterrupt.bit() != 0;
-                let end = pace.end().max(self.worked.0);
-                Some(Fate {
-                    due: if dropped { bound } else { end },
-                    end,
-                    error: head.error,
-                    cause: Cause::Other,
-                })
-            }
-            (None, Kind::Timer) if head.ready != NEVER && self.fails_early(head) => {
-                let end = head.ready.max(self.head_since);
-                Some(Fate {
-                    due: end,
-                    end,
-                    error: head.in_error,
-                    cause: Cause::InFence,
-                })
-            }
-            _ => None,
-        };
-        match own {
-            Some(own) if own.end <= bound => Some(own),
-            _ if bound != NEVER => Some(Fate {
-                due: bound,
-                end: bound,
-                error: TIMED_OUT,
-                cause: Cause::Timeout,
-            }),
-            own => own,
         }
     }
 
     /// Returns the time at which [`Machine::advance`] or [`Machine::work`] has something to do next.
     pub(crate) fn next_event(&self) -> Option<u64> {
-        match self.due_work() {
-            Some(seqno) if seqno != self.begun => Some(self.start),
-            _ => self.fate.map(|fate| fate.due),
-        }
+        either!(self, jobs => jobs.next_event())
     }
 
-    /// Returns the job that runs, if it has work that is not done.
-    fn due_work(&self) -> Option<u64> {
-        let work = self.pace.is_some() && self.head()?.work;
-        work.then(|| self.jobs.first())
-    }
-
-    /// Returns the job that runs, if it has work that is not done: the caller does it, from now on.
+    /// As [`Schedule::work`].
     pub(crate) fn work(&mut self) -> Option<u64> {
-        self.begun = self.due_work()?;
-        Some(self.begun)
+        match self {
+            Self::Schedule(jobs) => jobs.work(),
+            Self::Manual(_) => None,
+        }
     }
 
-    /// Takes note that the work of job `seqno` was done at the time `now`, and what it came to.
-    ///
-    /// Returns whether that may change [`Machine::next_event`]. A job that has ended is left alone.
+    /// As [`Schedule::worked`].
     pub(crate) fn worked(&mut self, now: u64, seqno: u64, result: u64) -> bool {
-        if self.due_work() != Some(seqno) {
-            return false;
+        match self {
+            Self::Schedule(jobs) => jobs.worked(now, seqno, result),
+            Self::Manual(_) => false,
         }
-        if let Some(slot) = self.jobs.get_mut(seqno) {
-            slot.work = false;
-        }
-        // INVARIANT: It is the head.
-        self.worked = (now, result);
-        self.fate = self.foresee();
-        true
     }
 
     /// Takes the next job of whose end an interrupt tells by the time `now`; to be called until it returns `None`.
-    pub(crate) fn advance(&mut self, now: u64) -> Option<Ended<P, B>> {
-        let fate = self.fate.filter(|fate| fate.due <= now)?;
-        self.end_head(fate.end, fate.error, fate.cause)
+    pub(crate) fn advance(&mut self, now: u64) -> Option<Ended<P, Spare<P, M>>> {
+        match self {
+            Self::Schedule(jobs) => jobs.advance(now).map(Ended::of_schedule),
+            Self::Manual(jobs) => jobs.advance(now).map(Ended::of_manual),
+        }
     }
 
     /// Takes the next job that has ended by the time `now`, interrupt or not; to be called until it returns `None`.
-    pub(crate) fn look(&mut self, now: u64) -> Option<Ended<P, B>> {
-        let fate = self.fate.filter(|fate| fate.end <= now)?;
-        self.end_head(fate.end, fate.error, fate.cause)
+    pub(crate) fn look(&mut self, now: u64) -> Option<Ended<P, Spare<P, M>>> {
+        match self {
+            Self::Schedule(jobs) => jobs.look(now).map(Ended::of_schedule),
+            Self::Manual(jobs) => jobs.advance(now).map(Ended::of_manual),
+        }
     }
 
-    /// Completes the next job of a manual queue up to `seqno`, with `error`, or if that is 0 with the job's own;
-    /// to be called until it returns `None`.
-    pub(crate) fn signal(&mut self, now: u64, seqno: u64, error: i32) -> Option<Ended<P, B>> {
-        if self.jobs.first() > seqno {
-            return None;
+    /// As [`Manual::signal`].
+    pub(crate) fn signal(
+        &mut self,
+        now: u64,
+        seqno: u64,
+        error: i32,
+    ) -> Option<Ended<P, Spare<P, M>>> {
+        match self {
+            Self::Schedule(_) => None,
+            Self::Manual(jobs) => jobs.signal(now, seqno, error).map(Ended::of_manual),
         }
-        if let Some(ended) = self.advance(now) {
-            return Some(ended);
-        }
-        let error = if error == 0 {
-            self.head()?.error
-        } else {
-            error
-        };
-        self.end_head(now, error, Cause::Other)
     }
 
-    /// Ends the next job that is pending with `-ECANCELED`; to be called until it returns `None`, after
+    /// Ends the next job that is pending with `error`; to be called until it returns `None`, after
     /// [`Machine::look`] has taken what has ended by itself.
-    pub(crate) fn cancel(&mut self, now: u64) -> Option<Ended<P, B>> {
-        self.end_head(now, CANCELED, Cause::Closed)
+    pub(crate) fn cancel(&mut self, now: u64, error: i32) -> Option<Ended<P, Spare<P, M>>> {
+        match self {
+            Self::Schedule(jobs) => jobs.cancel(now, error).map(Ended::of_schedule),
+            Self::Manual(jobs) => jobs.cancel(now, error).map(Ended::of_manual),
+        }
     }
 
     /// Resets the queue at the time `now`, once [`Machine::look`] has taken what has ended by then: ends the
     /// job that runs with `-ECANCELED`, if there is one, and lets a stopped queue go on.
-    pub(crate) fn reset(&mut self, now: u64) -> Option<Ended<P, B>> {
-        self.counts.resets += 1;
-        let runs = self.start <= now;
-        self.stopped = false;
-        if runs {
-            return self.end_head(now, CANCELED, Cause::Other);
+    pub(crate) fn reset(&mut self, now: u64) -> Option<Ended<P, Spare<P, M>>> {
+        match self {
+            Self::Schedule(jobs) => jobs.reset(now).map(Ended::of_schedule),
+            Self::Manual(jobs) => {
+                jobs.reset();
+                None
+            }
         }
-        self.settle();
-        None
     }
 
-    /// Returns the head and when it started, once for each job that has; to be asked whenever the head may have
-    /// changed or become ready.
+    /// As [`Schedule::started`].
     pub(crate) fn started(&mut self) -> Option<(u64, u64)> {
-        let seqno = self.jobs.first();
-        if self.start == NEVER || self.told == seqno {
-            return None;
+        match self {
+            Self::Schedule(jobs) => jobs.started(),
+            Self::Manual(_) => None,
         }
-        self.told = seqno;
-        Some((seqno, self.start))
     }
 
     /// Returns where job `seqno` stands at the time `now`.
     pub(crate) fn state(&self, now: u64, seqno: u64) -> State {
-        if seqno == 0 || seqno >= self.jobs.next() {
-            return State::Unknown;
+        match self {
+            Self::Schedule(jobs) => jobs.state(now, seqno),
+            Self::Manual(jobs) => jobs.state(seqno),
         }
-        if let Some(slot) = self.jobs.get(seqno) {
-            let mut record = Record {
-                submitted: slot.submitted,
-                deadline: Self::shown(slot.deadline),
-                faults: slot.faults,
-                ..Record::default()
-            };
-            let head = seqno == self.jobs.first();
-            if head && self.start <= now {
-                record.start = self.start;
-                return State::Running(record);
-            }
-            return State::Pending(record);
-        }
-        if seqno + (self.history.len() as u64) < self.jobs.first() {
-            return State::Forgotten;
-        }
-        State::Completed(self.history[self.remembered(seqno)])
     }
+}
 
-    /// Returns how user space sees a deadline.
-    fn shown(deadline: u64) -> u64 {
-        match deadline {
-            NEVER => 0,
-            deadline => deadline,
+impl<P: Attached, M: Memory> Ended<P, Spare<P, M>> {
+    fn of_schedule(ended: Ended<P, M::Segment<schedule::Slot<P>>>) -> Self {
+        Self {
+            seqno: ended.seqno,
+            record: ended.record,
+            event: ended.event,
+            payload: ended.payload,
+            segment: ended.segment.map(Spare::Schedule),
         }
     }
 
-    fn remembered(&self, seqno: u64) -> usize {
-        seqno as usize & (self.history.len() - 1)
-    }
-
-    /// Ends the head.
-    fn end_head(&mut self, end: u64, error: i32, cause: Cause) -> Option<Ended<P, B>> {
-        // A caller's clock that went backwards must not let a job end before its predecessor.
-        let end = end.max(self.head_since);
-        let start = if self.start <= end { self.start } else { 0 };
-        let seqno = self.jobs.first();
-        let (slot, segment) = self.jobs.pop()?;
-        let record = Record {
-            submitted: slot.submitted,
-            start,
-            end,
-            deadline: Self::shown(slot.deadline),
-            error,
-            faults: slot.faults,
-            result: if error == 0 { self.worked.1 } else { 0 },
-        };
-        let remembered = self.remembered(seqno);
-        self.history[remembered] = record;
-        self.counts.errors += u64::from(error != 0);
-        match cause {
-            Cause::Timeout => {
-                self.counts.timeouts += 1;
-                match self.rules.after_timeout {
-                    TimeoutPolicy::Cancel => self.stopped = true,
-                    TimeoutPolicy::Continue => self.counts.resets += 1,
-                }
-            }
-            Cause::InFence if self.rules.in_fence == InFencePolicy::Cancel => self.stopped = true,
-            // Those behind it do not start any more.
-            Cause::Closed => self.stopped = true,
-            Cause::InFence | Cause::Other => {}
+    pub(crate) fn of_manual(ended: Ended<P::Bare, M::Segment<manual::Slot<P::Bare>>>) -> Self {
+        Self {
+            seqno: ended.seqno,
+            record: ended.record,
+            event: ended.event,
+            payload: P::from_bare(ended.payload),
+            segment: ended.segment.map(Spare::Manual),
         }
-        // INVARIANT: Both bounds of the new head's time are in it.
-        self.head_since = match self.head() {
-            Some(head) => end.max(head.submitted),
-            None => end,
-        };
-        self.settle();
-        Some(Ended {
-            seqno,
-            record,
-            event: slot.event,
-            payload: slot.payload,
-            segment,
-        })
     }
 }

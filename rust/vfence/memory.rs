@@ -2,29 +2,35 @@
 
 //! Segments, and lists of them, in the kernel's memory, charged to the caller's memory cgroup.
 
-use super::segments::SEGMENT;
+use super::segments::{
+    Memory,
+    SEGMENT, //
+};
 use kernel::prelude::*;
 use pin_init::init_array_from_fn;
 
-/// Places for [`SEGMENT`] values.
-pub(super) type Segment<T> = KBox<[Option<T>; SEGMENT]>;
+/// The kernel's memory.
+pub(super) struct Charged;
 
-/// A list of segments.
-pub(super) type Directory<T> = KVVec<Option<Segment<T>>>;
+impl Memory for Charged {
+    type Segment<T> = KBox<[Option<T>; SEGMENT]>;
+    type Directory<T> = KVVec<Option<Self::Segment<T>>>;
+    type Error = Error;
 
-/// Returns an empty segment. Fails with `ENOMEM`.
-pub(super) fn segment<T>() -> Result<Segment<T>> {
-    KBox::init(
-        init_array_from_fn::<_, SEGMENT, Option<T>, Error>(|_| Ok(None)),
-        GFP_KERNEL_ACCOUNT,
-    )
-}
-
-/// Returns a list of `len` segments that are not there yet. Fails with `ENOMEM`.
-pub(super) fn directory<T>(len: usize) -> Result<Directory<T>> {
-    let mut directory = KVVec::with_capacity(len, GFP_KERNEL_ACCOUNT)?;
-    while directory.len() < len {
-        directory.push(None, GFP_KERNEL_ACCOUNT)?;
+    /// Fails with `ENOMEM`.
+    fn segment<T>() -> Result<Self::Segment<T>> {
+        KBox::init(
+            init_array_from_fn::<_, SEGMENT, Option<T>, Error>(|_| Ok(None)),
+            GFP_KERNEL_ACCOUNT,
+        )
     }
-    Ok(directory)
+
+    /// Fails with `ENOMEM`.
+    fn directory<T>(len: usize) -> Result<Self::Directory<T>> {
+        let mut directory = KVVec::with_capacity(len, GFP_KERNEL_ACCOUNT)?;
+        while directory.len() < len {
+            directory.push(None, GFP_KERNEL_ACCOUNT)?;
+        }
+        Ok(directory)
+    }
 }

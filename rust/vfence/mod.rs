@@ -75,6 +75,7 @@ use name::Name;
 use queue::{
     Config,
     Kind,
+    Numbers,
     Queue, //
 };
 
@@ -82,15 +83,18 @@ pub(crate) mod argument;
 mod budget;
 pub(crate) mod buffer;
 mod client;
+mod counter;
 mod counters;
 mod device;
 mod engine;
 mod events;
 mod faults;
 pub(crate) mod handles;
+mod history;
 pub(crate) mod in_fences;
 mod limits;
 mod machine;
+mod manual;
 mod mapped;
 mod memory;
 mod name;
@@ -100,9 +104,11 @@ mod plan;
 mod points;
 mod queue;
 mod random;
+mod schedule;
 mod segments;
 pub(crate) mod submit;
 mod uses;
+pub(crate) mod values;
 mod visible;
 mod work;
 mod worker;
@@ -225,6 +231,7 @@ fn queue_create(client: &Client, argument: &Argument) -> Result {
     let (name, seed) = (create.name, create.seed);
     let config = |id| {
         Ok(Config {
+            numbers: Numbers::Jobs,
             kind,
             name: Name::from_user(&name, id)?,
             rules,
@@ -233,7 +240,7 @@ fn queue_create(client: &Client, argument: &Argument) -> Result {
     };
     client.create(limits, config, |queue| {
         create.queue = queue.id();
-        create.context = queue.context().id();
+        create.context = queue.context_id();
         // The offset of a mapping is in pages.
         create.counters_offset = u64::from(queue.id()) * PAGE_SIZE as u64;
         argument.write(&create)

@@ -27,6 +27,7 @@
 
 use super::{
     budget::Budget,
+    counter::Counter,
     counters::{
         Counters,
         Done, //
@@ -38,20 +39,19 @@ use super::{
     limits::Limits,
     machine::{
         self,
+        Attached,
         Job,
         Machine,
         Record,
         Rules,
-        Slot,
-        State, //
+        Spare,
+        State,
+        NEVER, //
     },
-    memory::{
-        self,
-        Directory,
-        Segment, //
-    },
+    manual,
+    memory::Charged,
     name::Name,
-    segments::Segments,
+    schedule,
     work::Work,
     worker::Worker,
 };
@@ -112,10 +112,12 @@ const BREATHER: u64 = 20_000;
 /// A counted reference to a queue.
 pub(super) type QueueRef = ARef<Timeline<HrTimer<Queue>>>;
 
+/// The fence of a job, if somebody wanted one.
+pub(super) type JobFence = Option<PendingFence<HrTimer<Queue>>>;
+
 /// What the machine keeps with a job.
 pub(super) struct Payload {
-    /// If somebody wanted one.
-    pub(super) fence: Option<PendingFence<HrTimer<Queue>>>,
+    pub(super) fence: JobFence,
     /// What most jobs do not have.
     pub(super) more: Option<KBox<More>>,
 }
@@ -139,11 +141,38 @@ impl Payload {
     }
 }
 
-type Jobs = Machine<Payload, Segment<Slot<Payload>>, Directory<Slot<Payload>>, KVVec<Record>>;
-type Ended = machine::Ended<Payload, Segment<Slot<Payload>>>;
+impl Attached for Payload {
+    type Bare = JobFence;
 
-// A segment is a page: a pending job without a fence takes no more than a slot.
-const _: () = assert!(size_of::<Option<Slot<Payload>>>() <= 64);
+    fn bare(&mut self) -> &mut JobFence {
+        &mut self.fence
+    }
+
+    fn into_bare(self) -> JobFence {
+        self.fence
+    }
+
+    fn from_bare(fence: JobFence) -> Self {
+        Self { fence, more: None }
+    }
+}
+
+pub(super) type Jobs = Machine<Payload, Charged, KVVec<Record>>;
+pub(super) type Ended = machine::Ended<Payload, Spare<Payload, Charged>>;
+
+// A segment is a page, or half of one: a pending job without a fence takes no more than a slot.
+const _: () = assert!(size_of::<Option<schedule::Slot<Payload>>>() <= 64);
+const _: () = assert!(size_of::<Option<manual::Slot<JobFence>>>() <= 32);
+
+/// What the lock `state` protects.
+pub(super) struct Locked {
+    pub(super) jobs: Jobs,
+    /// Of a queue whose fences stand for values.
+    pub(super) counter: Counter,
+    /// When the timer is to expire, or [`NEVER`]: not later than there is something to do. It is not set anew for what comes
+    /// later than that, since that happens with each job, and it expires for nothing once in a long while.
+    armed: u64,
+}
 
 /// What completes the jobs of a queue, and in which context.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -182,8 +211,44 @@ impl Kind {
     }
 }
 
+/// What the sequence numbers of a queue's fences are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Numbers {
+    /// Those of the jobs.
+    Jobs,
+    /// Values of a counter that user space advances, for sw_sync. Such a queue is a manual one, and its jobs have fences.
+    Values,
+}
+
+impl Numbers {
+    /// Returns what fences show as the name of their driver.
+    fn driver_name(self) -> &'static CStr {
+        match self {
+            Self::Jobs => c"vfence",
+            Self::Values => c"sw_sync",
+        }
+    }
+
+    /// Returns how many jobs that have ended are remembered.
+    fn history(self) -> usize {
+        match self {
+            Self::Jobs => VFENCE_HISTORY as usize,
+            Self::Values => 1,
+        }
+    }
+
+    /// Returns the error of what is pending when the queue is closed.
+    fn closed(self) -> i32 {
+        match self {
+            Self::Jobs => machine::CANCELED,
+            Self::Values => machine::NO_ENTRY,
+        }
+    }
+}
+
 /// How a queue is to be.
 pub(super) struct Config {
+    pub(super) numbers: Numbers,
     pub(super) kind: Kind,
     pub(super) name: Name,
     pub(super) rules: Rules,
@@ -199,8 +264,9 @@ pub(super) struct Config {
 pub(super) struct Queue {
     id: u32,
     kind: Kind,
+    numbers: Numbers,
     name: Name,
-    context: Context,
+    context: u64,
     limits: Limits,
     waits: Arc<Budget>,
     events: Arc<Events>,
@@ -218,7 +284,7 @@ pub(super) struct Queue {
     #[pin]
     signalling: SpinLockIrq<()>,
     #[pin]
-    state: SpinLockIrq<Jobs>,
+    pub(super) state: SpinLockIrq<Locked>,
 }
 
 impl Queue {
@@ -231,29 +297,30 @@ impl Queue {
         events: Arc<Events>,
     ) -> Result<QueueRef> {
         let Config {
+            numbers,
             kind,
             name,
             rules,
             seed,
         } = config;
-        type Pending = Segments<Slot<Payload>, Segment<Slot<Payload>>, Directory<Slot<Payload>>>;
-        let directory = memory::directory(Pending::directory_len(limits.max_jobs as usize))?;
-        let history = KVVec::from_elem(
-            Record::default(),
-            VFENCE_HISTORY as usize,
-            GFP_KERNEL_ACCOUNT,
-        )?;
-        let machine = Machine::new(rules, seed, directory, history);
+        let history = KVVec::from_elem(Record::default(), numbers.history(), GFP_KERNEL_ACCOUNT)?;
+        let locked = Locked {
+            jobs: Machine::new(rules, seed, limits.max_jobs as usize, history)?,
+            counter: Counter::default(),
+            armed: NEVER,
+        };
         let worker = match kind {
             Kind::Worker => Some(Worker::new()?),
             Kind::Timer | Kind::Manual => None,
         };
         let context = Context::new();
+        let context_id = context.id();
         let queue = try_pin_init!(Self {
             id,
             kind,
+            numbers,
             name,
-            context,
+            context: context_id,
             limits,
             waits,
             events,
@@ -263,7 +330,7 @@ impl Queue {
             staged: Atomic::new(0),
             waiters <- new_wait_queue!("vfence_waiters"),
             signalling <- new_spinlock_irq!(()),
-            state <- new_spinlock_irq!(machine),
+            state <- new_spinlock_irq!(locked),
         }? Error);
         Timeline::new(context, HrTimer::new(queue), GFP_KERNEL_ACCOUNT)
     }
@@ -280,9 +347,14 @@ impl Queue {
         self.id
     }
 
-    /// Returns the fences' context.
-    pub(super) fn context(&self) -> Context {
+    /// Returns the number of its fences' context.
+    pub(super) fn context_id(&self) -> u64 {
         self.context
+    }
+
+    /// Returns what the sequence numbers of its fences are.
+    pub(super) fn numbers(&self) -> Numbers {
+        self.numbers
     }
 
     pub(super) fn kind(&self) -> Kind {
@@ -310,13 +382,13 @@ impl Queue {
     /// Fills in what the header says about a queue.
     pub(super) fn fill(&self, info: &mut vfence_queue_info) {
         info.kind = self.kind.to_user();
-        info.context = self.context.id();
+        info.context = self.context;
         for (to, from) in info.name.iter_mut().zip(self.name.as_bytes()) {
             *to = *from as c_char;
         }
         // With this lock, what counts as completed has signalled, too.
         let _order = self.signalling.lock();
-        let state = self.state.lock();
+        let state = &self.state.lock().jobs;
         let counts = state.counts();
         info.submitted = state.submitted();
         info.completed = state.completed();
@@ -337,7 +409,7 @@ impl Queue {
 
     /// Returns the sequence number of the job that was submitted last.
     pub(super) fn submitted(&self) -> u64 {
-        self.state.lock().submitted()
+        self.counters.submitted()
     }
 
     /// Returns the sequence number of the job that has completed last, fence and all.
@@ -347,7 +419,7 @@ impl Queue {
 
     /// Returns how many jobs are pending.
     pub(super) fn pending(&self) -> usize {
-        self.state.lock().pending()
+        self.state.lock().jobs.pending()
     }
 
     /// Returns whether another job could be submitted.
@@ -355,20 +427,33 @@ impl Queue {
         self.pending() < self.limits.max_jobs as usize
     }
 
+    /// Makes room for more jobs. Fails with `EAGAIN` if there is enough for all that are allowed, `ENOMEM`.
+    pub(super) fn grow(&self) -> Result {
+        let spare = Jobs::spare(self.kind.of_machine())?;
+        let refused = self.state.lock().jobs.add(spare);
+        refused.map_err(|_| EAGAIN)
+    }
+
+    /// Shows what has been submitted.
+    pub(super) fn show_submitted(&self, seqno: u64) {
+        self.counters.show_submitted(seqno);
+    }
+
     /// Returns where a job stands. What has completed has signalled.
     pub(super) fn job(&self, seqno: u64) -> State {
         // With this lock, what counts as completed has signalled, too.
         let _order = self.signalling.lock();
-        self.state.lock().state(ktime_get(), seqno)
+        self.state.lock().jobs.state(ktime_get(), seqno)
     }
 
-    /// Calls `f` with the payload of a job, if that is pending. `f` runs under a spinlock.
-    pub(super) fn with_payload<R>(
-        &self,
-        seqno: u64,
-        f: impl FnOnce(&mut Payload) -> R,
-    ) -> Option<R> {
-        self.state.lock().payload_mut(seqno).map(f)
+    /// Calls `f` with what a job waits for, if that is pending and does. `f` runs under a spinlock.
+    pub(super) fn with_waits<R>(&self, seqno: u64, f: impl FnOnce(&Waits) -> R) -> Option<R> {
+        self.state.lock().jobs.payload_mut(seqno)?.waits().map(f)
+    }
+
+    /// Calls `f` with the fence of a job, if that is pending. `f` runs under a spinlock.
+    fn with_fence<R>(&self, seqno: u64, f: impl FnOnce(&mut JobFence) -> R) -> Option<R> {
+        self.state.lock().jobs.bare_mut(seqno).map(f)
     }
 
     /// Publishes jobs that there is room for. It is not full, so each of them goes in.
@@ -377,7 +462,8 @@ impl Queue {
         let mut left = 0;
         // Interrupts have to wait for some of the jobs, not for all of them.
         while left == 0 {
-            let mut state = queue.state.lock();
+            let mut locked = queue.state.lock();
+            let state = &mut locked.jobs;
             let idle = state.pending() == 0;
             left = BATCH;
             for job in jobs.by_ref().take(BATCH) {
@@ -386,13 +472,13 @@ impl Queue {
                 // CAST: A job has no more than `VFENCE_MAX_IN_FENCES`.
                 let in_fences = job.payload.waits().map_or(0, Waits::len) as u32;
                 if let Ok(seqno) = state.submit(now, job) {
-                    trace::job_submit(queue.context.id(), seqno, queue.id, duration, in_fences);
+                    trace::job_submit(queue.context, seqno, queue.id, duration, in_fences);
                 }
             }
             queue.counters.show_submitted(state.submitted());
             if idle {
-                queue.tell_start(&mut state);
-                Self::rearm(queue, &state);
+                queue.tell_start(state);
+                Self::rearm(queue, &mut locked);
             }
         }
     }
@@ -400,10 +486,10 @@ impl Queue {
     /// Takes note that all in-fences of a job have signalled, the last one at the time `last`, as far as the clock has come by
     /// then. May be called in any context.
     pub(super) fn ready(queue: &HrTimer<Self>, seqno: u64, last: u64, error: i32) {
-        let mut state = queue.state.lock();
-        if state.ready(last.min(ktime_get()), seqno, error) {
-            queue.tell_start(&mut state);
-            Self::rearm(queue, &state);
+        let mut locked = queue.state.lock();
+        if locked.jobs.ready(last.min(ktime_get()), seqno, error) {
+            queue.tell_start(&mut locked.jobs);
+            Self::rearm(queue, &mut locked);
         }
     }
 
@@ -423,8 +509,8 @@ impl Queue {
                 State::Forgotten => return Err(ENODATA),
                 State::Completed(record) => Some(record),
                 State::Pending(_) | State::Running(_) => {
-                    let own: Option<Option<ARef<Fence>>> = queue.with_payload(seqno, |payload| {
-                        payload.fence.as_ref().map(|fence| fence.fence().into())
+                    let own: Option<Option<ARef<Fence>>> = queue.with_fence(seqno, |fence| {
+                        fence.as_ref().map(|fence| fence.fence().into())
                     });
                     match own {
                         Some(Some(fence)) => return prepare(&fence),
@@ -441,9 +527,9 @@ impl Queue {
                 return Ok(prepared);
             }
             let mut fence = Some(fence);
-            queue.with_payload(seqno, |payload| {
-                if payload.fence.is_none() {
-                    payload.fence = fence.take();
+            queue.with_fence(seqno, |place| {
+                if place.is_none() {
+                    *place = fence.take();
                 }
             });
             if fence.is_none() {
@@ -464,10 +550,8 @@ impl Queue {
 
     /// Completes the jobs up to `seqno`, and returns how many that were.
     pub(super) fn signal(queue: &HrTimer<Self>, seqno: u64, error: i32) -> u32 {
-        let (completed, _) =
-            queue.complete(usize::MAX, |machine, now| machine.signal(now, seqno, error));
-        Self::rearm(queue, &queue.state.lock());
-        completed
+        let next = |locked: &mut Locked, now| locked.jobs.signal(now, seqno, error);
+        Self::complete(queue, usize::MAX, next).0
     }
 
     /// Resets the queue, and returns how often it has been.
@@ -475,17 +559,18 @@ impl Queue {
         let _engine = queue.stop_engine();
         let (begun, mut resets) = (ktime_get(), None);
         // Somebody may submit all the while: what comes after the beginning is left alone.
-        queue.complete(usize::MAX, |machine, _| {
+        Self::complete(queue, usize::MAX, |locked, _| {
             if resets.is_some() {
                 return None;
             }
-            machine.look(begun).or_else(|| {
-                let ended = machine.reset(begun);
-                resets = Some(machine.counts().resets);
+            let jobs = &mut locked.jobs;
+            jobs.look(begun).or_else(|| {
+                let ended = jobs.reset(begun);
+                resets = Some(jobs.counts().resets);
                 ended
             })
         });
-        Self::rearm(queue, &queue.state.lock());
+        Self::rearm(queue, &mut queue.state.lock());
         resets.unwrap_or(0)
     }
 
@@ -493,7 +578,7 @@ impl Queue {
     ///
     /// Fails with `EINVAL` if interrupts are to be dropped, but nothing bounds the queue.
     pub(super) fn set_plan(&self, plan: Plan, drops: bool) -> Result {
-        let mut state = self.state.lock();
+        let state = &mut self.state.lock().jobs;
         if drops && state.timeout().is_none() {
             return Err(EINVAL);
         }
@@ -501,12 +586,15 @@ impl Queue {
         Ok(())
     }
 
-    /// Completes those jobs that are pending with `-ECANCELED`; nobody submits any more.
+    /// Ends those jobs that are pending; nobody submits any more.
     pub(super) fn close(queue: &HrTimer<Self>) {
         let engine = queue.stop_engine();
         let begun = ktime_get();
-        queue.complete(usize::MAX, |machine, _| machine.look(begun));
-        queue.complete(usize::MAX, |machine, now| machine.cancel(now));
+        Self::complete(queue, usize::MAX, |locked, _| locked.jobs.look(begun));
+        let error = queue.numbers.closed();
+        Self::complete(queue, usize::MAX, |locked, now| {
+            locked.jobs.cancel(now, error)
+        });
         drop(engine);
         // Nothing is pending, so nobody starts it again.
         queue.cancel();
@@ -515,65 +603,78 @@ impl Queue {
         }
     }
 
-    /// Starts the timer for what comes next, or stops it if that is nothing.
-    fn rearm(timer: &HrTimer<Self>, state: &Jobs) {
-        match state.next_event() {
-            Some(time) => timer.start(time),
-            None => timer.try_to_cancel(),
+    /// Sees to it that the timer expires when there is something to do next, or before.
+    pub(super) fn rearm(timer: &HrTimer<Self>, locked: &mut Locked) {
+        if let Some(time) = locked.jobs.next_event() {
+            Self::rearm_by(timer, locked, time);
+        }
+    }
+
+    fn rearm_by(timer: &HrTimer<Self>, locked: &mut Locked, time: u64) {
+        if time < locked.armed {
+            locked.armed = time;
+            timer.start(time);
         }
     }
 
     /// Tells who traces that the head has started, once.
     fn tell_start(&self, state: &mut Jobs) {
         if let Some((seqno, start)) = state.started() {
-            trace::job_start(self.context.id(), seqno, self.id, start);
+            trace::job_start(self.context, seqno, self.id, start);
         }
     }
 
     /// Takes jobs that have ended from the machine with `next`, and signals their fences, until there are no
-    /// more or about `most` has been done. Returns how many jobs have ended, and whether that is all.
-    fn complete(
-        &self,
+    /// more or about `most` has been done. Returns how many jobs have ended, and whether that is all; the timer is set then, but for a
+    /// worker's queue.
+    pub(super) fn complete(
+        queue: &HrTimer<Self>,
         most: usize,
-        mut next: impl FnMut(&mut Jobs, u64) -> Option<Ended>,
+        mut next: impl FnMut(&mut Locked, u64) -> Option<Ended>,
     ) -> (u32, bool) {
         let _section = SignallingSection::begin();
         let (mut completed, mut done) = (0, 0);
         let (mut all, mut was_full, mut reported) = (false, false, false);
         while !all && done < most {
-            let order = self.signalling.lock();
+            let order = queue.signalling.lock();
             let mut left = BATCH.min(most - done);
+            let mut fences = Fences::new();
             let mut last = None;
             let so_far;
             {
-                let mut state = self.state.lock();
-                was_full |= state.pending() >= self.limits.max_jobs as usize;
+                let mut locked = queue.state.lock();
+                was_full |= locked.jobs.pending() >= queue.limits.max_jobs as usize;
                 let now = ktime_get();
-                // Of jobs that nobody wants to know about, many at a time.
-                while left > 0 && last.is_none() {
-                    let Some(ended) = next(&mut state, now) else {
+                // Of jobs that nobody wants to know about, many at a time, and some that have just a fence.
+                while left > 0 && last.is_none() && !fences.full() {
+                    let Some(ended) = next(&mut locked, now) else {
                         all = true;
+                        // A worker asks for its work first.
+                        if queue.worker.is_none() {
+                            Self::rearm(queue, &mut locked);
+                        }
                         break;
                     };
                     completed += 1;
                     done += 1;
                     left -= 1;
-                    self.tell_end(&mut state, &ended);
-                    let Payload { fence, more } = &ended.payload;
-                    let quiet = fence.is_none() && more.is_none() && !ended.event;
-                    if !quiet || ended.segment.is_some() {
+                    queue.note_end(&mut locked, &ended);
+                    if ended.payload.more.is_some() || ended.event || ended.segment.is_some() {
                         last = Some(ended);
+                    } else if let Some(fence) = ended.payload.fence {
+                        fences.add(fence, &ended.record);
                     }
                 }
-                so_far = Done::new(state.completed(), state.counts());
+                so_far = Done::new(locked.jobs.completed(), locked.jobs.counts());
             }
+            fences.complete();
             if let Some(ended) = last {
                 let record = ended.record;
                 let Payload { fence, more } = ended.payload;
                 let fence = fence.map(|fence| fence.complete(result(record.error), record.end));
-                self.counters.show_done(&so_far);
+                queue.counters.show_done(&so_far);
                 if ended.event {
-                    self.events.report(self.event(ended.seqno, &record));
+                    queue.events.report(queue.event(ended.seqno, &record));
                     reported = true;
                 }
                 drop(order);
@@ -582,33 +683,40 @@ impl Queue {
                     More { waits, work } = KBox::into_inner(more);
                 }
                 done += waits.as_ref().map_or(0, Waits::len);
-                if let (Some(worker), Some(work)) = (&self.worker, work.take()) {
+                if let (Some(worker), Some(work)) = (&queue.worker, work.take()) {
                     worker.give_back(work);
                 }
                 // Removing callbacks takes the locks of in-fences, which others hold while they wait for `state`.
                 drop((fence, waits, ended.segment));
             } else {
-                self.counters.show_done(&so_far);
+                queue.counters.show_done(&so_far);
             }
         }
         if completed > 0 {
-            self.waiters.wake(self.completed());
+            queue.waiters.wake(queue.completed());
         }
         if reported {
-            self.events.notify();
+            queue.events.notify();
         } else if was_full {
-            self.events.pollers.notify_all();
+            queue.events.pollers.notify_all();
         }
         (completed, all)
     }
 
-    /// Tells who traces that a job has ended, and that the next one has started.
-    fn tell_end(&self, state: &mut Jobs, ended: &Ended) {
+    /// Tells who traces that a job has ended, and that the next one has started. What comes before a value whose time is over is
+    /// not to come any more either.
+    fn note_end(&self, locked: &mut Locked, ended: &Ended) {
         let Record {
             start, end, error, ..
         } = ended.record;
-        trace::job_complete(self.context.id(), ended.seqno, self.id, error, start, end);
-        self.tell_start(state);
+        trace::job_complete(self.context, ended.seqno, self.id, error, start, end);
+        self.tell_start(&mut locked.jobs);
+        if self.numbers == Numbers::Values && error != 0 {
+            if let Some(fence) = &ended.payload.fence {
+                // CAST: Values have 32 bits.
+                locked.counter.give_up(fence.fence().seqno() as u32);
+            }
+        }
     }
 
     /// Returns what user space is told about the end of a job.
@@ -637,65 +745,114 @@ impl Queue {
     pub(super) fn work_some(queue: &HrTimer<Self>) -> bool {
         let _section = SignallingSection::begin();
         let _engine = queue.stop_engine();
-        let (_, all) = queue.complete(BATCH, |machine, now| machine.advance(now));
+        let (_, all) = Self::complete(queue, BATCH, |locked, now| locked.jobs.advance(now));
         if !all {
             return false;
         }
         let work = {
-            let mut state = queue.state.lock();
-            let work = state.work().and_then(|seqno| {
-                let more = state.payload_mut(seqno)?.more.as_ref()?;
+            let mut locked = queue.state.lock();
+            let jobs = &mut locked.jobs;
+            let work = jobs.work().and_then(|seqno| {
+                let more = jobs.payload_mut(seqno)?.more.as_ref()?;
                 Some((seqno, more.work.clone()?))
             });
-            Self::rearm(queue, &state);
+            // When work has begun, it is something else that comes next.
+            Self::rearm(queue, &mut locked);
             work
         };
         let Some((seqno, work)) = work else {
             return true;
         };
         if let Some(result) = work.step() {
-            queue.state.lock().worked(ktime_get(), seqno, result);
+            queue.state.lock().jobs.worked(ktime_get(), seqno, result);
         }
         false
-    }
-
-    /// Completes some of what has ended. Returns whether that was all, and has set the timer then; else somebody has to
-    /// call this again.
-    fn expire_some(timer: &HrTimer<Self>) -> bool {
-        let (_, all) = timer.complete(BATCH, |machine, now| machine.advance(now));
-        if all {
-            Self::rearm(timer, &timer.state.lock());
-        }
-        all
     }
 }
 
 impl Expire for Queue {
     fn expire(timer: &HrTimer<Self>) {
+        timer.state.lock().armed = NEVER;
         if let Some(worker) = &timer.worker {
             worker.wake();
             return;
         }
         let begun = ktime_get();
-        if !Self::expire_some(timer) {
+        let (_, all) = Self::complete(timer, BATCH, |locked, now| locked.jobs.advance(now));
+        if !all {
             // Half of the time for everybody else.
             let now = ktime_get();
-            timer.start(now + (now - begun).max(BREATHER));
+            let time = now + (now - begun).max(BREATHER);
+            Self::rearm_by(timer, &mut timer.state.lock(), time);
+        }
+    }
+}
+
+/// Fences that are to signal in a row.
+struct Fences {
+    fences: [Option<Due>; Self::MOST],
+    count: usize,
+}
+
+/// A fence that is to signal, and how.
+struct Due {
+    fence: PendingFence<HrTimer<Queue>>,
+    error: i32,
+    end: u64,
+}
+
+impl Fences {
+    /// What fits on the stack, and a time without interrupts that is still short.
+    const MOST: usize = 16;
+
+    fn new() -> Self {
+        Self {
+            fences: [const { None }; Self::MOST],
+            count: 0,
+        }
+    }
+
+    fn full(&self) -> bool {
+        self.count == Self::MOST
+    }
+
+    /// Adds one. There must be a place.
+    fn add(&mut self, fence: PendingFence<HrTimer<Queue>>, record: &Record) {
+        self.fences[self.count] = Some(Due {
+            fence,
+            error: record.error,
+            end: record.end,
+        });
+        self.count += 1;
+    }
+
+    /// Signals them, in the order in which they were added.
+    fn complete(&mut self) {
+        for place in &mut self.fences[..self.count] {
+            if let Some(due) = place.take() {
+                due.fence.complete(result(due.error), due.end);
+            }
         }
     }
 }
 
 impl DriverTimeline for HrTimer<Queue> {
-    const DRIVER_NAME: &'static CStr = c"vfence";
+    fn driver_name(&self) -> &CStr {
+        self.numbers.driver_name()
+    }
 
     fn timeline_name(&self) -> &CStr {
         self.name.as_c_str()
     }
 
     fn set_deadline(&self, seqno: u64, deadline: u64) {
-        let mut state = self.state.lock();
-        if state.set_deadline(ktime_get(), seqno, deadline) {
-            Queue::rearm(self, &state);
+        if self.numbers == Numbers::Values {
+            // It is remembered with the fence.
+            return;
+        }
+        let mut locked = self.state.lock();
+        if locked.jobs.set_deadline(ktime_get(), seqno, deadline) {
+            Queue::rearm(self, &mut locked);
         }
     }
 }
@@ -716,5 +873,6 @@ mod tests {
     fn machine_has_the_right_errnos() {
         assert_eq!(machine::CANCELED, ECANCELED.to_errno());
         assert_eq!(machine::TIMED_OUT, ETIMEDOUT.to_errno());
+        assert_eq!(machine::NO_ENTRY, ENOENT.to_errno());
     }
 }

@@ -14,17 +14,32 @@
 //!   └───┘                      each segment has SEGMENT places
 //! ```
 
-use core::{
-    marker::PhantomData,
-    ops::DerefMut, //
-};
+use core::ops::DerefMut;
 
 /// Places of a segment.
 pub(crate) const SEGMENT: usize = 64;
 
 const PLACES: u64 = SEGMENT as u64;
 
-/// A queue of `T` in segments `B`, which `D` lists.
+/// Where segments come from.
+pub(crate) trait Memory {
+    /// Memory for [`SEGMENT`] values.
+    type Segment<T>: DerefMut<Target = [Option<T>; SEGMENT]>;
+
+    /// A list of segments.
+    type Directory<T>: DerefMut<Target = [Option<Self::Segment<T>>]>;
+
+    /// Why there is none.
+    type Error;
+
+    /// Returns an empty segment.
+    fn segment<T>() -> Result<Self::Segment<T>, Self::Error>;
+
+    /// Returns a list of `len` segments that are not there yet.
+    fn directory<T>(len: usize) -> Result<Self::Directory<T>, Self::Error>;
+}
+
+/// A queue of `T` in segments of `M`.
 ///
 /// # Invariants
 ///
@@ -32,23 +47,14 @@ const PLACES: u64 = SEGMENT as u64;
 ///   `index % SEGMENT` of it, and all other places are empty.
 /// - The segments from that of `first` up to, not including, that of `end` are there; `end` is a multiple of
 ///   `SEGMENT`. Segment `n` is in entry `n % directory.len()`; all other entries are empty.
-pub(crate) struct Segments<T, B, D>
-where
-    B: DerefMut<Target = [Option<T>; SEGMENT]>,
-    D: DerefMut<Target = [Option<B>]>,
-{
-    directory: D,
+pub(crate) struct Segments<T, M: Memory> {
+    directory: M::Directory<T>,
     first: u64,
     next: u64,
     end: u64,
-    _values: PhantomData<(T, B)>,
 }
 
-impl<T, B, D> Segments<T, B, D>
-where
-    B: DerefMut<Target = [Option<T>; SEGMENT]>,
-    D: DerefMut<Target = [Option<B>]>,
-{
+impl<T, M: Memory> Segments<T, M> {
     /// Returns how many entries a directory needs for `values` values at a time.
     pub(crate) const fn directory_len(values: usize) -> usize {
         // One more since the first value need not be at the beginning of a segment, one to have ready.
@@ -58,14 +64,13 @@ where
     /// Creates a queue without values, whose first will have the number `first`.
     ///
     /// All entries of `directory` are `None`, and their number is a power of two.
-    pub(crate) fn new(directory: D, first: u64) -> Self {
+    pub(crate) fn new(directory: M::Directory<T>, first: u64) -> Self {
         // INVARIANT: There are no values and no segments.
         Self {
             directory,
             first,
             next: first,
             end: first / PLACES * PLACES,
-            _values: PhantomData,
         }
     }
 
@@ -94,7 +99,7 @@ where
     }
 
     /// Adds an empty segment at the end. Gives it back if the directory is full.
-    pub(crate) fn add(&mut self, segment: B) -> Result<(), B> {
+    pub(crate) fn add(&mut self, segment: M::Segment<T>) -> Result<(), M::Segment<T>> {
         let entry = self.entry(self.end);
         if self.directory[entry].is_some() {
             return Err(segment);
@@ -118,8 +123,28 @@ where
         Ok(index)
     }
 
+    /// Puts a value before the one with the number `index`; the numbers of that one and of all behind it rise by one. Gives it back if
+    /// there is no room, or no such value.
+    pub(crate) fn insert(&mut self, index: u64, value: T) -> Result<(), T> {
+        if index < self.first || index >= self.next || self.room() == 0 {
+            return Err(value);
+        }
+        for moved in (index..self.next).rev() {
+            let value = self.place(moved).and_then(Option::take);
+            if let Some(place) = self.place(moved + 1) {
+                *place = value;
+            }
+        }
+        match self.place(index) {
+            Some(place) => *place = Some(value),
+            None => return Err(value),
+        }
+        self.next += 1;
+        Ok(())
+    }
+
     /// Removes the oldest value; also returns a segment if one is not needed any more.
-    pub(crate) fn pop(&mut self) -> Option<(T, Option<B>)> {
+    pub(crate) fn pop(&mut self) -> Option<(T, Option<M::Segment<T>>)> {
         let index = self.first;
         let value = self.place(index)?.take()?;
         self.first += 1;

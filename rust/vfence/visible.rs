@@ -8,6 +8,7 @@ use super::{
     machine::State,
     queue::{
         Kind,
+        Numbers,
         Queue, //
     },
 };
@@ -44,10 +45,11 @@ fn write_queue(f: &mut fmt::Formatter<'_>, client: u64, queue: &Queue) -> fmt::R
     let mut info = Default::default();
     queue.fill(&mut info);
     let stopped = if info.state == 0 { "" } else { " stopped" };
-    let kind = match queue.kind() {
-        Kind::Timer => "timer",
-        Kind::Worker => "worker",
-        Kind::Manual => "manual",
+    let kind = match (queue.numbers(), queue.kind()) {
+        (Numbers::Values, _) => "sw_sync",
+        (Numbers::Jobs, Kind::Timer) => "timer",
+        (Numbers::Jobs, Kind::Worker) => "worker",
+        (Numbers::Jobs, Kind::Manual) => "manual",
     };
     f.write_fmt(fmt!("client {} queue {} {} {} context {} submitted {} completed {} errors {} timeouts {} resets {} faults {}{}\n",
         client,
@@ -94,10 +96,7 @@ fn write_jobs(f: &mut fmt::Formatter<'_>, queue: &Queue) -> fmt::Result {
 /// Writes what a job waits for still.
 fn write_in_fences(f: &mut fmt::Formatter<'_>, queue: &Queue, seqno: u64) -> fmt::Result {
     let mut fences: [Option<ARef<Fence>>; IN_FENCES] = [const { None }; IN_FENCES];
-    let more = queue.with_payload(seqno, |payload| {
-        let Some(waits) = payload.waits() else {
-            return 0;
-        };
+    let more = queue.with_waits(seqno, |waits| {
         // Their drivers must not be asked under a lock.
         let mut pending = waits.fences().filter(|fence| !fence.signaled_flag());
         for (place, fence) in fences.iter_mut().zip(pending.by_ref()) {

@@ -2,10 +2,7 @@
 
 //! Jobs on their way into a queue.
 
-use super::{
-    super::memory,
-    QueueRef, //
-};
+use super::QueueRef;
 use kernel::{
     prelude::*,
     sync::atomic::Relaxed, //
@@ -67,7 +64,7 @@ impl Run {
         let staged = self.queue.staged.load(Relaxed) as usize;
         loop {
             {
-                let state = self.queue.state.lock();
+                let state = &self.queue.state.lock().jobs;
                 let most = self.queue.limits.max_jobs as usize;
                 let allowed = most.saturating_sub(state.pending() + staged);
                 if allowed == 0 {
@@ -80,10 +77,8 @@ impl Run {
                     return Ok(());
                 }
             }
-            let segment = memory::segment()?;
-            let refused = self.queue.state.lock().add(segment);
             // There is a place for it in the directory as long as the queue is not full.
-            refused.map_err(|_| EAGAIN)?;
+            self.queue.grow()?;
         }
     }
 }

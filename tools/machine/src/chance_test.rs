@@ -6,7 +6,7 @@ use crate::{
     faults::{Fault, Injected, Kind, Plan, When},
     machine::{Job, Kind as QueueKind, Record},
     random::Random,
-    setup::{empty, job, rules, segment, submit, Machine, MOST},
+    setup::{empty, grow, job, rules, submit, Machine, MOST},
 };
 
 fn fault(kind: Kind, when: When) -> Fault {
@@ -87,7 +87,7 @@ fn random_job(index: usize) -> Job<usize> {
 fn seeded(seed: u64) -> Machine<usize> {
     let mut machine = empty(rules(QueueKind::Timer, None), seed);
     while machine.room() < MOST {
-        assert!(machine.add(segment()).is_ok());
+        assert!(grow(&mut machine));
     }
     machine
 }
@@ -250,7 +250,7 @@ fn planned_faults_are_done_counted_and_shown() {
 #[test]
 fn planned_hang_and_dropped_interrupt_need_the_timeout() {
     let mut machine: Machine<usize> = empty(rules(QueueKind::Timer, Some(100)), 0);
-    assert!(machine.add(segment()).is_ok());
+    assert!(grow(&mut machine));
     machine.set_plan(plan(0, &[fault(Kind::Hang, When::Every(2))]));
     submit(&mut machine, 1, job(0, 10));
     submit(&mut machine, 1, job(1, 10));
@@ -286,7 +286,7 @@ fn own_error_of_a_job_gives_way_to_an_injected_one() {
 #[test]
 fn plan_of_a_manual_queue_does_nothing() {
     let mut machine = empty(rules(QueueKind::Manual, None), 0);
-    assert!(machine.add(segment()).is_ok());
+    assert!(grow(&mut machine));
     machine.set_plan(plan(0, &[fault(Kind::Fail, When::Every(1))]));
     submit(&mut machine, 1, job(0, 0));
     assert_eq!(machine.signal(2, 1, 0).unwrap().record.error, 0);

@@ -5,7 +5,7 @@
 use crate::{
     faults::{Injected, Kind as Fault},
     machine::{Job, Kind, Record, State},
-    setup::{job, machine, rules, segment, submit, waiting, Machine, HISTORY},
+    setup::{grow, job, machine, rules, submit, waiting, Machine, HISTORY},
 };
 
 fn timer() -> Machine<usize> {
@@ -57,7 +57,7 @@ fn job_of_a_manual_queue_does_not_run() {
 #[test]
 fn as_many_are_remembered_as_there_is_room_for() {
     let mut machine = timer();
-    assert!(machine.add(segment()).is_ok());
+    assert!(grow(&mut machine));
     let count = HISTORY as u64 + 3;
     for index in 0..count {
         submit(&mut machine, 0, job(index as usize, 10));

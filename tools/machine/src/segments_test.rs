@@ -2,17 +2,20 @@
 
 //! Segments: values keep their order, and memory is used again.
 
-use crate::segments::{Segments, SEGMENT};
+use crate::{
+    segments::{Memory, Segments, SEGMENT},
+    setup::Host,
+};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 
-type Segment = Box<[Option<u64>; SEGMENT]>;
-type Queue = Segments<u64, Segment, Vec<Option<Segment>>>;
+type Queue = Segments<u64, Host>;
 
 const MOST: usize = 1000;
 
-fn segment() -> Segment {
-    Box::new([None; SEGMENT])
+fn segment() -> Box<[Option<u64>; SEGMENT]> {
+    let Ok(segment) = Host::segment();
+    segment
 }
 
 fn queue(first: u64) -> Queue {

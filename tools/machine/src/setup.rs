@@ -4,35 +4,78 @@
 
 use crate::{
     faults::Injected,
-    machine::{self, InFencePolicy, Job, Kind, Record, Rules, Slot, TimeoutPolicy},
-    segments::{Segments, SEGMENT},
+    machine::{self, Attached, InFencePolicy, Job, Kind, Record, Rules, Spare, TimeoutPolicy},
+    segments::{Memory, SEGMENT},
 };
+use std::convert::Infallible;
 
-pub type Segment<P> = Box<[Option<Slot<P>>; SEGMENT]>;
-pub type Directory<P> = Vec<Option<Segment<P>>>;
-pub type Machine<P> = machine::Machine<P, Segment<P>, Directory<P>, Vec<Record>>;
-pub type Ended<P> = machine::Ended<P, Segment<P>>;
+/// The host's memory, of which there is enough.
+pub struct Host;
+
+impl Memory for Host {
+    type Segment<T> = Box<[Option<T>; SEGMENT]>;
+    type Directory<T> = Vec<Option<Self::Segment<T>>>;
+    type Error = Infallible;
+
+    fn segment<T>() -> Result<Self::Segment<T>, Infallible> {
+        Ok(Box::new([const { None }; SEGMENT]))
+    }
+
+    fn directory<T>(len: usize) -> Result<Self::Directory<T>, Infallible> {
+        Ok((0..len).map(|_| None).collect())
+    }
+}
+
+macro_rules! attach {
+    ($($plain:ty)*) => {$(
+        impl Attached for $plain {
+            type Bare = Self;
+
+            fn bare(&mut self) -> &mut Self {
+                self
+            }
+
+            fn into_bare(self) -> Self {
+                self
+            }
+
+            fn from_bare(bare: Self) -> Self {
+                bare
+            }
+        }
+    )*};
+}
+
+attach!(&'static str usize);
+
+pub type Machine<P> = machine::Machine<P, Host, Vec<Record>>;
+pub type Ended<P> = machine::Ended<P, Spare<P, Host>>;
 
 /// How many jobs the machines remember.
 pub const HISTORY: usize = 16;
 /// How many jobs can be pending at least, when there is memory.
 pub const MOST: usize = 200;
 
-pub fn segment<P>() -> Segment<P> {
-    Box::new([const { None }; SEGMENT])
+/// Returns a machine without memory for jobs.
+pub fn empty<P: Attached>(rules: Rules, seed: u64) -> Machine<P> {
+    let Ok(machine) = Machine::new(rules, seed, MOST, vec![Record::default(); HISTORY]);
+    machine
 }
 
-/// Returns a machine without memory for jobs.
-pub fn empty<P>(rules: Rules, seed: u64) -> Machine<P> {
-    let len = Segments::<Slot<P>, Segment<P>, Directory<P>>::directory_len(MOST);
-    let directory = (0..len).map(|_| None).collect();
-    Machine::new(rules, seed, directory, vec![Record::default(); HISTORY])
+/// Adds memory for [`SEGMENT`] jobs. Returns whether it was taken.
+pub fn grow<P: Attached>(machine: &mut Machine<P>) -> bool {
+    let kind = match machine {
+        Machine::Schedule(_) => Kind::Timer,
+        Machine::Manual(_) => Kind::Manual,
+    };
+    let Ok(spare) = Machine::spare(kind);
+    machine.add(spare).is_ok()
 }
 
 /// Returns a machine with memory for [`SEGMENT`] jobs or so.
-pub fn machine<P>(rules: Rules) -> Machine<P> {
+pub fn machine<P: Attached>(rules: Rules) -> Machine<P> {
     let mut machine = empty(rules, 0);
-    assert!(machine.add(segment()).is_ok());
+    assert!(grow(&mut machine));
     machine
 }
 
@@ -69,7 +112,7 @@ pub fn waiting<P>(payload: P, duration: u64) -> Job<P> {
 }
 
 #[track_caller]
-pub fn submit<P>(machine: &mut Machine<P>, now: u64, job: Job<P>) -> u64 {
+pub fn submit<P: Attached>(machine: &mut Machine<P>, now: u64, job: Job<P>) -> u64 {
     machine.submit(now, job).ok().expect("there is room")
 }
 

@@ -160,9 +160,9 @@ fn cancel_ends_everything_that_is_pending() {
     submit(&mut machine, 0, job("c", 0));
     assert_end(machine.advance(15), "a", 10, 0);
     assert!(machine.advance(15).is_none());
-    assert_end(machine.cancel(15), "b", 15, CANCELED);
-    assert_end(machine.cancel(15), "c", 15, CANCELED);
-    assert!(machine.cancel(15).is_none());
+    assert_end(machine.cancel(15, CANCELED), "b", 15, CANCELED);
+    assert_end(machine.cancel(15, CANCELED), "c", 15, CANCELED);
+    assert!(machine.cancel(15, CANCELED).is_none());
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn queue_without_memory_has_nothing_to_do() {
         let mut machine: Machine<&'static str> = empty(rules(kind, Some(100)), 0);
         assert!(machine.advance(1000).is_none());
         assert!(machine.look(1000).is_none());
-        assert!(machine.cancel(1000).is_none());
+        assert!(machine.cancel(1000, CANCELED).is_none());
         assert!(machine.reset(1000).is_none());
         assert!(machine.signal(1000, 1, 0).is_none());
         assert!(!machine.ready(1000, 1, 0));

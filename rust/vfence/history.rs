@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a queue remembers of its last jobs.
+//!
+//! Plain, without allocation; `tools/machine` compiles this very file on the host.
+
+use super::machine::{
+    Record,
+    State, //
+};
+use core::ops::DerefMut;
+
+/// The records of as many jobs as `H` has places, a power of two.
+pub(crate) struct History<H: DerefMut<Target = [Record]>>(pub(crate) H);
+
+impl<H: DerefMut<Target = [Record]>> History<H> {
+    fn place(&self, seqno: u64) -> usize {
+        seqno as usize & (self.0.len() - 1)
+    }
+
+    /// Remembers job `seqno`, the last one that has ended.
+    pub(crate) fn keep(&mut self, seqno: u64, record: Record) {
+        let place = self.place(seqno);
+        self.0[place] = record;
+    }
+
+    /// Returns what is known of job `seqno`, which has ended, as all those before `first`.
+    pub(crate) fn find(&self, seqno: u64, first: u64) -> State {
+        if seqno + (self.0.len() as u64) < first {
+            return State::Forgotten;
+        }
+        State::Completed(self.0[self.place(seqno)])
+    }
+}

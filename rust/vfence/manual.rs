@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The decisions of a queue whose jobs take no time: they end when user space says so, in their order, or after the watchdog's
+//! time.
+//!
+//! ```text
+//!              submitted                                signal
+//!          ────────┼──────────────────────────────────────┼──
+//!                  │<-------------- at most `timeout` -------------->│ -ETIMEDOUT
+//! ```
+
+use super::{
+    history::History,
+    machine::{
+        shown,
+        Attached,
+        Cause,
+        Counts,
+        Ended,
+        Job,
+        Record,
+        Rules,
+        State,
+        TimeoutPolicy,
+        CANCELED,
+        NEVER,
+        TIMED_OUT, //
+    },
+    segments::{
+        Memory,
+        Segments, //
+    },
+};
+use core::{
+    cmp::Ordering,
+    ops::DerefMut, //
+};
+
+/// A job that is pending.
+pub(crate) struct Slot<B> {
+    submitted: u64,
+    /// The earliest one, or [`NEVER`].
+    deadline: u64,
+    payload: B,
+    error: i32,
+    event: bool,
+}
+
+/// The jobs of one queue that are pending; `B` is what the caller keeps with each.
+///
+/// # Invariants
+///
+/// Submission times do not decrease from one job to the next.
+pub(crate) struct Manual<B, M, H>
+where
+    M: Memory,
+    H: DerefMut<Target = [Record]>,
+{
+    timeout: Option<u64>,
+    after_timeout: TimeoutPolicy,
+    jobs: Segments<Slot<B>, M>,
+    history: History<H>,
+    /// When the last job was submitted.
+    last_submitted: u64,
+    /// When the last job ended.
+    last_end: u64,
+    stopped: bool,
+    counts: Counts,
+}
+
+impl<B, M, H> Manual<B, M, H>
+where
+    M: Memory,
+    H: DerefMut<Target = [Record]>,
+{
+    /// Creates the machine of a queue that has had no job yet. `directory` is as [`Segments::new`] wants it.
+    pub(crate) fn new(
+        rules: &Rules,
+        directory: M::Directory<Slot<B>>,
+        history: History<H>,
+    ) -> Self {
+        // INVARIANT: Nothing is pending.
+        Self {
+            timeout: rules.timeout,
+            after_timeout: rules.after_timeout,
+            jobs: Segments::new(directory, 1),
+            history,
+            last_submitted: 0,
+            last_end: 0,
+            stopped: false,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Returns the sequence number of the job that was submitted last.
+    pub(crate) fn submitted(&self) -> u64 {
+        self.jobs.next() - 1
+    }
+
+    /// Returns the sequence number of the job that ended last.
+    pub(crate) fn completed(&self) -> u64 {
+        self.jobs.first() - 1
+    }
+
+    /// Returns how many jobs are pending.
+    pub(crate) fn pending(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Returns how many jobs can be submitted with the memory that is there.
+    pub(crate) fn room(&self) -> usize {
+        self.jobs.room()
+    }
+
+    /// Adds memory. Gives it back if there is enough for all that may be pending.
+    pub(crate) fn add(&mut self, segment: M::Segment<Slot<B>>) -> Result<(), M::Segment<Slot<B>>> {
+        self.jobs.add(segment)
+    }
+
+    /// Returns whether the queue is stopped.
+    pub(crate) fn stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// Returns the bound on the time of a job.
+    pub(crate) fn timeout(&self) -> Option<u64> {
+        self.timeout
+    }
+
+    /// Returns how many there were of what.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Returns what the caller keeps with job `seqno`, if that is pending.
+    pub(crate) fn payload_mut(&mut self, seqno: u64) -> Option<&mut B> {
+        self.jobs.get_mut(seqno).map(|slot| &mut slot.payload)
+    }
+
+    /// Returns what the caller keeps with the job that ends next.
+    pub(crate) fn first(&self) -> Option<&B> {
+        self.jobs.get(self.jobs.first()).map(|slot| &slot.payload)
+    }
+
+    /// Makes a job pending.
+    fn slot<P: Attached<Bare = B>>(now: u64, job: Job<P>) -> Slot<B> {
+        Slot {
+            submitted: now,
+            deadline: NEVER,
+            payload: job.payload.into_bare(),
+            error: job.error,
+            event: job.event,
+        }
+    }
+
+    /// Appends a job at the time `now` and returns its sequence number.
+    ///
+    /// Gives the job back if there is no room.
+    pub(crate) fn submit<P: Attached<Bare = B>>(
+        &mut self,
+        now: u64,
+        job: Job<P>,
+    ) -> Result<u64, Job<P>> {
+        if self.jobs.room() == 0 {
+            return Err(job);
+        }
+        // INVARIANT: It is not earlier than those before.
+        self.last_submitted = self.last_submitted.max(now);
+        let seqno = self.jobs.next();
+        // There is room.
+        let _ = self.jobs.push(Self::slot(self.last_submitted, job));
+        Ok(seqno)
+    }
+
+    /// Returns the pending job that `compare` says is equal, or else where there is a place for it: before which job. The jobs must be
+    /// in the order of `compare`, which tells how what is kept with a job compares with what is looked for.
+    pub(crate) fn find(&self, compare: impl Fn(&B) -> Ordering) -> Result<u64, u64> {
+        let (mut low, mut high) = (self.jobs.first(), self.jobs.next());
+        // Most are later than all others.
+        let mut middle = high.saturating_sub(1);
+        while low < high {
+            let Some(slot) = self.jobs.get(middle) else {
+                break;
+            };
+            match compare(&slot.payload) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+                Ordering::Equal => return Ok(middle),
+            }
+            middle = low + (high - low) / 2;
+        }
+        Err(low)
+    }
+
+    /// As [`Manual::submit`], but the job comes before the pending job `seqno`, whose number and those of all behind it rise by one. It is as
+    /// old as that job, so it does not time out later.
+    pub(crate) fn insert<P: Attached<Bare = B>>(
+        &mut self,
+        now: u64,
+        seqno: u64,
+        job: Job<P>,
+    ) -> Result<u64, Job<P>> {
+        let Some(next) = self.jobs.get(seqno) else {
+            return self.submit(now, job);
+        };
+        if self.jobs.room() == 0 {
+            return Err(job);
+        }
+        // INVARIANT: It is not earlier than those before that job, and not later than that.
+        let slot = Self::slot(next.submitted, job);
+        // There is room.
+        let _ = self.jobs.insert(seqno, slot);
+        Ok(seqno)
+    }
+
+    /// Takes note that somebody wants job `seqno` to have ended by `deadline`. A job that has ended is left alone.
+    pub(crate) fn set_deadline(&mut self, seqno: u64, deadline: u64) {
+        if let Some(slot) = self.jobs.get_mut(seqno) {
+            // 0 and [`NEVER`] stand for no deadline.
+            slot.deadline = slot.deadline.min(deadline.clamp(1, NEVER - 1));
+        }
+    }
+
+    /// Returns when the next job ends if user space does nothing, with which error, and why.
+    fn fate(&self) -> Option<(u64, i32, Cause)> {
+        let head = self.jobs.get(self.jobs.first())?;
+        if self.stopped {
+            let since = self.last_end.max(head.submitted);
+            return Some((since, CANCELED, Cause::Other));
+        }
+        let bound = head.submitted.saturating_add(self.timeout?);
+        (bound != NEVER).then_some((bound, TIMED_OUT, Cause::Timeout))
+    }
+
+    /// Returns the time at which [`Manual::advance`] has something to do next.
+    pub(crate) fn next_event(&self) -> Option<u64> {
+        self.fate().map(|(due, ..)| due)
+    }
+
+    /// Takes the next job that has ended by itself by the time `now`; to be called until it returns `None`.
+    pub(crate) fn advance(&mut self, now: u64) -> Option<Ended<B, M::Segment<Slot<B>>>> {
+        match self.fate() {
+            Some((due, error, cause)) if due <= now => self.end_head(due, Some(error), cause),
+            _ => None,
+        }
+    }
+
+    /// Completes the next job up to `seqno`, with `error`, or if that is 0 with the job's own;
+    /// to be called until it returns `None`.
+    pub(crate) fn signal(
+        &mut self,
+        now: u64,
+        seqno: u64,
+        error: i32,
+    ) -> Option<Ended<B, M::Segment<Slot<B>>>> {
+        if self.jobs.first() > seqno {
+            return None;
+        }
+        if let Some(ended) = self.advance(now) {
+            return Some(ended);
+        }
+        self.end_head(now, (error != 0).then_some(error), Cause::Other)
+    }
+
+    /// Ends the next job that is pending with `error`; to be called until it returns `None`, after
+    /// [`Manual::advance`] has taken what has ended by itself.
+    pub(crate) fn cancel(&mut self, now: u64, error: i32) -> Option<Ended<B, M::Segment<Slot<B>>>> {
+        self.end_head(now, Some(error), Cause::Closed)
+    }
+
+    /// Resets the queue, once [`Manual::advance`] has taken what has ended by then: lets a stopped queue go on.
+    pub(crate) fn reset(&mut self) {
+        self.counts.resets += 1;
+        self.stopped = false;
+    }
+
+    /// Returns where job `seqno` stands.
+    pub(crate) fn state(&self, seqno: u64) -> State {
+        if seqno == 0 || seqno >= self.jobs.next() {
+            return State::Unknown;
+        }
+        match self.jobs.get(seqno) {
+            Some(slot) => State::Pending(Record {
+                submitted: slot.submitted,
+                deadline: shown(slot.deadline),
+                ..Record::default()
+            }),
+            None => self.history.find(seqno, self.jobs.first()),
+        }
+    }
+
+    /// Ends the head with `error`, or if that is `None` with its own.
+    fn end_head(
+        &mut self,
+        end: u64,
+        error: Option<i32>,
+        cause: Cause,
+    ) -> Option<Ended<B, M::Segment<Slot<B>>>> {
+        let seqno = self.jobs.first();
+        let (slot, segment) = self.jobs.pop()?;
+        // A caller's clock that went backwards must not let a job end before its predecessor, or its submission.
+        let end = end.max(self.last_end).max(slot.submitted);
+        self.last_end = end;
+        let error = error.unwrap_or(slot.error);
+        let record = Record {
+            submitted: slot.submitted,
+            end,
+            deadline: shown(slot.deadline),
+            error,
+            ..Record::default()
+        };
+        self.history.keep(seqno, record);
+        self.counts.errors += u64::from(error != 0);
+        match cause {
+            Cause::Timeout => {
+                self.counts.timeouts += 1;
+                match self.after_timeout {
+                    TimeoutPolicy::Cancel => self.stopped = true,
+                    TimeoutPolicy::Continue => self.counts.resets += 1,
+                }
+            }
+            // Those behind it are not waited for any more.
+            Cause::Closed => self.stopped = true,
+            Cause::InFence | Cause::Other => {}
+        }
+        Some(Ended {
+            seqno,
+            record,
+            event: slot.event,
+            payload: slot.payload,
+            segment,
+        })
+    }
+}
