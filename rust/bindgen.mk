@@ -66,9 +66,9 @@ $(obj)/rust/helpers_generated.rs: $(src)/rust/helpers/helpers.c FORCE
 	$(call if_changed_dep,bindgen)
 
 uapi_flags = --allowlist-file '.*/$(1)' --with-derive-custom-struct \
-	'.*vfence_.*=zerocopy_derive::FromBytes,zerocopy_derive::IntoBytes,zerocopy_derive::Immutable,zerocopy_derive::KnownLayout'
+	'.*(vfence|sw_sync)_.*=zerocopy_derive::FromBytes,zerocopy_derive::IntoBytes,zerocopy_derive::Immutable,zerocopy_derive::KnownLayout'
 
-$(obj)/rust/uapi_generated.rs: private bindgen_flags = $(call uapi_flags,linux/vfence.h)
+$(obj)/rust/uapi_generated.rs: private bindgen_flags = $(call uapi_flags,linux/(vfence|sw_sync).h)
 $(obj)/rust/uapi_generated.rs: private bindgen_extra_c_flags = -I$(src)/include/uapi
 $(obj)/rust/uapi_generated.rs: $(src)/rust/uapi/uapi_helper.h FORCE
 	$(call if_changed_dep,bindgen)

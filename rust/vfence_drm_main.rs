@@ -21,6 +21,8 @@ mod drm_uapi;
 mod kernel_ext;
 mod trace;
 mod uapi;
+// What only sw_sync needs is not used here. What nobody needs is found when the other module is built.
+#[allow(dead_code)]
 mod vfence;
 mod vfence_drm;
 

@@ -46,6 +46,14 @@ module! {
             default: 256,
             description: "Largest buffer, in MiB, up to 1048576",
         },
+        sw_sync: u32 {
+            default: 0,
+            description: "1: a drop-in for the kernel's sw_sync is /dev/sw_sync",
+        },
+        sw_sync_watchdog_ms: u32 {
+            default: 10000,
+            description: "Bound on how long fences of /dev/sw_sync stay pending, in ms; 0 lifts it",
+        },
     },
 }
 
@@ -54,6 +62,7 @@ module! {
 struct VfenceModule {
     #[pin]
     registration: MiscDeviceRegistration<vfence::Client>,
+    sw_sync: vfence_misc::sw_sync::Registration,
     #[pin]
     engine: vfence::Engine,
 }
@@ -62,6 +71,7 @@ impl kernel::InPlaceModule for VfenceModule {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             engine <- vfence::Engine::new(),
+            sw_sync: vfence_misc::sw_sync::register(&engine.device)?,
             registration <- MiscDeviceRegistration::register(NAME, Ok(engine.device.clone())),
         })
     }

@@ -79,6 +79,7 @@ pub(crate) use helpers::{
     dma_resv_lock_slow_interruptible,
     dma_sync_sgtable_for_cpu,
     dma_sync_sgtable_for_device,
+    get_current_comm,
     memset64,
     page_address,
     set_current_state,

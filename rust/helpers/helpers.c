@@ -11,6 +11,7 @@
 #include "fault-inject.c"
 #include "fpu.c"
 #include "mm.c"
+#include "sched.c"
 #include "string.c"
 #include "wait.c"
 #include "ww_mutex.c"

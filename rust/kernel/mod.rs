@@ -23,6 +23,7 @@ pub(crate) mod hrtimer;
 pub(crate) mod miscdevice;
 pub(crate) mod scatterlist;
 pub(crate) mod sync_file;
+pub(crate) mod task;
 pub(crate) mod timekeeping;
 pub(crate) mod tracepoint;
 pub(crate) mod transmute;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! The structures and constants of `include/uapi/linux/vfence.h`, made from that header.
+//! The structures and constants of `include/uapi/linux/vfence.h` and `sw_sync.h`, made from these headers.
 
 #![allow(
     clippy::all,
@@ -40,4 +40,6 @@ const _: () = {
     assert!(size_of::<vfence_fault>() == 32);
     assert!(size_of::<vfence_queue_faults>() == 32);
     assert!(size_of::<vfence_counters>() == 40);
+    assert!(size_of::<sw_sync_create_fence_data>() == 40);
+    assert!(size_of::<sw_sync_get_deadline>() == 16);
 };

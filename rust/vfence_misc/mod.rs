@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The misc device: `/dev/vfence`, the engine and nothing else.
+//! The misc devices: `/dev/vfence`, the engine and nothing else, and `/dev/sw_sync`.
 
 #![deny(unsafe_code)]
 
@@ -26,6 +26,8 @@ use kernel::{
     prelude::*,
     sync::aref::ARef, //
 };
+
+pub(crate) mod sw_sync;
 
 #[vtable]
 impl MiscDevice for Client {
