@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The environment's commands, for the Makefile: build, run, shell, test, distclean."""
+"""The environment's commands, for the Makefile: build, run, shell, test, bench, distclean."""
 
 import argparse
 import os
@@ -9,12 +9,12 @@ import signal
 import sys
 import tempfile
 
+import bench
 import build
 import cache
 import guest
 import host
 import inside
-import klog
 import testrun
 from report import Failure, say
 
@@ -85,7 +85,7 @@ def _run(kernel, command):
                              sentinel=guest.SENTINEL, log=shlex.quote(log))
         try:
             status = guest.boot(kernel, script, console, binds=_binds(cwd))
-            problems = _problems(log, console)
+            problems = guest.problems(log, console)
         except Failure as failure:
             status, problems = 1, [str(failure)]
         if problems:
@@ -95,16 +95,6 @@ def _run(kernel, command):
                 say(f"vfence: {problem}")
             say(f"vfence: what the guest's kernel said is in {kept}")
         return status or (1 if problems else 0)
-
-
-def _problems(log, console):
-    """Returns what was wrong with a guest, by its kernel's log or else its last words."""
-    if os.path.exists(log):
-        with open(log, errors="replace") as text:
-            return [f"kernel log: {line}" for line in klog.judge(text.read(), guest.SENTINEL)]
-    with open(console, errors="replace") as text:
-        panic = [line.strip() for line in text if "Kernel panic" in line]
-    return [f"the guest died: {panic[0]}" if panic else "the guest died"]
 
 
 def _shell(kernel):
@@ -141,6 +131,8 @@ def main():
     test = commands.add_parser("test", help="all tests")
     for command in (run, shell, test):
         command.add_argument("--kernel", choices=testrun.KERNELS, help="which guest kernel")
+    measure = commands.add_parser("bench", help="measure what vfence costs")
+    measure.add_argument("--update", action="store_true", help="make the result the baseline")
     commands.add_parser("distclean", help="remove the cache")
     args = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -156,6 +148,8 @@ def main():
             return _run(args.kernel or "stock", args.command)
         if args.action == "shell":
             return _shell(args.kernel or "stock")
+        if args.action == "bench":
+            return bench.run(args.update)
         return testrun.run([args.kernel] if args.kernel else testrun.KERNELS)
     except Failure as failure:
         say(f"vfence: {failure}")

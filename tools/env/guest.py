@@ -18,6 +18,7 @@ import time
 import cache
 import chroot
 import kernel
+import klog
 from report import Failure, say
 
 # Each gigabyte more costs the debug guest seconds at boot and at each search for leaks.
@@ -37,10 +38,10 @@ _INIT = [(os.path.join(os.path.dirname(os.path.abspath(__file__)), "init"),
           "/usr/lib/python3/dist-packages/virtme/guest/bin/virtme-ng-init")]
 
 
-def _virtme(name, script, kvm, console="/dev/null", verbose=False):
+def _virtme(name, script, kvm, console="/dev/null", verbose=False, counted=False):
     command = [
         "virtme-run", "--kimg", kernel.image(name), "--mods=auto", "--root", "/", "--rw",
-        "--cpus", "2", "--memory", MEMORY, "--disable-monitor",
+        "--cpus", "1" if counted else "2", "--memory", MEMORY, "--disable-monitor",
         # The driver's own lines must not be lost among a suite's.
         "--kopt", "printk.devkmsg=on", "--kopt", "log_buf_len=8M",
         # A host that is busy makes a guest wait; that is no stall of the guest's.
@@ -62,9 +63,13 @@ def _virtme(name, script, kvm, console="/dev/null", verbose=False):
                     "--kopt", "tsc=reliable", "--disable-kvm"]
         # An interrupt while the kernel looks at its CPU finds, for a moment, one without five
         # levels of page tables; KASAN then takes good addresses for wild ones.
-        qemu += ["-accel", "tcg,thread=multi", "-cpu", "max,la57=off",
+        qemu += ["-accel", f"tcg,thread={'single' if counted else 'multi'}",
+                 "-cpu", "max,la57=off",
                  "-virtfs", f"local,path=/,mount_tag={_ROOT_TAG},security_model=none,"
                             "multidevs=remap"]
+    if counted:
+        # Each instruction takes a nanosecond of the guest's time, and sleeping takes none of ours.
+        qemu += ["-icount", "shift=0,sleep=off"]
     return [*command, "--qemu-opts", *qemu] if qemu else command
 
 
@@ -159,26 +164,39 @@ def kvm_works():
         return works
 
 
-def boot(name, script, console="/dev/null", *, binds, verbose=False, timeout=None,
-         out=None, err=None, stdin=None):
+def boot(name, script, console="/dev/null", *, binds, verbose=False, counted=False,
+         timeout=None, out=None, err=None, stdin=None):
     """Boots kernel `name`, runs the shell `script`, returns its exit status.
 
     What the kernel says on its console goes to the file `console`, which `binds`
     show by the same name: that is its last words, or every one if `verbose`.
     `out` and `err` are open files that the script writes to instead of our own
     output. Returns None if the guest did not end in `timeout` seconds.
+
+    A guest that is `counted` is emulated, wherever it runs, and has one CPU. Its clock is the
+    number of instructions that it has executed, so what it measures is the same each time.
     """
-    kvm = kvm_works()
+    kvm = not counted and kvm_works()
     with tempfile.TemporaryDirectory(prefix="vfence-guest-") as shared:
         # The kernel's command line, by which virtme-run passes a script on, is short.
         with open(os.path.join(shared, "script"), "w") as text:
             text.write(script)
         command = _virtme(name, f": > {_SHARED}/up; exec bash {_SHARED}/script", kvm,
-                          console, verbose)
+                          console, verbose, counted)
         everything = [*kernel.binds(name), *_INIT, *binds, (shared, _SHARED)]
         return _spawn(chroot.argv(command, binds=everything), os.path.join(shared, "up"), timeout,
                       stdin if stdin is not None else _standard_input(),
                       out or sys.stdout.buffer, err or sys.stderr.buffer)
+
+
+def problems(log, console):
+    """Returns what was wrong with a guest, by its kernel's log or else its last words."""
+    if os.path.exists(log):
+        with open(log, errors="replace") as text:
+            return [f"kernel log: {line}" for line in klog.judge(text.read(), SENTINEL)]
+    with open(console, errors="replace") as text:
+        panic = [line.strip() for line in text if "Kernel panic" in line]
+    return [f"the guest died: {panic[0]}" if panic else "the guest died"]
 
 
 def shell(name, binds):

@@ -51,6 +51,21 @@ class Emulator(unittest.TestCase):
         self.assertIn("--force-9p", guest._virtme("stock", "true", False))
         self.assertNotIn("--force-9p", guest._virtme("stock", "true", True))
 
+    def test_a_guest_that_counts_has_one_processor_and_one_thread(self):
+        command = guest._virtme("bench", "true", False, counted=True)
+        self.assertEqual(command[command.index("--cpus") + 1], "1")
+        self.assertIn("tcg,thread=single", command)
+        self.assertEqual(command[command.index("-icount") + 1], "shift=0,sleep=off")
+        self.assertNotIn("-icount", guest._virtme("stock", "true", False))
+
+    def test_a_guest_that_counts_never_asks_for_kvm(self):
+        with mock.patch.object(guest, "kvm_works", side_effect=AssertionError), \
+                mock.patch.object(guest.kernel, "binds", lambda name: []), \
+                mock.patch.object(guest.chroot, "argv", lambda command, binds: command), \
+                mock.patch.object(guest, "_spawn", lambda command, *_: command):
+            self.assertIn("-icount", guest.boot("bench", "true", binds=[], counted=True,
+                                                stdin=subprocess.DEVNULL))
+
     def test_a_script_has_its_console_in_a_file_and_a_shell_on_the_terminal(self):
         option = "chardev.console.path=/x"
         self.assertIn(option, guest._virtme("stock", "true", False, "/x"))
@@ -64,14 +79,13 @@ class Problems(unittest.TestCase):
         self.log = os.path.join(scratch.name, "log")
         self.console = os.path.join(scratch.name, "console")
         self.write(self.console, "")
-        self.command = command_module()
 
     def write(self, path, text):
         with open(path, "w") as out:
             out.write(text)
 
     def problems(self):
-        return self.command._problems(self.log, self.console)
+        return guest.problems(self.log, self.console)
 
     def test_clean(self):
         self.write(self.log, f"[ 1.0] hello\n[ 2.0] {guest.SENTINEL}\n")
