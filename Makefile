@@ -33,6 +33,10 @@ shell: python
 test: python
 	@$(ENV) test $(KERNEL:%=--kernel=%)
 
+# With BASELINE=update, what is measured becomes the baseline.
+bench: python
+	@$(ENV) bench $(BASELINE:%=--%)
+
 ifdef KDIR
 clean:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) clean
@@ -55,6 +59,8 @@ help:
 	@echo 'make shell                      a shell in the guest, the modules loaded'
 	@echo 'make test                       every test, in the guests of both kernels'
 	@echo 'make run|shell|test KERNEL=…    stock: Debian'"'"'s own kernel; debug: one with every checker'
+	@echo 'make bench                      what vfence costs next to sw_sync, in instructions'
+	@echo 'make bench BASELINE=update      the same, and future runs are compared with this one'
 	@echo 'make clean                      remove what was built'
 	@echo 'make distclean                  remove that and the cache of the environment'
 
@@ -63,4 +69,4 @@ python:
 		apt-get install -qq --yes --no-install-recommends python3 >&2; } || \
 		{ echo 'missing: python3; install with: sudo apt-get install python3' >&2; exit 1; }
 
-.PHONY: all run shell test clean distclean help python
+.PHONY: all run shell test bench clean distclean help python

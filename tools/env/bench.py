@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: GPL-2.0
+"""`make bench`: what vfence costs, next to what the kernel's own sw_sync costs.
+
+selftests/bench.c measures, in a guest whose clock counts instructions, so two runs agree.
+Here its figures are compared with the goals and with the baseline, and shown.
+"""
+
+import contextlib
+import json
+import os
+import shlex
+import subprocess
+
+import build
+import cache
+import guest
+import kernel
+from report import Failure, Step, count_lines, say
+
+KERNEL = "bench"
+BASELINE = os.path.join(build.CHECKOUT, "selftests", "bench-baseline.json")
+# By how much a figure may grow before it is said.
+TOLERANCE = 0.02
+# How much the figures of a series may differ, from the least to the most.
+FLAT = 1.10
+# A million fences have to be pending in one of the rows, and filling the queue takes almost as long as the watchdog allows otherwise. It
+# is on, and what it costs does not depend on its bound.
+_PARAMETERS = "max_jobs=1048576 sw_sync=1 watchdog_ms=20000"
+# Seconds, for the whole guest.
+_LIMIT = 1800
+_PROGRAM = "vfence-bench"
+
+_SCRIPT = """
+export PATH={path} HOME=/root LC_ALL=C.UTF-8
+if insmod {module} {parameters}; then
+    {program}
+    status=$?
+    rmmod vfence || status=$((status ? status : 1))
+else
+    status=125
+fi
+echo '{sentinel}' > /dev/kmsg
+dmesg > {log}
+exit $status
+"""
+
+
+def _number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
+
+
+def rows(text):
+    """Returns the rows in what the program printed, and what is wrong with them, a line each."""
+    found, problems, expected = [], [], None
+    for line in text.splitlines():
+        try:
+            record = json.loads(line)
+            if "rows" in record:
+                expected = record["rows"]
+                continue
+            row = {key: record[key] for key in ("operation", "unit", "goal")}
+        except (ValueError, TypeError, KeyError):
+            problems.append(f"not a row: {line}")
+            continue
+        row.update({key: record[key] for key in ("vfence", "peer", "pending") if key in record})
+        problems += [f"{row['operation']}: no figure of {'the peer' if key == 'peer' else key}"
+                     for key in ("vfence", "peer")
+                     if (key == "vfence" or key in row) and not _number(row.get(key))]
+        found.append(row)
+    if not expected or len(found) != expected:
+        problems.append(f"{len(found)} rows of {expected or 'nobody knows how many'}")
+    return found, problems
+
+
+def judge(row):
+    """Returns `row` with its ratio, and whether it meets its goal; None of what is not known.
+
+    Where there is no peer, the goal is one for the figure itself.
+    """
+    ratio = None
+    if _number(row.get("vfence")) and _number(row.get("peer")) and row["peer"]:
+        ratio = row["vfence"] / row["peer"]
+    value = ratio if "peer" in row else row.get("vfence")
+    return {**row, "ratio": ratio, "met": value <= row["goal"] if _number(value) else None}
+
+
+def flatness(found):
+    """Returns a row that says how flat the series among the rows is; None if there is none."""
+    series = [row.get("vfence") for row in found if "pending" in row]
+    if not series:
+        return None
+    known = all(_number(value) and value for value in series)
+    return {"operation": "signal one, most to least", "unit": "ratio", "goal": FLAT,
+            "vfence": max(series) / min(series) if known else None}
+
+
+def _figure(value, unit):
+    if not _number(value):
+        return "–"
+    return f"{value:.2f}" if unit == "ratio" else f"{value:.0f}" if value >= 1000 else f"{value:.1f}"
+
+
+def table(judged):
+    """Returns the lines of the table."""
+    cells = [("operation", "unit", "vfence", "peer", "ratio", "goal", "met")]
+    for row in judged:
+        goal = f"≤ {row['goal']:.2f}×" if "peer" in row else f"≤ {row['goal']:g}"
+        ratio = "–" if row["ratio"] is None else f"{row['ratio']:.3f}"
+        cells.append((row["operation"], row["unit"], _figure(row.get("vfence"), row["unit"]),
+                      _figure(row.get("peer"), row["unit"]), ratio, goal,
+                      {True: "yes", False: "no", None: "–"}[row["met"]]))
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    return ["  ".join(cell.ljust(width) if index < 2 or index == 6 else cell.rjust(width)
+                      for index, (cell, width) in enumerate(zip(line, widths))).rstrip()
+            for line in cells]
+
+
+def slower(found, baseline):
+    """Returns a line for each figure of vfence that has grown by more than the tolerance."""
+    before = {row["operation"]: row["vfence"] for row in baseline}
+    lines = []
+    for row in found:
+        old, new = before.get(row["operation"]), row.get("vfence")
+        if not _number(new):
+            continue
+        if not old:
+            lines.append(f"not in the baseline: {row['operation']}")
+        elif new > old * (1 + TOLERANCE):
+            word = "larger" if row["unit"] == "bytes" else "slower"
+            lines.append(f"{word} than the baseline by {100 * (new / old - 1):.1f} %: "
+                         f"{row['operation']}, {_figure(old, row['unit'])} → "
+                         f"{_figure(new, row['unit'])} {row['unit']}")
+    return lines
+
+
+def missing(found, baseline):
+    """Returns a line for each row that the baseline has and `found` has not."""
+    names = {row["operation"] for row in found}
+    return [f"not measured any more: {row['operation']}"
+            for row in baseline if row["operation"] not in names]
+
+
+def dump(results):
+    """Returns `results` as JSON, a line for each row, so that changes can be read."""
+    head = "".join(f" {json.dumps(key)}: {json.dumps(value)},\n"
+                   for key, value in results.items() if key != "rows")
+    lines = ",\n".join(f"  {json.dumps(row, ensure_ascii=False)}" for row in results["rows"])
+    return f'{{\n{head} "rows": [\n{lines}\n ]\n}}\n'
+
+
+def _write(path, results):
+    with open(path, "w") as out:
+        out.write(dump(results))
+
+
+def _load_baseline():
+    """Returns the baseline, None if there is none."""
+    try:
+        with open(BASELINE) as text:
+            return json.load(text)
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise Failure(f"{BASELINE} is not JSON: {error}") from error
+
+
+def _commit():
+    """Returns the commit that is checked out, None if git cannot tell."""
+    with contextlib.suppress(OSError):
+        done = subprocess.run(["git", "-C", build.CHECKOUT, "describe", "--always", "--dirty"],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, text=True, check=False)
+        return done.stdout.strip() or None
+    return None
+
+
+def _measure(module, directory):
+    """Runs the program in the guest; returns its rows and what went wrong, a line each."""
+    paths = {name: os.path.join(directory, f"bench.{name}") for name in ("out", "err", "log")}
+    console = os.path.join(directory, "console.log")
+    for path in (*paths.values(), console):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+    script = _SCRIPT.format(path=shlex.quote(build.PATH), module=shlex.quote(module),
+                            parameters=_PARAMETERS, program=_PROGRAM, sentinel=guest.SENTINEL,
+                            log=shlex.quote(paths["log"]))
+    with open(paths["out"], "wb") as out, open(paths["err"], "wb") as err, \
+            Step("bench guest", "emulated, about 2 minutes",
+                 progress=lambda: f"{max(0, count_lines(paths['out']) - 1)} rows"):
+        open(console, "w").close()
+        status = guest.boot(KERNEL, script, console, binds=build.HERE, counted=True,
+                            timeout=_LIMIT, out=out, err=err, stdin=subprocess.DEVNULL)
+    with open(paths["out"], errors="replace") as text:
+        found, problems = rows(text.read())
+    with open(paths["err"], errors="replace") as text:
+        problems = [line.strip() for line in text if line.strip()] + problems
+    if status is None:
+        problems.append(f"the guest ran for more than {_LIMIT} s")
+    elif status:
+        problems.append(f"{_PROGRAM} or what is around it failed (exit status {status})")
+    return found, problems + guest.problems(paths["log"], console)
+
+
+def run(update):
+    """Measures, shows the table, and returns the exit status; with `update` it is the new baseline."""
+    module = build.modules(KERNEL)[0]
+    build.programs()
+    directory = build.results(KERNEL)
+    with cache.lock(os.path.join(build.BUILD, "bench.lock"), "measuring in this checkout"):
+        return _run(module, directory, update)
+
+
+def _run(module, directory, update):
+    found, problems = _measure(module, directory)
+    release = kernel.release(kernel.tree(KERNEL))
+    baseline = None if update else _load_baseline()
+    flat = flatness(found)
+    judged = [judge(row) for row in (found + [flat] if flat else found)]
+    if baseline:
+        problems += missing(found, baseline["rows"])
+    for line in table(judged):
+        print(line)
+    if judged:
+        print(f"{sum(row['met'] is True for row in judged)} of {len(judged)} goals are met", flush=True)
+    path = os.path.join(directory, "bench.json")
+    _write(path, {"kernel": release, "commit": _commit(), "problems": problems, "rows": judged})
+    say(f"vfence: the figures are in {path}")
+    for problem in problems:
+        say(f"vfence: {problem}")
+    if problems:
+        return 1
+    if update:
+        _write(BASELINE, {"kernel": release, "rows": found})
+        say(f"vfence: this is the baseline now: {BASELINE}")
+    elif not baseline:
+        say("vfence: there is no baseline; make bench BASELINE=update makes this one it")
+    else:
+        if baseline.get("kernel") != release:
+            print(f"the baseline is of kernel {baseline.get('kernel')}, this is {release}")
+        for line in slower(found, baseline["rows"]) or ["nothing is more than 2 % slower than the baseline"]:
+            print(line, flush=True)
+    return 0

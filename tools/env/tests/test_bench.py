@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A figure that is missing is a failure, one that got worse is said, and the table says which goals are met."""
+
+import contextlib
+import io
+import json
+import os
+import tempfile
+import unittest
+from unittest import mock
+
+import bench
+
+
+def row(operation="create", vfence=100.0, peer=200.0, goal=1.0, unit="instructions", **more):
+    found = {"operation": operation, "unit": unit, "goal": goal, "vfence": vfence, **more}
+    return found if peer is None else {**found, "peer": peer}
+
+
+def printed(*found, plan=None):
+    plan = len(found) if plan is None else plan
+    return "\n".join(json.dumps(record) for record in ({"rows": plan}, *found)) + "\n"
+
+
+class Rows(unittest.TestCase):
+    def test_what_the_program_prints(self):
+        expected = [row(), row("memory", peer=None), row("signal", pending=1000)]
+        self.assertEqual(bench.rows(printed(*expected)), (expected, []))
+
+    def test_a_figure_that_is_no_number_is_a_problem(self):
+        for value in (None, "1", True, -1.0):
+            self.assertEqual(bench.rows(printed(row(vfence=value)))[1],
+                             ["create: no figure of vfence"])
+        self.assertEqual(bench.rows(printed({**row(), "peer": None}))[1],
+                         ["create: no figure of the peer"])
+
+    def test_a_row_that_is_missing_is_a_problem(self):
+        self.assertEqual(bench.rows(printed(row(), plan=2))[1], ["1 rows of 2"])
+
+    def test_silence_is_a_problem(self):
+        self.assertEqual(bench.rows("")[1], ["0 rows of nobody knows how many"])
+
+    def test_what_is_no_row_is_a_problem(self):
+        for line in ("Segmentation fault", "[]", '{"operation": "x"}', "3"):
+            found, problems = bench.rows(f"{printed()}{line}\n")
+            self.assertEqual((found, problems[0]), ([], f"not a row: {line}"))
+
+
+class Judge(unittest.TestCase):
+    def test_goal_is_a_ratio_where_there_is_a_peer(self):
+        self.assertEqual(bench.judge(row(vfence=100, peer=200, goal=0.5))["met"], True)
+        judged = bench.judge(row(vfence=102, peer=200, goal=0.5))
+        self.assertEqual((judged["ratio"], judged["met"]), (0.51, False))
+
+    def test_goal_is_absolute_where_there_is_none(self):
+        judged = bench.judge(row(vfence=256, peer=None, goal=256))
+        self.assertEqual((judged["ratio"], judged["met"]), (None, True))
+        self.assertEqual(bench.judge(row(vfence=257, peer=None, goal=256))["met"], False)
+
+    def test_nothing_is_met_that_is_not_known(self):
+        self.assertIsNone(bench.judge(row(vfence=None))["met"])
+        self.assertIsNone(bench.judge({**row(), "peer": None})["met"])
+        self.assertIsNone(bench.judge(row(vfence=None, peer=None))["met"])
+
+    def test_a_series_is_flat_or_not(self):
+        series = [row("a", 1000, pending=10), row("b", 1099, pending=20), row("c", 5000)]
+        self.assertTrue(bench.judge(bench.flatness(series))["met"])
+        series[0]["vfence"] = 900
+        self.assertFalse(bench.judge(bench.flatness(series))["met"])
+        series[0]["vfence"] = None
+        self.assertIsNone(bench.judge(bench.flatness(series))["met"])
+        self.assertIsNone(bench.flatness([row()]))
+
+
+class Table(unittest.TestCase):
+    def test_columns_are_aligned(self):
+        judged = [bench.judge(one) for one in (
+            row("create", 2487.25, 1958.5, 0.95), row("memory", 58.25, None, 256, "bytes"),
+            row("drop-in", None, 173.0))]
+        self.assertEqual(bench.table(judged), [
+            "operation  unit          vfence   peer  ratio     goal  met",
+            "create     instructions    2487   1958  1.270  ≤ 0.95×  no",
+            "memory     bytes           58.2      –      –    ≤ 256  yes",
+            "drop-in    instructions       –  173.0      –  ≤ 1.00×  –",
+        ])
+
+
+class Baseline(unittest.TestCase):
+    def test_only_what_grew_by_more_than_two_percent_is_said(self):
+        baseline = [row("a"), row("b"), row("c"), row("d", unit="bytes")]
+        found = [row("a", 102.0), row("b", 50.0), row("c", 102.5), row("d", 110.0, unit="bytes")]
+        self.assertEqual(bench.slower(found, baseline), [
+            "slower than the baseline by 2.5 %: c, 100.0 → 102.5 instructions",
+            "larger than the baseline by 10.0 %: d, 100.0 → 110.0 bytes"])
+
+    def test_what_it_does_not_have_is_said(self):
+        self.assertEqual(bench.slower([row("new")], []), ["not in the baseline: new"])
+
+    def test_what_is_not_measured_any_more_is_said(self):
+        self.assertEqual(bench.missing([row("a")], [row("a"), row("b")]),
+                         ["not measured any more: b"])
+
+    def test_what_is_written_can_be_read(self):
+        results = {"kernel": "7.3", "commit": None, "rows": [row(), row("≤", peer=None)]}
+        text = bench.dump(results)
+        self.assertEqual(json.loads(text), results)
+        self.assertEqual(text.count("\n"), 8)
+
+    def test_there_is_one_in_the_repository(self):
+        with open(bench.BASELINE) as text:
+            found = json.load(text)["rows"]
+        self.assertEqual(bench.rows(printed(*found)), (found, []))
+
+
+class Run(unittest.TestCase):
+    """The exit status, and what becomes of the baseline."""
+
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.directory = scratch.name
+        self.baseline = os.path.join(scratch.name, "baseline")
+        for target, name, value in ((bench, "BASELINE", self.baseline),
+                                    (bench.kernel, "tree", lambda name: name),
+                                    (bench.kernel, "release", lambda tree: f"7.3-{tree}")):
+            patch = mock.patch.object(target, name, value)
+            patch.start()
+            self.addCleanup(patch.stop)
+
+    def run_with(self, found, problems=(), update=False):
+        """Returns (exit status, what was printed and said) of a run that measures that."""
+        with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(out), \
+                mock.patch.object(bench, "_measure", lambda *_: (found, list(problems))):
+            return bench._run("vfence.ko", self.directory, update), out.getvalue()
+
+    def test_a_slower_row_and_a_missed_goal_do_not_fail(self):
+        self.assertEqual(self.run_with([row(vfence=300)], update=True)[0], 0)
+        status, said = self.run_with([row(vfence=330)])
+        self.assertEqual(status, 0)
+        self.assertIn("slower than the baseline by 10.0 %", said)
+        self.assertIn("0 of 1 goals are met", said)
+
+    def test_nothing_is_slower(self):
+        self.run_with([row()], update=True)
+        self.assertIn("nothing is more than 2 % slower than the baseline", self.run_with([row()])[1])
+
+    def test_no_baseline(self):
+        status, said = self.run_with([row()])
+        self.assertEqual(status, 0)
+        self.assertIn("there is no baseline", said)
+        self.assertFalse(os.path.exists(self.baseline))
+
+    def test_a_row_that_has_gone_fails(self):
+        self.run_with([row("a"), row("b")], update=True)
+        self.assertEqual(self.run_with([row("a")])[0], 1)
+
+    def test_a_problem_fails_shows_what_there_is_and_leaves_the_baseline(self):
+        status, said = self.run_with([row()], ["kernel log: WARNING"], update=True)
+        self.assertEqual(status, 1)
+        self.assertIn("create", said)
+        self.assertIn("kernel log: WARNING", said)
+        self.assertFalse(os.path.exists(self.baseline))
+
+    def test_all_is_in_the_json(self):
+        self.run_with([row("a", 1000, pending=1), row("b", 2000, pending=2)])
+        with open(os.path.join(self.directory, "bench.json")) as text:
+            results = json.load(text)
+        self.assertEqual(results["kernel"], "7.3-bench")
+        self.assertEqual([one["met"] for one in results["rows"]], [False, False, False])
+        self.assertEqual(results["problems"], [])
+
+
+if __name__ == "__main__":
+    unittest.main()
