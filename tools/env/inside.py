@@ -31,9 +31,9 @@ KUNIT = {"vfence": "*.*", "vfence_drm": "vfence_drm*"}
 
 
 def suites(text, kernel):
-    """Returns (program, how many modules are loaded for it, their parameters) of each line of a list.
+    """Returns (program, how many modules are loaded for it, their parameters, seconds) of each line of a list.
 
-    A line with `only=` is for that kernel only.
+    A line with `only=` is for that kernel only. `seconds=` is how long the suite may take, if not None: as long as any.
     """
     found = []
     for line in text.splitlines():
@@ -45,10 +45,13 @@ def suites(text, kernel):
             raise ValueError(f"bad line: {line}")
         if words[0] in (name for name, *_ in found):
             raise ValueError(f"listed twice: {words[0]}")
-        found.append((words[0], _LOADED[words[1] if words[1:] else None], parameters))
+        limits = [int(word.removeprefix("seconds=")) for word in parameters if word.startswith("seconds=")]
+        parameters = [word for word in parameters if not word.startswith("seconds=")]
+        found.append((words[0], _LOADED[words[1] if words[1:] else None], parameters,
+                      limits[-1] if limits else None))
     others = {f"only={other}" for other in KERNELS if other != kernel}
-    return [(program, load, [word for word in parameters if word != f"only={kernel}"])
-            for program, load, parameters in found if others.isdisjoint(parameters)]
+    return [(program, load, [word for word in parameters if word != f"only={kernel}"], limit)
+            for program, load, parameters, limit in found if others.isdisjoint(parameters)]
 
 
 def _mark(text):
@@ -141,10 +144,10 @@ def main(kernel, listing, directory, seconds, *modules):
         todo = suites(text.read(), kernel)
     kunit = dict(KUNIT)
     with open(os.path.join(directory, "results"), "w") as results:
-        for program, load, parameters in todo:
+        for program, load, parameters, limit in todo:
             _mark(f"suite {program}")
             print(f"  {program}", flush=True)
-            record = _run(program, load, parameters, modules, kunit, directory, int(seconds))
+            record = _run(program, load, parameters, modules, kunit, directory, limit or int(seconds))
             results.write(json.dumps(record) + "\n")
             results.flush()
             os.fsync(results.fileno())

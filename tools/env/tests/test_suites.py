@@ -14,15 +14,20 @@ from report import Failure
 class List(unittest.TestCase):
     def test_list(self):
         self.assertEqual(inside.suites("# all\nbasic\nunload nomodule\nrender drm a=1 b=2\n\n", "debug"),
-                         [("basic", 1, []), ("unload", 0, []), ("render", 2, ["a=1", "b=2"])])
+                         [("basic", 1, [], None), ("unload", 0, [], None), ("render", 2, ["a=1", "b=2"], None)])
 
     def test_one_kernel_only(self):
         text = "long misc only=stock a=1\nchecked misc only=debug\n"
-        self.assertEqual(inside.suites(text, "stock"), [("long", 1, ["a=1"])])
-        self.assertEqual(inside.suites(text, "debug"), [("checked", 1, [])])
+        self.assertEqual(inside.suites(text, "stock"), [("long", 1, ["a=1"], None)])
+        self.assertEqual(inside.suites(text, "debug"), [("checked", 1, [], None)])
+
+    def test_longer_than_others(self):
+        text = "slow misc a=1 seconds=900 only=stock\nunload nomodule seconds=7\n"
+        self.assertEqual(inside.suites(text, "stock"), [("slow", 1, ["a=1"], 900), ("unload", 0, [], 7)])
 
     def test_bad_lines(self):
-        for text in ("basic nomodul\n", "basic nomodule twice\n", "basic drm nomodule\n", "basic\nbasic nomodule\n"):
+        for text in ("basic nomodul\n", "basic nomodule twice\n", "basic drm nomodule\n", "basic\nbasic nomodule\n",
+                     "basic misc seconds=long\n"):
             with self.subTest(text), self.assertRaises(ValueError):
                 inside.suites(text, "stock")
 
