@@ -15,6 +15,14 @@ class Parse(unittest.TestCase):
         text = "TAP version 13\n1..3\nok 1 a\nnot ok 2 b\nok 3 c # SKIP no device\n"
         self.assertEqual(statuses(text, 1), ["passed", "failed", "skipped"])
 
+    def test_kernel_suite_of_sw_sync(self):
+        text = ("TAP version 13\n1..2\n# [RUN]\tTesting sync framework\nok 1 [RUN]\ttest_alloc_timeline\n"
+                "ok 2 [RUN]\ttest_alloc_fence\n# Totals: pass:2 fail:0 xfail:0 xpass:0 skip:0 error:0\n")
+        self.assertEqual(statuses(text), ["passed", "passed"])
+        # A case whose process dies has no line.
+        died = text.replace("ok 2 [RUN]\ttest_alloc_fence\n", "")
+        self.assertEqual(statuses(died), ["passed", "failed"])
+
     def test_nested_counts_leaves(self):
         text = ("[    1.0] KTAP version 1\n[    1.0] 1..1\n[    1.0]     1..2\n"
                 "[    1.0]     ok 1 a\n[    1.0]     ok 2 b\n[    1.0] ok 1 group\n")
