@@ -1231,6 +1231,45 @@ TEST_F(sw_sync, threads_increment)
 	EXPECT_EQ(0, fence_status(next));
 }
 
+static void *inc_half_the_circle(void *timeline)
+{
+	return timeline_inc(*(int *)timeline, INT_MAX) ? "INC failed" : NULL;
+}
+
+/*
+ * Two that go half round the counter each, the second while the first signals: what that has reached would be far ahead once
+ * more, so it has to be over then, however many these are.
+ */
+TEST_F_TIMEOUT(sw_sync, threads_go_round, 120)
+{
+	struct rlimit limit = { .rlim_cur = MANY + 64, .rlim_max = MANY + 64 };
+	int fences[MANY];
+
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
+	for (int round = 0; round < 8; round++) {
+		pthread_t thread;
+		void *problem;
+
+		for (__u32 i = 0; i < MANY; i++) {
+			fences[i] = FENCE(i + 1);
+			ASSERT_EQ(0, fence_status(fences[i]));
+		}
+		ASSERT_EQ(0, pthread_create(&thread, NULL, inc_half_the_circle, &self->timeline));
+		while (!fence_status(fences[0]))
+			;
+		INC(INT_MAX);
+		ASSERT_EQ(0, pthread_join(thread, &problem));
+		ASSERT_EQ(NULL, problem);
+		for (__u32 i = 0; i < MANY; i++) {
+			ASSERT_EQ(1, fence_status(fences[i]))
+				TH_LOG("round %d, value %u", round, i + 1);
+			close(fences[i]);
+		}
+		/* Back to 0. */
+		INC(2);
+	}
+}
+
 struct meeting {
 	pthread_barrier_t barrier;
 	int timeline;
