@@ -995,6 +995,22 @@ TEST_F(sw_sync, cannot_be_read_written_or_mapped)
 	EXPECT_EQ(MAP_FAILED, mmap(NULL, 4096, PROT_READ, MAP_SHARED, self->timeline, 0));
 }
 
+/* As the file of debugfs is, which asks nobody how it was opened. */
+TEST_F(sw_sync, opened_to_read_or_to_write)
+{
+	static const int modes[] = { O_RDONLY, O_WRONLY, O_RDWR | O_NONBLOCK };
+
+	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+		int timeline = open(variant->node, modes[i] | O_CLOEXEC);
+		int fence = fence_create(timeline, 1);
+
+		ASSERT_LE(0, fence);
+		EXPECT_EQ(POLLIN | POLLOUT, polled(timeline, POLLIN | POLLOUT));
+		ASSERT_EQ(0, timeline_inc(timeline, 1));
+		EXPECT_EQ(1, fence_status(fence));
+	}
+}
+
 TEST_F(sw_sync, pointers_that_lead_nowhere)
 {
 	static const unsigned int numbers[] = {
@@ -1252,7 +1268,8 @@ TEST_F_TIMEOUT(sw_sync, threads_go_round, 120)
 
 		for (__u32 i = 0; i < MANY; i++) {
 			fences[i] = FENCE(i + 1);
-			ASSERT_EQ(0, fence_status(fences[i]));
+			/* Somebody watches, so that there is more to do. */
+			ASSERT_EQ(0, polled(fences[i], POLLIN));
 		}
 		ASSERT_EQ(0, pthread_create(&thread, NULL, inc_half_the_circle, &self->timeline));
 		while (!fence_status(fences[0]))
