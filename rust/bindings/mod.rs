@@ -64,6 +64,7 @@ pub(crate) use helpers::{
     kernel_fpu_begin, //
 };
 pub(crate) use helpers::{
+    copy_words_from_user,
     dma_coerce_mask_and_coherent,
     dma_fence_begin_signalling,
     dma_fence_end_signalling,
@@ -72,7 +73,9 @@ pub(crate) use helpers::{
     dma_fence_is_later_or_same,
     dma_fence_is_signaled,
     dma_fence_put,
+    dma_fence_refcount,
     dma_fence_set_error,
+    dma_fence_signal_timestamp_irqs_off,
     dma_fence_test_signaled_flag,
     dma_fence_timestamp,
     dma_get_max_seg_size,

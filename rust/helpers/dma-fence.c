@@ -12,6 +12,11 @@ void rust_helper_dma_fence_put(struct dma_fence *fence)
 	dma_fence_put(fence);
 }
 
+unsigned int rust_helper_dma_fence_refcount(struct dma_fence *fence)
+{
+	return kref_read(&fence->refcount);
+}
+
 bool rust_helper_dma_fence_is_signaled(struct dma_fence *fence)
 {
 	return dma_fence_is_signaled(fence);
@@ -35,6 +40,16 @@ bool rust_helper_dma_fence_is_later_or_same(struct dma_fence *one, struct dma_fe
 void rust_helper_dma_fence_set_error(struct dma_fence *fence, int error)
 {
 	dma_fence_set_error(fence, error);
+}
+
+/* Where interrupts are off, or this does not matter, as it does not with PREEMPT_RT. */
+void rust_helper_dma_fence_signal_timestamp_irqs_off(struct dma_fence *fence, ktime_t timestamp)
+{
+	spinlock_t *lock = dma_fence_spinlock(fence);
+
+	spin_lock(lock);
+	dma_fence_signal_timestamp_locked(fence, timestamp);
+	spin_unlock(lock);
 }
 
 ktime_t rust_helper_dma_fence_timestamp(struct dma_fence *fence)

@@ -13,5 +13,6 @@
 #include "mm.c"
 #include "sched.c"
 #include "string.c"
+#include "uaccess.c"
 #include "wait.c"
 #include "ww_mutex.c"

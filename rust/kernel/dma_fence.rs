@@ -44,7 +44,8 @@ use core::{
     marker::PhantomData,
     mem::{
         offset_of,
-        ManuallyDrop, //
+        ManuallyDrop,
+        MaybeUninit, //
     },
     ops::Deref,
     ptr::NonNull, //
@@ -65,7 +66,8 @@ use kernel::{
             Relaxed, //
         },
         rcu,
-        Refcount, //
+        Refcount,
+        SpinLockIrqGuard, //
     },
     types::{
         NotThreadSafe,
@@ -209,6 +211,83 @@ impl Context {
     }
 }
 
+/// Contexts in a row, all of them for timelines of the same type, so that it can be told whether a fence is of such a timeline, whoever
+/// has that now.
+pub(crate) struct Contexts<T: DriverTimeline> {
+    first: u64,
+    used: Atomic<u32>,
+    _timelines: PhantomData<fn() -> T>,
+}
+
+/// One of [`Contexts`].
+pub(crate) struct ContextOf<T: DriverTimeline>(u64, PhantomData<fn() -> T>);
+
+/// A context that a timeline can have.
+pub(crate) trait ContextFor<T: DriverTimeline> {
+    /// Returns the context. Its fences are those of timelines of `T` only.
+    fn into_context(self) -> Context;
+}
+
+impl<T: DriverTimeline> ContextFor<T> for Context {
+    fn into_context(self) -> Context {
+        self
+    }
+}
+
+impl<T: DriverTimeline> ContextFor<T> for ContextOf<T> {
+    fn into_context(self) -> Context {
+        Context(self.0)
+    }
+}
+
+impl<T: DriverTimeline> Contexts<T> {
+    /// How many there are: as many as can be had at once.
+    const COUNT: u32 = u32::MAX;
+
+    /// Takes new ones.
+    pub(crate) fn new() -> Self {
+        Self {
+            // SAFETY: There are no requirements but that the number is not 0.
+            first: unsafe { bindings::dma_fence_context_alloc(Self::COUNT) },
+            used: Atomic::new(0),
+            _timelines: PhantomData,
+        }
+    }
+
+    /// Returns one that was not used before. Fails with `ENOSPC` when all have been used.
+    pub(crate) fn next(&self) -> Result<ContextOf<T>> {
+        let mut used = self.used.load(Relaxed);
+        while used < Self::COUNT {
+            match self.used.cmpxchg(used, used + 1, Relaxed) {
+                Ok(_) => return Ok(ContextOf(self.first + u64::from(used), PhantomData)),
+                Err(other) => used = other,
+            }
+        }
+        Err(ENOSPC)
+    }
+
+    /// Returns the earliest deadline that a fence of one of the timelines was given, in ns on `CLOCK_MONOTONIC`, also when it has
+    /// signalled.
+    ///
+    /// Fails with `ENOENT` if it was given none, with `EINVAL` if it is of another timeline.
+    pub(crate) fn deadline_of(&self, fence: &Fence) -> Result<i64> {
+        let context = fence.context();
+        if context < self.first || context - self.first >= u64::from(Self::COUNT) {
+            return Err(EINVAL);
+        }
+        // SAFETY: A `ContextOf<T>` is only good for a timeline of `T`, whose fences are all initialised by an `AllocatedFence<T>`: the
+        // fence is the `base` of an `Allocation<T>`. The field is atomic.
+        let deadline = unsafe { &(*fence.as_raw().cast::<Allocation<T>>()).deadline };
+        match deadline.load(Relaxed) {
+            NO_DEADLINE => Err(ENOENT),
+            deadline => Ok(deadline),
+        }
+    }
+}
+
+/// What stands for the deadline of a fence that was given none: the end of time.
+const NO_DEADLINE: i64 = i64::MAX;
+
 /// What a driver knows of the fences of one context: the data of a [`Timeline`].
 ///
 /// It is dropped in an RCU callback, so `Drop` must not sleep.
@@ -248,7 +327,7 @@ unsafe impl<T: DriverTimeline> Sync for Timeline<T> {}
 impl<T: DriverTimeline> Timeline<T> {
     /// Creates the timeline of `context`. Fails with `ENOMEM`, or with what `data` fails with.
     pub(crate) fn new<E>(
-        context: Context,
+        context: impl ContextFor<T>,
         data: impl PinInit<T, E>,
         flags: Flags,
     ) -> Result<ARef<Self>>
@@ -256,6 +335,7 @@ impl<T: DriverTimeline> Timeline<T> {
         E: From<core::convert::Infallible>,
         Error: From<E>,
     {
+        let context = context.into_context();
         let timeline = KBox::pin_init(
             try_pin_init!(Self {
                 refcount: Refcount::new(1),
@@ -274,22 +354,6 @@ impl<T: DriverTimeline> Timeline<T> {
     /// Returns the context of its fences.
     pub(crate) fn context(&self) -> &Context {
         &self.context
-    }
-
-    /// Returns the earliest deadline that a fence of this timeline was given, in ns on `CLOCK_MONOTONIC`, also when it has signalled.
-    ///
-    /// Fails with `ENOENT` if it was given none, with `EINVAL` if it is not of this timeline.
-    pub(crate) fn deadline_of(&self, fence: &Fence) -> Result<u64> {
-        if fence.context() != self.context.id() {
-            return Err(EINVAL);
-        }
-        // SAFETY: The context is ours, and only an `AllocatedFence` is ever initialised with it, so the fence is the `base` of an
-        // `Allocation<T>`. The field is atomic.
-        let deadline = unsafe { &(*fence.as_raw().cast::<Allocation<T>>()).deadline };
-        match deadline.load(Relaxed) {
-            0 => Err(ENOENT),
-            deadline => Ok(deadline),
-        }
     }
 
     /// # Safety
@@ -338,8 +402,8 @@ struct Allocation<T: DriverTimeline> {
     base: Opaque<bindings::dma_fence>,
     /// Not null once the fence is initialised; valid while it has not signalled, and for a grace period after.
     timeline: *const Timeline<T>,
-    /// The earliest one, in ns on `CLOCK_MONOTONIC`, or 0.
-    deadline: Atomic<u64>,
+    /// The earliest one, as the core gives it, or [`NO_DEADLINE`].
+    deadline: Atomic<i64>,
 }
 
 impl<T: DriverTimeline> Allocation<T> {
@@ -394,16 +458,15 @@ impl<T: DriverTimeline> Allocation<T> {
         let (timeline, seqno) = unsafe { (Self::timeline(fence), (*fence).seqno) };
         // SAFETY: By the requirements of this function the fence is an `Allocation<T>`; the field is atomic.
         let earliest = unsafe { &(*fence.cast::<Self>()).deadline };
-        // CAST: What looks negative came from user space, which gives unsigned times: far in the future. 0 stands for none.
-        let deadline = (deadline as u64).max(1);
         let mut known = earliest.load(Relaxed);
-        while known == 0 || deadline < known {
+        while deadline < known {
             match earliest.cmpxchg(known, deadline, Relaxed) {
                 Ok(_) => break,
                 Err(other) => known = other,
             }
         }
-        timeline.set_deadline(seqno, deadline);
+        // CAST: What looks negative came from user space, which gives unsigned times: far in the future.
+        timeline.set_deadline(seqno, deadline as u64);
     }
 }
 
@@ -430,7 +493,7 @@ impl<T: DriverTimeline> AllocatedFence<T> {
             Allocation {
                 base: Opaque::uninit(),
                 timeline: core::ptr::null(),
-                deadline: Atomic::new(0),
+                deadline: Atomic::new(NO_DEADLINE),
             },
             flags,
         )?;
@@ -477,6 +540,9 @@ impl<T: DriverTimeline> AllocatedFence<T> {
     }
 }
 
+/// One of the functions that signal a fence.
+type Signal = unsafe extern "C" fn(*mut bindings::dma_fence, bindings::ktime_t);
+
 /// The right and the duty to signal a fence.
 ///
 /// Dropping it signals the fence with `-ECANCELED`. It must not be leaked: the fence would never signal, and
@@ -498,23 +564,37 @@ impl<T: DriverTimeline> PendingFence<T> {
         &self.0
     }
 
+    /// Returns whether anybody else has a reference. That may change at any time, but not from `false`: who has none does not get
+    /// one, except by finding the fence in an RCU read-side section where it has just been removed.
+    pub(crate) fn is_shared(&self) -> bool {
+        // SAFETY: The fence is valid.
+        unsafe { bindings::dma_fence_refcount(self.0.as_raw()) > 1 }
+    }
+
     /// Signals the fence, with an error or without; `timestamp` is the time, in ns on
     /// `CLOCK_MONOTONIC`, at which the work was done.
     ///
     /// Calls the callbacks of all who wait. May be called in any context, but not with a lock held that a
     /// callback of anybody could take.
     pub(crate) fn complete(self, result: Result, timestamp: u64) -> SignalledFence {
+        self.complete_by(result, timestamp, bindings::dma_fence_signal_timestamp)
+    }
+
+    #[inline]
+    fn complete_by(self, result: Result, timestamp: u64, signal: Signal) -> SignalledFence {
         let mut this = ManuallyDrop::new(self);
         // SAFETY: `this` goes without a drop, so this is the only time.
-        unsafe { this.signal(result, timestamp) };
+        unsafe { this.signal(result, timestamp, signal) };
         // SAFETY: `this` goes without a drop, so this is the only time that the reference is taken.
         SignalledFence(unsafe { ManuallyDrop::take(&mut this.0) })
     }
 
     /// # Safety
     ///
-    /// May be called once: it gives up the count of the timeline.
-    unsafe fn signal(&mut self, result: Result, timestamp: u64) {
+    /// May be called once: it gives up the count of the timeline. `signal` is one of the functions that signal a fence, called
+    /// where it may be.
+    #[inline]
+    unsafe fn signal(&mut self, result: Result, timestamp: u64, signal: Signal) {
         let fence = self.0.as_raw();
         // SAFETY: By the type invariants; the field is not written any more.
         let timeline = unsafe { (*fence.cast::<Allocation<T>>()).timeline };
@@ -523,8 +603,8 @@ impl<T: DriverTimeline> PendingFence<T> {
             // error is ours to write.
             unsafe { bindings::dma_fence_set_error(fence, error.to_errno()) };
         }
-        // SAFETY: The fence is valid.
-        unsafe { bindings::dma_fence_signal_timestamp(fence, ktime(timestamp)) };
+        // SAFETY: The fence is valid; by the requirements of this function.
+        unsafe { signal(fence, ktime(timestamp)) };
         // SAFETY: By the type invariants there is a count that is ours, and the caller sees to it that it is taken once.
         drop(unsafe { ARef::from_raw(NonNull::new_unchecked(timeline.cast_mut())) });
     }
@@ -533,9 +613,97 @@ impl<T: DriverTimeline> PendingFence<T> {
 impl<T: DriverTimeline> Drop for PendingFence<T> {
     fn drop(&mut self) {
         // SAFETY: This is the end of `self`, so this is the only time.
-        unsafe { self.signal(Err(ECANCELED), ktime_get()) };
+        unsafe {
+            self.signal(
+                Err(ECANCELED),
+                ktime_get(),
+                bindings::dma_fence_signal_timestamp,
+            )
+        };
         // SAFETY: This is the end of `self`, so the reference is not taken again.
         drop(unsafe { ManuallyDrop::take(&mut self.0) });
+    }
+}
+
+/// Fences that are to signal soon, all in a row: up to `N` of them, kept on the stack.
+///
+/// Dropping it signals those that are left.
+///
+/// # Invariants
+///
+/// The first `len` places are initialised.
+pub(crate) struct Row<T: DriverTimeline, const N: usize> {
+    len: usize,
+    places: [MaybeUninit<InRow<T>>; N],
+}
+
+/// A fence, what it is to be completed with, and when that happened.
+struct InRow<T: DriverTimeline> {
+    fence: PendingFence<T>,
+    result: Result,
+    timestamp: u64,
+}
+
+impl<T: DriverTimeline, const N: usize> Row<T, N> {
+    /// Returns an empty row.
+    pub(crate) fn new() -> Self {
+        // INVARIANT: None is.
+        Self {
+            len: 0,
+            places: [const { MaybeUninit::uninit() }; N],
+        }
+    }
+
+    /// Returns whether there is no place left.
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        self.len == N
+    }
+
+    /// Adds a fence that is to be completed with `result` and `timestamp`, after the others. When the row is full, these signal
+    /// first.
+    #[inline]
+    pub(crate) fn push(&mut self, fence: PendingFence<T>, result: Result, timestamp: u64) {
+        if self.is_full() {
+            self.complete();
+        }
+        if let Some(place) = self.places.get_mut(self.len) {
+            place.write(InRow {
+                fence,
+                result,
+                timestamp,
+            });
+            // INVARIANT: It was written.
+            self.len += 1;
+        }
+    }
+
+    /// Signals the fences, in the order in which they were added, as [`PendingFence::complete`] does.
+    pub(crate) fn complete(&mut self) {
+        self.complete_by(bindings::dma_fence_signal_timestamp);
+    }
+
+    /// As [`Row::complete`], under a lock that nothing takes which a callback of anybody does. Interrupts are off then, which makes it
+    /// quicker.
+    pub(crate) fn complete_with<U>(&mut self, _lock: &SpinLockIrqGuard<'_, U>) {
+        // That function wants interrupts to be off where spinlocks that are taken with interrupts off do that.
+        self.complete_by(bindings::dma_fence_signal_timestamp_irqs_off);
+    }
+
+    fn complete_by(&mut self, signal: Signal) {
+        // INVARIANT: They are taken now.
+        let len = core::mem::replace(&mut self.len, 0);
+        for place in self.places.iter().take(len) {
+            // SAFETY: By the type invariants it is initialised. It is read once: `len` is 0 already.
+            let due = unsafe { place.assume_init_read() };
+            drop(due.fence.complete_by(due.result, due.timestamp, signal));
+        }
+    }
+}
+
+impl<T: DriverTimeline, const N: usize> Drop for Row<T, N> {
+    fn drop(&mut self) {
+        self.complete();
     }
 }
 
@@ -752,12 +920,17 @@ pub(crate) mod tests {
         }
     }
 
+    impl Plain {
+        fn new() -> Self {
+            Self {
+                seqno: Atomic::new(0),
+                deadline: Atomic::new(0),
+            }
+        }
+    }
+
     fn timeline() -> Result<ARef<Timeline<Plain>>> {
-        let plain = Plain {
-            seqno: Atomic::new(0),
-            deadline: Atomic::new(0),
-        };
-        Timeline::new::<Error>(Context::new(), Ok(plain), GFP_KERNEL)
+        Timeline::new::<Error>(Context::new(), Ok(Plain::new()), GFP_KERNEL)
     }
 
     /// Returns a fence to test with.
@@ -856,17 +1029,37 @@ pub(crate) mod tests {
 
     #[test]
     fn earliest_deadline_is_remembered() -> Result {
-        let (timeline, other) = (timeline()?, timeline()?);
-        let fence = AllocatedFence::new(timeline.clone(), GFP_KERNEL)?.init(7);
+        let contexts = Contexts::<Plain>::new();
+        let one = Timeline::new::<Error>(contexts.next()?, Ok(Plain::new()), GFP_KERNEL)?;
+        let two = Timeline::new::<Error>(contexts.next()?, Ok(Plain::new()), GFP_KERNEL)?;
+        assert!(one.context().id() != two.context().id());
+        let fence = AllocatedFence::new(one, GFP_KERNEL)?.init(7);
         let reference: ARef<Fence> = fence.fence().into();
-        assert_eq!(timeline.deadline_of(&reference), Err(ENOENT));
+        assert_eq!(contexts.deadline_of(&reference), Err(ENOENT));
         for deadline in [1000, 2000, 500, 700] {
             reference.set_deadline(deadline);
         }
-        assert_eq!(timeline.deadline_of(&reference), Ok(500));
-        assert_eq!(other.deadline_of(&reference), Err(EINVAL));
+        assert_eq!(contexts.deadline_of(&reference), Ok(500));
         fence.complete(Ok(()), 1);
-        assert_eq!(timeline.deadline_of(&reference), Ok(500));
+        // The timeline has gone meanwhile.
+        assert_eq!(contexts.deadline_of(&reference), Ok(500));
+        let other = pending()?;
+        assert_eq!(contexts.deadline_of(other.fence()), Err(EINVAL));
+        assert_eq!(
+            Contexts::<Plain>::new().deadline_of(&reference),
+            Err(EINVAL)
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn fence_is_shared_while_others_have_it() -> Result {
+        let fence = pending()?;
+        assert!(!fence.is_shared());
+        let reference: ARef<Fence> = fence.fence().into();
+        assert!(fence.is_shared());
+        drop(reference);
+        assert!(!fence.is_shared());
         Ok(())
     }
 
@@ -921,6 +1114,34 @@ pub(crate) mod tests {
     fn complete_signals_an_error() -> Result {
         let signalled = pending()?.complete(Err(EIO), 1);
         assert_eq!(signalled.result(), Err(EIO));
+        Ok(())
+    }
+
+    #[test]
+    fn fences_in_a_row_signal_in_their_order() -> Result {
+        let (timeline, count) = (timeline()?, Count::new()?);
+        let mut row = Row::<Plain, 2>::new();
+        let mut callbacks = KVec::new();
+        for seqno in 1..=3 {
+            let fence = AllocatedFence::new(timeline.clone(), GFP_KERNEL)?.init(seqno);
+            let mut callback = Callback::new(fence.fence().into(), count.clone(), GFP_KERNEL)?;
+            callback.arm();
+            callbacks.push(callback, GFP_KERNEL)?;
+            assert_eq!(row.is_full(), seqno == 3);
+            row.push(fence, if seqno == 2 { Err(EIO) } else { Ok(()) }, seqno);
+        }
+        // There was no place for the third one.
+        assert_eq!(count.seen(), (2, EIO.to_errno()));
+        assert_eq!(count.timestamp(), 2);
+        row.complete();
+        assert_eq!(count.seen(), (3, 0));
+        row.push(
+            AllocatedFence::new(timeline, GFP_KERNEL)?.init(4),
+            Err(EIO),
+            4,
+        );
+        drop(row);
+        drop(callbacks);
         Ok(())
     }
 

@@ -27,6 +27,7 @@ pub(crate) mod task;
 pub(crate) mod timekeeping;
 pub(crate) mod tracepoint;
 pub(crate) mod transmute;
+pub(crate) mod uaccess;
 pub(crate) mod user_page;
 pub(crate) mod vmalloc;
 pub(crate) mod wait;

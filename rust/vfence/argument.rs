@@ -4,7 +4,8 @@
 
 use crate::kernel_ext::{
     dma_fence::Fence,
-    transmute::Plain, //
+    transmute::Plain,
+    uaccess, //
 };
 use kernel::{
     ioctl::_IOC_SIZE,
@@ -71,16 +72,32 @@ impl Argument {
         &self,
         earlier: &[usize],
     ) -> Result<T> {
-        if self.size < size_of::<T>() && !earlier.contains(&self.size) {
+        let mut value = T::new_zeroed();
+        self.read_to(&mut value, earlier)?;
+        Ok(value)
+    }
+
+    /// As [`Argument::read_from`], into `value`, which is zero.
+    #[inline]
+    pub(crate) fn read_to<T: FromBytes + IntoBytes + Immutable>(
+        &self,
+        value: &mut T,
+        earlier: &[usize],
+    ) -> Result {
+        if self.size == size_of::<T>() {
+            return uaccess::read(self.address, value);
+        }
+        self.read_other(value.as_mut_bytes(), earlier)
+    }
+
+    /// Reads a structure of another size than ours.
+    fn read_other(&self, value: &mut [u8], earlier: &[usize]) -> Result {
+        if self.size < value.len() && !earlier.contains(&self.size) {
             return Err(EINVAL);
         }
         let mut reader = self.slice(self.size).reader();
-        if self.size == size_of::<T>() {
-            return Ok(reader.read::<Plain<T>>()?.into_inner());
-        }
-        let mut value = T::new_zeroed();
-        let known = self.size.min(size_of::<T>());
-        reader.read_slice(&mut value.as_mut_bytes()[..known])?;
+        let known = self.size.min(value.len());
+        reader.read_slice(&mut value[..known])?;
         let mut rest = [0; 64];
         while !reader.is_empty() {
             let part = &mut rest[..reader.len().min(64)];
@@ -89,6 +106,13 @@ impl Argument {
                 return Err(E2BIG);
             }
         }
+        Ok(())
+    }
+
+    /// Reads a field at `offset`, which the caller's structure has in every version. Fails with `EFAULT`.
+    pub(crate) fn read_field<T: FromBytes + IntoBytes>(&self, offset: usize) -> Result<T> {
+        let mut value = T::new_zeroed();
+        uaccess::read(self.address.checked_add(offset).ok_or(EFAULT)?, &mut value)?;
         Ok(value)
     }
 

@@ -14,7 +14,10 @@ use super::{
         QueueRef, //
     },
 };
-use crate::uapi::VFENCE_MAX_WAITS;
+use crate::{
+    kernel_ext::dma_fence::Context,
+    uapi::VFENCE_MAX_WAITS, //
+};
 use kernel::{
     prelude::*,
     rbtree::{
@@ -116,6 +119,7 @@ impl Client {
         };
         let queue = Queue::new(
             id,
+            Context::new(),
             config(id)?,
             limits,
             self.waits.clone(),

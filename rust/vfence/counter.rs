@@ -27,7 +27,7 @@ pub(crate) struct Counter {
 }
 
 /// Returns how two values compare that are within 2³¹ of each other.
-pub(crate) fn compare(one: u32, other: u32) -> Ordering {
+fn compare(one: u32, other: u32) -> Ordering {
     // CAST: The difference, which is what has a sign.
     (one.wrapping_sub(other) as i32).cmp(&0)
 }
@@ -48,9 +48,22 @@ impl Counter {
         }
     }
 
+    /// Returns how two values compare by when they come: by their distance from the counter, which is negative if they have been
+    /// reached.
+    pub(crate) fn compare(&self, one: u32, other: u32) -> Ordering {
+        // CAST: The distances, which have a sign.
+        let distance = |value: u32| value.wrapping_sub(self.value) as i32;
+        distance(one).cmp(&distance(other))
+    }
+
+    /// Returns whether `value` has been reached.
+    pub(crate) fn reached(&self, value: u32) -> bool {
+        compare(value, self.value).is_le()
+    }
+
     /// Returns what has become of `value`.
     pub(crate) fn standing(&self, value: u32) -> Standing {
-        if compare(value, self.value).is_le() {
+        if self.reached(value) {
             Standing::Reached
         } else if compare(value, self.given_up).is_le() {
             Standing::GivenUp

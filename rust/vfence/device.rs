@@ -2,7 +2,10 @@
 
 //! What all clients share: the workqueue, the faults that are injected everywhere, and who is there.
 
-use super::queue::QueueRef;
+use super::queue::{
+    Queue,
+    QueueRef, //
+};
 use crate::kernel_ext::{
     dma_mapping::DmaDevice,
     fault_inject::FaultAttr,
@@ -103,7 +106,7 @@ impl Device {
     /// Calls `f` with each queue, and the id of its client, until it fails; nobody creates or ends one meanwhile.
     pub(super) fn try_for_each<E>(
         &self,
-        mut f: impl FnMut(u64, &QueueRef) -> Result<(), E>,
+        mut f: impl FnMut(u64, &Queue) -> Result<(), E>,
     ) -> Result<(), E> {
         self.queues
             .lock()

@@ -10,25 +10,27 @@ use super::machine::{
 };
 use core::ops::DerefMut;
 
-/// The records of as many jobs as `H` has places, a power of two.
+/// The records of as many jobs as `H` has places, a power of two or none.
 pub(crate) struct History<H: DerefMut<Target = [Record]>>(pub(crate) H);
 
 impl<H: DerefMut<Target = [Record]>> History<H> {
     fn place(&self, seqno: u64) -> usize {
-        seqno as usize & (self.0.len() - 1)
+        seqno as usize & self.0.len().wrapping_sub(1)
     }
 
     /// Remembers job `seqno`, the last one that has ended.
     pub(crate) fn keep(&mut self, seqno: u64, record: Record) {
         let place = self.place(seqno);
-        self.0[place] = record;
+        if let Some(place) = self.0.get_mut(place) {
+            *place = record;
+        }
     }
 
     /// Returns what is known of job `seqno`, which has ended, as all those before `first`.
     pub(crate) fn find(&self, seqno: u64, first: u64) -> State {
-        if seqno + (self.0.len() as u64) < first {
-            return State::Forgotten;
+        match self.0.get(self.place(seqno)) {
+            Some(record) if seqno + (self.0.len() as u64) >= first => State::Completed(*record),
+            _ => State::Forgotten,
         }
-        State::Completed(self.0[self.place(seqno)])
     }
 }

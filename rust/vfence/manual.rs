@@ -213,6 +213,32 @@ where
         Ok(seqno)
     }
 
+    /// Makes a pending job anew, at the time `now`: returns what was kept with it before.
+    pub(crate) fn renew(&mut self, now: u64, seqno: u64, payload: B) -> Option<B> {
+        let next = self.jobs.get(seqno + 1).map(|slot| slot.submitted);
+        let slot = self.jobs.get_mut(seqno)?;
+        // INVARIANT: It is not later than the next one, nor earlier than it was.
+        slot.submitted = slot.submitted.max(next.unwrap_or(now));
+        slot.deadline = NEVER;
+        Some(core::mem::replace(&mut slot.payload, payload))
+    }
+
+    /// Forgets the first `most` pending jobs that `gone` says are, and gives what is kept with them to `removed`. The numbers of
+    /// those behind them fall.
+    pub(crate) fn sweep(
+        &mut self,
+        most: usize,
+        gone: impl Fn(&B) -> bool,
+        mut removed: impl FnMut(B),
+    ) {
+        // INVARIANT: What is left has the order that it had.
+        self.jobs.sweep(
+            most,
+            |slot| gone(&slot.payload),
+            |slot| removed(slot.payload),
+        );
+    }
+
     /// Takes note that somebody wants job `seqno` to have ended by `deadline`. A job that has ended is left alone.
     pub(crate) fn set_deadline(&mut self, seqno: u64, deadline: u64) {
         if let Some(slot) = self.jobs.get_mut(seqno) {
@@ -260,6 +286,52 @@ where
             return Some(ended);
         }
         self.end_head(now, (error != 0).then_some(error), Cause::Other)
+    }
+
+    /// Completes some jobs at once, `most` of them or fewer, as [`Manual::signal`] does one: as long as `wanted` says so of their
+    /// numbers and what is kept with them. Gives that, and how they ended, to `done`; returns memory that is not needed any more.
+    ///
+    /// Leaves to that function whatever needs more thought: jobs that have timed out, and those whose end user space wants to be told.
+    pub(crate) fn signal_run(
+        &mut self,
+        now: u64,
+        error: i32,
+        most: usize,
+        wanted: impl Fn(u64, &B) -> bool,
+        mut done: impl FnMut(u64, B, i32),
+    ) -> Option<M::Segment<Slot<B>>> {
+        if self.stopped || now < self.last_end {
+            return None;
+        }
+        // Those that are older have timed out.
+        let since = match self.timeout {
+            Some(timeout) if timeout <= now => now - timeout + 1,
+            _ => 0,
+        };
+        let (mut count, mut errors) = (0, 0);
+        let segment = self.jobs.pop_run(
+            most,
+            |seqno, slot| !slot.event && slot.submitted >= since && wanted(seqno, &slot.payload),
+            |seqno, slot| {
+                let error = if error == 0 { slot.error } else { error };
+                let record = Record {
+                    submitted: slot.submitted,
+                    end: now,
+                    deadline: shown(slot.deadline),
+                    error,
+                    ..Record::default()
+                };
+                self.history.keep(seqno, record);
+                count += 1;
+                errors += u64::from(error != 0);
+                done(seqno, slot.payload, error);
+            },
+        );
+        if count > 0 {
+            self.last_end = now;
+        }
+        self.counts.errors += errors;
+        segment
     }
 
     /// Ends the next job that is pending with `error`; to be called until it returns `None`, after

@@ -59,10 +59,11 @@ use crate::{
     kernel_ext::{
         dma_fence::{
             AllocatedFence,
-            Context,
+            ContextFor,
             DriverTimeline,
             Fence,
             PendingFence,
+            Row,
             SignallingSection,
             Timeline, //
         },
@@ -108,6 +109,9 @@ pub(super) use run::Run;
 /// the processor to others at least, in ns.
 const BATCH: usize = 128;
 const BREATHER: u64 = 20_000;
+
+/// How many fences signal with one lock, which is also how long the list of them is on the stack.
+const IN_A_ROW: usize = 32;
 
 /// A counted reference to a queue.
 pub(super) type QueueRef = ARef<Timeline<HrTimer<Queue>>>;
@@ -159,6 +163,15 @@ impl Attached for Payload {
 
 pub(super) type Jobs = Machine<Payload, Charged, KVVec<Record>>;
 pub(super) type Ended = machine::Ended<Payload, Spare<Payload, Charged>>;
+
+/// Which jobs of a manual queue user space completes.
+#[derive(Clone, Copy)]
+pub(super) enum Target {
+    /// Those up to this one.
+    Job(u64),
+    /// Those whose values the counter has reached.
+    Reached,
+}
 
 // A segment is a page, or half of one: a pending job without a fence takes no more than a slot.
 const _: () = assert!(size_of::<Option<schedule::Slot<Payload>>>() <= 64);
@@ -233,7 +246,7 @@ impl Numbers {
     fn history(self) -> usize {
         match self {
             Self::Jobs => VFENCE_HISTORY as usize,
-            Self::Values => 1,
+            Self::Values => 0,
         }
     }
 
@@ -288,9 +301,10 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Creates a queue without jobs. Fails with `ENOMEM`.
+    /// Creates a queue without jobs, whose fences are of `context`. Fails with `ENOMEM`.
     pub(super) fn new(
         id: u32,
+        context: impl ContextFor<HrTimer<Self>>,
         config: Config,
         limits: Limits,
         waits: Arc<Budget>,
@@ -313,7 +327,7 @@ impl Queue {
             Kind::Worker => Some(Worker::new()?),
             Kind::Timer | Kind::Manual => None,
         };
-        let context = Context::new();
+        let context = ContextFor::<HrTimer<Self>>::into_context(context);
         let context_id = context.id();
         let queue = try_pin_init!(Self {
             id,
@@ -483,6 +497,22 @@ impl Queue {
         }
     }
 
+    /// Publishes a job that there is room for.
+    pub(super) fn append_one(queue: &QueueRef, job: Job<Payload>) {
+        let now = ktime_get();
+        let mut locked = queue.state.lock();
+        let idle = locked.jobs.pending() == 0;
+        let duration = job.duration.0;
+        if let Ok(seqno) = locked.jobs.submit(now, job) {
+            trace::job_submit(queue.context, seqno, queue.id, duration, 0);
+            queue.counters.show_submitted(seqno);
+        }
+        if idle {
+            queue.tell_start(&mut locked.jobs);
+            Self::rearm(queue, &mut locked);
+        }
+    }
+
     /// Takes note that all in-fences of a job have signalled, the last one at the time `last`, as far as the clock has come by
     /// then. May be called in any context.
     pub(super) fn ready(queue: &HrTimer<Self>, seqno: u64, last: u64, error: i32) {
@@ -550,8 +580,65 @@ impl Queue {
 
     /// Completes the jobs up to `seqno`, and returns how many that were.
     pub(super) fn signal(queue: &HrTimer<Self>, seqno: u64, error: i32) -> u32 {
-        let next = |locked: &mut Locked, now| locked.jobs.signal(now, seqno, error);
-        Self::complete(queue, usize::MAX, next).0
+        let mut completed = queue.complete_runs(Target::Job(seqno), error);
+        if queue.completed() < seqno {
+            let next = |locked: &mut Locked, now| locked.jobs.signal(now, seqno, error);
+            completed += Self::complete(queue, usize::MAX, next).0;
+        }
+        completed
+    }
+
+    /// Completes the jobs of a manual queue up to `target` that have nothing but perhaps a fence, up to the first one that has more to
+    /// it. Returns how many there were.
+    ///
+    /// As jobs that are still pending are not older, there is no need to set the timer.
+    pub(super) fn complete_runs(&self, target: Target, error: i32) -> u32 {
+        let _section = SignallingSection::begin();
+        let (mut completed, mut was_full) = (0, false);
+        loop {
+            let before = completed;
+            let order = self.signalling.lock();
+            let mut row = Row::<_, IN_A_ROW>::new();
+            let mut spare = None;
+            let so_far;
+            {
+                let mut locked = self.state.lock();
+                let counter = locked.counter;
+                was_full |= locked.jobs.pending() >= self.limits.max_jobs as usize;
+                if let Some(jobs) = locked.jobs.manual() {
+                    let now = ktime_get();
+                    let done = |seqno, fence: JobFence, error| {
+                        completed += 1;
+                        trace::job_complete(self.context, seqno, self.id, error, 0, now);
+                        if let Some(fence) = fence {
+                            row.push(fence, result(error), now);
+                        }
+                    };
+                    let wanted = |seqno, fence: &JobFence| match target {
+                        Target::Job(last) => seqno <= last,
+                        Target::Reached => counter.reached(value(fence)),
+                    };
+                    spare = jobs.signal_run(now, error, IN_A_ROW, wanted, done);
+                }
+                so_far = Done::new(locked.jobs.completed(), locked.jobs.counts());
+            }
+            row.complete_with(&order);
+            self.counters.show_done(&so_far);
+            drop(order);
+            drop(spare);
+            if completed == before
+                || matches!(target, Target::Job(last) if so_far.completed >= last)
+            {
+                break;
+            }
+        }
+        if completed > 0 {
+            self.waiters.wake(self.completed());
+        }
+        if was_full {
+            self.events.pollers.notify_all();
+        }
+        completed
     }
 
     /// Resets the queue, and returns how often it has been.
@@ -638,7 +725,7 @@ impl Queue {
         while !all && done < most {
             let order = queue.signalling.lock();
             let mut left = BATCH.min(most - done);
-            let mut fences = Fences::new();
+            let mut row = Row::<_, IN_A_ROW>::new();
             let mut last = None;
             let so_far;
             {
@@ -646,7 +733,7 @@ impl Queue {
                 was_full |= locked.jobs.pending() >= queue.limits.max_jobs as usize;
                 let now = ktime_get();
                 // Of jobs that nobody wants to know about, many at a time, and some that have just a fence.
-                while left > 0 && last.is_none() && !fences.full() {
+                while left > 0 && last.is_none() && !row.is_full() {
                     let Some(ended) = next(&mut locked, now) else {
                         all = true;
                         // A worker asks for its work first.
@@ -662,35 +749,35 @@ impl Queue {
                     if ended.payload.more.is_some() || ended.event || ended.segment.is_some() {
                         last = Some(ended);
                     } else if let Some(fence) = ended.payload.fence {
-                        fences.add(fence, &ended.record);
+                        row.push(fence, result(ended.record.error), ended.record.end);
                     }
                 }
                 so_far = Done::new(locked.jobs.completed(), locked.jobs.counts());
             }
-            fences.complete();
-            if let Some(ended) = last {
-                let record = ended.record;
-                let Payload { fence, more } = ended.payload;
-                let fence = fence.map(|fence| fence.complete(result(record.error), record.end));
+            row.complete_with(&order);
+            let Some(ended) = last else {
                 queue.counters.show_done(&so_far);
-                if ended.event {
-                    queue.events.report(queue.event(ended.seqno, &record));
-                    reported = true;
-                }
-                drop(order);
-                let (mut waits, mut work) = (None, None);
-                if let Some(more) = more {
-                    More { waits, work } = KBox::into_inner(more);
-                }
-                done += waits.as_ref().map_or(0, Waits::len);
-                if let (Some(worker), Some(work)) = (&queue.worker, work.take()) {
-                    worker.give_back(work);
-                }
-                // Removing callbacks takes the locks of in-fences, which others hold while they wait for `state`.
-                drop((fence, waits, ended.segment));
-            } else {
-                queue.counters.show_done(&so_far);
+                continue;
+            };
+            let record = ended.record;
+            let Payload { fence, more } = ended.payload;
+            let fence = fence.map(|fence| fence.complete(result(record.error), record.end));
+            queue.counters.show_done(&so_far);
+            if ended.event {
+                queue.events.report(queue.event(ended.seqno, &record));
+                reported = true;
             }
+            drop(order);
+            let (mut waits, mut work) = (None, None);
+            if let Some(more) = more {
+                More { waits, work } = KBox::into_inner(more);
+            }
+            done += waits.as_ref().map_or(0, Waits::len);
+            if let (Some(worker), Some(work)) = (&queue.worker, work.take()) {
+                worker.give_back(work);
+            }
+            // Removing callbacks takes the locks of in-fences, which others hold while they wait for `state`.
+            drop((fence, waits, ended.segment));
         }
         if completed > 0 {
             queue.waiters.wake(queue.completed());
@@ -712,9 +799,13 @@ impl Queue {
         trace::job_complete(self.context, ended.seqno, self.id, error, start, end);
         self.tell_start(&mut locked.jobs);
         if self.numbers == Numbers::Values && error != 0 {
-            if let Some(fence) = &ended.payload.fence {
+            match &ended.payload.fence {
                 // CAST: Values have 32 bits.
-                locked.counter.give_up(fence.fence().seqno() as u32);
+                Some(fence) if fence.is_shared() => {
+                    locked.counter.give_up(fence.fence().seqno() as u32);
+                }
+                // Nobody has waited for it.
+                _ => {}
             }
         }
     }
@@ -772,66 +863,24 @@ impl Queue {
 
 impl Expire for Queue {
     fn expire(timer: &HrTimer<Self>) {
-        timer.state.lock().armed = NEVER;
         if let Some(worker) = &timer.worker {
+            timer.state.lock().armed = NEVER;
             worker.wake();
             return;
         }
-        let begun = ktime_get();
-        let (_, all) = Self::complete(timer, BATCH, |locked, now| locked.jobs.advance(now));
+        let mut begun = None;
+        let (_, all) = Self::complete(timer, BATCH, |locked, now| {
+            if begun.is_none() {
+                begun = Some(now);
+                locked.armed = NEVER;
+            }
+            locked.jobs.advance(now)
+        });
         if !all {
             // Half of the time for everybody else.
             let now = ktime_get();
-            let time = now + (now - begun).max(BREATHER);
+            let time = now + (now - begun.unwrap_or(now)).max(BREATHER);
             Self::rearm_by(timer, &mut timer.state.lock(), time);
-        }
-    }
-}
-
-/// Fences that are to signal in a row.
-struct Fences {
-    fences: [Option<Due>; Self::MOST],
-    count: usize,
-}
-
-/// A fence that is to signal, and how.
-struct Due {
-    fence: PendingFence<HrTimer<Queue>>,
-    error: i32,
-    end: u64,
-}
-
-impl Fences {
-    /// What fits on the stack, and a time without interrupts that is still short.
-    const MOST: usize = 16;
-
-    fn new() -> Self {
-        Self {
-            fences: [const { None }; Self::MOST],
-            count: 0,
-        }
-    }
-
-    fn full(&self) -> bool {
-        self.count == Self::MOST
-    }
-
-    /// Adds one. There must be a place.
-    fn add(&mut self, fence: PendingFence<HrTimer<Queue>>, record: &Record) {
-        self.fences[self.count] = Some(Due {
-            fence,
-            error: record.error,
-            end: record.end,
-        });
-        self.count += 1;
-    }
-
-    /// Signals them, in the order in which they were added.
-    fn complete(&mut self) {
-        for place in &mut self.fences[..self.count] {
-            if let Some(due) = place.take() {
-                due.fence.complete(result(due.error), due.end);
-            }
         }
     }
 }
@@ -855,6 +904,14 @@ impl DriverTimeline for HrTimer<Queue> {
             Queue::rearm(self, &mut locked);
         }
     }
+}
+
+/// Returns the value that a fence stands for.
+pub(super) fn value(fence: &JobFence) -> u32 {
+    // CAST: Values have 32 bits.
+    fence
+        .as_ref()
+        .map_or(0, |fence| fence.fence().seqno() as u32)
 }
 
 /// Returns what a fence is completed with.

@@ -143,21 +143,79 @@ impl<T, M: Memory> Segments<T, M> {
         Ok(())
     }
 
+    /// Removes the first `most` values that `gone` says are, and gives them to `removed`; what is behind them moves up.
+    pub(crate) fn sweep(
+        &mut self,
+        most: usize,
+        gone: impl Fn(&T) -> bool,
+        mut removed: impl FnMut(T),
+    ) {
+        let (mut next, mut left) = (self.first, most);
+        for index in self.first..self.next {
+            let Some(value) = self.place(index).and_then(Option::take) else {
+                continue;
+            };
+            if left > 0 && gone(&value) {
+                left -= 1;
+                removed(value);
+            } else if let Some(place) = self.place(next) {
+                *place = Some(value);
+                next += 1;
+            }
+        }
+        self.next = next;
+    }
+
     /// Removes the oldest value; also returns a segment if one is not needed any more.
     pub(crate) fn pop(&mut self) -> Option<(T, Option<M::Segment<T>>)> {
         let index = self.first;
         let value = self.place(index)?.take()?;
         self.first += 1;
-        if self.first % PLACES != 0 {
-            return Some((value, None));
+        Some((value, self.release()))
+    }
+
+    /// Removes the oldest values, `most` of them or up to the end of a segment, as long as `wanted` says so of their numbers and them,
+    /// and gives them to `removed`. Returns a segment if one is not needed any more.
+    pub(crate) fn pop_run(
+        &mut self,
+        most: usize,
+        wanted: impl Fn(u64, &T) -> bool,
+        mut removed: impl FnMut(u64, T),
+    ) -> Option<M::Segment<T>> {
+        let entry = self.entry(self.first);
+        let segment = self.directory[entry].as_mut()?;
+        let before = self.first;
+        let mut index = before;
+        for place in segment[before as usize % SEGMENT..].iter_mut().take(most) {
+            match place {
+                Some(value) if wanted(index, value) => {}
+                _ => break,
+            }
+            if let Some(value) = place.take() {
+                removed(index, value);
+            }
+            index += 1;
         }
-        let entry = self.entry(index);
+        self.first = index;
+        if index == before {
+            return None;
+        }
+        self.release()
+    }
+
+    /// Takes out the segment of the value that was removed last, if it was that segment's last one; returns it if it is not needed
+    /// any more.
+    fn release(&mut self) -> Option<M::Segment<T>> {
+        if self.first % PLACES != 0 {
+            return None;
+        }
+        let entry = self.entry(self.first - 1);
         let segment = self.directory[entry].take()?;
         if self.room() >= SEGMENT {
-            return Some((value, Some(segment)));
+            return Some(segment);
         }
         // It is used again, so that a queue which is neither empty nor long allocates nothing.
-        Some((value, self.add(segment).err()))
+        self.add(segment).err()
     }
 
     /// Returns the value with the number `index`.

@@ -74,6 +74,7 @@ use kernel::{
     prelude::*,
     sync::Arc, //
 };
+use zerocopy::FromZeros;
 use zerocopy_derive::{
     Immutable,
     IntoBytes, //
@@ -128,7 +129,8 @@ type Out = (SyncFile, FileDescriptorReservation);
 /// Submits the job that the argument describes.
 pub(super) fn submit<H: Handles>(client: &Client, handles: &H, argument: Argument) -> Result {
     let (argument, mut syncs) = handles.job(argument, &[])?;
-    let mut submit: vfence_submit = argument.read_from(&EARLIER)?;
+    let mut submit = vfence_submit::new_zeroed();
+    argument.read_to(&mut submit, &EARLIER)?;
     let _submitting = client.submitting.lock();
     let mut run = Run::new(client.queue(submit.queue)?);
     let mut call = Call::new(client, handles, 1);
@@ -136,8 +138,10 @@ pub(super) fn submit<H: Handles>(client: &Client, handles: &H, argument: Argumen
     reply(&argument, &submit)?;
     let Some(open) = open else {
         call.inject(&mut job, run.queue());
+        call.expected.keep();
         let section = SignallingSection::begin();
-        call.publish(section, &[run], iter::once(job), None, None);
+        Queue::append_one(run.queue(), job);
+        drop(section);
         tell(iter::once(syncs), out);
         return Ok(());
     };
@@ -222,7 +226,8 @@ fn submit_all<H: Handles>(
         };
         let (earlier, rest) = syncs.split_at_mut(index as usize);
         let sync = rest.first_mut().ok_or(EINVAL)?;
-        let mut submit: vfence_submit = argument.read_from(&EARLIER)?;
+        let mut submit = vfence_submit::new_zeroed();
+        argument.read_to(&mut submit, &EARLIER)?;
         let run = match runs.last_mut() {
             Some(run) if run.queue().id() == submit.queue => run,
             _ => {
@@ -348,6 +353,7 @@ impl<'a, H: Handles> Call<'a, H> {
 
     /// Checks a job of the queue of `run`, and prepares it. Fills in what is told to the caller, and has `syncs` know its fence; `earlier`
     /// are those of the jobs before it.
+    #[inline]
     fn prepare(
         &mut self,
         run: &mut Run,

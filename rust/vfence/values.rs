@@ -8,10 +8,7 @@
 
 use super::{
     budget::Budget,
-    counter::{
-        compare,
-        Standing, //
-    },
+    counter::Standing,
     device::Device,
     events::Events,
     faults::Injected,
@@ -26,6 +23,7 @@ use super::{
     },
     name::Name,
     queue::{
+        value,
         Config,
         JobFence,
         Kind,
@@ -33,33 +31,43 @@ use super::{
         Numbers,
         Payload,
         Queue,
-        QueueRef, //
+        QueueRef,
+        Target, //
     },
 };
 use crate::{
     kernel_ext::{
         dma_fence::{
             AllocatedFence,
+            Contexts,
             Fence, //
         },
+        hrtimer::HrTimer,
         timekeeping::ktime_get, //
     },
     trace,
 };
+use core::ops::Deref;
 use kernel::{
     prelude::*,
     sync::{
         aref::ARef,
-        Arc, //
+        new_mutex,
+        Arc,
+        Mutex, //
     },
 };
 
 /// The id of a timeline's queue: it is the only one of its file.
 const ID: u32 = 1;
 
+/// How many fences that nobody has any more are looked for at a time.
+const SWEEP: usize = 16;
+
 /// What all timelines share.
 pub(crate) struct Shared {
     device: Arc<Device>,
+    contexts: Contexts<HrTimer<Queue>>,
     // Of these there are none.
     events: Arc<Events>,
     waits: Arc<Budget>,
@@ -70,41 +78,38 @@ impl Shared {
     pub(crate) fn new(device: Arc<Device>) -> Result<Self> {
         Ok(Self {
             device,
+            contexts: Contexts::new(),
             events: Events::new()?,
             waits: Budget::new(0)?,
         })
     }
-
-    /// Returns the deadline of a fence of any timeline that is open, in ns on `CLOCK_MONOTONIC`.
-    ///
-    /// Fails with `ENOENT` if it has none, with `EINVAL` if it is of no such timeline.
-    fn deadline(&self, fence: &Fence) -> Result<u64> {
-        // Not found is the end of the search.
-        let found = self.device.try_for_each(|_, queue| {
-            match queue.deadline_of(fence) {
-                Err(error) if error == EINVAL => Ok(()),
-                deadline if queue.numbers() == Numbers::Values => Err(deadline),
-                // A fence of a job.
-                _ => Err(Err(EINVAL)),
-            }
-        });
-        match found {
-            Ok(()) => Err(EINVAL),
-            Err(deadline) => deadline,
-        }
-    }
 }
 
 /// A timeline. Dropping it ends what is pending with `-ENOENT`.
+#[pin_data]
 pub(crate) struct Values {
-    shared: Arc<Shared>,
-    client: u64,
-    queue: QueueRef,
+    queue: Open,
+    /// Held while the counter is advanced, until all that it has reached has signalled: values are compared by their distance.
+    #[pin]
+    advancing: Mutex<()>,
 }
 
 impl Values {
     /// Creates a timeline whose counter is 0; its fences are pending for `watchdog` ns at most. Fails with `ENOMEM`.
-    pub(crate) fn new(shared: Arc<Shared>, name: &[u8], watchdog: Option<u64>) -> Result<Self> {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        name: &[u8],
+        watchdog: Option<u64>,
+    ) -> impl PinInit<Self, Error> {
+        let queue = Self::open(shared, name, watchdog);
+        try_pin_init!(Self {
+            queue: queue?,
+            advancing <- new_mutex!(()),
+        })
+    }
+
+    /// Creates the queue of a timeline.
+    fn open(shared: Arc<Shared>, name: &[u8], watchdog: Option<u64>) -> Result<Open> {
         let rules = Rules {
             kind: machine::Kind::Manual,
             timeout: watchdog,
@@ -120,11 +125,12 @@ impl Values {
             seed: 0,
         };
         let (waits, events) = (shared.waits.clone(), shared.events.clone());
-        let queue = Queue::new(ID, config, Limits::get(), waits, events)?;
+        let context = shared.contexts.next()?;
+        let queue = Queue::new(ID, context, config, Limits::get(), waits, events)?;
         let client = shared.device.next_client();
         let entry = shared.device.entry(client, &queue)?;
         shared.device.show(entry);
-        Ok(Self {
+        Ok(Open {
             shared,
             client,
             queue,
@@ -133,15 +139,16 @@ impl Values {
 
     /// Creates a fence that signals when the counter reaches `value`. `prepare` makes something of it, before anybody else can have it.
     ///
-    /// When a fence of that value is pending already, what is made of that one is returned, so `prepare` may be called
-    /// twice. Fails with `ENOSPC` if too many are pending, with `ENOMEM`, and as `prepare` does.
+    /// When a fence of that value is pending already, and somebody has it, what is made of that one is returned, so `prepare` may be
+    /// called twice. Fails with `ENOSPC` if too many are pending, with `ENOMEM`, and as `prepare` does.
     pub(crate) fn create<R>(
         &self,
         value: u32,
         mut prepare: impl FnMut(&Fence) -> Result<R>,
     ) -> Result<R> {
         let queue = &self.queue;
-        let fence = AllocatedFence::new(queue.clone(), GFP_KERNEL_ACCOUNT)?.init_wrapping(value);
+        let fence =
+            AllocatedFence::new(QueueRef::clone(queue), GFP_KERNEL_ACCOUNT)?.init_wrapping(value);
         let prepared = prepare(fence.fence())?;
         let mut job = Job {
             duration: (0, 0),
@@ -167,30 +174,57 @@ impl Values {
                     return Ok(prepared);
                 }
                 Placed::Known(fence) => return prepare(&fence),
+                // Nobody sees that it signals.
+                Placed::Renewed(_gone) => return Ok(prepared),
                 Placed::NoRoom(refused) => {
                     job = refused;
-                    queue.grow().map_err(|error| match error {
-                        EAGAIN => ENOSPC,
-                        error => error,
-                    })?;
+                    if queue.pending() < queue.limits().max_jobs as usize {
+                        queue.grow()?;
+                    } else if !self.sweep() {
+                        return Err(ENOSPC);
+                    }
                 }
             }
         }
+    }
+
+    /// Forgets some fences that nobody has any more. Returns whether there were any.
+    fn sweep(&self) -> bool {
+        let mut gone: [JobFence; SWEEP] = [const { None }; SWEEP];
+        let mut places = gone.iter_mut();
+        {
+            let mut locked = self.queue.state.lock();
+            let Some(jobs) = locked.jobs.manual() else {
+                return false;
+            };
+            jobs.sweep(SWEEP, is_gone, |fence| {
+                if let Some(place) = places.next() {
+                    *place = fence;
+                }
+            });
+        }
+        gone.iter().any(Option::is_some)
     }
 
     /// Makes a job with a fence pending, if there is something to wait for.
     fn place(&self, value: u32, job: Job<Payload>) -> Placed {
         let now = ktime_get();
         let mut locked = self.queue.state.lock();
-        let standing = locked.counter.standing(value);
+        let counter = locked.counter;
+        let standing = counter.standing(value);
         let idle = locked.jobs.pending() == 0;
         let Some(jobs) = locked.jobs.manual() else {
             return Placed::NoRoom(job);
         };
-        let place = match jobs.find(|fence| compare(self::value(fence), value)) {
+        let place = match jobs.find(|fence| counter.compare(self::value(fence), value)) {
             Ok(seqno) => match jobs.payload_mut(seqno) {
-                Some(Some(fence)) => return Placed::Known(fence.fence().into()),
-                _ => return Placed::NoRoom(job),
+                Some(Some(fence)) if fence.is_shared() => {
+                    return Placed::Known(fence.fence().into());
+                }
+                _ => {
+                    let gone = jobs.renew(now, seqno, job.payload.fence);
+                    return Placed::Renewed(gone.flatten());
+                }
             },
             Err(place) => place,
         };
@@ -221,9 +255,9 @@ impl Values {
 
     /// Adds `step` to the counter, and signals what it has reached.
     pub(crate) fn advance(&self, mut step: u32) {
-        /// Values are compared by their difference.
         const MOST: u32 = i32::MAX as u32;
 
+        let _advancing = self.advancing.lock();
         while step > MOST {
             self.advance_by(MOST);
             step -= MOST;
@@ -232,14 +266,13 @@ impl Values {
     }
 
     fn advance_by(&self, step: u32) {
-        let mut step = Some(step);
+        self.queue.state.lock().counter.advance(step);
+        self.queue.complete_runs(Target::Reached, 0);
+        // What is left of it has timed out, as an interrupt is about to say.
         let next = |locked: &mut Locked, now: u64| {
-            if let Some(step) = step.take() {
-                locked.counter.advance(step);
-            }
+            let counter = locked.counter;
             let jobs = locked.jobs.manual()?;
-            let reached = locked.counter.standing(value(jobs.first()?)) == Standing::Reached;
-            if !reached {
+            if !counter.reached(value(jobs.first()?)) {
                 return None;
             }
             let seqno = jobs.completed() + 1;
@@ -248,14 +281,11 @@ impl Values {
         Queue::complete(&self.queue, usize::MAX, next);
     }
 
-    /// Returns the deadline of a fence of this or another timeline that is open, in ns on `CLOCK_MONOTONIC`.
+    /// Returns the deadline of a fence of this or another timeline, in ns on `CLOCK_MONOTONIC`.
     ///
     /// Fails with `ENOENT` if it has none, with `EINVAL` if it is of no such timeline.
-    pub(crate) fn deadline(&self, fence: &Fence) -> Result<u64> {
-        match self.queue.deadline_of(fence) {
-            Err(error) if error == EINVAL => self.shared.deadline(fence),
-            deadline => deadline,
-        }
+    pub(crate) fn deadline(&self, fence: &Fence) -> Result<i64> {
+        self.queue.shared.contexts.deadline_of(fence)
     }
 
     /// Returns how many fences are pending.
@@ -264,7 +294,22 @@ impl Values {
     }
 }
 
-impl Drop for Values {
+/// The queue of a timeline, shown among all others. Dropping it closes it.
+struct Open {
+    shared: Arc<Shared>,
+    client: u64,
+    queue: QueueRef,
+}
+
+impl Deref for Open {
+    type Target = QueueRef;
+
+    fn deref(&self) -> &QueueRef {
+        &self.queue
+    }
+}
+
+impl Drop for Open {
     fn drop(&mut self) {
         self.shared.device.hide(self.client, ID);
         Queue::close(&self.queue);
@@ -278,14 +323,13 @@ enum Placed {
     Over(Job<Payload>, Result),
     /// There is this one of the same value.
     Known(ARef<Fence>),
+    /// There was this one of the same value, which nobody had any more.
+    Renewed(JobFence),
     /// The queue has to grow.
     NoRoom(Job<Payload>),
 }
 
-/// Returns the value that a fence stands for.
-fn value(fence: &JobFence) -> u32 {
-    // CAST: Values have 32 bits.
-    fence
-        .as_ref()
-        .map_or(0, |fence| fence.fence().seqno() as u32)
+/// Returns whether a fence is one that nobody has any more.
+fn is_gone(fence: &JobFence) -> bool {
+    !fence.as_ref().is_some_and(|fence| fence.is_shared())
 }

@@ -69,7 +69,11 @@ const INC: u32 = _IOW::<u32>(MAGIC, 1);
 const GET_DEADLINE: u32 = _IOWR::<sw_sync_get_deadline>(MAGIC, 2);
 
 /// An open file of the device: a timeline.
-pub(crate) struct SwSync(Values);
+#[pin_data]
+pub(crate) struct SwSync {
+    #[pin]
+    values: Values,
+}
 
 /// The device, if the module was asked for it.
 pub(crate) type Registration = Option<Pin<KBox<MiscDeviceRegistration<SwSync>>>>;
@@ -113,8 +117,8 @@ impl FileOperations for SwSync {
     type Data = Arc<Shared>;
 
     fn open(shared: &Arc<Shared>) -> Result<Pin<KBox<Self>>> {
-        let values = Values::new(shared.clone(), &current_comm(), watchdog())?;
-        Ok(KBox::pin(Self(values), GFP_KERNEL_ACCOUNT)?)
+        let values = Values::new(shared.clone(), &current_comm(), watchdog());
+        KBox::pin_init(try_pin_init!(Self { values <- values }), GFP_KERNEL_ACCOUNT)
     }
 
     fn release(_this: Pin<KBox<Self>>) {}
@@ -133,7 +137,7 @@ impl FileOperations for SwSync {
     }
 
     fn show_fdinfo(this: Pin<&Self>, seq: &SeqFile) {
-        seq_print!(seq, "vfence-jobs:\t{}\n", this.0.pending());
+        seq_print!(seq, "vfence-jobs:\t{}\n", this.values.pending());
     }
 }
 
@@ -143,7 +147,7 @@ impl MiscDevice for SwSync {
         let argument = Argument::new(cmd, arg);
         match cmd {
             CREATE_FENCE => this.create_fence(&argument)?,
-            INC => this.0.advance(argument.read()?),
+            INC => this.values.advance(argument.read()?),
             GET_DEADLINE => this.get_deadline(&argument)?,
             _ => return Err(ENOTTY),
         }
@@ -154,11 +158,13 @@ impl MiscDevice for SwSync {
 impl SwSync {
     fn create_fence(&self, argument: &Argument) -> Result {
         let fd = FileDescriptorReservation::get_unused_fd_flags(O_CLOEXEC)?;
-        let data: sw_sync_create_fence_data = argument.read()?;
+        // The name is for nobody.
+        let value = argument.read_field(offset_of!(sw_sync_create_fence_data, value))?;
+        // When the reply cannot be written, nobody has the fence, which is as good as none.
+        let file = self.values.create(value, SyncFile::create)?;
         // CAST: Descriptors fit.
         let number = fd.reserved_fd() as i32;
         argument.write_field(offset_of!(sw_sync_create_fence_data, fence), &number)?;
-        let file = self.0.create(data.value, SyncFile::create)?;
         file.install(fd);
         Ok(())
     }
@@ -170,7 +176,8 @@ impl SwSync {
             return Err(EINVAL);
         }
         let fence = sync_file::get_fence(data.fence_fd).map_err(|_| EINVAL)?;
-        data.deadline_ns = self.0.deadline(&fence)?;
+        // CAST: What looks negative is given back as it came.
+        data.deadline_ns = self.values.deadline(&fence)? as u64;
         argument.write(&data)
     }
 }

@@ -2,9 +2,8 @@
 
 //! Counters: values are compared modulo 2³², and what was given up stays that until it has been passed.
 
-use crate::counter::{compare, Counter, Standing};
+use crate::counter::{Counter, Standing};
 use proptest::prelude::*;
-use std::cmp::Ordering;
 
 const MOST: u32 = i32::MAX as u32;
 
@@ -16,12 +15,19 @@ fn at(value: u32) -> Counter {
 }
 
 #[test]
-fn values_are_compared_by_their_difference() {
-    assert_eq!(compare(1, 0), Ordering::Greater);
-    assert_eq!(compare(0, u32::MAX), Ordering::Greater);
-    assert_eq!(compare(MOST, 0), Ordering::Greater);
-    assert_eq!(compare(MOST + 1, 0), Ordering::Less);
-    assert_eq!(compare(7, 7), Ordering::Equal);
+fn values_are_in_order_around_the_counter() {
+    for start in [0, 7, MOST, MOST + 1, u32::MAX] {
+        let counter = at(start);
+        // From half the circle behind it to half the circle before.
+        let distances = [i32::MIN, -7, -1, 0, 1, 7, i32::MAX];
+        for (one, other) in distances
+            .iter()
+            .flat_map(|one| distances.map(|other| (*one, other)))
+        {
+            let value = |distance: i32| start.wrapping_add(distance as u32);
+            assert_eq!(counter.compare(value(one), value(other)), one.cmp(&other));
+        }
+    }
 }
 
 #[test]
