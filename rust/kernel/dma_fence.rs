@@ -62,8 +62,10 @@ use kernel::{
             AlwaysRefCounted, //
         },
         atomic::{
+            Acquire,
             Atomic,
-            Relaxed, //
+            Relaxed,
+            Release, //
         },
         rcu,
         Refcount,
@@ -276,17 +278,18 @@ impl<T: DriverTimeline> Contexts<T> {
             return Err(EINVAL);
         }
         // SAFETY: A `ContextOf<T>` is only good for a timeline of `T`, whose fences are all initialised by an `AllocatedFence<T>`: the
-        // fence is the `base` of an `Allocation<T>`. The field is atomic.
-        let deadline = unsafe { &(*fence.as_raw().cast::<Allocation<T>>()).deadline };
-        match deadline.load(Relaxed) {
-            NO_DEADLINE => Err(ENOENT),
-            deadline => Ok(deadline),
+        // fence is the `base` of an `Allocation<T>`. The fields are atomic.
+        let (deadline, has_deadline) = unsafe {
+            let allocation = fence.as_raw().cast::<Allocation<T>>();
+            (&(*allocation).deadline, &(*allocation).has_deadline)
+        };
+        if has_deadline.load(Acquire) {
+            Ok(deadline.load(Relaxed))
+        } else {
+            Err(ENOENT)
         }
     }
 }
-
-/// What stands for the deadline of a fence that was given none: the end of time.
-const NO_DEADLINE: i64 = i64::MAX;
 
 /// What a driver knows of the fences of one context: the data of a [`Timeline`].
 ///
@@ -402,8 +405,9 @@ struct Allocation<T: DriverTimeline> {
     base: Opaque<bindings::dma_fence>,
     /// Not null once the fence is initialised; valid while it has not signalled, and for a grace period after.
     timeline: *const Timeline<T>,
-    /// The earliest one, as the core gives it, or [`NO_DEADLINE`].
+    /// The earliest one, as the core gives it, if there is one.
     deadline: Atomic<i64>,
+    has_deadline: Atomic<bool>,
 }
 
 impl<T: DriverTimeline> Allocation<T> {
@@ -456,8 +460,11 @@ impl<T: DriverTimeline> Allocation<T> {
     ) {
         // SAFETY: By the requirements of this function; the number is constant.
         let (timeline, seqno) = unsafe { (Self::timeline(fence), (*fence).seqno) };
-        // SAFETY: By the requirements of this function the fence is an `Allocation<T>`; the field is atomic.
-        let earliest = unsafe { &(*fence.cast::<Self>()).deadline };
+        // SAFETY: By the requirements of this function the fence is an `Allocation<T>`; the fields are atomic.
+        let (earliest, has_deadline) = unsafe {
+            let allocation = fence.cast::<Self>();
+            (&(*allocation).deadline, &(*allocation).has_deadline)
+        };
         let mut known = earliest.load(Relaxed);
         while deadline < known {
             match earliest.cmpxchg(known, deadline, Relaxed) {
@@ -465,6 +472,7 @@ impl<T: DriverTimeline> Allocation<T> {
                 Err(other) => known = other,
             }
         }
+        has_deadline.store(true, Release);
         // CAST: What looks negative came from user space, which gives unsigned times: far in the future.
         timeline.set_deadline(seqno, deadline as u64);
     }
@@ -493,7 +501,8 @@ impl<T: DriverTimeline> AllocatedFence<T> {
             Allocation {
                 base: Opaque::uninit(),
                 timeline: core::ptr::null(),
-                deadline: Atomic::new(NO_DEADLINE),
+                deadline: Atomic::new(i64::MAX),
+                has_deadline: Atomic::new(false),
             },
             flags,
         )?;

@@ -39,9 +39,6 @@ pub(crate) const CANCELED: i32 = -125;
 /// The error of jobs that took too long, `-ETIMEDOUT`.
 pub(crate) const TIMED_OUT: i32 = -110;
 
-/// The error of fences whose timeline has gone, `-ENOENT`.
-pub(crate) const NO_ENTRY: i32 = -2;
-
 /// A time that has not come.
 pub(super) const NEVER: u64 = u64::MAX;
 

@@ -50,7 +50,7 @@ pub(crate) struct Slot<B> {
 ///
 /// # Invariants
 ///
-/// Submission times do not decrease from one job to the next.
+/// Submission times do not decrease from one job to the next, but for jobs that are gone: see [`Manual::insert`].
 pub(crate) struct Manual<B, M, H>
 where
     M: Memory,
@@ -193,32 +193,56 @@ where
     }
 
     /// As [`Manual::submit`], but the job comes before the pending job `seqno`, whose number and those of all behind it rise by one. It is as
-    /// old as that job, so it does not time out later.
+    /// old as that job, so it does not time out later; or as the next one, if `gone` says that nobody waits for that job any more.
     pub(crate) fn insert<P: Attached<Bare = B>>(
         &mut self,
         now: u64,
         seqno: u64,
         job: Job<P>,
+        gone: impl Fn(&B) -> bool,
     ) -> Result<u64, Job<P>> {
-        let Some(next) = self.jobs.get(seqno) else {
+        if self.jobs.get(seqno).is_none() {
             return self.submit(now, job);
-        };
+        }
         if self.jobs.room() == 0 {
             return Err(job);
         }
-        // INVARIANT: It is not earlier than those before that job, and not later than that.
-        let slot = Self::slot(next.submitted, job);
+        // INVARIANT: It is not earlier than those before, and not later than those behind it that are not gone.
+        let slot = Self::slot(self.age(now, seqno, gone), job);
         // There is room.
         let _ = self.jobs.insert(seqno, slot);
         Ok(seqno)
     }
 
-    /// Makes a pending job anew, at the time `now`: returns what was kept with it before.
-    pub(crate) fn renew(&mut self, now: u64, seqno: u64, payload: B) -> Option<B> {
-        let next = self.jobs.get(seqno + 1).map(|slot| slot.submitted);
+    /// Returns when the first of the jobs from `seqno` on that is not gone was submitted, or `now`.
+    fn age(&self, now: u64, seqno: u64, gone: impl Fn(&B) -> bool) -> u64 {
+        /// How many are looked at; who lets go of more has fences that end early.
+        const MOST: u64 = 64;
+
+        for seqno in seqno..seqno + MOST {
+            match self.jobs.get(seqno) {
+                Some(slot) if gone(&slot.payload) => {}
+                Some(slot) => return slot.submitted,
+                None => return now.max(self.last_submitted),
+            }
+        }
+        self.jobs
+            .get(seqno + MOST)
+            .map_or(now, |slot| slot.submitted)
+    }
+
+    /// Makes a pending job anew, at the time `now`: returns what was kept with it before. It is as old as one that is inserted there.
+    pub(crate) fn renew(
+        &mut self,
+        now: u64,
+        seqno: u64,
+        payload: B,
+        gone: impl Fn(&B) -> bool,
+    ) -> Option<B> {
+        let submitted = self.age(now, seqno + 1, gone);
         let slot = self.jobs.get_mut(seqno)?;
-        // INVARIANT: It is not later than the next one, nor earlier than it was.
-        slot.submitted = slot.submitted.max(next.unwrap_or(now));
+        // INVARIANT: As for one that is inserted.
+        slot.submitted = submitted;
         slot.deadline = NEVER;
         Some(core::mem::replace(&mut slot.payload, payload))
     }

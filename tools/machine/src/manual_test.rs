@@ -20,7 +20,7 @@ fn insert(machine: &mut Machine<usize>, now: u64, value: usize) -> bool {
             false
         }
         Err(place) => {
-            let seqno = manual.insert(now, place, job(value, 0));
+            let seqno = manual.insert(now, place, job(value, 0), |_| false);
             assert_eq!(seqno.ok(), Some(place));
             true
         }
@@ -85,7 +85,7 @@ fn inserted_job_needs_room() {
         insert(&mut machine, 1, value + 1);
     }
     let manual = machine.manual().unwrap();
-    let refused: Result<u64, Job<usize>> = manual.insert(1, 1, job(0, 0));
+    let refused: Result<u64, Job<usize>> = manual.insert(1, 1, job(0, 0), |_| false);
     assert_eq!(refused.err().map(|job| job.payload), Some(0));
     assert_eq!(
         manual
@@ -151,4 +151,118 @@ fn schedule_is_not_completed_by_user_space() {
     assert!(machine.manual().is_none());
     assert!(machine.signal(5, 1, 0).is_none());
     assert_eq!(machine.bare_mut(1), Some(&mut 0));
+}
+
+/// Returns the payloads of what is pending, in their order.
+fn pending(machine: &mut Machine<usize>) -> Vec<usize> {
+    let (first, last) = (machine.completed() + 1, machine.submitted());
+    (first..=last)
+        .map(|seqno| *machine.bare_mut(seqno).unwrap())
+        .collect()
+}
+
+proptest! {
+    #[test]
+    fn what_is_swept_is_gone(
+        done in 0..70usize, values in 1..150usize, most in 0..50usize, every in 1..5usize
+    ) {
+        let mut machine = machine(rules(Kind::Manual, None));
+        for value in 0..done + values {
+            insert(&mut machine, 1, value);
+        }
+        for _ in 0..done {
+            machine.signal(1, u64::MAX, 0);
+        }
+        let before = pending(&mut machine);
+        let gone = |value: &usize| value % every == 0;
+        let mut swept = Vec::new();
+        machine.manual().unwrap().sweep(most, gone, |value| swept.push(value));
+        let expected: Vec<_> = before.iter().copied().filter(gone).take(most).collect();
+        prop_assert_eq!(&swept, &expected);
+        let left: Vec<_> = before.into_iter().filter(|value| !swept.contains(value)).collect();
+        prop_assert_eq!(pending(&mut machine), left.clone());
+        // There is room for as many again, and all end in their order.
+        for value in 0..swept.len() {
+            insert(&mut machine, 2, 1000 + value);
+        }
+        let ended: Vec<_> = drain(&mut machine, 3).into_iter().map(|(value, ..)| value).collect();
+        prop_assert!(ended.into_iter().eq(left.into_iter().chain(1000..1000 + swept.len())));
+    }
+
+    #[test]
+    fn runs_end_what_single_signals_end(
+        jobs in prop::collection::vec((any::<bool>(), 0..3i32, 0..30u64), 1..150),
+        timeout in prop::option::of(1..200u64),
+        upto in 0..150u64,
+        error in 0..2i32,
+    ) {
+        let mut machines: Vec<Machine<usize>> =
+            (0..2).map(|_| machine(rules(Kind::Manual, timeout))).collect();
+        let mut now = 1;
+        for (number, (event, own, pause)) in jobs.iter().enumerate() {
+            for machine in &mut machines {
+                if machine.room() == 0 {
+                    assert!(grow(machine));
+                }
+                let job = Job { event: *event, error: -own, ..job(number, 0) };
+                assert!(machine.submit(now, job).is_ok());
+            }
+            now += pause;
+        }
+        let error = -error * 5;
+        let [runs, single] = &mut machines[..] else { unreachable!() };
+        let (mut ends, mut expected) = (Vec::new(), Vec::new());
+        loop {
+            let before = ends.len();
+            let manual = runs.manual().unwrap();
+            manual.signal_run(now, error, 7, |seqno, _| seqno <= upto, |seqno, payload, error| {
+                ends.push((seqno, payload, now, error));
+            });
+            if ends.len() > before {
+                continue;
+            }
+            match runs.signal(now, upto, error) {
+                Some(end) => ends.push((end.seqno, end.payload, end.record.end, end.record.error)),
+                None => break,
+            }
+        }
+        while let Some(end) = single.signal(now, upto, error) {
+            expected.push((end.seqno, end.payload, end.record.end, end.record.error));
+        }
+        prop_assert_eq!(ends, expected);
+        prop_assert_eq!(runs.counts(), single.counts());
+        for seqno in 0..160 {
+            prop_assert_eq!(runs.state(now, seqno), single.state(now, seqno));
+        }
+    }
+}
+
+#[test]
+fn jobs_that_are_gone_make_nobody_older() {
+    let mut machine = machine::<usize>(rules(Kind::Manual, Some(100)));
+    for (now, value) in [(10, 5), (20, 6), (30, 7)] {
+        insert(&mut machine, now, value);
+    }
+    let manual = machine.manual().unwrap();
+    assert!(manual.insert(60, 1, job(3, 0), |value| *value < 7).is_ok());
+    assert!(manual.insert(70, 1, job(2, 0), |value| *value > 3).is_ok());
+    assert!(manual.insert(70, 1, job(1, 0), |_| true).is_ok());
+    let submitted = |machine: &Machine<usize>, seqno| match machine.state(70, seqno) {
+        State::Pending(record) => record.submitted,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(pending(&mut machine), [1, 2, 3, 5, 6, 7]);
+    assert_eq!(
+        (1..=3)
+            .map(|seqno| submitted(&machine, seqno))
+            .collect::<Vec<_>>(),
+        [70, 30, 30]
+    );
+    // One is made anew, and is as old as if it had been inserted.
+    let manual = machine.manual().unwrap();
+    assert_eq!(manual.renew(80, 4, 50, |value| *value == 6), Some(5));
+    assert_eq!(submitted(&machine, 4), 30);
+    let manual = machine.manual().unwrap();
+    assert_eq!(manual.renew(80, 6, 70, |_| false), Some(7));
+    assert_eq!(submitted(&machine, 6), 80);
 }
