@@ -35,9 +35,11 @@ struct sw_sync_create_fence_data {
 
 /**
  * struct sw_sync_get_deadline - argument of SW_SYNC_GET_DEADLINE
- * @deadline_ns: in: must be 0; out: the earliest deadline of the fence, in ns on CLOCK_MONOTONIC
+ * @deadline_ns: in: must be 0; out: the earliest deadline of the fence, in ns on CLOCK_MONOTONIC. Deadlines are
+ * compared as signed numbers
  * @pad: in: must be 0
- * @fence_fd: in: file descriptor of a sync_file with a fence of a timeline that is open, not a merged one
+ * @fence_fd: in: file descriptor of a sync_file with a fence of this node, of whichever timeline, pending or not. What
+ * was merged of several such fences is none
  */
 struct sw_sync_get_deadline {
 	__u64 deadline_ns;
@@ -51,9 +53,10 @@ struct sw_sync_get_deadline {
  * SW_SYNC_IOC_CREATE_FENCE - make a fence
  *
  * If @value is not later than the counter the fence has signalled from the beginning. While a fence of the same value is
- * pending, the new descriptor is of that one.
+ * pending and somebody has it, the new descriptor is of that one.
  *
- * Fails with EMFILE, ENFILE or ENOMEM, and with ENOSPC if the module's parameter max_jobs does not allow so many pending fences.
+ * Fails with EMFILE, ENFILE or ENOMEM, and with ENOSPC if the module's parameter max_jobs does not allow so many pending fences. @fence
+ * is written only when it succeeds.
  */
 #define SW_SYNC_IOC_CREATE_FENCE _IOWR(SW_SYNC_IOC_MAGIC, 0, struct sw_sync_create_fence_data)
 

@@ -63,7 +63,7 @@ proptest! {
     ) {
         let mut counter = at(start);
         // What a counter of 64 bits would say, far from its ends.
-        let (mut value, mut given_up) = (1u64 << 32 | u64::from(start), 0u64);
+        let (mut value, mut given_up) = ((1u64 << 32) | u64::from(start), 0u64);
         for (step, ahead) in steps {
             let future = value + u64::from(ahead);
             prop_assert_eq!(
