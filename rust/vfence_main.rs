@@ -62,7 +62,7 @@ module! {
 struct VfenceModule {
     #[pin]
     registration: MiscDeviceRegistration<vfence::Client>,
-    sw_sync: vfence_misc::sw_sync::Registration,
+    sw_sync: Option<vfence_misc::sw_sync::Registration>,
     #[pin]
     engine: vfence::Engine,
 }
@@ -73,6 +73,11 @@ impl kernel::InPlaceModule for VfenceModule {
             engine <- vfence::Engine::new(),
             sw_sync: vfence_misc::sw_sync::register(&engine.device)?,
             registration <- MiscDeviceRegistration::register(NAME, Ok(engine.device.clone())),
+            _: {
+                if let Some(sw_sync) = &*sw_sync {
+                    sw_sync.go_live();
+                }
+            },
         })
     }
 }

@@ -224,21 +224,50 @@ pub(crate) struct Contexts<T: DriverTimeline> {
 /// One of [`Contexts`].
 pub(crate) struct ContextOf<T: DriverTimeline>(u64, PhantomData<fn() -> T>);
 
-/// A context that a timeline can have.
-pub(crate) trait ContextFor<T: DriverTimeline> {
-    /// Returns the context. Its fences are those of timelines of `T` only.
-    fn into_context(self) -> Context;
+/// A context that a timeline of `T` can have.
+pub(crate) trait ContextFor<T: DriverTimeline>: sealed::IntoContext<T> {
+    /// Returns its number.
+    fn id(&self) -> u64;
+}
+
+mod sealed {
+    use super::{
+        Context,
+        ContextOf,
+        DriverTimeline, //
+    };
+
+    /// Only for [`Timeline::new`](super::Timeline::new): what is made of a `ContextOf<T>` is good for a timeline of `T` and nothing
+    /// else.
+    pub(crate) trait IntoContext<T> {
+        fn into_context(self, _: Token) -> Context;
+    }
+
+    /// Who has it is in this file.
+    pub(crate) struct Token(pub(super) ());
+
+    impl<T> IntoContext<T> for Context {
+        fn into_context(self, _: Token) -> Context {
+            self
+        }
+    }
+
+    impl<T: DriverTimeline> IntoContext<T> for ContextOf<T> {
+        fn into_context(self, _: Token) -> Context {
+            Context(self.0)
+        }
+    }
 }
 
 impl<T: DriverTimeline> ContextFor<T> for Context {
-    fn into_context(self) -> Context {
-        self
+    fn id(&self) -> u64 {
+        self.0
     }
 }
 
 impl<T: DriverTimeline> ContextFor<T> for ContextOf<T> {
-    fn into_context(self) -> Context {
-        Context(self.0)
+    fn id(&self) -> u64 {
+        self.0
     }
 }
 
@@ -338,7 +367,7 @@ impl<T: DriverTimeline> Timeline<T> {
         E: From<core::convert::Infallible>,
         Error: From<E>,
     {
-        let context = context.into_context();
+        let context = context.into_context(sealed::Token(()));
         let timeline = KBox::pin_init(
             try_pin_init!(Self {
                 refcount: Refcount::new(1),
@@ -473,7 +502,8 @@ impl<T: DriverTimeline> Allocation<T> {
             }
         }
         has_deadline.store(true, Release);
-        // CAST: What looks negative came from user space, which gives unsigned times: far in the future.
+        // CAST: What looks negative came from user space, which gives unsigned times: far in the future to who obeys, though the
+        // earliest of all to the core, which compares signed ones.
         timeline.set_deadline(seqno, deadline as u64);
     }
 }
@@ -906,7 +936,10 @@ pub(crate) fn drain() {
 #[kernel::macros::kunit_tests(vfence_dma_fence)]
 pub(crate) mod tests {
     use super::*;
-    use kernel::sync::Arc;
+    use kernel::sync::{
+        new_spinlock_irq,
+        Arc, //
+    };
 
     pub(crate) struct Plain {
         /// The number of the last fence that was given a deadline, and that.
@@ -1142,7 +1175,8 @@ pub(crate) mod tests {
         // There was no place for the third one.
         assert_eq!(count.seen(), (2, EIO.to_errno()));
         assert_eq!(count.timestamp(), 2);
-        row.complete();
+        let lock = KBox::pin_init(new_spinlock_irq!((), "kunit"), GFP_KERNEL)?;
+        row.complete_with(&lock.lock());
         assert_eq!(count.seen(), (3, 0));
         row.push(
             AllocatedFence::new(timeline, GFP_KERNEL)?.init(4),

@@ -108,14 +108,6 @@ impl<T: Expire> HrTimer<T> {
         unsafe { bindings::hrtimer_cancel(self.timer.get()) };
     }
 
-    /// Stops the timer, without waiting for a callback that is running.
-    ///
-    /// May be called from any context, the timer's own callback included.
-    pub(crate) fn try_to_cancel(&self) {
-        // SAFETY: By the type invariants the timer is set up.
-        unsafe { bindings::hrtimer_try_to_cancel(self.timer.get()) };
-    }
-
     /// # Safety
     ///
     /// `timer` must be the `timer` field of a live `HrTimer<T>`.
@@ -227,10 +219,8 @@ mod tests {
     #[test]
     fn stopped_timer_does_not_expire() -> Result {
         let timer = count(false)?;
-        for stop in [HrTimer::cancel, HrTimer::try_to_cancel] {
-            timer.start(ktime_get() + 100_000_000);
-            stop(&timer);
-        }
+        timer.start(ktime_get() + 100_000_000);
+        timer.cancel();
         fsleep(Delta::from_millis(150));
         assert_eq!(timer.times.load(Relaxed), 0);
         Ok(())

@@ -37,3 +37,19 @@ pub(crate) fn read<T: FromBytes + IntoBytes>(address: usize, value: &mut T) -> R
         Err(EFAULT)
     }
 }
+
+#[kernel::macros::kunit_tests(vfence_uaccess)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_user_memory_is_not_read() {
+        // Whole words, and not: these go different ways.
+        let (mut words, mut bytes) = ([7u64; 5], [7u8; 5]);
+        for address in [0, 1, usize::MAX - 8, (&raw const words) as usize] {
+            assert_eq!(read(address, &mut words), Err(EFAULT));
+            assert_eq!(read(address, &mut bytes), Err(EFAULT));
+        }
+        assert_eq!(words, [7; 5]);
+    }
+}

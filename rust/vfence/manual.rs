@@ -240,6 +240,7 @@ where
         gone: impl Fn(&B) -> bool,
     ) -> Option<B> {
         let submitted = self.age(now, seqno + 1, gone);
+        self.last_submitted = self.last_submitted.max(submitted);
         let slot = self.jobs.get_mut(seqno)?;
         // INVARIANT: As for one that is inserted.
         slot.submitted = submitted;

@@ -7,6 +7,7 @@
 //! | lock | held while | order |
 //! |---|---|---|
 //! | the client's `submitting`, a mutex | jobs are prepared and published | outermost |
+//! | `advancing` of a timeline of sw_sync, a mutex | its counter is advanced, until all that this has reached has signalled | outermost |
 //! | the lock of the client's mapped buffers, a mutex | a buffer is mapped, or given back | after `submitting` |
 //! | those of reservation objects | jobs that use buffers are decided about and published; a buffer is mapped, or given back | after the former; no user memory is accessed, nothing mapped or given back by us under several of them |
 //! | that of a buffer's list of who has it mapped, a mutex | the list is looked at or changed, for an importer or for an access by the CPU | after the former |
@@ -22,7 +23,7 @@
 //! # Who completes what
 //!
 //! Jobs of a timer queue complete in the timer's interrupt, also those that time out; those of a worker queue in
-//! the worker, which the interrupt wakes. Jobs of a manual queue complete in the ioctl. Closing
+//! the worker, which the interrupt wakes. Jobs of a manual queue complete in the ioctl, but those that time out in the interrupt. Closing
 //! and resetting complete what is left in the context of the caller.
 
 use super::{
@@ -250,6 +251,14 @@ impl Numbers {
         }
     }
 
+    /// Returns the number of a job as those know it who see its fence.
+    fn shown(self, seqno: u64, fence: &JobFence) -> u64 {
+        match self {
+            Self::Jobs => seqno,
+            Self::Values => u64::from(value(fence)),
+        }
+    }
+
     /// Returns the error of what is pending when the queue is closed.
     fn closed(self) -> i32 {
         match self {
@@ -327,7 +336,6 @@ impl Queue {
             Kind::Worker => Some(Worker::new()?),
             Kind::Timer | Kind::Manual => None,
         };
-        let context = ContextFor::<HrTimer<Self>>::into_context(context);
         let context_id = context.id();
         let queue = try_pin_init!(Self {
             id,
@@ -446,6 +454,14 @@ impl Queue {
         let spare = Jobs::spare(self.kind.of_machine())?;
         let refused = self.state.lock().jobs.add(spare);
         refused.map_err(|_| EAGAIN)
+    }
+
+    /// Signals a fence that never was pending, after those that are being signalled just now.
+    pub(super) fn complete_late(&self, fence: PendingFence<HrTimer<Self>>, result: Result) {
+        let order = self.signalling.lock();
+        let fence = fence.complete(result, ktime_get());
+        drop(order);
+        drop(fence);
     }
 
     /// Shows what has been submitted.
@@ -609,7 +625,8 @@ impl Queue {
                     let now = ktime_get();
                     let done = |seqno, fence: JobFence, error| {
                         completed += 1;
-                        trace::job_complete(self.context, seqno, self.id, error, 0, now);
+                        let shown = self.numbers.shown(seqno, &fence);
+                        trace::job_complete(self.context, shown, self.id, error, 0, now);
                         if let Some(fence) = fence {
                             row.push(fence, result(error), now);
                         }
@@ -796,7 +813,8 @@ impl Queue {
         let Record {
             start, end, error, ..
         } = ended.record;
-        trace::job_complete(self.context, ended.seqno, self.id, error, start, end);
+        let shown = self.numbers.shown(ended.seqno, &ended.payload.fence);
+        trace::job_complete(self.context, shown, self.id, error, start, end);
         self.tell_start(&mut locked.jobs);
         if self.numbers == Numbers::Values && error != 0 {
             match &ended.payload.fence {

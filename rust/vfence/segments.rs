@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A queue of values that grows without moving any: a ring of segments.
+//! A queue of values that grows without moving any: a ring of segments. Values can also be put in, or swept out, in the middle, which moves
+//! those behind.
 //!
 //! Plain, without allocation: the caller passes segments in before they are needed, and gets back those that
 //! are not needed any more, to free them where that is allowed. Values are numbered on, from the first

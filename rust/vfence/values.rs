@@ -3,8 +3,11 @@
 //! A counter with fences that stand for its values: a manual queue whose jobs are in the order of their values and not in that in
 //! which they came.
 //!
-//! The queue's machine has the jobs, [`Counter`] what has become of the values. Both are under the queue's lock, so that a fence is
-//! pending if and only if its value is still to come, but for those that somebody is just completing.
+//! The queue's machine has the jobs, [`Counter`] what has become of the values. Both are under the queue's lock, so that a fence that
+//! somebody has is pending if its value is still to come and was not given up, and else has signalled or is just about to: who pops
+//! it from the machine signals it with the queue's `signalling` held since before.
+//!
+//! [`Counter`]: super::counter::Counter
 
 use super::{
     budget::Budget,
@@ -52,6 +55,11 @@ use kernel::{
     prelude::*,
     sync::{
         aref::ARef,
+        atomic::{
+            Acquire,
+            Atomic,
+            Release, //
+        },
         new_mutex,
         Arc,
         Mutex, //
@@ -66,6 +74,8 @@ const SWEEP: usize = 16;
 
 /// What all timelines share.
 pub(crate) struct Shared {
+    /// Whether the module is there to stay: until then it might go although somebody has opened its device.
+    live: Atomic<bool>,
     device: Arc<Device>,
     contexts: Contexts<HrTimer<Queue>>,
     // Of these there are none.
@@ -77,11 +87,17 @@ impl Shared {
     /// Creates it. Fails with `ENOMEM`.
     pub(crate) fn new(device: Arc<Device>) -> Result<Self> {
         Ok(Self {
+            live: Atomic::new(false),
             device,
             contexts: Contexts::new(),
             events: Events::new()?,
             waits: Budget::new(0)?,
         })
+    }
+
+    /// Lets timelines be created; to be called when the module cannot fail to load any more.
+    pub(crate) fn go_live(&self) {
+        self.live.store(true, Release);
     }
 }
 
@@ -95,7 +111,8 @@ pub(crate) struct Values {
 }
 
 impl Values {
-    /// Creates a timeline whose counter is 0; its fences are pending for `watchdog` ns at most. Fails with `ENOMEM`.
+    /// Creates a timeline whose counter is 0; its fences are pending for `watchdog` ns at most. Fails with `ENOMEM`, and with `ENOSPC`
+    /// after 2³² timelines.
     pub(crate) fn new(
         shared: Arc<Shared>,
         name: &[u8],
@@ -110,6 +127,9 @@ impl Values {
 
     /// Creates the queue of a timeline.
     fn open(shared: Arc<Shared>, name: &[u8], watchdog: Option<u64>) -> Result<Open> {
+        if !shared.live.load(Acquire) {
+            return Err(ENODEV);
+        }
         let rules = Rules {
             kind: machine::Kind::Manual,
             timeout: watchdog,
@@ -169,7 +189,7 @@ impl Values {
                 Placed::Pending => return Ok(prepared),
                 Placed::Over(job, result) => {
                     if let Some(fence) = job.payload.fence {
-                        fence.complete(result, ktime_get());
+                        queue.complete_late(fence, result);
                     }
                     return Ok(prepared);
                 }
@@ -178,10 +198,16 @@ impl Values {
                 Placed::Renewed(_gone) => return Ok(prepared),
                 Placed::NoRoom(refused) => {
                     job = refused;
-                    if queue.pending() < queue.limits().max_jobs as usize {
-                        queue.grow()?;
-                    } else if !self.sweep() {
-                        return Err(ENOSPC);
+                    if queue.pending() >= queue.limits().max_jobs as usize {
+                        if !self.sweep() {
+                            return Err(ENOSPC);
+                        }
+                        continue;
+                    }
+                    match queue.grow() {
+                        // Somebody else has made room.
+                        Err(error) if error == EAGAIN => {}
+                        result => result?,
                     }
                 }
             }
@@ -202,14 +228,15 @@ impl Values {
                     *place = fence;
                 }
             });
+            self.queue.show_submitted(jobs.submitted());
         }
         gone.iter().any(Option::is_some)
     }
 
     /// Makes a job with a fence pending, if there is something to wait for.
     fn place(&self, value: u32, job: Job<Payload>) -> Placed {
-        let now = ktime_get();
         let mut locked = self.queue.state.lock();
+        let now = ktime_get();
         let counter = locked.counter;
         let standing = counter.standing(value);
         let idle = locked.jobs.pending() == 0;
@@ -241,8 +268,9 @@ impl Values {
             return Placed::NoRoom(job);
         }
         match jobs.insert(now, place, job, is_gone) {
-            Ok(seqno) => {
-                trace::job_submit(self.queue.context_id(), seqno, ID, 0, 0);
+            Ok(_) => {
+                let shown = u64::from(value);
+                trace::job_submit(self.queue.context_id(), shown, ID, 0, 0);
                 self.queue.show_submitted(jobs.submitted());
                 if idle {
                     Queue::rearm(&self.queue, &mut locked);

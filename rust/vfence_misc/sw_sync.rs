@@ -75,12 +75,22 @@ pub(crate) struct SwSync {
     values: Values,
 }
 
-/// The device, if the module was asked for it.
-pub(crate) type Registration = Option<Pin<KBox<MiscDeviceRegistration<SwSync>>>>;
+/// The device.
+pub(crate) struct Registration {
+    _device: Pin<KBox<MiscDeviceRegistration<SwSync>>>,
+    shared: Arc<Shared>,
+}
+
+impl Registration {
+    /// Lets it be opened; to be called when the module cannot fail to load any more.
+    pub(crate) fn go_live(&self) {
+        self.shared.go_live();
+    }
+}
 
 /// Registers the device if the module was asked for it, and says what that means. Fails as the registration does, and with `EINVAL` if the
 /// parameter is neither 0 nor 1.
-pub(crate) fn register(device: &Arc<Device>) -> Result<Registration> {
+pub(crate) fn register(device: &Arc<Device>) -> Result<Option<Registration>> {
     match *module_parameters::sw_sync.value_ref() {
         0 => return Ok(None),
         1 => {}
@@ -90,10 +100,8 @@ pub(crate) fn register(device: &Arc<Device>) -> Result<Registration> {
         }
     }
     let shared = Arc::new(Shared::new(device.clone())?, GFP_KERNEL)?;
-    let registration = KBox::pin_init(
-        MiscDeviceRegistration::register(NAME, Ok(shared)),
-        GFP_KERNEL,
-    )?;
+    let registration = MiscDeviceRegistration::register(NAME, Ok(shared.clone()));
+    let device = KBox::pin_init(registration, GFP_KERNEL)?;
     if cfg!(CONFIG_SW_SYNC) {
         pr_info!("/dev/sw_sync is ours, /sys/kernel/debug/sync/sw_sync is the kernel's own: a program that looks there finds that\n");
     } else {
@@ -102,7 +110,10 @@ pub(crate) fn register(device: &Arc<Device>) -> Result<Registration> {
     if watchdog().is_none() {
         pr_notice!("sw_sync_watchdog_ms=0: fences of /dev/sw_sync may stay unsignalled for ever\n");
     }
-    Ok(Some(registration))
+    Ok(Some(Registration {
+        _device: device,
+        shared,
+    }))
 }
 
 /// Returns for how long fences may be pending, in ns; `None` when that was lifted.
