@@ -44,8 +44,7 @@ use core::{
     marker::PhantomData,
     mem::{
         offset_of,
-        ManuallyDrop,
-        MaybeUninit, //
+        ManuallyDrop, //
     },
     ops::Deref,
     ptr::NonNull, //
@@ -62,20 +61,34 @@ use kernel::{
             AlwaysRefCounted, //
         },
         atomic::{
-            Acquire,
             Atomic,
             Relaxed,
             Release, //
         },
         rcu,
-        Refcount,
-        SpinLockIrqGuard, //
+        Refcount, //
     },
     types::{
         NotThreadSafe,
         Opaque, //
     },
 };
+
+mod callback;
+mod context;
+mod row;
+
+pub(crate) use callback::{
+    Callback,
+    Signalled, //
+};
+use context::sealed;
+pub(crate) use context::{
+    Context,
+    ContextFor,
+    Contexts, //
+};
+pub(crate) use row::Row;
 
 /// A fence of any driver: C's `struct dma_fence`.
 ///
@@ -191,132 +204,6 @@ impl Fence {
     pub(crate) fn is_container(&self) -> bool {
         // SAFETY: The reference is a valid fence.
         unsafe { bindings::dma_fence_is_container(self.as_raw()) }
-    }
-}
-
-/// An execution context: fences of the same context signal in the order of their sequence numbers.
-///
-/// Contexts are numbers, unique until the system reboots, and need not be given back. Who has one can say that fences belong to
-/// it, so it is not copied.
-pub(crate) struct Context(u64);
-
-impl Context {
-    /// Returns a new context.
-    pub(crate) fn new() -> Self {
-        // SAFETY: There are no requirements but that the number is not 0.
-        Self(unsafe { bindings::dma_fence_context_alloc(1) })
-    }
-
-    /// Returns its number.
-    pub(crate) fn id(&self) -> u64 {
-        self.0
-    }
-}
-
-/// Contexts in a row, all of them for timelines of the same type, so that it can be told whether a fence is of such a timeline, whoever
-/// has that now.
-pub(crate) struct Contexts<T: DriverTimeline> {
-    first: u64,
-    used: Atomic<u32>,
-    _timelines: PhantomData<fn() -> T>,
-}
-
-/// One of [`Contexts`].
-pub(crate) struct ContextOf<T: DriverTimeline>(u64, PhantomData<fn() -> T>);
-
-/// A context that a timeline of `T` can have.
-pub(crate) trait ContextFor<T: DriverTimeline>: sealed::IntoContext<T> {
-    /// Returns its number.
-    fn id(&self) -> u64;
-}
-
-mod sealed {
-    use super::{
-        Context,
-        ContextOf,
-        DriverTimeline, //
-    };
-
-    /// Only for [`Timeline::new`](super::Timeline::new): what is made of a `ContextOf<T>` is good for a timeline of `T` and nothing
-    /// else.
-    pub(crate) trait IntoContext<T> {
-        fn into_context(self, _: Token) -> Context;
-    }
-
-    /// Who has it is in this file.
-    pub(crate) struct Token(pub(super) ());
-
-    impl<T> IntoContext<T> for Context {
-        fn into_context(self, _: Token) -> Context {
-            self
-        }
-    }
-
-    impl<T: DriverTimeline> IntoContext<T> for ContextOf<T> {
-        fn into_context(self, _: Token) -> Context {
-            Context(self.0)
-        }
-    }
-}
-
-impl<T: DriverTimeline> ContextFor<T> for Context {
-    fn id(&self) -> u64 {
-        self.0
-    }
-}
-
-impl<T: DriverTimeline> ContextFor<T> for ContextOf<T> {
-    fn id(&self) -> u64 {
-        self.0
-    }
-}
-
-impl<T: DriverTimeline> Contexts<T> {
-    /// How many there are: as many as can be had at once.
-    const COUNT: u32 = u32::MAX;
-
-    /// Takes new ones.
-    pub(crate) fn new() -> Self {
-        Self {
-            // SAFETY: There are no requirements but that the number is not 0.
-            first: unsafe { bindings::dma_fence_context_alloc(Self::COUNT) },
-            used: Atomic::new(0),
-            _timelines: PhantomData,
-        }
-    }
-
-    /// Returns one that was not used before. Fails with `ENOSPC` when all have been used.
-    pub(crate) fn next(&self) -> Result<ContextOf<T>> {
-        let mut used = self.used.load(Relaxed);
-        while used < Self::COUNT {
-            match self.used.cmpxchg(used, used + 1, Relaxed) {
-                Ok(_) => return Ok(ContextOf(self.first + u64::from(used), PhantomData)),
-                Err(other) => used = other,
-            }
-        }
-        Err(ENOSPC)
-    }
-
-    /// Returns the earliest deadline that a fence of one of the timelines was given, in ns on `CLOCK_MONOTONIC`, also when it has
-    /// signalled.
-    ///
-    /// Fails with `ENOENT` if it was given none, with `EINVAL` if it is of another timeline.
-    pub(crate) fn deadline_of(&self, fence: &Fence) -> Result<i64> {
-        let context = fence.context();
-        if context < self.first || context - self.first >= u64::from(Self::COUNT) {
-            return Err(EINVAL);
-        }
-        // SAFETY: A `ContextOf<T>` is only good for a timeline of `T`, whose fences are all initialised by an `AllocatedFence<T>`: the
-        // fence is the `base` of an `Allocation<T>`. The fields are atomic.
-        let (deadline, has_deadline) = unsafe {
-            let allocation = fence.as_raw().cast::<Allocation<T>>();
-            (&(*allocation).deadline, &(*allocation).has_deadline)
-        };
-        if has_deadline.load(Acquire) {
-            Ok(deadline.load(Relaxed))
-        } else {
-            Err(ENOENT)
-        }
     }
 }
 
@@ -664,88 +551,6 @@ impl<T: DriverTimeline> Drop for PendingFence<T> {
     }
 }
 
-/// Fences that are to signal soon, all in a row: up to `N` of them, kept on the stack.
-///
-/// Dropping it signals those that are left.
-///
-/// # Invariants
-///
-/// The first `len` places are initialised.
-pub(crate) struct Row<T: DriverTimeline, const N: usize> {
-    len: usize,
-    places: [MaybeUninit<InRow<T>>; N],
-}
-
-/// A fence, what it is to be completed with, and when that happened.
-struct InRow<T: DriverTimeline> {
-    fence: PendingFence<T>,
-    result: Result,
-    timestamp: u64,
-}
-
-impl<T: DriverTimeline, const N: usize> Row<T, N> {
-    /// Returns an empty row.
-    pub(crate) fn new() -> Self {
-        // INVARIANT: None is.
-        Self {
-            len: 0,
-            places: [const { MaybeUninit::uninit() }; N],
-        }
-    }
-
-    /// Returns whether there is no place left.
-    #[inline]
-    pub(crate) fn is_full(&self) -> bool {
-        self.len == N
-    }
-
-    /// Adds a fence that is to be completed with `result` and `timestamp`, after the others. When the row is full, these signal
-    /// first.
-    #[inline]
-    pub(crate) fn push(&mut self, fence: PendingFence<T>, result: Result, timestamp: u64) {
-        if self.is_full() {
-            self.complete();
-        }
-        if let Some(place) = self.places.get_mut(self.len) {
-            place.write(InRow {
-                fence,
-                result,
-                timestamp,
-            });
-            // INVARIANT: It was written.
-            self.len += 1;
-        }
-    }
-
-    /// Signals the fences, in the order in which they were added, as [`PendingFence::complete`] does.
-    pub(crate) fn complete(&mut self) {
-        self.complete_by(bindings::dma_fence_signal_timestamp);
-    }
-
-    /// As [`Row::complete`], under a lock that nothing takes which a callback of anybody does. Interrupts are off then, which makes it
-    /// quicker.
-    pub(crate) fn complete_with<U>(&mut self, _lock: &SpinLockIrqGuard<'_, U>) {
-        // That function wants interrupts to be off where spinlocks that are taken with interrupts off do that.
-        self.complete_by(bindings::dma_fence_signal_timestamp_irqs_off);
-    }
-
-    fn complete_by(&mut self, signal: Signal) {
-        // INVARIANT: They are taken now.
-        let len = core::mem::replace(&mut self.len, 0);
-        for place in self.places.iter().take(len) {
-            // SAFETY: By the type invariants it is initialised. It is read once: `len` is 0 already.
-            let due = unsafe { place.assume_init_read() };
-            drop(due.fence.complete_by(due.result, due.timestamp, signal));
-        }
-    }
-}
-
-impl<T: DriverTimeline, const N: usize> Drop for Row<T, N> {
-    fn drop(&mut self) {
-        self.complete();
-    }
-}
-
 /// A reference to a fence that is known to have signalled.
 ///
 /// # Invariants
@@ -769,128 +574,6 @@ impl SignalledFence {
 /// Returns a fence's timestamp; what its driver has put before the clock's beginning is that.
 fn timestamp_ns(timestamp: bindings::ktime_t) -> u64 {
     u64::try_from(timestamp).unwrap_or(0)
-}
-
-/// What is told when a fence signals.
-pub(crate) trait Signalled: Send + Sync + 'static {
-    /// Called once, when the fence of the [`Callback`] has signalled; `timestamp` is when its work was done, in ns on
-    /// `CLOCK_MONOTONIC`, as far as its driver tells the truth.
-    ///
-    /// May be called in hard interrupt context, and with the fence's lock held: it must not signal
-    /// a fence, and must not drop the callback.
-    fn signalled(&self, result: Result, timestamp: u64);
-}
-
-/// A callback that waits for a fence, and whom it tells.
-///
-/// It does nothing until it is [armed](Callback::arm). Dropping it removes it from the fence; when that
-/// is done, it is not running and will not be called. Dropping takes the fence's lock, so it must not happen
-/// in a callback of the same fence.
-///
-/// # Invariants
-///
-/// `inner` came from `KBox::into_raw()` and is owned by this. While it is armed, the fence's list may
-/// contain its `cb`, and the receiver is only used through shared references.
-pub(crate) struct Callback<T: Signalled>(NonNull<Inner<T>>);
-
-struct Inner<T: Signalled> {
-    cb: Opaque<bindings::dma_fence_cb>,
-    /// Only used by the owner of the `Callback`.
-    armed: bool,
-    fence: ARef<Fence>,
-    receiver: T,
-}
-
-// SAFETY: The receiver is told from any context, and dropped where the callback is.
-unsafe impl<T: Signalled> Send for Callback<T> {}
-// SAFETY: The function that takes `&self` gives the fence, which is `Sync`.
-unsafe impl<T: Signalled> Sync for Callback<T> {}
-
-impl<T: Signalled> Callback<T> {
-    /// Creates a callback for `fence` that tells `receiver`. Fails with `ENOMEM`.
-    pub(crate) fn new(fence: ARef<Fence>, receiver: T, flags: Flags) -> Result<Self> {
-        let inner = KBox::new(
-            Inner {
-                cb: Opaque::zeroed(),
-                armed: false,
-                fence,
-                receiver,
-            },
-            flags,
-        )?;
-        // SAFETY: The pointer of a box is not null.
-        Ok(Self(unsafe {
-            NonNull::new_unchecked(KBox::into_raw(inner))
-        }))
-    }
-
-    /// Returns the fence.
-    pub(crate) fn fence(&self) -> &Fence {
-        // SAFETY: By the type invariants the box is valid, and nobody writes this field.
-        unsafe { &(*self.0.as_ptr()).fence }
-    }
-
-    /// Has the receiver told when the fence signals; at once if it has signalled already.
-    ///
-    /// Does nothing the second time. Must not be called with a lock held that the receiver takes.
-    pub(crate) fn arm(&mut self) {
-        let inner = self.0.as_ptr();
-        // SAFETY: By the type invariants the box is ours, and only the owner uses `armed`.
-        if core::mem::replace(unsafe { &mut (*inner).armed }, true) {
-            return;
-        }
-        // SAFETY: By the type invariants the box is valid; nobody writes these fields any more.
-        let (fence, receiver) = unsafe { (&(*inner).fence, &(*inner).receiver) };
-        // SAFETY: The fence is valid. `cb` stays where it is until `drop()` has removed it.
-        let ret = unsafe {
-            bindings::dma_fence_add_callback(
-                fence.as_raw(),
-                (&raw mut (*inner).cb).cast(),
-                Some(Self::callback),
-            )
-        };
-        if ret != 0 {
-            // INVARIANT: The core has refused the callback since it has.
-            let fence = SignalledFence(fence.clone());
-            receiver.signalled(fence.result(), fence.timestamp());
-        }
-    }
-
-    /// # Safety
-    ///
-    /// `cb` must be that of a `Callback<T>` that was armed, and `fence` its fence, signalled and locked.
-    unsafe extern "C" fn callback(
-        fence: *mut bindings::dma_fence,
-        cb: *mut bindings::dma_fence_cb,
-    ) {
-        // SAFETY: By the requirements of this function. It stays alive during the call: `drop()`
-        // takes the fence's lock.
-        let receiver = unsafe { &(*container_of!(Opaque::cast_from(cb), Inner<T>, cb)).receiver };
-        // SAFETY: The error of a fence that has signalled does not change.
-        let error = unsafe { (*fence).error };
-        // SAFETY: It has signalled.
-        let timestamp = unsafe { bindings::dma_fence_timestamp(fence) };
-        receiver.signalled(to_result(error), timestamp_ns(timestamp));
-    }
-}
-
-impl<T: Signalled> Drop for Callback<T> {
-    fn drop(&mut self) {
-        let inner = self.0.as_ptr();
-        // SAFETY: By the type invariants the box is ours, and only the owner uses `armed`.
-        if unsafe { (*inner).armed } {
-            // SAFETY: The `cb` was given to `dma_fence_add_callback()` for this fence, which leaves
-            // an empty list if the fence had signalled.
-            unsafe {
-                bindings::dma_fence_remove_callback(
-                    (*inner).fence.as_raw(),
-                    (&raw mut (*inner).cb).cast(),
-                )
-            };
-        }
-        // SAFETY: The box is ours, and the fence has forgotten the callback.
-        drop(unsafe { KBox::from_raw(inner) });
-    }
 }
 
 /// Marks what runs between publishing a fence and signalling it.
@@ -1071,7 +754,7 @@ pub(crate) mod tests {
 
     #[test]
     fn earliest_deadline_is_remembered() -> Result {
-        let contexts = Contexts::<Plain>::new();
+        let contexts = KBox::pin_init(Contexts::<Plain>::new(), GFP_KERNEL)?;
         let one = Timeline::new::<Error>(contexts.next()?, Ok(Plain::new()), GFP_KERNEL)?;
         let two = Timeline::new::<Error>(contexts.next()?, Ok(Plain::new()), GFP_KERNEL)?;
         assert!(one.context().id() != two.context().id());
@@ -1087,10 +770,16 @@ pub(crate) mod tests {
         assert_eq!(contexts.deadline_of(&reference), Ok(500));
         let other = pending()?;
         assert_eq!(contexts.deadline_of(other.fence()), Err(EINVAL));
-        assert_eq!(
-            Contexts::<Plain>::new().deadline_of(&reference),
-            Err(EINVAL)
-        );
+        let others = KBox::pin_init(Contexts::<Plain>::new(), GFP_KERNEL)?;
+        assert_eq!(others.deadline_of(&reference), Err(EINVAL));
+        // After as many as come at a time, there are others.
+        for _ in 0..2 * Contexts::<Plain>::ROW {
+            contexts.next()?;
+        }
+        let three = Timeline::new::<Error>(contexts.next()?, Ok(Plain::new()), GFP_KERNEL)?;
+        let fence = AllocatedFence::new(three, GFP_KERNEL)?.init(1);
+        assert_eq!(contexts.deadline_of(fence.fence()), Err(ENOENT));
+        assert_eq!(contexts.deadline_of(&reference), Ok(500));
         Ok(())
     }
 

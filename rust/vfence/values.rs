@@ -73,10 +73,12 @@ const ID: u32 = 1;
 const SWEEP: usize = 16;
 
 /// What all timelines share.
+#[pin_data]
 pub(crate) struct Shared {
     /// Whether the module is there to stay: until then it might go although somebody has opened its device.
     live: Atomic<bool>,
     device: Arc<Device>,
+    #[pin]
     contexts: Contexts<HrTimer<Queue>>,
     // Of these there are none.
     events: Arc<Events>,
@@ -85,11 +87,11 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// Creates it. Fails with `ENOMEM`.
-    pub(crate) fn new(device: Arc<Device>) -> Result<Self> {
-        Ok(Self {
+    pub(crate) fn new(device: Arc<Device>) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
             live: Atomic::new(false),
             device,
-            contexts: Contexts::new(),
+            contexts <- Contexts::new(),
             events: Events::new()?,
             waits: Budget::new(0)?,
         })
@@ -111,8 +113,7 @@ pub(crate) struct Values {
 }
 
 impl Values {
-    /// Creates a timeline whose counter is 0; its fences are pending for `watchdog` ns at most. Fails with `ENOMEM`, and with `ENOSPC`
-    /// after 2³² timelines.
+    /// Creates a timeline whose counter is 0; its fences are pending for `watchdog` ns at most. Fails with `ENOMEM`.
     pub(crate) fn new(
         shared: Arc<Shared>,
         name: &[u8],

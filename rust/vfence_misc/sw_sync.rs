@@ -99,7 +99,7 @@ pub(crate) fn register(device: &Arc<Device>) -> Result<Option<Registration>> {
             return Err(EINVAL);
         }
     }
-    let shared = Arc::new(Shared::new(device.clone())?, GFP_KERNEL)?;
+    let shared = Arc::pin_init(Shared::new(device.clone()), GFP_KERNEL)?;
     let registration = MiscDeviceRegistration::register(NAME, Ok(shared.clone()));
     let device = KBox::pin_init(registration, GFP_KERNEL)?;
     if cfg!(CONFIG_SW_SYNC) {
