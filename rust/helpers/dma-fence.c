@@ -42,14 +42,15 @@ void rust_helper_dma_fence_set_error(struct dma_fence *fence, int error)
 	dma_fence_set_error(fence, error);
 }
 
-/* Where interrupts are off, or this does not matter, as it does not with PREEMPT_RT. */
+/*
+ * For fences with the inline lock, where interrupts are off, or this does not
+ * matter, as it does not with PREEMPT_RT.
+ */
 void rust_helper_dma_fence_signal_timestamp_irqs_off(struct dma_fence *fence, ktime_t timestamp)
 {
-	spinlock_t *lock = dma_fence_spinlock(fence);
-
-	spin_lock(lock);
+	spin_lock(&fence->inline_lock);
 	dma_fence_signal_timestamp_locked(fence, timestamp);
-	spin_unlock(lock);
+	spin_unlock(&fence->inline_lock);
 }
 
 ktime_t rust_helper_dma_fence_timestamp(struct dma_fence *fence)

@@ -7,7 +7,8 @@
 //! The `kernel` crate's `declare_trace!` finds its tracepoints among the kernel's own bindings. This one declares those that
 //! C code of the same module makes with `CREATE_RUST_TRACE_POINTS`.
 
-/// Makes functions that call tracepoints: each costs a branch that is not taken while its tracepoint is off.
+/// Makes functions that call tracepoints: each costs a branch that is not taken while its tracepoint is off. Arguments come from a
+/// function, which is called only when it is on.
 ///
 /// # Safety
 ///
@@ -20,7 +21,7 @@ macro_rules! declare_trace {
     )*) => {$(
         $(#[$attr])*
         #[inline(always)]
-        $vis fn $name($($arg: $type),*) {
+        $vis fn $name(arguments: impl FnOnce() -> ($($type,)*)) {
             #[cfg(CONFIG_TRACEPOINTS)]
             ::kernel::macros::paste! {
                 #[allow(improper_ctypes)]
@@ -38,12 +39,13 @@ macro_rules! declare_trace {
                     )
                 };
                 if on {
+                    let ($($arg,)*) = arguments();
                     // SAFETY: Who has declared it promises that it takes these numbers. It may be called in any context.
                     unsafe { [<rust_do_trace_ $tracepoint>]($($arg),*) };
                 }
             }
             #[cfg(not(CONFIG_TRACEPOINTS))]
-            let _ = ($($arg),*);
+            let _ = arguments;
         }
     )*};
 }

@@ -313,17 +313,17 @@ where
         self.end_head(now, (error != 0).then_some(error), Cause::Other)
     }
 
-    /// Completes some jobs at once, `most` of them or fewer, as [`Manual::signal`] does one: as long as `wanted` says so of their
-    /// numbers and what is kept with them. Gives that, and how they ended, to `done`; returns memory that is not needed any more.
+    /// Completes some jobs at once, [`SEGMENT`](super::segments::SEGMENT) of them or fewer, as [`Manual::signal`] does one: as long as `wanted` says so of their
+    /// numbers and what is kept with them. Gives that to `done`; returns memory that is not needed any more.
     ///
-    /// Leaves to that function whatever needs more thought: jobs that have timed out, and those whose end user space wants to be told.
+    /// Leaves to that function whatever needs more thought: jobs that have timed out, those with an error of their own, and those whose
+    /// end user space wants to be told.
     pub(crate) fn signal_run(
         &mut self,
         now: u64,
         error: i32,
-        most: usize,
         wanted: impl Fn(u64, &B) -> bool,
-        mut done: impl FnMut(u64, B, i32),
+        mut done: impl FnMut(u64, B),
     ) -> Option<M::Segment<Slot<B>>> {
         if self.stopped || now < self.last_end {
             return None;
@@ -333,12 +333,13 @@ where
             Some(timeout) if timeout <= now => now - timeout + 1,
             _ => 0,
         };
-        let (mut count, mut errors) = (0, 0);
+        let mut count = 0;
         let segment = self.jobs.pop_run(
-            most,
-            |seqno, slot| !slot.event && slot.submitted >= since && wanted(seqno, &slot.payload),
             |seqno, slot| {
-                let error = if error == 0 { slot.error } else { error };
+                let plain = !slot.event && slot.error == 0 && slot.submitted >= since;
+                plain && wanted(seqno, &slot.payload)
+            },
+            |seqno, slot| {
                 let record = Record {
                     submitted: slot.submitted,
                     end: now,
@@ -348,14 +349,15 @@ where
                 };
                 self.history.keep(seqno, record);
                 count += 1;
-                errors += u64::from(error != 0);
-                done(seqno, slot.payload, error);
+                done(seqno, slot.payload);
             },
         );
         if count > 0 {
             self.last_end = now;
         }
-        self.counts.errors += errors;
+        if error != 0 {
+            self.counts.errors += count;
+        }
         segment
     }
 

@@ -53,6 +53,7 @@ use super::{
     memory::Charged,
     name::Name,
     schedule,
+    segments::SEGMENT,
     work::Work,
     worker::Worker,
 };
@@ -110,9 +111,6 @@ pub(super) use run::Run;
 /// the processor to others at least, in ns.
 const BATCH: usize = 128;
 const BREATHER: u64 = 20_000;
-
-/// How many fences signal with one lock, which is also how long the list of them is on the stack.
-const IN_A_ROW: usize = 32;
 
 /// A counted reference to a queue.
 pub(super) type QueueRef = ARef<Timeline<HrTimer<Queue>>>;
@@ -502,7 +500,7 @@ impl Queue {
                 // CAST: A job has no more than `VFENCE_MAX_IN_FENCES`.
                 let in_fences = job.payload.waits().map_or(0, Waits::len) as u32;
                 if let Ok(seqno) = state.submit(now, job) {
-                    trace::job_submit(queue.context, seqno, queue.id, duration, in_fences);
+                    trace::job_submit(|| (queue.context, seqno, queue.id, duration, in_fences));
                 }
             }
             queue.counters.show_submitted(state.submitted());
@@ -520,7 +518,7 @@ impl Queue {
         let idle = locked.jobs.pending() == 0;
         let duration = job.duration.0;
         if let Ok(seqno) = locked.jobs.submit(now, job) {
-            trace::job_submit(queue.context, seqno, queue.id, duration, 0);
+            trace::job_submit(|| (queue.context, seqno, queue.id, duration, 0));
             queue.counters.show_submitted(seqno);
         }
         if idle {
@@ -596,8 +594,8 @@ impl Queue {
 
     /// Completes the jobs up to `seqno`, and returns how many that were.
     pub(super) fn signal(queue: &HrTimer<Self>, seqno: u64, error: i32) -> u32 {
-        let mut completed = queue.complete_runs(Target::Job(seqno), error);
-        if queue.completed() < seqno {
+        let (mut completed, rest) = queue.complete_runs(Target::Job(seqno), error);
+        if rest {
             let next = |locked: &mut Locked, now| locked.jobs.signal(now, seqno, error);
             completed += Self::complete(queue, usize::MAX, next).0;
         }
@@ -605,17 +603,17 @@ impl Queue {
     }
 
     /// Completes the jobs of a manual queue up to `target` that have nothing but perhaps a fence, up to the first one that has more to
-    /// it. Returns how many there were.
+    /// it. Returns how many there were, and whether there is such a one.
     ///
     /// As jobs that are still pending are not older, there is no need to set the timer.
-    pub(super) fn complete_runs(&self, target: Target, error: i32) -> u32 {
+    pub(super) fn complete_runs(&self, target: Target, error: i32) -> (u32, bool) {
         let _section = SignallingSection::begin();
         let (mut completed, mut was_full) = (0, false);
-        loop {
+        let rest = loop {
             let before = completed;
+            let mut more = false;
             let order = self.signalling.lock();
-            let mut row = Row::<_, IN_A_ROW>::new();
-            let mut spare = None;
+            let (mut spare, mut row) = (None, None);
             let so_far;
             {
                 let mut locked = self.state.lock();
@@ -623,39 +621,50 @@ impl Queue {
                 was_full |= locked.jobs.pending() >= self.limits.max_jobs as usize;
                 if let Some(jobs) = locked.jobs.manual() {
                     let now = ktime_get();
-                    let done = |seqno, fence: JobFence, error| {
+                    let row = row.insert(Row::<_, SEGMENT>::new(result(error), now));
+                    let done = |seqno, fence: JobFence| {
                         completed += 1;
-                        let shown = self.numbers.shown(seqno, &fence);
-                        trace::job_complete(self.context, shown, self.id, error, 0, now);
+                        trace::job_complete(|| {
+                            let shown = self.numbers.shown(seqno, &fence);
+                            (self.context, shown, self.id, error, 0, now)
+                        });
                         if let Some(fence) = fence {
-                            row.push(fence, result(error), now);
+                            row.push(fence);
                         }
                     };
-                    let wanted = |seqno, fence: &JobFence| match target {
-                        Target::Job(last) => seqno <= last,
-                        Target::Reached => counter.reached(value(fence)),
-                    };
-                    spare = jobs.signal_run(now, error, IN_A_ROW, wanted, done);
+                    match target {
+                        Target::Job(last) => {
+                            let wanted = |seqno, _: &JobFence| seqno <= last;
+                            spare = jobs.signal_run(now, error, wanted, done);
+                            more = jobs.completed() < last && jobs.pending() > 0;
+                        }
+                        Target::Reached => {
+                            let reached = |fence: &JobFence| counter.reached(value(fence));
+                            let wanted = |_, fence: &JobFence| reached(fence);
+                            spare = jobs.signal_run(now, error, wanted, done);
+                            more = jobs.first().is_some_and(reached);
+                        }
+                    }
                 }
                 so_far = Done::new(locked.jobs.completed(), locked.jobs.counts());
             }
-            row.complete_with(&order);
+            if let Some(row) = &mut row {
+                row.complete_with(&order);
+            }
             self.counters.show_done(&so_far);
             drop(order);
             drop(spare);
-            if completed == before
-                || matches!(target, Target::Job(last) if so_far.completed >= last)
-            {
-                break;
+            if !more || completed == before {
+                break more;
             }
-        }
+        };
         if completed > 0 {
             self.waiters.wake(self.completed());
         }
         if was_full {
             self.events.pollers.notify_all();
         }
-        completed
+        (completed, rest)
     }
 
     /// Resets the queue, and returns how often it has been.
@@ -724,7 +733,7 @@ impl Queue {
     /// Tells who traces that the head has started, once.
     fn tell_start(&self, state: &mut Jobs) {
         if let Some((seqno, start)) = state.started() {
-            trace::job_start(self.context, seqno, self.id, start);
+            trace::job_start(|| (self.context, seqno, self.id, start));
         }
     }
 
@@ -742,15 +751,16 @@ impl Queue {
         while !all && done < most {
             let order = queue.signalling.lock();
             let mut left = BATCH.min(most - done);
-            let mut row = Row::<_, IN_A_ROW>::new();
-            let mut last = None;
+            // Fences of jobs that have nothing else. With two places it is mostly seen at once that the first was all.
+            let mut fences = [None, None];
+            let (mut count, mut last) = (0, None);
             let so_far;
             {
                 let mut locked = queue.state.lock();
                 was_full |= locked.jobs.pending() >= queue.limits.max_jobs as usize;
                 let now = ktime_get();
-                // Of jobs that nobody wants to know about, many at a time, and some that have just a fence.
-                while left > 0 && last.is_none() && !row.is_full() {
+                // Of jobs that nobody wants to know about, many at a time.
+                while left > 0 && count < fences.len() && last.is_none() {
                     let Some(ended) = next(&mut locked, now) else {
                         all = true;
                         // A worker asks for its work first.
@@ -766,12 +776,15 @@ impl Queue {
                     if ended.payload.more.is_some() || ended.event || ended.segment.is_some() {
                         last = Some(ended);
                     } else if let Some(fence) = ended.payload.fence {
-                        row.push(fence, result(ended.record.error), ended.record.end);
+                        fences[count] = Some((fence, ended.record.error, ended.record.end));
+                        count += 1;
                     }
                 }
                 so_far = Done::new(locked.jobs.completed(), locked.jobs.counts());
             }
-            row.complete_with(&order);
+            for (fence, error, end) in fences.into_iter().flatten() {
+                fence.complete_with(&order, result(error), end);
+            }
             let Some(ended) = last else {
                 queue.counters.show_done(&so_far);
                 continue;
@@ -813,8 +826,10 @@ impl Queue {
         let Record {
             start, end, error, ..
         } = ended.record;
-        let shown = self.numbers.shown(ended.seqno, &ended.payload.fence);
-        trace::job_complete(self.context, shown, self.id, error, start, end);
+        trace::job_complete(|| {
+            let shown = self.numbers.shown(ended.seqno, &ended.payload.fence);
+            (self.context, shown, self.id, error, start, end)
+        });
         self.tell_start(&mut locked.jobs);
         if self.numbers == Numbers::Values && error != 0 {
             match &ended.payload.fence {

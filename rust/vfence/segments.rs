@@ -175,11 +175,10 @@ impl<T, M: Memory> Segments<T, M> {
         Some((value, self.release()))
     }
 
-    /// Removes the oldest values, `most` of them or up to the end of a segment, as long as `wanted` says so of their numbers and them,
+    /// Removes the oldest values, up to the end of a segment, as long as `wanted` says so of their numbers and them,
     /// and gives them to `removed`. Returns a segment if one is not needed any more.
     pub(crate) fn pop_run(
         &mut self,
-        most: usize,
         wanted: impl Fn(u64, &T) -> bool,
         mut removed: impl FnMut(u64, T),
     ) -> Option<M::Segment<T>> {
@@ -187,7 +186,7 @@ impl<T, M: Memory> Segments<T, M> {
         let segment = self.directory[entry].as_mut()?;
         let before = self.first;
         let mut index = before;
-        for place in segment[before as usize % SEGMENT..].iter_mut().take(most) {
+        for place in &mut segment[before as usize % SEGMENT..] {
             match place {
                 Some(value) if wanted(index, value) => {}
                 _ => break,

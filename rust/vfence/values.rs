@@ -270,8 +270,7 @@ impl Values {
         }
         match jobs.insert(now, place, job, is_gone) {
             Ok(_) => {
-                let shown = u64::from(value);
-                trace::job_submit(self.queue.context_id(), shown, ID, 0, 0);
+                trace::job_submit(|| (self.queue.context_id(), u64::from(value), ID, 0, 0));
                 self.queue.show_submitted(jobs.submitted());
                 if idle {
                     Queue::rearm(&self.queue, &mut locked);

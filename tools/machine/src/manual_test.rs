@@ -215,7 +215,7 @@ proptest! {
         loop {
             let before = ends.len();
             let manual = runs.manual().unwrap();
-            manual.signal_run(now, error, 7, |seqno, _| seqno <= upto, |seqno, payload, error| {
+            manual.signal_run(now, error, |seqno, _| seqno <= upto, |seqno, payload| {
                 ends.push((seqno, payload, now, error));
             });
             if ends.len() > before {
