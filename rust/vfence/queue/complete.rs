@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How jobs end: taken from the machine, and their fences signalled.
+
+use super::{
+    super::{
+        counters::Done,
+        in_fences::Waits,
+        machine::{
+            Record,
+            NEVER, //
+        },
+        segments::SEGMENT, //
+    },
+    value,
+    Ended,
+    JobFence,
+    Locked,
+    More,
+    Numbers,
+    Payload,
+    Queue,
+    BATCH, //
+};
+use crate::{
+    kernel_ext::{
+        dma_fence::{
+            PendingFence,
+            Row,
+            SignallingSection, //
+        },
+        hrtimer::{
+            Expire,
+            HrTimer, //
+        },
+        timekeeping::ktime_get, //
+    },
+    trace,
+    uapi::vfence_event, //
+};
+use kernel::{
+    prelude::*,
+    sync::MutexGuard, //
+};
+
+/// How long an interrupt then leaves the processor to others at least, in ns.
+const BREATHER: u64 = 20_000;
+
+/// Which jobs of a manual queue user space completes.
+#[derive(Clone, Copy)]
+pub(in crate::vfence) enum Target {
+    /// Those up to this one.
+    Job(u64),
+    /// Those whose values the counter has reached.
+    Reached,
+}
+
+impl Queue {
+    /// Completes the jobs up to `seqno`, and returns how many that were.
+    pub(in crate::vfence) fn signal(queue: &HrTimer<Self>, seqno: u64, error: i32) -> u32 {
+        let (mut completed, rest) = queue.complete_runs(Target::Job(seqno), error);
+        if rest {
+            let next = |locked: &mut Locked, now| locked.jobs.signal(now, seqno, error);
+            completed += Self::complete(queue, usize::MAX, next).0;
+        }
+        completed
+    }
+
+    /// Signals a fence that never was pending, after those that are being signalled just now.
+    pub(in crate::vfence) fn complete_late(
+        &self,
+        fence: PendingFence<HrTimer<Self>>,
+        result: Result,
+    ) {
+        let order = self.signalling.lock();
+        let fence = fence.complete(result, ktime_get());
+        drop(order);
+        drop(fence);
+    }
+
+    /// Completes the jobs of a manual queue up to `target` that have nothing but perhaps a fence, up to the first one that has more to
+    /// it. Returns how many there were, and whether there is such a one.
+    ///
+    /// As jobs that are still pending are not older, there is no need to set the timer.
+    pub(in crate::vfence) fn complete_runs(&self, target: Target, error: i32) -> (u32, bool) {
+        let _section = SignallingSection::begin();
+        let (mut completed, mut was_full) = (0, false);
+        let rest = loop {
+            let before = completed;
+            let mut more = false;
+            let order = self.signalling.lock();
+            let (mut spare, mut row) = (None, None);
+            let so_far;
+            {
+                let mut locked = self.state.lock();
+                let counter = locked.counter;
+                was_full |= locked.jobs.pending() >= self.limits.max_jobs as usize;
+                if let Some(jobs) = locked.jobs.manual() {
+                    let now = ktime_get();
+                    let row = row.insert(Row::<_, SEGMENT>::new(result(error), now));
+                    let done = |seqno, fence: JobFence| {
+                        completed += 1;
+                        trace::job_complete(|| {
+                            let shown = self.numbers.shown(seqno, &fence);
+                            (self.context, shown, self.id, error, 0, now)
+                        });
+                        if let Some(fence) = fence {
+                            row.push(fence);
+                        }
+                    };
+                    match target {
+                        Target::Job(last) => {
+                            let wanted = |seqno, _: &JobFence| seqno <= last;
+                            spare = jobs.signal_run(now, error, wanted, done);
+                            more = jobs.completed() < last && jobs.pending() > 0;
+                        }
+                        Target::Reached => {
+                            let reached = |fence: &JobFence| counter.reached(value(fence));
+                            let wanted = |_, fence: &JobFence| reached(fence);
+                            spare = jobs.signal_run(now, error, wanted, done);
+                            more = jobs.first().is_some_and(reached);
+                        }
+                    }
+                }
+                so_far = Done::new(locked.jobs.completed(), locked.jobs.counts());
+            }
+            if let Some(row) = &mut row {
+                row.complete_with(&order);
+            }
+            self.counters.show_done(&so_far);
+            drop(order);
+            drop(spare);
+            if !more || completed == before {
+                break more;
+            }
+        };
+        if completed > 0 {
+            self.waiters.wake(self.completed());
+        }
+        if was_full {
+            self.events.pollers.notify_all();
+        }
+        (completed, rest)
+    }
+
+    /// Resets the queue, and returns how often it has been.
+    pub(in crate::vfence) fn reset(queue: &HrTimer<Self>) -> u64 {
+        let _engine = queue.stop_engine();
+        let (begun, mut resets) = (ktime_get(), None);
+        // Somebody may submit all the while: what comes after the beginning is left alone.
+        Self::complete(queue, usize::MAX, |locked, _| {
+            if resets.is_some() {
+                return None;
+            }
+            let jobs = &mut locked.jobs;
+            jobs.look(begun).or_else(|| {
+                let ended = jobs.reset(begun);
+                resets = Some(jobs.counts().resets);
+                ended
+            })
+        });
+        Self::rearm(queue, &mut queue.state.lock());
+        resets.unwrap_or(0)
+    }
+
+    /// Ends those jobs that are pending; nobody submits any more.
+    pub(in crate::vfence) fn close(queue: &HrTimer<Self>) {
+        let engine = queue.stop_engine();
+        let begun = ktime_get();
+        Self::complete(queue, usize::MAX, |locked, _| locked.jobs.look(begun));
+        let error = queue.numbers.closed();
+        Self::complete(queue, usize::MAX, |locked, now| {
+            locked.jobs.cancel(now, error)
+        });
+        drop(engine);
+        // Nothing is pending, so nobody starts it again.
+        queue.cancel();
+        if let Some(worker) = &queue.worker {
+            worker.dismiss();
+        }
+    }
+
+    /// Takes jobs that have ended from the machine with `next`, and signals their fences, until there are no
+    /// more or about `most` has been done. Returns how many jobs have ended, and whether that is all; the timer is set then, but for a
+    /// worker's queue.
+    pub(in crate::vfence) fn complete(
+        queue: &HrTimer<Self>,
+        most: usize,
+        mut next: impl FnMut(&mut Locked, u64) -> Option<Ended>,
+    ) -> (u32, bool) {
+        let _section = SignallingSection::begin();
+        let (mut completed, mut done) = (0, 0);
+        let (mut all, mut was_full, mut reported) = (false, false, false);
+        while !all && done < most {
+            let order = queue.signalling.lock();
+            let mut left = BATCH.min(most - done);
+            // Fences of jobs that have nothing else. With two places it is mostly seen at once that the first was all.
+            let mut fences = [None, None];
+            let (mut count, mut last) = (0, None);
+            let so_far;
+            {
+                let mut locked = queue.state.lock();
+                was_full |= locked.jobs.pending() >= queue.limits.max_jobs as usize;
+                let now = ktime_get();
+                // Of jobs that nobody wants to know about, many at a time.
+                while left > 0 && count < fences.len() && last.is_none() {
+                    let Some(ended) = next(&mut locked, now) else {
+                        all = true;
+                        // A worker asks for its work first.
+                        if queue.worker.is_none() {
+                            Self::rearm(queue, &mut locked);
+                        }
+                        break;
+                    };
+                    completed += 1;
+                    done += 1;
+                    left -= 1;
+                    queue.note_end(&mut locked, &ended);
+                    if ended.payload.more.is_some() || ended.event || ended.segment.is_some() {
+                        last = Some(ended);
+                    } else if let Some(fence) = ended.payload.fence {
+                        fences[count] = Some((fence, ended.record.error, ended.record.end));
+                        count += 1;
+                    }
+                }
+                so_far = Done::new(locked.jobs.completed(), locked.jobs.counts());
+            }
+            for (fence, error, end) in fences.into_iter().flatten() {
+                fence.complete_with(&order, result(error), end);
+            }
+            let Some(ended) = last else {
+                queue.counters.show_done(&so_far);
+                continue;
+            };
+            let record = ended.record;
+            let Payload { fence, more } = ended.payload;
+            let fence = fence.map(|fence| fence.complete(result(record.error), record.end));
+            queue.counters.show_done(&so_far);
+            if ended.event {
+                queue.events.report(queue.event(ended.seqno, &record));
+                reported = true;
+            }
+            drop(order);
+            let (mut waits, mut work) = (None, None);
+            if let Some(more) = more {
+                More { waits, work } = KBox::into_inner(more);
+            }
+            done += waits.as_ref().map_or(0, Waits::len);
+            if let (Some(worker), Some(work)) = (&queue.worker, work.take()) {
+                worker.give_back(work);
+            }
+            // Removing callbacks takes the locks of in-fences, which others hold while they wait for `state`.
+            drop((fence, waits, ended.segment));
+        }
+        if completed > 0 {
+            queue.waiters.wake(queue.completed());
+        }
+        if reported {
+            queue.events.notify();
+        } else if was_full {
+            queue.events.pollers.notify_all();
+        }
+        (completed, all)
+    }
+
+    /// Tells who traces that a job has ended, and that the next one has started. What comes before a value whose time is over is
+    /// not to come any more either.
+    fn note_end(&self, locked: &mut Locked, ended: &Ended) {
+        let Record {
+            start, end, error, ..
+        } = ended.record;
+        trace::job_complete(|| {
+            let shown = self.numbers.shown(ended.seqno, &ended.payload.fence);
+            (self.context, shown, self.id, error, start, end)
+        });
+        self.tell_start(&mut locked.jobs);
+        if self.numbers == Numbers::Values && error != 0 {
+            match &ended.payload.fence {
+                // CAST: Values have 32 bits.
+                Some(fence) if fence.is_shared() => {
+                    locked.counter.give_up(fence.fence().seqno() as u32);
+                }
+                // Nobody has waited for it.
+                _ => {}
+            }
+        }
+    }
+
+    /// Returns what user space is told about the end of a job.
+    fn event(&self, seqno: u64, record: &Record) -> vfence_event {
+        vfence_event {
+            queue: self.id,
+            error: record.error,
+            seqno,
+            submitted_ns: record.submitted,
+            start_ns: record.start,
+            end_ns: record.end,
+            deadline_ns: record.deadline,
+            faults: record.faults,
+            result: record.result,
+            ..Default::default()
+        }
+    }
+
+    /// Has the worker, if there is one, do nothing until what is returned is dropped.
+    fn stop_engine(&self) -> Option<MutexGuard<'_, ()>> {
+        self.worker.as_ref().map(|_| self.engine.lock())
+    }
+
+    /// Completes some of what has ended, and does some work of the job that runs. Returns whether there is nothing left for now; the
+    /// timer is set then.
+    pub(in crate::vfence) fn work_some(queue: &HrTimer<Self>) -> bool {
+        let _section = SignallingSection::begin();
+        let _engine = queue.stop_engine();
+        let (_, all) = Self::complete(queue, BATCH, |locked, now| locked.jobs.advance(now));
+        if !all {
+            return false;
+        }
+        let work = {
+            let mut locked = queue.state.lock();
+            let jobs = &mut locked.jobs;
+            let work = jobs.work().and_then(|seqno| {
+                let more = jobs.payload_mut(seqno)?.more.as_ref()?;
+                Some((seqno, more.work.clone()?))
+            });
+            // When work has begun, it is something else that comes next.
+            Self::rearm(queue, &mut locked);
+            work
+        };
+        let Some((seqno, work)) = work else {
+            return true;
+        };
+        if let Some(result) = work.step() {
+            queue.state.lock().jobs.worked(ktime_get(), seqno, result);
+        }
+        false
+    }
+}
+
+impl Expire for Queue {
+    fn expire(timer: &HrTimer<Self>) {
+        if let Some(worker) = &timer.worker {
+            timer.state.lock().armed = NEVER;
+            worker.wake();
+            return;
+        }
+        let mut begun = None;
+        let (_, all) = Self::complete(timer, BATCH, |locked, now| {
+            if begun.is_none() {
+                begun = Some(now);
+                locked.armed = NEVER;
+            }
+            locked.jobs.advance(now)
+        });
+        if !all {
+            // Half of the time for everybody else.
+            let now = ktime_get();
+            let time = now + (now - begun.unwrap_or(now)).max(BREATHER);
+            Self::rearm_by(timer, &mut timer.state.lock(), time);
+        }
+    }
+}
+
+/// Returns what a fence is completed with.
+pub(super) fn result(error: i32) -> Result {
+    match error {
+        0 => Ok(()),
+        errno => Err(Error::from_errno(errno)),
+    }
+}
