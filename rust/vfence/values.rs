@@ -295,8 +295,11 @@ impl Values {
 
     fn advance_by(&self, step: u32) {
         self.queue.state.lock().counter.advance(step);
-        self.queue.complete_runs(Target::Reached, 0);
-        // What is left of it has timed out, as an interrupt is about to say.
+        let (_, rest) = self.queue.complete_runs(Target::Reached, 0);
+        if !rest {
+            return;
+        }
+        // What is left has timed out, as an interrupt is about to say.
         let next = |locked: &mut Locked, now: u64| {
             let counter = locked.counter;
             let jobs = locked.jobs.manual()?;
