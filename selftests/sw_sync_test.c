@@ -1247,6 +1247,37 @@ TEST_F(sw_sync, threads_increment)
 	EXPECT_EQ(0, fence_status(next));
 }
 
+static void *inc_by_64(void *timeline)
+{
+	return timeline_inc(*(int *)timeline, 64) ? "INC failed" : NULL;
+}
+
+/* While an INC signals many, one of the last value is asked for again and again: when that has signalled, so have all before it. */
+TEST_F_TIMEOUT(sw_sync, threads_do_not_overtake, 60)
+{
+	for (__u32 base = 0; base < 64 * 50; base += 64) {
+		pthread_t thread;
+		void *problem;
+		int fences[64], status, before, fence;
+
+		for (__u32 i = 0; i < 64; i++)
+			fences[i] = FENCE(base + i + 1);
+		ASSERT_EQ(0, pthread_create(&thread, NULL, inc_by_64, &self->timeline));
+		do {
+			fence = FENCE(base + 64);
+			status = fence_status(fence);
+			before = fence_status(fences[62]);
+			close(fence);
+		} while (!status);
+		EXPECT_EQ(1, status);
+		EXPECT_EQ(1, before);
+		ASSERT_EQ(0, pthread_join(thread, &problem));
+		ASSERT_EQ(NULL, problem);
+		for (__u32 i = 0; i < 64; i++)
+			close(fences[i]);
+	}
+}
+
 static void *inc_half_the_circle(void *timeline)
 {
 	return timeline_inc(*(int *)timeline, INT_MAX) ? "INC failed" : NULL;
