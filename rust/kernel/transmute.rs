@@ -4,30 +4,21 @@
 
 use kernel::transmute;
 use zerocopy::{
-    FromBytes,
     Immutable,
     IntoBytes, //
 };
 
 /// A value of which zerocopy has checked that it is plain bytes.
 ///
-/// With it, `UserSliceReader::read()` and `UserSliceWriter::write()` copy a structure in one piece and without looking
+/// With it, `UserSliceWriter::write()` copies a structure in one piece and without looking
 /// whether the kernel's end is a proper object, as C's functions do when the size is a constant.
 #[repr(transparent)]
 pub(crate) struct Plain<T>(T);
-
-// SAFETY: It is a `T`, of which every bit pattern is valid, and which has no interior mutability, as zerocopy has checked.
-unsafe impl<T: FromBytes + Immutable> transmute::FromBytes for Plain<T> {}
 
 // SAFETY: It is a `T`, which has no padding and no interior mutability, as zerocopy has checked.
 unsafe impl<T: IntoBytes + Immutable> transmute::AsBytes for Plain<T> {}
 
 impl<T> Plain<T> {
-    /// Returns the value.
-    pub(crate) fn into_inner(self) -> T {
-        self.0
-    }
-
     /// Returns a value as a plain one.
     pub(crate) fn of(value: &T) -> &Self {
         // SAFETY: By `repr(transparent)` the two have the same layout, and the lifetimes are the same.

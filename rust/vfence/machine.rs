@@ -275,32 +275,32 @@ where
 
     /// Returns the sequence number of the job that was submitted last.
     pub(crate) fn submitted(&self) -> u64 {
-        either!(self, jobs => jobs.submitted())
+        either!(self, machine => machine.submitted())
     }
 
     /// Returns the sequence number of the job that ended last.
     pub(crate) fn completed(&self) -> u64 {
-        either!(self, jobs => jobs.completed())
+        either!(self, machine => machine.completed())
     }
 
     /// Returns how many jobs are pending.
     pub(crate) fn pending(&self) -> usize {
-        either!(self, jobs => jobs.pending())
+        either!(self, machine => machine.jobs.len())
     }
 
     /// Returns how many jobs can be submitted with the memory that is there.
     pub(crate) fn room(&self) -> usize {
-        either!(self, jobs => jobs.room())
+        either!(self, machine => machine.jobs.room())
     }
 
     /// Adds memory, of the machine's kind. Gives it back if there is enough for all that may be pending.
     pub(crate) fn add(&mut self, spare: Spare<P, M>) -> Result<(), Spare<P, M>> {
         match (self, spare) {
-            (Self::Schedule(jobs), Spare::Schedule(segment)) => {
-                jobs.add(segment).map_err(Spare::Schedule)
+            (Self::Schedule(machine), Spare::Schedule(segment)) => {
+                machine.jobs.add(segment).map_err(Spare::Schedule)
             }
-            (Self::Manual(jobs), Spare::Manual(segment)) => {
-                jobs.add(segment).map_err(Spare::Manual)
+            (Self::Manual(machine), Spare::Manual(segment)) => {
+                machine.jobs.add(segment).map_err(Spare::Manual)
             }
             (_, spare) => Err(spare),
         }

@@ -58,7 +58,7 @@ where
 {
     timeout: Option<u64>,
     after_timeout: TimeoutPolicy,
-    jobs: Segments<Slot<B>, M>,
+    pub(super) jobs: Segments<Slot<B>, M>,
     history: History<H>,
     /// When the last job was submitted.
     last_submitted: u64,
@@ -105,16 +105,6 @@ where
     /// Returns how many jobs are pending.
     pub(crate) fn pending(&self) -> usize {
         self.jobs.len()
-    }
-
-    /// Returns how many jobs can be submitted with the memory that is there.
-    pub(crate) fn room(&self) -> usize {
-        self.jobs.room()
-    }
-
-    /// Adds memory. Gives it back if there is enough for all that may be pending.
-    pub(crate) fn add(&mut self, segment: M::Segment<Slot<B>>) -> Result<(), M::Segment<Slot<B>>> {
-        self.jobs.add(segment)
     }
 
     /// Returns whether the queue is stopped.

@@ -81,7 +81,7 @@ where
     H: DerefMut<Target = [Record]>,
 {
     rules: Rules,
-    jobs: Segments<Slot<P>, M>,
+    pub(super) jobs: Segments<Slot<P>, M>,
     history: History<H>,
     durations: Random,
     plan: Plan,
@@ -145,21 +145,6 @@ where
         self.jobs.first() - 1
     }
 
-    /// Returns how many jobs are pending.
-    pub(crate) fn pending(&self) -> usize {
-        self.jobs.len()
-    }
-
-    /// Returns how many jobs can be submitted with the memory that is there.
-    pub(crate) fn room(&self) -> usize {
-        self.jobs.room()
-    }
-
-    /// Adds memory for [`SEGMENT`] jobs. Gives it back if there is enough for all that may be pending.
-    pub(crate) fn add(&mut self, segment: M::Segment<Slot<P>>) -> Result<(), M::Segment<Slot<P>>> {
-        self.jobs.add(segment)
-    }
-
     /// Returns whether the queue is stopped.
     pub(crate) fn stopped(&self) -> bool {
         self.stopped
@@ -175,9 +160,9 @@ where
         &self.counts
     }
 
-    /// Has what `plan` says done to the jobs that are submitted from now on, and returns the plan before.
-    pub(crate) fn set_plan(&mut self, plan: Plan) -> Plan {
-        core::mem::replace(&mut self.plan, plan)
+    /// Has what `plan` says done to the jobs that are submitted from now on.
+    pub(crate) fn set_plan(&mut self, plan: Plan) {
+        self.plan = plan;
     }
 
     /// Returns what the caller keeps with job `seqno`, if that is pending.
@@ -193,7 +178,7 @@ where
     ///
     /// Gives the job back if there is no room.
     pub(crate) fn submit(&mut self, now: u64, mut job: Job<P>) -> Result<u64, Job<P>> {
-        if self.room() == 0 {
+        if self.jobs.room() == 0 {
             return Err(job);
         }
         let now = now.max(self.last_submitted);
