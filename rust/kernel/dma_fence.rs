@@ -316,15 +316,19 @@ unsafe impl<T: DriverTimeline> AlwaysRefCounted for Timeline<T> {
     }
 }
 
+/// A deadline that there is not.
+const NO_DEADLINE: u64 = u64::MAX;
+
 /// How a driver's fence lies in memory.
 #[repr(C)]
 struct Allocation<T: DriverTimeline> {
     base: Opaque<bindings::dma_fence>,
     /// Not null once the fence is initialised; valid while it has not signalled, and for a grace period after.
     timeline: *const Timeline<T>,
-    /// The earliest one, as the core gives it, if there is one.
-    deadline: Atomic<i64>,
-    has_deadline: Atomic<bool>,
+    /// The earliest one as the core gives it, if there is one.
+    signed_deadline: Atomic<i64>,
+    /// The earliest one as the driver is given it, or [`NO_DEADLINE`].
+    deadline: Atomic<u64>,
 }
 
 impl<T: DriverTimeline> Allocation<T> {
@@ -378,21 +382,29 @@ impl<T: DriverTimeline> Allocation<T> {
         // SAFETY: By the requirements of this function; the number is constant.
         let (timeline, seqno) = unsafe { (Self::timeline(fence), (*fence).seqno) };
         // SAFETY: By the requirements of this function the fence is an `Allocation<T>`; the fields are atomic.
-        let (earliest, has_deadline) = unsafe {
+        let (signed_earliest, earliest) = unsafe {
             let allocation = fence.cast::<Self>();
-            (&(*allocation).deadline, &(*allocation).has_deadline)
+            (&(*allocation).signed_deadline, &(*allocation).deadline)
         };
-        let mut known = earliest.load(Relaxed);
+        let mut known = signed_earliest.load(Relaxed);
         while deadline < known {
-            match earliest.cmpxchg(known, deadline, Relaxed) {
+            match signed_earliest.cmpxchg(known, deadline, Relaxed) {
                 Ok(_) => break,
                 Err(other) => known = other,
             }
         }
-        has_deadline.store(true, Release);
         // CAST: What looks negative came from user space, which gives unsigned times: far in the future to who obeys, though the
         // earliest of all to the core, which compares signed ones.
-        timeline.set_deadline(seqno, deadline as u64);
+        let deadline = deadline as u64;
+        let mut known = earliest.load(Relaxed);
+        // Who sees that there is one sees the signed one, too.
+        while deadline.min(NO_DEADLINE - 1) < known {
+            match earliest.cmpxchg(known, deadline.min(NO_DEADLINE - 1), Release) {
+                Ok(_) => break,
+                Err(other) => known = other,
+            }
+        }
+        timeline.set_deadline(seqno, deadline);
     }
 }
 
@@ -419,8 +431,8 @@ impl<T: DriverTimeline> AllocatedFence<T> {
             Allocation {
                 base: Opaque::uninit(),
                 timeline: core::ptr::null(),
-                deadline: Atomic::new(i64::MAX),
-                has_deadline: Atomic::new(false),
+                signed_deadline: Atomic::new(i64::MAX),
+                deadline: Atomic::new(NO_DEADLINE),
             },
             flags,
         )?;
@@ -496,6 +508,12 @@ impl<T: DriverTimeline> PendingFence<T> {
     pub(crate) fn is_shared(&self) -> bool {
         // SAFETY: The fence is valid.
         unsafe { bindings::dma_fence_refcount(self.0.as_raw()) > 1 }
+    }
+
+    /// Returns the earliest deadline that the fence was given, in ns on `CLOCK_MONOTONIC`; `u64::MAX` if none.
+    pub(crate) fn deadline(&self) -> u64 {
+        // SAFETY: By the type invariants the fence is the `base` of an `Allocation<T>`; the field is atomic.
+        unsafe { &(*self.0.as_raw().cast::<Allocation<T>>()).deadline }.load(Relaxed)
     }
 
     /// Signals the fence, with an error or without; `timestamp` is the time, in ns on
@@ -613,8 +631,9 @@ impl SignallingSection {
     #[must_use = "the section ends at once when it is not kept"]
     pub(crate) fn begin() -> Self {
         Self {
+            // Without lockdep it is nothing.
             // SAFETY: There are no requirements.
-            cookie: unsafe { bindings::dma_fence_begin_signalling() },
+            cookie: cfg!(CONFIG_LOCKDEP) && unsafe { bindings::dma_fence_begin_signalling() },
             _not_send: NotThreadSafe,
         }
     }
@@ -622,8 +641,10 @@ impl SignallingSection {
 
 impl Drop for SignallingSection {
     fn drop(&mut self) {
-        // SAFETY: The cookie is that of the section that we began, in the same task.
-        unsafe { bindings::dma_fence_end_signalling(self.cookie) };
+        if cfg!(CONFIG_LOCKDEP) {
+            // SAFETY: The cookie is that of the section that we began, in the same task.
+            unsafe { bindings::dma_fence_end_signalling(self.cookie) };
+        }
     }
 }
 

@@ -72,11 +72,16 @@ impl Counters {
         self.0.word::<SUBMITTED>().store(seqno, Release);
     }
 
+    /// Shows that jobs have been completed, without errors; their fences have signalled.
+    pub(super) fn show_completed(&self, seqno: u64) {
+        self.0.word::<COMPLETED>().store(seqno, Release);
+    }
+
     /// Shows what has been done; the fences of what has completed have signalled.
     pub(super) fn show_done(&self, done: &Done) {
         self.0.word::<ERRORS>().store(done.errors, Relaxed);
         self.0.word::<TIMEOUTS>().store(done.timeouts, Relaxed);
         self.0.word::<RESETS>().store(done.resets, Relaxed);
-        self.0.word::<COMPLETED>().store(done.completed, Release);
+        self.show_completed(done.completed);
     }
 }

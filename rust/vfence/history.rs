@@ -18,11 +18,12 @@ impl<H: DerefMut<Target = [Record]>> History<H> {
         seqno as usize & self.0.len().wrapping_sub(1)
     }
 
-    /// Remembers job `seqno`, the last one that has ended.
-    pub(crate) fn keep(&mut self, seqno: u64, record: Record) {
+    /// Remembers job `seqno`, the last one that has ended, if anything is remembered: `record` makes its record.
+    #[inline]
+    pub(crate) fn keep(&mut self, seqno: u64, record: impl FnOnce() -> Record) {
         let place = self.place(seqno);
         if let Some(place) = self.0.get_mut(place) {
-            *place = record;
+            *place = record();
         }
     }
 

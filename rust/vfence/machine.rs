@@ -196,10 +196,16 @@ pub(super) fn shown(deadline: u64) -> u64 {
     }
 }
 
+/// What knows when it is wanted.
+pub(crate) trait Dated {
+    /// Returns the earliest deadline that it was given, or `u64::MAX`.
+    fn deadline(&self) -> u64;
+}
+
 /// What the caller keeps with a job, and the part of it that all jobs have: jobs that take no time have nothing else.
 pub(crate) trait Attached: Sized {
-    /// That part.
-    type Bare;
+    /// That part. Where it is all that there is, deadlines are kept with it: for such jobs nobody has to ask the machine.
+    type Bare: Dated;
 
     /// Returns the part.
     fn bare(&mut self) -> &mut Self::Bare;
@@ -370,14 +376,11 @@ where
         }
     }
 
-    /// As [`Schedule::set_deadline`]; jobs that take no time have it noted.
+    /// As [`Schedule::set_deadline`].
     pub(crate) fn set_deadline(&mut self, now: u64, seqno: u64, deadline: u64) -> bool {
         match self {
             Self::Schedule(jobs) => jobs.set_deadline(now, seqno, deadline),
-            Self::Manual(jobs) => {
-                jobs.set_deadline(seqno, deadline);
-                false
-            }
+            Self::Manual(_) => false,
         }
     }
 

@@ -16,6 +16,7 @@ use super::{
         Attached,
         Cause,
         Counts,
+        Dated,
         Ended,
         Job,
         Record,
@@ -39,12 +40,38 @@ use core::{
 /// A job that is pending.
 pub(crate) struct Slot<B> {
     submitted: u64,
-    /// The earliest one, or [`NEVER`].
-    deadline: u64,
     payload: B,
     error: i32,
     event: bool,
 }
+
+impl<B: Dated> Slot<B> {
+    /// Returns whether it was submitted at the time `since` or later, has no error of its own, and nobody wants to be told of its end.
+    #[inline]
+    fn is_plain(&self, since: u64) -> bool {
+        !self.event && self.error == 0 && self.submitted >= since
+    }
+
+    /// Returns what there is to remember of it.
+    #[inline]
+    fn record(&self, end: u64, error: i32) -> Record {
+        let deadline = match self.payload.deadline() {
+            // 0 stands for none.
+            0 => 1,
+            deadline => shown(deadline),
+        };
+        Record {
+            submitted: self.submitted,
+            end,
+            deadline,
+            error,
+            ..Record::default()
+        }
+    }
+}
+
+/// What was kept with a job, and memory that is not needed any more.
+type Taken<B, M> = (B, Option<<M as Memory>::Segment<Slot<B>>>);
 
 /// The jobs of one queue that are pending; `B` is what the caller keeps with each.
 ///
@@ -53,6 +80,7 @@ pub(crate) struct Slot<B> {
 /// Submission times do not decrease from one job to the next, but for jobs that are gone: see [`Manual::insert`].
 pub(crate) struct Manual<B, M, H>
 where
+    B: Dated,
     M: Memory,
     H: DerefMut<Target = [Record]>,
 {
@@ -70,6 +98,7 @@ where
 
 impl<B, M, H> Manual<B, M, H>
 where
+    B: Dated,
     M: Memory,
     H: DerefMut<Target = [Record]>,
 {
@@ -136,7 +165,6 @@ where
     fn slot<P: Attached<Bare = B>>(now: u64, job: Job<P>) -> Slot<B> {
         Slot {
             submitted: now,
-            deadline: NEVER,
             payload: job.payload.into_bare(),
             error: job.error,
             event: job.event,
@@ -234,7 +262,6 @@ where
         let slot = self.jobs.get_mut(seqno)?;
         // INVARIANT: As for one that is inserted.
         slot.submitted = submitted;
-        slot.deadline = NEVER;
         Some(core::mem::replace(&mut slot.payload, payload))
     }
 
@@ -252,14 +279,6 @@ where
             |slot| gone(&slot.payload),
             |slot| removed(slot.payload),
         );
-    }
-
-    /// Takes note that somebody wants job `seqno` to have ended by `deadline`. A job that has ended is left alone.
-    pub(crate) fn set_deadline(&mut self, seqno: u64, deadline: u64) {
-        if let Some(slot) = self.jobs.get_mut(seqno) {
-            // 0 and [`NEVER`] stand for no deadline.
-            slot.deadline = slot.deadline.min(deadline.clamp(1, NEVER - 1));
-        }
     }
 
     /// Returns when the next job ends if user space does nothing, with which error, and why.
@@ -303,6 +322,33 @@ where
         self.end_head(now, (error != 0).then_some(error), Cause::Other)
     }
 
+    /// Completes job `seqno`, if it is the next one, as [`Manual::signal`] does. Returns what is kept with it, and memory that is not
+    /// needed any more. Leaves to that function whatever needs more thought: see [`Manual::signal_run`].
+    #[inline]
+    pub(crate) fn signal_next(&mut self, now: u64, seqno: u64, error: i32) -> Option<Taken<B, M>> {
+        if self.jobs.first() != seqno {
+            return None;
+        }
+        let since = self.plain_since(now)?;
+        let (slot, segment) = self.jobs.pop_if(|slot| slot.is_plain(since))?;
+        self.history.keep(seqno, || slot.record(now, error));
+        self.last_end = now;
+        self.counts.errors += u64::from(error != 0);
+        Some((slot.payload, segment))
+    }
+
+    /// Returns since when jobs must have been submitted not to have timed out by the time `now`, if user space can complete any.
+    #[inline]
+    fn plain_since(&self, now: u64) -> Option<u64> {
+        if self.stopped || now < self.last_end {
+            return None;
+        }
+        Some(match self.timeout {
+            Some(timeout) if timeout <= now => now - timeout + 1,
+            _ => 0,
+        })
+    }
+
     /// Completes some jobs at once, [`SEGMENT`](super::segments::SEGMENT) of them or fewer, as [`Manual::signal`] does one: as long as `wanted` says so of their
     /// numbers and what is kept with them. Gives that to `done`; returns memory that is not needed any more.
     ///
@@ -315,29 +361,12 @@ where
         wanted: impl Fn(u64, &B) -> bool,
         mut done: impl FnMut(u64, B),
     ) -> Option<M::Segment<Slot<B>>> {
-        if self.stopped || now < self.last_end {
-            return None;
-        }
-        // Those that are older have timed out.
-        let since = match self.timeout {
-            Some(timeout) if timeout <= now => now - timeout + 1,
-            _ => 0,
-        };
+        let since = self.plain_since(now)?;
         let mut count = 0;
         let segment = self.jobs.pop_run(
+            |seqno, slot| slot.is_plain(since) && wanted(seqno, &slot.payload),
             |seqno, slot| {
-                let plain = !slot.event && slot.error == 0 && slot.submitted >= since;
-                plain && wanted(seqno, &slot.payload)
-            },
-            |seqno, slot| {
-                let record = Record {
-                    submitted: slot.submitted,
-                    end: now,
-                    deadline: shown(slot.deadline),
-                    error,
-                    ..Record::default()
-                };
-                self.history.keep(seqno, record);
+                self.history.keep(seqno, || slot.record(now, error));
                 count += 1;
                 done(seqno, slot.payload);
             },
@@ -369,11 +398,7 @@ where
             return State::Unknown;
         }
         match self.jobs.get(seqno) {
-            Some(slot) => State::Pending(Record {
-                submitted: slot.submitted,
-                deadline: shown(slot.deadline),
-                ..Record::default()
-            }),
+            Some(slot) => State::Pending(slot.record(0, 0)),
             None => self.history.find(seqno, self.jobs.first()),
         }
     }
@@ -391,14 +416,8 @@ where
         let end = end.max(self.last_end).max(slot.submitted);
         self.last_end = end;
         let error = error.unwrap_or(slot.error);
-        let record = Record {
-            submitted: slot.submitted,
-            end,
-            deadline: shown(slot.deadline),
-            error,
-            ..Record::default()
-        };
-        self.history.keep(seqno, record);
+        let record = slot.record(end, error);
+        self.history.keep(seqno, || record);
         self.counts.errors += u64::from(error != 0);
         match cause {
             Cause::Timeout => {

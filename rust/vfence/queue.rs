@@ -13,12 +13,16 @@
 //! | that of a buffer's list of who has it mapped, a mutex | the list is looked at or changed, for an importer or for an access by the CPU | after the former |
 //! | `engine`, a mutex | the worker does some work; others end jobs of its queue | after `submitting`; never together with the three before, whose holders may wait for fences |
 //! | that of a job's operations, a mutex | some of them are done, or they are given back | after `engine` |
-//! | `signalling` | jobs are taken from the machine, and fences signalled, so that these signal in order | before the locks of fences |
-//! | `state` | the machine is asked or told something | after all others; no fence is signalled, no callback removed, nothing allocated under it |
+//! | `signalling`, not of manual queues | jobs are taken from the machine, and fences signalled, so that these signal in order | before the locks of fences |
+//! | `state` of a manual queue | the machine is asked or told something, and fences signalled | as `signalling`; no callback removed, nothing allocated under it |
+//! | `state` of other queues | the machine is asked or told something | after all others; no fence is signalled, no callback removed, nothing allocated under it |
 //!
 //! The callback of an in-fence runs with that fence's lock held and takes `state`, so the order is
 //! `signalling`, locks of fences, `state`. Who holds reservation objects takes locks of fences and `state`, but not `signalling`: jobs are
 //! published under them, and completed without.
+//!
+//! Jobs of manual queues wait for nothing, and the deadlines of their fences are kept with these. So nobody's callback, nor who holds a lock
+//! that a callback takes, ever takes the `state` of such a queue, and it is the one lock under which they are taken and signalled.
 //!
 //! # Who completes what
 //!
@@ -40,6 +44,7 @@ use super::{
     machine::{
         self,
         Attached,
+        Dated,
         Job,
         Machine,
         Record,
@@ -82,6 +87,7 @@ use crate::{
 use kernel::{
     mm::virt::VmaNew,
     prelude::*,
+    static_lock_class,
     str::CStr,
     sync::{
         aref::ARef,
@@ -90,7 +96,8 @@ use kernel::{
         new_spinlock_irq,
         Arc,
         Mutex,
-        SpinLockIrq, //
+        SpinLockIrq,
+        SpinLockIrqGuard, //
     },
 };
 
@@ -133,6 +140,12 @@ impl Payload {
     /// Returns what the job waits for.
     pub(super) fn waits_mut(&mut self) -> Option<&mut Waits> {
         self.more.as_mut()?.waits.as_mut()
+    }
+}
+
+impl Dated for JobFence {
+    fn deadline(&self) -> u64 {
+        self.as_ref().map_or(NEVER, PendingFence::deadline)
     }
 }
 
@@ -318,6 +331,11 @@ impl Queue {
             Kind::Timer | Kind::Manual => None,
         };
         let context_id = context.id();
+        // Two for lockdep, to which they are the same lock otherwise.
+        let state_class = match kind {
+            Kind::Manual => static_lock_class!(),
+            Kind::Timer | Kind::Worker => static_lock_class!(),
+        };
         let queue = try_pin_init!(Self {
             id,
             kind,
@@ -333,7 +351,7 @@ impl Queue {
             staged: Atomic::new(0),
             waiters <- new_wait_queue!("vfence_waiters"),
             signalling <- new_spinlock_irq!(()),
-            state <- new_spinlock_irq!(locked),
+            state <- SpinLockIrq::new(locked, c"vfence_state", state_class),
         }? Error);
         Timeline::new(context, HrTimer::new(queue), GFP_KERNEL_ACCOUNT)
     }
@@ -389,8 +407,7 @@ impl Queue {
         for (to, from) in info.name.iter_mut().zip(self.name.as_bytes()) {
             *to = *from as c_char;
         }
-        // With this lock, what counts as completed has signalled, too.
-        let _order = self.signalling.lock();
+        let _order = self.signalling();
         let state = &self.state.lock().jobs;
         let counts = state.counts();
         info.submitted = state.submitted();
@@ -442,10 +459,14 @@ impl Queue {
         self.counters.show_submitted(seqno);
     }
 
+    /// Locks `signalling` if the queue needs that. With this lock and that of `state`, what counts as completed has signalled, too.
+    fn signalling(&self) -> Option<SpinLockIrqGuard<'_, ()>> {
+        (self.kind != Kind::Manual).then(|| self.signalling.lock())
+    }
+
     /// Returns where a job stands. What has completed has signalled.
     pub(super) fn job(&self, seqno: u64) -> State {
-        // With this lock, what counts as completed has signalled, too.
-        let _order = self.signalling.lock();
+        let _order = self.signalling();
         self.state.lock().jobs.state(ktime_get(), seqno)
     }
 
@@ -611,8 +632,8 @@ impl DriverTimeline for HrTimer<Queue> {
     }
 
     fn set_deadline(&self, seqno: u64, deadline: u64) {
-        if self.numbers == Numbers::Values {
-            // It is remembered with the fence.
+        if self.kind == Kind::Manual {
+            // It is kept with the fence.
             return;
         }
         let mut locked = self.state.lock();

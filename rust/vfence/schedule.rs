@@ -470,7 +470,7 @@ where
             faults: slot.faults,
             result: if error == 0 { self.worked.1 } else { 0 },
         };
-        self.history.keep(seqno, record);
+        self.history.keep(seqno, || record);
         self.counts.errors += u64::from(error != 0);
         match cause {
             Cause::Timeout => {

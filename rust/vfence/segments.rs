@@ -169,8 +169,20 @@ impl<T, M: Memory> Segments<T, M> {
 
     /// Removes the oldest value; also returns a segment if one is not needed any more.
     pub(crate) fn pop(&mut self) -> Option<(T, Option<M::Segment<T>>)> {
-        let index = self.first;
-        let value = self.place(index)?.take()?;
+        self.pop_if(|_| true)
+    }
+
+    /// Removes the oldest value, as [`Segments::pop`] does, if `wanted` says so of it.
+    #[inline]
+    pub(crate) fn pop_if(
+        &mut self,
+        wanted: impl FnOnce(&T) -> bool,
+    ) -> Option<(T, Option<M::Segment<T>>)> {
+        let place = self.place(self.first)?;
+        if !place.as_ref().is_some_and(wanted) {
+            return None;
+        }
+        let value = place.take()?;
         self.first += 1;
         Some((value, self.release()))
     }

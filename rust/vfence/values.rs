@@ -5,7 +5,7 @@
 //!
 //! The queue's machine has the jobs, [`Counter`] what has become of the values. Both are under the queue's lock, so that a fence that
 //! somebody has is pending if its value is still to come and was not given up, and else has signalled or is just about to: who pops
-//! it from the machine signals it with the queue's `signalling` held since before.
+//! it from the machine signals it with that lock held since before.
 //!
 //! [`Counter`]: super::counter::Counter
 

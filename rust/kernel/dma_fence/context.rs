@@ -5,7 +5,8 @@
 use super::{
     Allocation,
     DriverTimeline,
-    Fence, //
+    Fence,
+    NO_DEADLINE, //
 };
 use crate::bindings;
 use core::marker::PhantomData;
@@ -152,14 +153,13 @@ impl<T: DriverTimeline> Contexts<T> {
         }
         // SAFETY: A `ContextOf<T>` is only good for a timeline of `T`, whose fences are all initialised by an `AllocatedFence<T>`: the
         // fence is the `base` of an `Allocation<T>`. The fields are atomic.
-        let (deadline, has_deadline) = unsafe {
+        let (signed_deadline, deadline) = unsafe {
             let allocation = fence.as_raw().cast::<Allocation<T>>();
-            (&(*allocation).deadline, &(*allocation).has_deadline)
+            (&(*allocation).signed_deadline, &(*allocation).deadline)
         };
-        if has_deadline.load(Acquire) {
-            Ok(deadline.load(Relaxed))
-        } else {
-            Err(ENOENT)
+        match deadline.load(Acquire) {
+            NO_DEADLINE => Err(ENOENT),
+            _ => Ok(signed_deadline.load(Relaxed)),
         }
     }
 }

@@ -27,6 +27,7 @@ use crate::{
         dma_fence::{
             PendingFence,
             Row,
+            SignalledFence,
             SignallingSection, //
         },
         hrtimer::{
@@ -40,7 +41,10 @@ use crate::{
 };
 use kernel::{
     prelude::*,
-    sync::MutexGuard, //
+    sync::{
+        MutexGuard,
+        SpinLockIrqGuard, //
+    },
 };
 
 /// How long an interrupt then leaves the processor to others at least, in ns.
@@ -55,9 +59,44 @@ pub(in crate::vfence) enum Target {
     Reached,
 }
 
+/// The lock under which a queue's fences signal: `signalling`, or `state` of a manual queue.
+enum Order<'a> {
+    Signalling(SpinLockIrqGuard<'a, ()>),
+    State(SpinLockIrqGuard<'a, Locked>),
+}
+
+impl<'a> Order<'a> {
+    /// Keeps what is needed of both locks.
+    fn keep(
+        signalling: Option<SpinLockIrqGuard<'a, ()>>,
+        state: SpinLockIrqGuard<'a, Locked>,
+    ) -> Self {
+        match signalling {
+            Some(signalling) => Self::Signalling(signalling),
+            None => Self::State(state),
+        }
+    }
+
+    /// Signals a fence.
+    fn complete(
+        &self,
+        fence: PendingFence<HrTimer<Queue>>,
+        error: i32,
+        end: u64,
+    ) -> SignalledFence {
+        match self {
+            Self::Signalling(lock) => fence.complete_with(lock, result(error), end),
+            Self::State(lock) => fence.complete_with(lock, result(error), end),
+        }
+    }
+}
+
 impl Queue {
     /// Completes the jobs up to `seqno`, and returns how many that were.
     pub(in crate::vfence) fn signal(queue: &HrTimer<Self>, seqno: u64, error: i32) -> u32 {
+        if queue.signal_next(seqno, error) {
+            return 1;
+        }
         let (mut completed, rest) = queue.complete_runs(Target::Job(seqno), error);
         if rest {
             let next = |locked: &mut Locked, now| locked.jobs.signal(now, seqno, error);
@@ -66,14 +105,45 @@ impl Queue {
         completed
     }
 
-    /// Signals a fence that never was pending, after those that are being signalled just now.
+    /// Completes job `seqno` if it is the next one, and has nothing but perhaps a fence. Returns whether it is.
+    ///
+    /// As jobs that are still pending are not older, there is no need to set the timer.
+    fn signal_next(&self, seqno: u64, error: i32) -> bool {
+        let _section = SignallingSection::begin();
+        let mut locked = self.state.lock();
+        let was_full = locked.jobs.pending() >= self.limits.max_jobs as usize;
+        let Some(jobs) = locked.jobs.manual() else {
+            return false;
+        };
+        let now = ktime_get();
+        let Some((fence, spare)) = jobs.signal_next(now, seqno, error) else {
+            return false;
+        };
+        trace::job_complete(|| (self.context, seqno, self.id, error, 0, now));
+        let fence = fence.map(|fence| fence.complete_with(&locked, result(error), now));
+        if error == 0 {
+            self.counters.show_completed(seqno);
+        } else {
+            let done = Done::new(seqno, locked.jobs.counts());
+            self.counters.show_done(&done);
+        }
+        drop(locked);
+        drop((fence, spare));
+        self.waiters.wake(seqno);
+        if was_full {
+            self.events.pollers.notify_all();
+        }
+        true
+    }
+
+    /// Signals a fence of a manual queue that never was pending, after those that are being signalled just now.
     pub(in crate::vfence) fn complete_late(
         &self,
         fence: PendingFence<HrTimer<Self>>,
         result: Result,
     ) {
-        let order = self.signalling.lock();
-        let fence = fence.complete(result, ktime_get());
+        let order = self.state.lock();
+        let fence = fence.complete_with(&order, result, ktime_get());
         drop(order);
         drop(fence);
     }
@@ -88,47 +158,43 @@ impl Queue {
         let rest = loop {
             let before = completed;
             let mut more = false;
-            let order = self.signalling.lock();
             let (mut spare, mut row) = (None, None);
-            let so_far;
-            {
-                let mut locked = self.state.lock();
-                let counter = locked.counter;
-                was_full |= locked.jobs.pending() >= self.limits.max_jobs as usize;
-                if let Some(jobs) = locked.jobs.manual() {
-                    let now = ktime_get();
-                    let row = row.insert(Row::<_, SEGMENT>::new(result(error), now));
-                    let done = |seqno, fence: JobFence| {
-                        completed += 1;
-                        trace::job_complete(|| {
-                            let shown = self.numbers.shown(seqno, &fence);
-                            (self.context, shown, self.id, error, 0, now)
-                        });
-                        if let Some(fence) = fence {
-                            row.push(fence);
-                        }
-                    };
-                    match target {
-                        Target::Job(last) => {
-                            let wanted = |seqno, _: &JobFence| seqno <= last;
-                            spare = jobs.signal_run(now, error, wanted, done);
-                            more = jobs.completed() < last && jobs.pending() > 0;
-                        }
-                        Target::Reached => {
-                            let reached = |fence: &JobFence| counter.reached(value(fence));
-                            let wanted = |_, fence: &JobFence| reached(fence);
-                            spare = jobs.signal_run(now, error, wanted, done);
-                            more = jobs.first().is_some_and(reached);
-                        }
+            let mut locked = self.state.lock();
+            let counter = locked.counter;
+            was_full |= locked.jobs.pending() >= self.limits.max_jobs as usize;
+            if let Some(jobs) = locked.jobs.manual() {
+                let now = ktime_get();
+                let row = row.insert(Row::<_, SEGMENT>::new(result(error), now));
+                let done = |seqno, fence: JobFence| {
+                    completed += 1;
+                    trace::job_complete(|| {
+                        let shown = self.numbers.shown(seqno, &fence);
+                        (self.context, shown, self.id, error, 0, now)
+                    });
+                    if let Some(fence) = fence {
+                        row.push(fence);
+                    }
+                };
+                match target {
+                    Target::Job(last) => {
+                        let wanted = |seqno, _: &JobFence| seqno <= last;
+                        spare = jobs.signal_run(now, error, wanted, done);
+                        more = jobs.completed() < last && jobs.pending() > 0;
+                    }
+                    Target::Reached => {
+                        let reached = |fence: &JobFence| counter.reached(value(fence));
+                        let wanted = |_, fence: &JobFence| reached(fence);
+                        spare = jobs.signal_run(now, error, wanted, done);
+                        more = jobs.first().is_some_and(reached);
                     }
                 }
-                so_far = Done::new(locked.jobs.completed(), locked.jobs.counts());
             }
             if let Some(row) = &mut row {
-                row.complete_with(&order);
+                row.complete_with(&locked);
             }
+            let so_far = Done::new(locked.jobs.completed(), locked.jobs.counts());
             self.counters.show_done(&so_far);
-            drop(order);
+            drop(locked);
             drop(spare);
             if !more || completed == before {
                 break more;
@@ -192,13 +258,13 @@ impl Queue {
         let (mut completed, mut done) = (0, 0);
         let (mut all, mut was_full, mut reported) = (false, false, false);
         while !all && done < most {
-            let order = queue.signalling.lock();
+            let signalling = queue.signalling();
             let mut left = BATCH.min(most - done);
             // Fences of jobs that have nothing else. With two places it is mostly seen at once that the first was all.
             let mut fences = [None, None];
             let (mut count, mut last) = (0, None);
             let so_far;
-            {
+            let order = {
                 let mut locked = queue.state.lock();
                 was_full |= locked.jobs.pending() >= queue.limits.max_jobs as usize;
                 let now = ktime_get();
@@ -224,9 +290,10 @@ impl Queue {
                     }
                 }
                 so_far = Done::new(locked.jobs.completed(), locked.jobs.counts());
-            }
+                Order::keep(signalling, locked)
+            };
             for (fence, error, end) in fences.into_iter().flatten() {
-                fence.complete_with(&order, result(error), end);
+                order.complete(fence, error, end);
             }
             let Some(ended) = last else {
                 queue.counters.show_done(&so_far);
@@ -234,7 +301,7 @@ impl Queue {
             };
             let record = ended.record;
             let Payload { fence, more } = ended.payload;
-            let fence = fence.map(|fence| fence.complete(result(record.error), record.end));
+            let fence = fence.map(|fence| order.complete(fence, record.error, record.end));
             queue.counters.show_done(&so_far);
             if ended.event {
                 queue.events.report(queue.event(ended.seqno, &record));

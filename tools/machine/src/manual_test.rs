@@ -197,7 +197,7 @@ proptest! {
         error in 0..2i32,
     ) {
         let mut machines: Vec<Machine<usize>> =
-            (0..2).map(|_| machine(rules(Kind::Manual, timeout))).collect();
+            (0..3).map(|_| machine(rules(Kind::Manual, timeout))).collect();
         let mut now = 1;
         for (number, (event, own, pause)) in jobs.iter().enumerate() {
             for machine in &mut machines {
@@ -210,7 +210,7 @@ proptest! {
             now += pause;
         }
         let error = -error * 5;
-        let [runs, single] = &mut machines[..] else { unreachable!() };
+        let [runs, next, single] = &mut machines[..] else { unreachable!() };
         let (mut ends, mut expected) = (Vec::new(), Vec::new());
         loop {
             let before = ends.len();
@@ -229,10 +229,30 @@ proptest! {
         while let Some(end) = single.signal(now, upto, error) {
             expected.push((end.seqno, end.payload, end.record.end, end.record.error));
         }
+        prop_assert_eq!(ends, expected.clone());
+        let mut ends = Vec::new();
+        loop {
+            let seqno = next.completed() + 1;
+            let manual = next.manual().unwrap();
+            prop_assert!(manual.signal_next(now, seqno + 1, error).is_none());
+            prop_assert!(manual.signal_next(now, seqno - 1, error).is_none());
+            if seqno <= upto {
+                if let Some((payload, _)) = manual.signal_next(now, seqno, error) {
+                    ends.push((seqno, payload, now, error));
+                    continue;
+                }
+            }
+            match next.signal(now, upto, error) {
+                Some(end) => ends.push((end.seqno, end.payload, end.record.end, end.record.error)),
+                None => break,
+            }
+        }
         prop_assert_eq!(ends, expected);
-        prop_assert_eq!(runs.counts(), single.counts());
-        for seqno in 0..160 {
-            prop_assert_eq!(runs.state(now, seqno), single.state(now, seqno));
+        for machine in [runs, next] {
+            prop_assert_eq!(machine.counts(), single.counts());
+            for seqno in 0..160 {
+                prop_assert_eq!(machine.state(now, seqno), single.state(now, seqno));
+            }
         }
     }
 }

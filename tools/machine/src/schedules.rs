@@ -6,7 +6,7 @@ use crate::{
     faults::{Injected, Kind as Fault},
     machine::{Counts, InFencePolicy, Job, Kind, Record, Rules, Spare, State, TimeoutPolicy},
     model::{ends, End, Ends, History, CANCELED},
-    setup::{empty, grow, Ended, Machine, HISTORY},
+    setup::{empty, grow, Ended, Machine, Wanted, HISTORY},
 };
 use proptest::prelude::*;
 
@@ -130,7 +130,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// A machine, and what has happened to it.
 struct Run {
     rules: Rules,
-    machine: Machine<usize>,
+    machine: Machine<Wanted>,
     jobs: Vec<History>,
     events: Vec<bool>,
     ends: Vec<End>,
@@ -161,9 +161,9 @@ impl Run {
     }
 
     /// Notes that a job has ended: exactly once, and in the order of submission.
-    fn ended(&mut self, ended: Ended<usize>) {
+    fn ended(&mut self, ended: Ended<Wanted>) {
         let index = self.ends.len();
-        assert_eq!(ended.payload, index);
+        assert_eq!(ended.payload.number, index);
         assert_eq!(ended.seqno, index as u64 + 1);
         assert_eq!(ended.event, self.events[index]);
         if let Some(segment) = ended.segment {
@@ -262,7 +262,7 @@ impl Run {
             injected,
             event: submit.event,
             work: submit.work,
-            payload: self.jobs.len(),
+            payload: Wanted::new(self.jobs.len()),
         };
         // The driver refuses these on a manual queue.
         if self.rules.kind == Kind::Manual {
@@ -295,7 +295,7 @@ impl Run {
         match self.machine.submit(self.now, job) {
             Err(job) => {
                 assert!(full);
-                assert_eq!(job.payload, self.jobs.len());
+                assert_eq!(job.payload.number, self.jobs.len());
             }
             Ok(seqno) => {
                 assert!(!full);
@@ -378,11 +378,18 @@ impl Run {
         let changed = self
             .machine
             .set_deadline(self.now, job as u64 + 1, deadline);
+        // Those of jobs that take no time are kept by the caller.
+        let timer = self.rules.kind == Kind::Timer;
         if job >= head && job < self.jobs.len() {
             self.jobs[job].deadlines.push((self.now, deadline));
+            if !timer {
+                let kept = self
+                    .machine
+                    .bare_mut(job as u64 + 1)
+                    .expect("it is pending");
+                kept.deadline = kept.deadline.min(deadline);
+            }
         }
-        // Those of jobs that take no time are only noted.
-        let timer = self.rules.kind == Kind::Timer;
         assert_eq!(changed, timer && job == head && job < self.jobs.len());
     }
 

@@ -4,7 +4,9 @@
 
 use crate::{
     faults::Injected,
-    machine::{self, Attached, InFencePolicy, Job, Kind, Record, Rules, Spare, TimeoutPolicy},
+    machine::{
+        self, Attached, Dated, InFencePolicy, Job, Kind, Record, Rules, Spare, TimeoutPolicy,
+    },
     segments::{Memory, SEGMENT},
 };
 use std::convert::Infallible;
@@ -23,6 +25,38 @@ impl Memory for Host {
 
     fn directory<T>(len: usize) -> Result<Self::Directory<T>, Infallible> {
         Ok((0..len).map(|_| None).collect())
+    }
+}
+
+/// A job's number, and by when it is wanted.
+#[derive(Debug)]
+pub struct Wanted {
+    pub number: usize,
+    pub deadline: u64,
+}
+
+impl Wanted {
+    pub fn new(number: usize) -> Self {
+        let deadline = u64::MAX;
+        Self { number, deadline }
+    }
+}
+
+impl Dated for Wanted {
+    fn deadline(&self) -> u64 {
+        self.deadline
+    }
+}
+
+impl Dated for usize {
+    fn deadline(&self) -> u64 {
+        u64::MAX
+    }
+}
+
+impl Dated for &'static str {
+    fn deadline(&self) -> u64 {
+        u64::MAX
     }
 }
 
@@ -46,7 +80,7 @@ macro_rules! attach {
     )*};
 }
 
-attach!(&'static str usize);
+attach!(&'static str usize Wanted);
 
 pub type Machine<P> = machine::Machine<P, Host, Vec<Record>>;
 pub type Ended<P> = machine::Ended<P, Spare<P, Host>>;
