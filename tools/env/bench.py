@@ -204,7 +204,7 @@ def _measure(module, directory):
 def run(update):
     """Measures, shows the table, and returns the exit status; with `update` it is the new baseline."""
     module = build.modules(KERNEL)[0]
-    build.programs()
+    build.self_tests("building the benchmark", _PROGRAM)
     directory = build.results(KERNEL)
     with cache.lock(os.path.join(build.BUILD, "bench.lock"), "measuring in this checkout"):
         return _run(module, directory, update)

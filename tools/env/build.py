@@ -106,15 +106,20 @@ def environment(paths):
 
 def programs():
     """Builds the user programs: Rust crates and C self-tests."""
-    source = os.path.join(kernel.packages(), "source")
     with _alone():
         _logged(["cargo", "build", "--release", "--locked", "--workspace"],
                 os.path.join(BUILD, "cargo.log"), "building the Rust programs")
+    self_tests("building the self-tests")
+
+
+def self_tests(what, *names):
+    """Builds the self-tests of those names, or all; `what` says so."""
+    source = os.path.join(kernel.packages(), "source")
+    with _alone():
         os.makedirs(SELFTESTS, exist_ok=True)
         _logged(["make", "-C", "selftests", f"OUTPUT={SELFTESTS}", f"KSELFTEST={KSELFTEST}",
-                 f"-j{os.cpu_count()}"],
-                os.path.join(BUILD, "selftests.log"), "building the self-tests",
-                [(source, kernel.SOURCE)])
+                 f"-j{os.cpu_count()}", *(f"{SELFTESTS}/{name}" for name in names)],
+                os.path.join(BUILD, "selftests.log"), what, [(source, kernel.SOURCE)])
 
 
 def check(command, env=()):
