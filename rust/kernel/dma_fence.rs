@@ -824,6 +824,28 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn deadline_that_looks_negative_is_late_to_the_driver() -> Result {
+        let contexts = KBox::pin_init(Contexts::<Plain>::new(), GFP_KERNEL)?;
+        let timeline = Timeline::new::<Error>(contexts.next()?, Ok(Plain::new()), GFP_KERNEL)?;
+        let fence = AllocatedFence::new(timeline, GFP_KERNEL)?.init(1);
+        assert_eq!(fence.deadline(), u64::MAX);
+        for (deadline, earliest, signed) in [
+            (-1, u64::MAX - 1, -1),
+            (-5, (-5i64) as u64, -5),
+            (700, 700, -5),
+            (-9, 700, -9),
+            (800, 700, -9),
+            (0, 0, -9),
+        ] {
+            // SAFETY: The fence is valid.
+            unsafe { bindings::dma_fence_set_deadline(fence.fence().as_raw(), deadline) };
+            assert_eq!(fence.deadline(), earliest);
+            assert_eq!(contexts.deadline_of(fence.fence()), Ok(signed));
+        }
+        Ok(())
+    }
+
+    #[test]
     fn fence_is_shared_while_others_have_it() -> Result {
         let fence = pending()?;
         assert!(!fence.is_shared());
