@@ -44,7 +44,8 @@ use core::{
     marker::PhantomData,
     mem::{
         offset_of,
-        ManuallyDrop, //
+        ManuallyDrop,
+        MaybeUninit, //
     },
     ops::Deref,
     ptr::NonNull, //
@@ -425,18 +426,32 @@ pub(crate) struct AllocatedFence<T: DriverTimeline> {
 
 impl<T: DriverTimeline> AllocatedFence<T> {
     /// Allocates a fence for `timeline`. Fails with `ENOMEM`.
+    #[inline]
     pub(crate) fn new(timeline: ARef<Timeline<T>>, flags: Flags) -> Result<Self> {
         const { Allocation::<T>::CHECKED };
-        let memory = KBox::new(
-            Allocation {
-                base: Opaque::uninit(),
-                timeline: core::ptr::null(),
-                signed_deadline: Atomic::new(i64::MAX),
-                deadline: Atomic::new(NO_DEADLINE),
-            },
-            flags,
-        )?;
+        let allocation = Allocation {
+            base: Opaque::uninit(),
+            timeline: core::ptr::null(),
+            signed_deadline: Atomic::new(i64::MAX),
+            deadline: Atomic::new(NO_DEADLINE),
+        };
+        let memory = Self::memory(flags)?.write(allocation);
         Ok(Self { memory, timeline })
+    }
+
+    /// Allocates the memory, most quickly with the flags that most have.
+    #[inline]
+    fn memory(flags: Flags) -> Result<KBox<MaybeUninit<Allocation<T>>>> {
+        const { assert!(size_of::<Allocation<T>>() <= bindings::DMA_FENCE_MEMORY) };
+        const { assert!(align_of::<Allocation<T>>() <= bindings::ARCH_KMALLOC_MINALIGN) };
+
+        if flags != GFP_KERNEL_ACCOUNT {
+            return Ok(KBox::new_uninit(flags)?);
+        }
+        // SAFETY: There are no requirements.
+        let memory = NonNull::new(unsafe { bindings::dma_fence_kmalloc() }).ok_or(ENOMEM)?;
+        // SAFETY: It was allocated by kmalloc(), with those flags, is large enough and aligned, and nobody else has it.
+        Ok(unsafe { KBox::from_raw(memory.as_ptr().cast()) })
     }
 
     /// Makes it a fence with the sequence number `seqno`.
