@@ -7,6 +7,7 @@ use crate::kernel_ext::{
     transmute::Plain,
     uaccess, //
 };
+use core::mem::MaybeUninit;
 use kernel::{
     ioctl::_IOC_SIZE,
     page::PAGE_SIZE,
@@ -59,7 +60,7 @@ impl Argument {
     /// Reads the structure, which has not grown yet.
     ///
     /// Fails as [`Argument::read_from`] does.
-    pub(crate) fn read<T: FromBytes + IntoBytes + Immutable>(&self) -> Result<T> {
+    pub(crate) fn read<T: FromBytes + IntoBytes + Immutable + Copy>(&self) -> Result<T> {
         self.read_from(&[])
     }
 
@@ -68,26 +69,27 @@ impl Argument {
     ///
     /// Fails with `EINVAL` if the caller's ends where no version did, with `E2BIG` if it is larger
     /// than ours and not zero there, with `EFAULT` if it is not accessible.
-    pub(crate) fn read_from<T: FromBytes + IntoBytes + Immutable>(
+    pub(crate) fn read_from<T: FromBytes + IntoBytes + Immutable + Copy>(
         &self,
         earlier: &[usize],
     ) -> Result<T> {
-        let mut value = T::new_zeroed();
-        self.read_to(&mut value, earlier)?;
-        Ok(value)
+        let mut place = MaybeUninit::uninit();
+        Ok(*self.read_to(&mut place, earlier)?)
     }
 
-    /// As [`Argument::read_from`], into `value`, which is zero.
+    /// As [`Argument::read_from`], into `place`: what is large is not moved.
     #[inline]
-    pub(crate) fn read_to<T: FromBytes + IntoBytes + Immutable>(
+    pub(crate) fn read_to<'a, T: FromBytes + IntoBytes + Immutable>(
         &self,
-        value: &mut T,
+        place: &'a mut MaybeUninit<T>,
         earlier: &[usize],
-    ) -> Result {
+    ) -> Result<&'a mut T> {
         if self.size == size_of::<T>() {
-            return uaccess::read(self.address, value);
+            return uaccess::read(self.address, place);
         }
-        self.read_other(value.as_mut_bytes(), earlier)
+        let value = place.write(T::new_zeroed());
+        self.read_other(value.as_mut_bytes(), earlier)?;
+        Ok(value)
     }
 
     /// Reads a structure of another size than ours.
@@ -110,10 +112,10 @@ impl Argument {
     }
 
     /// Reads a field at `offset`, which the caller's structure has in every version. Fails with `EFAULT`.
-    pub(crate) fn read_field<T: FromBytes + IntoBytes>(&self, offset: usize) -> Result<T> {
-        let mut value = T::new_zeroed();
-        uaccess::read(self.address.checked_add(offset).ok_or(EFAULT)?, &mut value)?;
-        Ok(value)
+    pub(crate) fn read_field<T: FromBytes + IntoBytes + Copy>(&self, offset: usize) -> Result<T> {
+        let mut place = MaybeUninit::uninit();
+        let address = self.address.checked_add(offset).ok_or(EFAULT)?;
+        Ok(*uaccess::read(address, &mut place)?)
     }
 
     /// Writes back what the caller's structure has of ours. Fails with `EFAULT`.
@@ -130,11 +132,7 @@ impl Argument {
     ///
     /// Fails with `EFAULT`.
     pub(crate) fn write_field<T: IntoBytes + Immutable>(&self, offset: usize, value: &T) -> Result {
-        let field = Self {
-            address: self.address.checked_add(offset).ok_or(EFAULT)?,
-            size: size_of::<T>(),
-        };
-        field.write(value)
+        uaccess::write(self.address.checked_add(offset).ok_or(EFAULT)?, value)
     }
 }
 

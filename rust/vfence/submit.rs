@@ -64,7 +64,10 @@ use crate::{
 };
 use core::{
     iter,
-    mem::offset_of, //
+    mem::{
+        offset_of,
+        MaybeUninit, //
+    },
 };
 use kernel::{
     fs::file::{
@@ -74,7 +77,6 @@ use kernel::{
     prelude::*,
     sync::Arc, //
 };
-use zerocopy::FromZeros;
 use zerocopy_derive::{
     Immutable,
     IntoBytes, //
@@ -88,7 +90,7 @@ pub(crate) const EARLIER: [usize; 2] = [
 
 /// What is told to the caller: two fields in a row.
 #[derive(IntoBytes, Immutable)]
-#[repr(C, packed)]
+#[repr(C, packed(4))]
 struct Reply {
     out_fence: i32,
     seqno: u64,
@@ -129,13 +131,13 @@ type Out = (SyncFile, FileDescriptorReservation);
 /// Submits the job that the argument describes.
 pub(super) fn submit<H: Handles>(client: &Client, handles: &H, argument: Argument) -> Result {
     let (argument, mut syncs) = handles.job(argument, &[])?;
-    let mut submit = vfence_submit::new_zeroed();
-    argument.read_to(&mut submit, &EARLIER)?;
+    let mut place = MaybeUninit::uninit();
+    let submit: &mut vfence_submit = argument.read_to(&mut place, &EARLIER)?;
     let _submitting = client.submitting.lock();
     let mut run = Run::new(client.queue(submit.queue)?);
     let mut call = Call::new(client, handles, 1);
-    let Prepared { mut job, out, open } = call.prepare(&mut run, &mut submit, &mut syncs, &[])?;
-    reply(&argument, &submit)?;
+    let Prepared { mut job, out, open } = call.prepare(&mut run, submit, &mut syncs, &[])?;
+    reply(&argument, submit)?;
     let Some(open) = open else {
         call.inject(&mut job, run.queue());
         call.expected.keep();
@@ -226,8 +228,8 @@ fn submit_all<H: Handles>(
         };
         let (earlier, rest) = syncs.split_at_mut(index as usize);
         let sync = rest.first_mut().ok_or(EINVAL)?;
-        let mut submit = vfence_submit::new_zeroed();
-        argument.read_to(&mut submit, &EARLIER)?;
+        let mut place = MaybeUninit::uninit();
+        let submit: &mut vfence_submit = argument.read_to(&mut place, &EARLIER)?;
         let run = match runs.last_mut() {
             Some(run) if run.queue().id() == submit.queue => run,
             _ => {
@@ -235,7 +237,7 @@ fn submit_all<H: Handles>(
                 runs.last_mut().ok_or(EINVAL)?
             }
         };
-        let Prepared { mut job, out, open } = call.prepare(run, &mut submit, sync, earlier)?;
+        let Prepared { mut job, out, open } = call.prepare(run, submit, sync, earlier)?;
         if let Some(open) = open {
             let Open {
                 seqno,
@@ -255,7 +257,7 @@ fn submit_all<H: Handles>(
         if let Some(out) = out {
             outs.push(out, GFP_KERNEL_ACCOUNT)?;
         }
-        reply(&argument, &submit)?;
+        reply(&argument, submit)?;
     }
     batch.refused = count;
     argument.write(batch)?;
