@@ -36,9 +36,10 @@ use kernel::{
 pub(crate) struct Client {
     id: u64,
     device: Arc<Device>,
-    /// Held while jobs are prepared and published, so that sequence numbers are known before.
+    /// Held while jobs are prepared and published, so that sequence numbers are known before. With it goes the queue that was last
+    /// submitted to, if it is still there.
     #[pin]
-    pub(super) submitting: Mutex<()>,
+    pub(super) submitting: Mutex<Option<QueueRef>>,
     #[pin]
     queues: Mutex<Queues>,
     /// For fences that jobs wait for. They may be anybody's, and who signals one has to call all that wait for it.
@@ -61,7 +62,7 @@ impl Client {
         try_pin_init!(Self {
             id: device.next_client(),
             device,
-            submitting <- new_mutex!(()),
+            submitting <- new_mutex!(None),
             queues <- new_mutex!(Queues {
                 by_id: RBTree::new(),
                 count: 0,
@@ -81,6 +82,19 @@ impl Client {
     /// Returns the queue of that id. Fails with `ENOENT`.
     pub(super) fn queue(&self, id: u32) -> Result<QueueRef> {
         self.queues.lock().by_id.get(&id).cloned().ok_or(ENOENT)
+    }
+
+    /// As [`Client::queue`], for who submits to it; `last` goes with the client's `submitting`.
+    #[inline(always)]
+    pub(super) fn queue_from<'a>(
+        &self,
+        last: &'a mut Option<QueueRef>,
+        id: u32,
+    ) -> Result<&'a QueueRef> {
+        if last.as_ref().is_none_or(|queue| queue.id() != id) {
+            *last = Some(self.queue(id)?);
+        }
+        last.as_ref().ok_or(ENOENT)
     }
 
     /// Calls `f` for each queue.
@@ -149,10 +163,11 @@ impl Client {
     pub(super) fn destroy(&self, id: u32) -> Result {
         let queue = {
             // Whoever submits to it has found it before.
-            let _submitting = self.submitting.lock();
+            let mut last = self.submitting.lock();
             let mut queues = self.queues.lock();
             let queue = queues.by_id.remove(&id).ok_or(ENOENT)?;
             queues.count -= 1;
+            last.take_if(|last| last.id() == id);
             self.device.hide(self.id, id);
             queue
         };

@@ -83,7 +83,7 @@ pub(crate) struct Rules {
     pub(crate) boost: u64,
 }
 
-/// A job as it is submitted; `P` is what the caller keeps with it.
+/// A job that takes time, as it is submitted; `P` is what the caller keeps with it.
 pub(crate) struct Job<P> {
     /// How long it runs, in ns: from the first to the second, both included.
     pub(crate) duration: (u64, u64),
@@ -99,7 +99,7 @@ pub(crate) struct Job<P> {
     pub(crate) injected: Injected,
     /// Whether user space wants to be told of its end.
     pub(crate) event: bool,
-    /// Whether there is work to be done: [`Machine::worked`] will tell. Not for [`Kind::Manual`].
+    /// Whether there is work to be done: [`Machine::worked`] will tell.
     pub(crate) work: bool,
     /// The caller's.
     pub(crate) payload: P,
@@ -209,9 +209,6 @@ pub(crate) trait Attached: Sized {
 
     /// Returns the part.
     fn bare(&mut self) -> &mut Self::Bare;
-
-    /// Leaves the part.
-    fn into_bare(self) -> Self::Bare;
 
     /// Returns what has nothing else.
     fn from_bare(bare: Self::Bare) -> Self;
@@ -360,11 +357,11 @@ where
 
     /// Appends a job at the time `now` and returns its sequence number.
     ///
-    /// Gives the job back if there is no room.
+    /// Gives the job back if there is no room, or if jobs take no time: those are for [`Machine::manual`].
     pub(crate) fn submit(&mut self, now: u64, job: Job<P>) -> Result<u64, Job<P>> {
         match self {
             Self::Schedule(jobs) => jobs.submit(now, job),
-            Self::Manual(jobs) => jobs.submit(now, job),
+            Self::Manual(_) => Err(job),
         }
     }
 

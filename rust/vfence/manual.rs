@@ -13,12 +13,10 @@ use super::{
     history::History,
     machine::{
         shown,
-        Attached,
         Cause,
         Counts,
         Dated,
         Ended,
-        Job,
         Record,
         Rules,
         State,
@@ -37,6 +35,16 @@ use core::{
     ops::DerefMut, //
 };
 
+/// A job as it is submitted; `B` is what the caller keeps with it.
+pub(crate) struct Job<B> {
+    /// The error to complete with, or 0.
+    pub(crate) error: i32,
+    /// Whether user space wants to be told of its end.
+    pub(crate) event: bool,
+    /// The caller's.
+    pub(crate) payload: B,
+}
+
 /// A job that is pending.
 pub(crate) struct Slot<B> {
     submitted: u64,
@@ -46,6 +54,17 @@ pub(crate) struct Slot<B> {
 }
 
 impl<B: Dated> Slot<B> {
+    /// Makes a job pending.
+    #[inline]
+    fn new(submitted: u64, job: Job<B>) -> Self {
+        Self {
+            submitted,
+            payload: job.payload,
+            error: job.error,
+            event: job.event,
+        }
+    }
+
     /// Returns whether it was submitted at the time `since` or later, has no error of its own, and nobody wants to be told of its end.
     #[inline]
     fn is_plain(&self, since: u64) -> bool {
@@ -66,6 +85,17 @@ impl<B: Dated> Slot<B> {
             deadline,
             error,
             ..Record::default()
+        }
+    }
+}
+
+/// A job that there was no place for is given back.
+impl<B> From<Slot<B>> for Job<B> {
+    fn from(slot: Slot<B>) -> Self {
+        Self {
+            error: slot.error,
+            event: slot.event,
+            payload: slot.payload,
         }
     }
 }
@@ -161,32 +191,15 @@ where
         self.jobs.get(self.jobs.first()).map(|slot| &slot.payload)
     }
 
-    /// Makes a job pending.
-    fn slot<P: Attached<Bare = B>>(now: u64, job: Job<P>) -> Slot<B> {
-        Slot {
-            submitted: now,
-            payload: job.payload.into_bare(),
-            error: job.error,
-            event: job.event,
-        }
-    }
-
     /// Appends a job at the time `now` and returns its sequence number.
     ///
     /// Gives the job back if there is no room.
-    pub(crate) fn submit<P: Attached<Bare = B>>(
-        &mut self,
-        now: u64,
-        job: Job<P>,
-    ) -> Result<u64, Job<P>> {
-        if self.jobs.room() == 0 {
-            return Err(job);
-        }
+    #[inline]
+    pub(crate) fn submit(&mut self, now: u64, job: Job<B>) -> Result<u64, Job<B>> {
         // INVARIANT: It is not earlier than those before.
-        self.last_submitted = self.last_submitted.max(now);
-        let seqno = self.jobs.next();
-        // There is room.
-        let _ = self.jobs.push(Self::slot(self.last_submitted, job));
+        let submitted = self.last_submitted.max(now);
+        let seqno = self.jobs.push(Slot::new(submitted, job))?;
+        self.last_submitted = submitted;
         Ok(seqno)
     }
 
@@ -212,23 +225,19 @@ where
 
     /// As [`Manual::submit`], but the job comes before the pending job `seqno`, whose number and those of all behind it rise by one. It is as
     /// old as that job, so it does not time out later; or as the next one, if `gone` says that nobody waits for that job any more.
-    pub(crate) fn insert<P: Attached<Bare = B>>(
+    pub(crate) fn insert(
         &mut self,
         now: u64,
         seqno: u64,
-        job: Job<P>,
+        job: Job<B>,
         gone: impl Fn(&B) -> bool,
-    ) -> Result<u64, Job<P>> {
+    ) -> Result<u64, Job<B>> {
         if self.jobs.get(seqno).is_none() {
             return self.submit(now, job);
         }
-        if self.jobs.room() == 0 {
-            return Err(job);
-        }
         // INVARIANT: It is not earlier than those before, and not later than those behind it that are not gone.
-        let slot = Self::slot(self.age(now, seqno, gone), job);
-        // There is room.
-        let _ = self.jobs.insert(seqno, slot);
+        let slot = Slot::new(self.age(now, seqno, gone), job);
+        self.jobs.insert(seqno, slot)?;
         Ok(seqno)
     }
 

@@ -156,12 +156,59 @@ impl Attached for Payload {
         &mut self.fence
     }
 
-    fn into_bare(self) -> JobFence {
-        self.fence
-    }
-
     fn from_bare(fence: JobFence) -> Self {
         Self { fence, more: None }
+    }
+}
+
+/// A job of a timer or worker queue.
+pub(super) type TimedJob = Job<Payload>;
+
+/// A job of a manual queue.
+pub(super) type ManualJob = manual::Job<JobFence>;
+
+/// A job on its way into the machine of a queue of its kind.
+pub(super) trait Submit {
+    /// Returns how long it takes at least, in ns.
+    fn duration(&self) -> u64;
+
+    /// Returns for how many fences it waits.
+    fn in_fences(&self) -> u32;
+
+    /// Makes it pending if there is room. Returns its sequence number, and whether it is the only one.
+    fn submit(self, jobs: &mut Jobs, now: u64) -> Option<(u64, bool)>;
+}
+
+impl Submit for TimedJob {
+    fn duration(&self) -> u64 {
+        self.duration.0
+    }
+
+    fn in_fences(&self) -> u32 {
+        // CAST: A job has no more than `VFENCE_MAX_IN_FENCES`.
+        self.payload.waits().map_or(0, Waits::len) as u32
+    }
+
+    fn submit(self, jobs: &mut Jobs, now: u64) -> Option<(u64, bool)> {
+        let seqno = jobs.submit(now, self).ok()?;
+        Some((seqno, jobs.pending() == 1))
+    }
+}
+
+impl Submit for ManualJob {
+    fn duration(&self) -> u64 {
+        0
+    }
+
+    fn in_fences(&self) -> u32 {
+        0
+    }
+
+    #[inline(always)]
+    fn submit(self, jobs: &mut Jobs, now: u64) -> Option<(u64, bool)> {
+        let jobs = jobs.manual()?;
+        let seqno = jobs.submit(now, self).ok()?;
+        Some((seqno, jobs.pending() == 1))
     }
 }
 
@@ -292,8 +339,10 @@ pub(super) struct Queue {
     /// signalled, nothing is written any more.
     #[pin]
     engine: Mutex<()>,
-    /// How many jobs are being prepared; written with the client's `submitting` held.
-    staged: Atomic<i32>,
+    /// How many jobs are being prepared, but for those of the last [`Run`]; written with the client's `submitting` held.
+    staged: Atomic<u64>,
+    /// The last sequence number that there is room for, as far as is known; written with the client's `submitting` held.
+    room_to: Atomic<u64>,
     /// Who waits for jobs to complete.
     #[pin]
     pub(super) waiters: WaitQueue,
@@ -349,6 +398,7 @@ impl Queue {
             worker,
             engine <- new_mutex!(()),
             staged: Atomic::new(0),
+            room_to: Atomic::new(0),
             waiters <- new_wait_queue!("vfence_waiters"),
             signalling <- new_spinlock_irq!(()),
             state <- SpinLockIrq::new(locked, c"vfence_state", state_class),
@@ -481,45 +531,48 @@ impl Queue {
     }
 
     /// Publishes jobs that there is room for. It is not full, so each of them goes in.
-    pub(super) fn append(queue: &QueueRef, mut jobs: impl Iterator<Item = Job<Payload>>) {
+    pub(super) fn append<J: Submit>(queue: &QueueRef, mut jobs: impl Iterator<Item = J>) {
         let now = ktime_get();
         let mut left = 0;
         // Interrupts have to wait for some of the jobs, not for all of them.
         while left == 0 {
             let mut locked = queue.state.lock();
             let state = &mut locked.jobs;
-            let idle = state.pending() == 0;
+            let mut first = false;
             left = BATCH;
             for job in jobs.by_ref().take(BATCH) {
                 left -= 1;
-                let duration = job.duration.0;
-                // CAST: A job has no more than `VFENCE_MAX_IN_FENCES`.
-                let in_fences = job.payload.waits().map_or(0, Waits::len) as u32;
-                if let Ok(seqno) = state.submit(now, job) {
-                    trace::job_submit(|| (queue.context, seqno, queue.id, duration, in_fences));
+                if let Some((_, alone)) = queue.submit(state, now, job) {
+                    first |= alone;
                 }
             }
             queue.counters.show_submitted(state.submitted());
-            if idle {
+            if first {
                 queue.tell_start(state);
                 Self::rearm(queue, &mut locked);
             }
         }
     }
 
+    /// As [`Submit::submit`], and tells who traces.
+    #[inline(always)]
+    fn submit<J: Submit>(&self, state: &mut Jobs, now: u64, job: J) -> Option<(u64, bool)> {
+        let (duration, in_fences) = (job.duration(), job.in_fences());
+        let (seqno, alone) = job.submit(state, now)?;
+        trace::job_submit(|| (self.context, seqno, self.id, duration, in_fences));
+        Some((seqno, alone))
+    }
+
     /// Publishes a job that there is room for.
-    pub(super) fn append_one(queue: &QueueRef, job: Job<Payload>) {
+    pub(super) fn append_one<J: Submit>(queue: &QueueRef, job: J) {
         let now = ktime_get();
         let mut locked = queue.state.lock();
-        let idle = locked.jobs.pending() == 0;
-        let duration = job.duration.0;
-        if let Ok(seqno) = locked.jobs.submit(now, job) {
-            trace::job_submit(|| (queue.context, seqno, queue.id, duration, 0));
+        if let Some((seqno, alone)) = queue.submit(&mut locked.jobs, now, job) {
             queue.counters.show_submitted(seqno);
-        }
-        if idle {
-            queue.tell_start(&mut locked.jobs);
-            Self::rearm(queue, &mut locked);
+            if alone {
+                queue.tell_start(&mut locked.jobs);
+                Self::rearm(queue, &mut locked);
+            }
         }
     }
 

@@ -15,7 +15,10 @@
 //!   └───┘                      each segment has SEGMENT places
 //! ```
 
-use core::ops::DerefMut;
+use core::{
+    mem,
+    ops::DerefMut, //
+};
 
 /// Places of a segment.
 pub(crate) const SEGMENT: usize = 64;
@@ -117,8 +120,10 @@ impl<T, M: Memory> Segments<T, M> {
         }
         let index = self.next;
         match self.place(index) {
-            Some(place) => *place = Some(value),
-            None => return Err(value),
+            // What was there is nothing, which needs no drop.
+            Some(place @ None) => mem::forget(place.replace(value)),
+            // By the type invariants there is an empty place.
+            _ => return Err(value),
         }
         self.next += 1;
         Ok(index)

@@ -14,13 +14,11 @@ use super::{
     counter::Standing,
     device::Device,
     events::Events,
-    faults::Injected,
     limits::Limits,
     machine::{
         self,
         Ended,
         InFencePolicy,
-        Job,
         Rules,
         TimeoutPolicy, //
     },
@@ -31,8 +29,8 @@ use super::{
         JobFence,
         Kind,
         Locked,
+        ManualJob,
         Numbers,
-        Payload,
         Queue,
         QueueRef,
         Target, //
@@ -171,25 +169,16 @@ impl Values {
         let fence =
             AllocatedFence::new(QueueRef::clone(queue), GFP_KERNEL_ACCOUNT)?.init_wrapping(value);
         let prepared = prepare(fence.fence())?;
-        let mut job = Job {
-            duration: (0, 0),
-            waits: false,
-            in_error: 0,
+        let mut job = ManualJob {
             error: 0,
-            hang: false,
-            injected: Injected::default(),
             event: false,
-            work: false,
-            payload: Payload {
-                fence: Some(fence),
-                more: None,
-            },
+            payload: Some(fence),
         };
         loop {
             match self.place(value, job) {
                 Placed::Pending => return Ok(prepared),
                 Placed::Over(job, result) => {
-                    if let Some(fence) = job.payload.fence {
+                    if let Some(fence) = job.payload {
                         queue.complete_late(fence, result);
                     }
                     return Ok(prepared);
@@ -235,7 +224,7 @@ impl Values {
     }
 
     /// Makes a job with a fence pending, if there is something to wait for.
-    fn place(&self, value: u32, job: Job<Payload>) -> Placed {
+    fn place(&self, value: u32, job: ManualJob) -> Placed {
         let mut locked = self.queue.state.lock();
         let now = ktime_get();
         let counter = locked.counter;
@@ -250,7 +239,7 @@ impl Values {
                     return Placed::Known(fence.fence().into());
                 }
                 _ => {
-                    let gone = jobs.renew(now, seqno, job.payload.fence, is_gone);
+                    let gone = jobs.renew(now, seqno, job.payload, is_gone);
                     return Placed::Renewed(gone.flatten());
                 }
             },
@@ -351,13 +340,13 @@ impl Drop for Open {
 enum Placed {
     Pending,
     /// Its value is not to come any more.
-    Over(Job<Payload>, Result),
+    Over(ManualJob, Result),
     /// There is this one of the same value.
     Known(ARef<Fence>),
     /// There was this one of the same value, which nobody had any more.
     Renewed(JobFence),
     /// The queue has to grow.
-    NoRoom(Job<Payload>),
+    NoRoom(ManualJob),
 }
 
 /// Returns whether a fence is one that nobody has any more.

@@ -2,7 +2,11 @@
 
 //! Jobs on their way into a queue.
 
-use super::QueueRef;
+use super::{
+    Queue,
+    QueueRef, //
+};
+use core::borrow::Borrow;
 use kernel::{
     prelude::*,
     sync::atomic::Relaxed, //
@@ -11,30 +15,36 @@ use kernel::{
 /// Jobs of a queue that are being prepared, and the room for them.
 ///
 /// To be dropped, once they are published or given up, with the client's `submitting` still held.
-pub(in crate::vfence) struct Run {
-    queue: QueueRef,
+pub(in crate::vfence) struct Run<Q: Borrow<QueueRef> = QueueRef> {
+    queue: Q,
     /// How many jobs there are.
     count: usize,
-    /// For how many more there is room, as far as is known.
-    room: usize,
+    /// How many of them later runs know of.
+    staged: u64,
     /// The sequence number of the next one.
     seqno: u64,
+    /// The last sequence number that there is room for, as far as is known.
+    room_to: u64,
 }
 
-impl Run {
+impl<Q: Borrow<QueueRef>> Run<Q> {
     /// Begins without jobs; to be called with the client's `submitting` held.
-    pub(in crate::vfence) fn new(queue: QueueRef) -> Self {
+    #[inline]
+    pub(in crate::vfence) fn new(queue: Q) -> Self {
+        let of: &Queue = queue.borrow();
         Self {
-            queue,
             count: 0,
-            room: 0,
-            seqno: 0,
+            staged: 0,
+            seqno: of.submitted() + of.staged.load(Relaxed) + 1,
+            room_to: of.room_to.load(Relaxed),
+            queue,
         }
     }
 
     /// Returns the queue.
+    #[inline]
     pub(in crate::vfence) fn queue(&self) -> &QueueRef {
-        &self.queue
+        self.queue.borrow()
     }
 
     /// Returns how many jobs there are.
@@ -45,47 +55,60 @@ impl Run {
     /// Makes room for one more job and returns its sequence number.
     ///
     /// Fails with `EAGAIN` if the queue is full, `ENOMEM`.
+    #[inline]
     pub(in crate::vfence) fn reserve(&mut self) -> Result<u64> {
-        if self.room == 0 {
-            self.find_room()?;
+        if self.seqno > self.room_to {
+            self.room_to = self.queue().find_room(self.seqno)?;
         }
         let seqno = self.seqno;
-        self.room -= 1;
         self.count += 1;
         self.seqno += 1;
-        self.queue
-            .staged
-            .store(self.queue.staged.load(Relaxed) + 1, Relaxed);
         Ok(seqno)
     }
 
-    /// Looks how much room there is, which only who submits makes less, and makes some if there is none.
-    fn find_room(&mut self) -> Result {
-        let staged = self.queue.staged.load(Relaxed) as usize;
-        loop {
-            {
-                let state = &self.queue.state.lock().jobs;
-                let most = self.queue.limits.max_jobs as usize;
-                let allowed = most.saturating_sub(state.pending() + staged);
-                if allowed == 0 {
-                    return Err(EAGAIN);
-                }
-                let room = state.room().saturating_sub(staged);
-                if room > 0 {
-                    self.room = room.min(allowed);
-                    self.seqno = state.submitted() + staged as u64 + 1;
-                    return Ok(());
-                }
-            }
-            // There is a place for it in the directory as long as the queue is not full.
-            self.queue.grow()?;
+    /// Has the jobs of runs that begin from now on come after these, to which no more come.
+    pub(in crate::vfence) fn stage(&mut self) {
+        let staged = self.count as u64 - self.staged;
+        let all = &self.queue.borrow().staged;
+        all.store(all.load(Relaxed) + staged, Relaxed);
+        self.staged += staged;
+    }
+}
+
+impl<Q: Borrow<QueueRef>> Drop for Run<Q> {
+    fn drop(&mut self) {
+        if self.staged > 0 {
+            let all = &self.queue.borrow().staged;
+            all.store(all.load(Relaxed) - self.staged, Relaxed);
         }
     }
 }
 
-impl Drop for Run {
-    fn drop(&mut self) {
-        let staged = self.queue.staged.load(Relaxed) - self.count as i32;
-        self.queue.staged.store(staged, Relaxed);
+impl Queue {
+    /// Looks how much room there is for the job that will have the number `seqno`, and those behind it, and makes some if there is none.
+    /// Returns the last number that there is room for. To be called with the client's `submitting` held: only who submits makes less of it.
+    ///
+    /// Fails with `EAGAIN` if the queue is full, `ENOMEM`.
+    fn find_room(&self, seqno: u64) -> Result<u64> {
+        loop {
+            {
+                let state = &self.state.lock().jobs;
+                // Others that are being prepared.
+                let staged = (seqno - 1 - state.submitted()) as usize;
+                let most = self.limits.max_jobs as usize;
+                let allowed = most.saturating_sub(state.pending() + staged);
+                if allowed == 0 {
+                    return Err(EAGAIN);
+                }
+                let room = state.room().saturating_sub(staged).min(allowed) as u64;
+                if room > 0 {
+                    let room_to = seqno + room - 1;
+                    self.room_to.store(room_to, Relaxed);
+                    return Ok(room_to);
+                }
+            }
+            // There is a place for it in the directory as long as the queue is not full.
+            self.grow()?;
+        }
     }
 }

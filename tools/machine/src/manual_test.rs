@@ -3,8 +3,9 @@
 //! Manual queues: jobs that come before others, and where they are found.
 
 use crate::{
-    machine::{Job, Kind, State, CANCELED, TIMED_OUT},
-    setup::{grow, job, machine, rules, Machine},
+    machine::{Kind, State, CANCELED, TIMED_OUT},
+    manual::Job,
+    setup::{grow, job, machine, manual_job, rules, Machine},
 };
 use proptest::prelude::*;
 
@@ -20,7 +21,7 @@ fn insert(machine: &mut Machine<usize>, now: u64, value: usize) -> bool {
             false
         }
         Err(place) => {
-            let seqno = manual.insert(now, place, job(value, 0), |_| false);
+            let seqno = manual.insert(now, place, manual_job(value), |_| false);
             assert_eq!(seqno.ok(), Some(place));
             true
         }
@@ -85,15 +86,10 @@ fn inserted_job_needs_room() {
         insert(&mut machine, 1, value + 1);
     }
     let manual = machine.manual().unwrap();
-    let refused: Result<u64, Job<usize>> = manual.insert(1, 1, job(0, 0), |_| false);
+    let refused = manual.insert(1, 1, manual_job(0), |_| false);
     assert_eq!(refused.err().map(|job| job.payload), Some(0));
-    assert_eq!(
-        manual
-            .submit(1, job(7, 0))
-            .err()
-            .map(|job: Job<usize>| job.payload),
-        Some(7)
-    );
+    let refused = manual.submit(1, manual_job(7));
+    assert_eq!(refused.err().map(|job| job.payload), Some(7));
     assert_eq!(manual.pending(), room);
 }
 
@@ -142,6 +138,8 @@ fn manual_machine_takes_its_own_memory_only() {
     assert!(machine.payload_mut(1).is_none());
     assert_eq!(machine.bare_mut(1), Some(&mut 1));
     assert!(machine.work().is_none() && !machine.worked(1, 1, 0) && !machine.ready(1, 1, 0));
+    let refused = machine.submit(1, job(2, 0));
+    assert_eq!(refused.err().map(|job| job.payload), Some(2));
 }
 
 #[test]
@@ -204,8 +202,8 @@ proptest! {
                 if machine.room() == 0 {
                     assert!(grow(machine));
                 }
-                let job = Job { event: *event, error: -own, ..job(number, 0) };
-                assert!(machine.submit(now, job).is_ok());
+                let job = Job { event: *event, error: -own, payload: number };
+                assert!(machine.manual().unwrap().submit(now, job).is_ok());
             }
             now += pause;
         }
@@ -264,9 +262,13 @@ fn jobs_that_are_gone_make_nobody_older() {
         insert(&mut machine, now, value);
     }
     let manual = machine.manual().unwrap();
-    assert!(manual.insert(60, 1, job(3, 0), |value| *value < 7).is_ok());
-    assert!(manual.insert(70, 1, job(2, 0), |value| *value > 3).is_ok());
-    assert!(manual.insert(70, 1, job(1, 0), |_| true).is_ok());
+    assert!(manual
+        .insert(60, 1, manual_job(3), |value| *value < 7)
+        .is_ok());
+    assert!(manual
+        .insert(70, 1, manual_job(2), |value| *value > 3)
+        .is_ok());
+    assert!(manual.insert(70, 1, manual_job(1), |_| true).is_ok());
     let submitted = |machine: &Machine<usize>, seqno| match machine.state(70, seqno) {
         State::Pending(record) => record.submitted,
         other => panic!("{other:?}"),

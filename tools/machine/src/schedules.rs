@@ -6,7 +6,7 @@ use crate::{
     faults::{Injected, Kind as Fault},
     machine::{Counts, InFencePolicy, Job, Kind, Record, Rules, Spare, State, TimeoutPolicy},
     model::{ends, End, Ends, History, CANCELED},
-    setup::{empty, grow, Ended, Machine, Wanted, HISTORY},
+    setup::{empty, grow, try_submit, Ended, Machine, Wanted, HISTORY},
 };
 use proptest::prelude::*;
 
@@ -292,10 +292,10 @@ impl Run {
         };
         let event = job.event;
         let full = self.machine.room() == 0;
-        match self.machine.submit(self.now, job) {
-            Err(job) => {
+        match try_submit(&mut self.machine, self.now, job) {
+            Err(payload) => {
                 assert!(full);
-                assert_eq!(job.payload.number, self.jobs.len());
+                assert_eq!(payload.number, self.jobs.len());
             }
             Ok(seqno) => {
                 assert!(!full);

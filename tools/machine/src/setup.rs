@@ -7,6 +7,7 @@ use crate::{
     machine::{
         self, Attached, Dated, InFencePolicy, Job, Kind, Record, Rules, Spare, TimeoutPolicy,
     },
+    manual,
     segments::{Memory, SEGMENT},
 };
 use std::convert::Infallible;
@@ -66,10 +67,6 @@ macro_rules! attach {
             type Bare = Self;
 
             fn bare(&mut self) -> &mut Self {
-                self
-            }
-
-            fn into_bare(self) -> Self {
                 self
             }
 
@@ -145,9 +142,34 @@ pub fn waiting<P>(payload: P, duration: u64) -> Job<P> {
     }
 }
 
+/// Returns a job that takes no time.
+pub fn manual_job<P>(payload: P) -> manual::Job<P> {
+    manual::Job {
+        error: 0,
+        event: false,
+        payload,
+    }
+}
+
+/// Submits a job to a machine of either kind: what takes no time gets what is of use there. Returns the payload if there is no room.
+pub fn try_submit<P>(machine: &mut Machine<P>, now: u64, job: Job<P>) -> Result<u64, P>
+where
+    P: Attached<Bare = P>,
+{
+    let Some(manual) = machine.manual() else {
+        return machine.submit(now, job).map_err(|job| job.payload);
+    };
+    let job = manual::Job {
+        error: job.error,
+        event: job.event,
+        payload: job.payload,
+    };
+    manual.submit(now, job).map_err(|job| job.payload)
+}
+
 #[track_caller]
-pub fn submit<P: Attached>(machine: &mut Machine<P>, now: u64, job: Job<P>) -> u64 {
-    machine.submit(now, job).ok().expect("there is room")
+pub fn submit<P: Attached<Bare = P>>(machine: &mut Machine<P>, now: u64, job: Job<P>) -> u64 {
+    try_submit(machine, now, job).ok().expect("there is room")
 }
 
 #[track_caller]

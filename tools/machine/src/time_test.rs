@@ -5,7 +5,7 @@
 use crate::{
     machine::{Job, Kind},
     model::{CANCELED, TIMED_OUT},
-    setup::{assert_end, empty, job, machine, rules, submit, waiting, Machine},
+    setup::{assert_end, empty, job, machine, rules, submit, try_submit, waiting, Machine},
 };
 
 #[test]
@@ -220,8 +220,8 @@ fn queue_without_memory_has_nothing_to_do() {
         assert!(!machine.set_deadline(1000, 1, 0));
         assert_eq!(machine.started(), None);
         assert_eq!(machine.next_event(), None);
-        let refused = machine.submit(1000, job("a", 0));
-        assert_eq!(refused.err().map(|job| job.payload), Some("a"));
+        let refused = try_submit(&mut machine, 1000, job("a", 0));
+        assert_eq!(refused, Err("a"));
         assert_eq!((machine.submitted(), machine.completed()), (0, 0));
     }
 }
