@@ -102,6 +102,7 @@ use kernel::{
 };
 
 mod complete;
+mod expire;
 mod run;
 
 use complete::result;

@@ -6,10 +6,7 @@ use super::{
     super::{
         counters::Done,
         in_fences::Waits,
-        machine::{
-            Record,
-            NEVER, //
-        },
+        machine::Record,
         segments::SEGMENT, //
     },
     value,
@@ -30,10 +27,7 @@ use crate::{
             SignalledFence,
             SignallingSection, //
         },
-        hrtimer::{
-            Expire,
-            HrTimer, //
-        },
+        hrtimer::HrTimer,
         timekeeping::ktime_get, //
     },
     trace,
@@ -46,9 +40,6 @@ use kernel::{
         SpinLockIrqGuard, //
     },
 };
-
-/// How long an interrupt then leaves the processor to others at least, in ns.
-const BREATHER: u64 = 20_000;
 
 /// Which jobs of a manual queue user space completes.
 #[derive(Clone, Copy)]
@@ -401,30 +392,6 @@ impl Queue {
             queue.state.lock().jobs.worked(ktime_get(), seqno, result);
         }
         false
-    }
-}
-
-impl Expire for Queue {
-    fn expire(timer: &HrTimer<Self>) {
-        if let Some(worker) = &timer.worker {
-            timer.state.lock().armed = NEVER;
-            worker.wake();
-            return;
-        }
-        let mut begun = None;
-        let (_, all) = Self::complete(timer, BATCH, |locked, now| {
-            if begun.is_none() {
-                begun = Some(now);
-                locked.armed = NEVER;
-            }
-            locked.jobs.advance(now)
-        });
-        if !all {
-            // Half of the time for everybody else.
-            let now = ktime_get();
-            let time = now + (now - begun.unwrap_or(now)).max(BREATHER);
-            Self::rearm_by(timer, &mut timer.state.lock(), time);
-        }
     }
 }
 
