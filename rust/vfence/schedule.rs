@@ -278,11 +278,16 @@ where
         slot.in_error != 0 && self.rules.in_fence != InFencePolicy::Ignore
     }
 
-    /// Decides about the head, which has just become that, or ready, or the queue was reset.
-    fn settle(&mut self) {
+    /// Forgets what was known of the last head.
+    fn forget_head(&mut self) {
         // INVARIANT: All of them are those of the head. If it has been so before, its work was not done: it did not run.
         (self.start, self.pace, self.fate) = (NEVER, None, None);
         self.worked = (0, 0);
+    }
+
+    /// Decides about the head, which has just become that, or ready, or the queue was reset.
+    fn settle(&mut self) {
+        self.forget_head();
         let Some(head) = self.head() else {
             return;
         };
@@ -456,6 +461,27 @@ where
         error: i32,
         cause: Cause,
     ) -> Option<Ended<P, M::Segment<Slot<P>>>> {
+        let ended = self.pop_head(end, error)?;
+        self.counts.errors += u64::from(error != 0);
+        match cause {
+            Cause::Timeout => {
+                self.counts.timeouts += 1;
+                match self.rules.after_timeout {
+                    TimeoutPolicy::Cancel => self.stopped = true,
+                    TimeoutPolicy::Continue => self.counts.resets += 1,
+                }
+            }
+            Cause::InFence if self.rules.in_fence == InFencePolicy::Cancel => self.stopped = true,
+            // Those behind it do not start any more.
+            Cause::Closed => self.stopped = true,
+            Cause::InFence | Cause::Other => {}
+        }
+        self.next_head(ended.record.end);
+        Some(ended)
+    }
+
+    /// Takes the head out, which ends, and remembers it; [`Schedule::next_head`] is to follow.
+    fn pop_head(&mut self, end: u64, error: i32) -> Option<Ended<P, M::Segment<Slot<P>>>> {
         // A caller's clock that went backwards must not let a job end before its predecessor.
         let end = end.max(self.head_since);
         let start = if self.start <= end { self.start } else { 0 };
@@ -471,26 +497,6 @@ where
             result: if error == 0 { self.worked.1 } else { 0 },
         };
         self.history.keep(seqno, || record);
-        self.counts.errors += u64::from(error != 0);
-        match cause {
-            Cause::Timeout => {
-                self.counts.timeouts += 1;
-                match self.rules.after_timeout {
-                    TimeoutPolicy::Cancel => self.stopped = true,
-                    TimeoutPolicy::Continue => self.counts.resets += 1,
-                }
-            }
-            Cause::InFence if self.rules.in_fence == InFencePolicy::Cancel => self.stopped = true,
-            // Those behind it do not start any more.
-            Cause::Closed => self.stopped = true,
-            Cause::InFence | Cause::Other => {}
-        }
-        // INVARIANT: Both bounds of the new head's time are in it.
-        self.head_since = match self.head() {
-            Some(head) => end.max(head.submitted),
-            None => end,
-        };
-        self.settle();
         Some(Ended {
             seqno,
             record,
@@ -498,5 +504,18 @@ where
             payload: slot.payload,
             segment,
         })
+    }
+
+    /// Goes on with the next job, if there is one, after the last one has ended at the time `end`.
+    fn next_head(&mut self, end: u64) {
+        // INVARIANT: Both bounds of the new head's time are in it.
+        self.head_since = end;
+        match self.head() {
+            Some(head) => {
+                self.head_since = end.max(head.submitted);
+                self.settle();
+            }
+            None => self.forget_head(),
+        }
     }
 }
