@@ -54,6 +54,7 @@ use kernel::{
     alloc::Flags,
     container_of,
     error::to_result,
+    interrupt::LocalInterruptDisabled,
     prelude::*,
     str::CStr,
     sync::{
@@ -558,6 +559,21 @@ impl<T: DriverTimeline> PendingFence<T> {
         )
     }
 
+    /// As [`PendingFence::complete_with`], where interrupts are off anyway. A lock may be held under the same condition.
+    #[inline]
+    pub(crate) fn complete_in_interrupt(
+        self,
+        _irqs_off: &LocalInterruptDisabled,
+        result: Result,
+        timestamp: u64,
+    ) -> SignalledFence {
+        self.complete_by(
+            result,
+            timestamp,
+            bindings::dma_fence_signal_timestamp_irqs_off,
+        )
+    }
+
     #[inline]
     fn complete_by(self, result: Result, timestamp: u64, signal: Signal) -> SignalledFence {
         let mut this = ManuallyDrop::new(self);
@@ -674,9 +690,12 @@ pub(crate) fn drain() {
 #[kernel::macros::kunit_tests(vfence_dma_fence)]
 pub(crate) mod tests {
     use super::*;
-    use kernel::sync::{
-        new_spinlock_irq,
-        Arc, //
+    use kernel::{
+        interrupt::local_interrupt_disable,
+        sync::{
+            new_spinlock_irq,
+            Arc, //
+        },
     };
 
     pub(crate) struct Plain {
@@ -922,6 +941,19 @@ pub(crate) mod tests {
     fn complete_signals_an_error() -> Result {
         let signalled = pending()?.complete(Err(EIO), 1);
         assert_eq!(signalled.result(), Err(EIO));
+        Ok(())
+    }
+
+    #[test]
+    fn complete_signals_with_interrupts_off() -> Result {
+        let fence = pending()?;
+        let reference: ARef<Fence> = fence.fence().into();
+        let irqs_off = local_interrupt_disable();
+        let signalled = fence.complete_in_interrupt(&irqs_off, Err(EIO), 12345);
+        drop(irqs_off);
+        assert!(reference.is_signaled());
+        assert_eq!(signalled.result(), Err(EIO));
+        assert_eq!(signalled.timestamp(), 12345);
         Ok(())
     }
 

@@ -25,16 +25,18 @@ use crate::bindings;
 use core::ops::Deref;
 use kernel::{
     container_of,
+    interrupt::LocalInterruptDisabled,
     prelude::*,
     types::Opaque, //
 };
 
 /// What a timer does when it expires.
 pub(crate) trait Expire: Send + Sync + Sized + 'static {
-    /// Called in interrupt context; may start the timer again.
+    /// Called in interrupt context; may start the timer again. `irqs_off` is the proof that interrupts are off, which they are but on
+    /// `PREEMPT_RT` kernels.
     ///
     /// It must not be where the last reference to the timer is dropped.
-    fn expire(timer: &HrTimer<Self>);
+    fn expire(timer: &HrTimer<Self>, irqs_off: Option<&LocalInterruptDisabled>);
 }
 
 /// A timer and the data of its callback.
@@ -99,6 +101,13 @@ impl<T: Expire> HrTimer<T> {
         };
     }
 
+    /// Returns whether the timer has not expired yet since it was started, nor was cancelled. In the callback: whether it was started
+    /// again. That may change at any time, unless the caller sees to it that nobody starts it.
+    pub(crate) fn is_queued(&self) -> bool {
+        // SAFETY: By the type invariants the timer is set up. The core writes the field at any time, and itself reads it like this.
+        unsafe { (&raw const (*self.timer.get()).is_queued).read_volatile() }
+    }
+
     /// Stops the timer; when it returns, the callback does not run and will not.
     ///
     /// Nobody may start the timer at the same time. Must not be called from the callback, nor with a
@@ -116,7 +125,13 @@ impl<T: Expire> HrTimer<T> {
         // `drop()`, which touches nothing but the `Opaque` timer, waits for the callback before the data goes. If
         // it is never dropped it stays, and what it borrows is static.
         let timer = unsafe { &*container_of!(Opaque::cast_from(timer), Self, timer) };
-        T::expire(timer);
+        let mut irqs_off = None;
+        if !cfg!(CONFIG_PREEMPT_RT) {
+            // SAFETY: By the type invariants the timer's mode is not one of soft interrupts, so this is a hard one, where they are off
+            // until it returns.
+            irqs_off = Some(unsafe { LocalInterruptDisabled::assume_disabled() });
+        }
+        T::expire(timer, irqs_off);
         // Also after another start: that has queued the timer again.
         bindings::hrtimer_restart::HRTIMER_NORESTART
     }
@@ -162,7 +177,7 @@ mod tests {
     }
 
     impl Expire for Count {
-        fn expire(timer: &HrTimer<Self>) {
+        fn expire(timer: &HrTimer<Self>, _: Option<&LocalInterruptDisabled>) {
             let times = timer.times.fetch_add(1, Relaxed) + 1;
             if timer.again && times < 3 {
                 timer.start(0);
@@ -220,7 +235,9 @@ mod tests {
     fn stopped_timer_does_not_expire() -> Result {
         let timer = count(false)?;
         timer.start(ktime_get() + 100_000_000);
+        assert!(timer.is_queued());
         timer.cancel();
+        assert!(!timer.is_queued());
         fsleep(Delta::from_millis(150));
         assert_eq!(timer.times.load(Relaxed), 0);
         Ok(())
@@ -233,7 +250,7 @@ mod tests {
     }
 
     impl Expire for Busy {
-        fn expire(timer: &HrTimer<Self>) {
+        fn expire(timer: &HrTimer<Self>, _: Option<&LocalInterruptDisabled>) {
             timer.begun.store(true, Relaxed);
             let until = ktime_get() + 2_000_000;
             while ktime_get() < until {}

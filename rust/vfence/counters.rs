@@ -72,7 +72,7 @@ impl Counters {
         self.0.word::<SUBMITTED>().store(seqno, Release);
     }
 
-    /// Shows that jobs have been completed, without errors; their fences have signalled.
+    /// Shows that the jobs up to `seqno` have completed, whose fences have signalled; nothing else has changed.
     pub(super) fn show_completed(&self, seqno: u64) {
         self.0.word::<COMPLETED>().store(seqno, Release);
     }

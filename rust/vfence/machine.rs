@@ -347,6 +347,14 @@ where
         }
     }
 
+    /// Returns the machine of a queue whose jobs take time.
+    pub(crate) fn schedule(&mut self) -> Option<&mut Schedule<P, M, H>> {
+        match self {
+            Self::Schedule(jobs) => Some(jobs),
+            Self::Manual(_) => None,
+        }
+    }
+
     /// Returns the machine of a queue whose jobs take no time.
     pub(crate) fn manual(&mut self) -> Option<&mut Manual<P::Bare, M, H>> {
         match self {

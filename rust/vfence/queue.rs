@@ -226,7 +226,8 @@ pub(super) struct Locked {
     /// Of a queue whose fences stand for values.
     pub(super) counter: Counter,
     /// When the timer is to expire, or [`NEVER`]: not later than there is something to do. It is not set anew for what comes
-    /// later than that, since that happens with each job, and it expires for nothing once in a long while.
+    /// later than that, since that happens with each job, and it expires for nothing once in a long while. It is started with the
+    /// lock held: when it expires, and was not started again until the lock is taken, this time has come.
     armed: u64,
 }
 

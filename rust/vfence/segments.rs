@@ -173,6 +173,8 @@ impl<T, M: Memory> Segments<T, M> {
     }
 
     /// Removes the oldest value; also returns a segment if one is not needed any more.
+    // Who needs but a part of the value has nothing else copied.
+    #[inline(always)]
     pub(crate) fn pop(&mut self) -> Option<(T, Option<M::Segment<T>>)> {
         self.pop_if(|_| true)
     }

@@ -15,8 +15,8 @@ use proptest::prelude::*;
 enum Step {
     /// Time passes.
     Pass(u64),
-    /// The timer's interrupt comes.
-    Interrupt,
+    /// The timer's interrupt comes, and first takes those jobs quietly that it can take so, or does not.
+    Interrupt { quiet: bool },
     /// A job is submitted.
     Submit(Submit),
     /// The in-fences of one of the jobs, ended or not, have signalled.
@@ -91,7 +91,7 @@ fn rarely_late() -> impl Strategy<Value = u64> {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (0..40u64).prop_map(Step::Pass),
-        3 => Just(Step::Interrupt),
+        3 => any::<bool>().prop_map(|quiet| Step::Interrupt { quiet }),
         5 => submit(),
         4 => (0..40usize, errors(), rarely_late()).prop_map(|(job, error, late)| Step::Ready { job, error, late }),
         2 => (0..40usize, errors()).prop_map(|(job, error)| Step::Signal { job, error }),
@@ -214,6 +214,31 @@ impl Run {
         }
     }
 
+    /// Takes jobs that have ended well, unless user space wants to be told, or the caller does not want them.
+    fn quiet_interrupt(&mut self) {
+        let wanted = |payload: &usize| payload % 8 != 7;
+        while let Some(ended) = self
+            .machine
+            .schedule()
+            .and_then(|jobs| jobs.advance_quiet(self.now, wanted))
+        {
+            assert!(wanted(&ended.payload));
+            let state = self.machine.state(self.now, ended.seqno);
+            let State::Completed(record) = state else {
+                panic!("job {} is {state:?}", ended.seqno);
+            };
+            assert_eq!(record.error, 0);
+            assert_eq!((record.start, record.end), (ended.start, ended.end));
+            self.ended(Ended {
+                seqno: ended.seqno,
+                record,
+                event: false,
+                payload: ended.payload,
+                segment: ended.segment.map(Spare::Schedule),
+            });
+        }
+    }
+
     fn step(&mut self, step: &Step) {
         self.act(step);
         self.check();
@@ -227,7 +252,12 @@ impl Run {
     fn act(&mut self, step: &Step) {
         match step {
             Step::Pass(time) => self.now += time,
-            Step::Interrupt => self.interrupt(),
+            Step::Interrupt { quiet } => {
+                if *quiet {
+                    self.quiet_interrupt();
+                }
+                self.interrupt();
+            }
             Step::Submit(submit) => self.submit(submit),
             Step::Ready { job, error, late } => self.ready(*job, *error, *late),
             Step::Signal { job, error } => self.signal(*job, *error),
@@ -598,13 +628,13 @@ proptest! {
                 Step::Ready { late: 1.., .. } => {}
                 // It is begun by who is told by an interrupt that it can be.
                 Step::Submit(Submit { work: true, .. }) | Step::Work { .. } => {}
-                Step::Interrupt => {
+                Step::Interrupt { .. } => {
                     eager.step(step);
                     lazy.step(&Step::Pass(0));
                 }
                 _ => {
                     eager.act(step);
-                    eager.step(&Step::Interrupt);
+                    eager.step(&Step::Interrupt { quiet: true });
                     lazy.step(step);
                 }
             }

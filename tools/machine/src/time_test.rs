@@ -22,6 +22,34 @@ fn jobs_follow_each_other_without_a_gap() {
 }
 
 #[test]
+fn job_is_taken_quietly_only_if_nobody_is_told_anything() {
+    let mut machine = machine(rules(Kind::Timer, Some(1000)));
+    submit(&mut machine, 100, job("a", 10));
+    submit(&mut machine, 100, job("b", 10));
+    let mut told = job("c", 10);
+    told.event = true;
+    submit(&mut machine, 100, told);
+    let mut failing = job("d", 10);
+    failing.error = -5;
+    submit(&mut machine, 100, failing);
+    let jobs = machine.schedule().unwrap();
+    assert!(jobs.advance_quiet(109, |_| true).is_none());
+    assert!(jobs.advance_quiet(110, |_| false).is_none());
+    let ended = jobs.advance_quiet(110, |_| true).unwrap();
+    assert_eq!((ended.seqno, ended.payload), (1, "a"));
+    assert_eq!((ended.start, ended.end), (100, 110));
+    assert!(jobs.advance_quiet(119, |_| true).is_none());
+    let ended = jobs.advance_quiet(500, |_| true).unwrap();
+    assert_eq!((ended.start, ended.end), (110, 120));
+    assert!(jobs.advance_quiet(500, |_| true).is_none());
+    assert_end(machine.advance(500), "c", 130, 0);
+    let jobs = machine.schedule().unwrap();
+    assert!(jobs.advance_quiet(500, |_| true).is_none());
+    assert_end(machine.advance(500), "d", 140, -5);
+    assert_eq!(machine.next_event(), None);
+}
+
+#[test]
 fn job_on_an_idle_queue_starts_when_it_is_submitted() {
     let mut machine = machine(rules(Kind::Timer, None));
     submit(&mut machine, 100, job("a", 10));
