@@ -216,7 +216,7 @@ impl Run {
 
     /// Takes jobs that have ended well, unless user space wants to be told, or the caller does not want them.
     fn quiet_interrupt(&mut self) {
-        let wanted = |payload: &usize| payload % 8 != 7;
+        let wanted = |payload: &Wanted| payload.number % 8 != 7;
         while let Some(ended) = self
             .machine
             .schedule()

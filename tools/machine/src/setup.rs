@@ -154,7 +154,7 @@ pub fn manual_job<P>(payload: P) -> manual::Job<P> {
 /// Submits a job to a machine of either kind: what takes no time gets what is of use there. Returns the payload if there is no room.
 pub fn try_submit<P>(machine: &mut Machine<P>, now: u64, job: Job<P>) -> Result<u64, P>
 where
-    P: Attached<Bare = P>,
+    P: Attached<Bare = P> + Dated,
 {
     let Some(manual) = machine.manual() else {
         return machine.submit(now, job).map_err(|job| job.payload);
@@ -168,7 +168,11 @@ where
 }
 
 #[track_caller]
-pub fn submit<P: Attached<Bare = P>>(machine: &mut Machine<P>, now: u64, job: Job<P>) -> u64 {
+pub fn submit<P: Attached<Bare = P> + Dated>(
+    machine: &mut Machine<P>,
+    now: u64,
+    job: Job<P>,
+) -> u64 {
     try_submit(machine, now, job).ok().expect("there is room")
 }
 
