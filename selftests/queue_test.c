@@ -248,6 +248,19 @@ TEST_F(queue, destroyed)
 	expect_no_queue(_metadata, self->device, queue);
 }
 
+TEST_F(queue, destroyed_after_the_last_job_was_its_own)
+{
+	__u32 doomed = manual_queue(self->device), other = manual_queue(self->device);
+	int fence = submit(self->device, doomed, 0);
+
+	ASSERT_LE(0, fence);
+	ASSERT_EQ(0, queue_destroy(self->device, doomed));
+	expect_no_queue(_metadata, self->device, doomed);
+	EXPECT_EQ(-ECANCELED, fence_status(fence));
+	EXPECT_LE(0, submit(self->device, other, 0));
+	EXPECT_EQ(1, queue_submitted(self->device, other));
+}
+
 TEST_F(queue, destruction_leaves_others_alone)
 {
 	__u32 doomed = manual_queue(self->device), other = manual_queue(self->device);
