@@ -202,6 +202,30 @@ TEST_F(batch, full_queue)
 	EXPECT_EQ(query.max_jobs, signal_seqno(self->device, self->manual, query.max_jobs + 1, 0));
 }
 
+/* The jobs of a queue count, however many others are between them. */
+TEST_F(batch, full_queue_in_turns)
+{
+	struct vfence_query query = { 0 };
+	__u32 refused;
+
+	ASSERT_EQ(0, ioctl(self->device, VFENCE_IOCTL_QUERY, &query));
+	for (__u32 room = query.max_jobs - 3, count; room; room -= count) {
+		count = room > VFENCE_MAX_BATCH ? VFENCE_MAX_BATCH : room;
+		ASSERT_EQ(0, submit_batch(self->device, self->jobs, count, NULL));
+	}
+	for (int i = 1; i < 8; i += 2)
+		self->jobs[i].queue = self->timer;
+	/* Every second one is the full queue's: the fourth of them is the seventh. */
+	EXPECT_REFUSED(EAGAIN, submit_batch(self->device, self->jobs, 8, &refused));
+	EXPECT_EQ(6, refused);
+	EXPECT_EQ(query.max_jobs - 3, queue_submitted(self->device, self->manual));
+	EXPECT_EQ(0, queue_submitted(self->device, self->timer));
+	EXPECT_EQ(0, submit_batch(self->device, self->jobs, 6, &refused));
+	EXPECT_EQ(query.max_jobs, queue_submitted(self->device, self->manual));
+	EXPECT_EQ(3, queue_submitted(self->device, self->timer));
+	EXPECT_EQ(query.max_jobs, signal_seqno(self->device, self->manual, query.max_jobs, 0));
+}
+
 TEST_F(batch, no_free_file_descriptor)
 {
 	struct rlimit limit = { 20, 20 };
@@ -314,6 +338,48 @@ TEST_F(batch, in_fences_of_a_call)
 	EXPECT_EQ(VFENCE_MAX_WAITS / VFENCE_MAX_IN_FENCES, refused);
 	EXPECT_EQ(0, submit_batch(self->device, self->jobs, refused, NULL));
 	EXPECT_EQ(refused, queue_submitted(self->device, self->timer));
+}
+
+/* What is in buffers is counted, too, when all jobs have been looked at: the one whose turn it is then is refused. */
+TEST_F(batch, in_fences_of_a_call_and_of_buffers)
+{
+	enum { WHOLE = VFENCE_MAX_WAITS / VFENCE_MAX_IN_FENCES };
+	int fence = submit(self->device, self->manual, 0);
+	struct vfence_use use = { .fd = buffer_create(self->device, 4096), .flags = VFENCE_USE_WRITE };
+	struct vfence_submit busy = {
+		.queue = timer_queue(self->device),
+		.flags = VFENCE_SUBMIT_HANG,
+		.uses = ptr_to_u64(&use),
+		.use_count = 1,
+		.use_size = sizeof(use),
+	};
+	__s32 in_fences[VFENCE_MAX_IN_FENCES];
+	__u32 refused;
+
+	ASSERT_LE(0, use.fd);
+	ASSERT_EQ(1, signal_seqno(self->device, self->manual, 1, 0));
+	for (size_t i = 0; i < ARRAY_LEN(in_fences); i++)
+		in_fences[i] = fence;
+	ASSERT_EQ(0, submit_job(self->device, &busy));
+	/* A job of a manual queue, as many in-fences as may be, and a buffer with one more. */
+	for (size_t i = 1; i <= WHOLE; i++) {
+		self->jobs[i].queue = self->timer;
+		self->jobs[i].in_fences = ptr_to_u64(in_fences);
+		self->jobs[i].in_fence_count = ARRAY_LEN(in_fences);
+	}
+	self->jobs[WHOLE + 1] = busy;
+	self->jobs[WHOLE + 1].queue = self->timer;
+	self->jobs[WHOLE + 1].flags = 0;
+	EXPECT_REFUSED(ENOSPC, submit_batch(self->device, self->jobs, WHOLE + 2, &refused));
+	EXPECT_EQ(WHOLE + 1, refused);
+	EXPECT_EQ(1, queue_submitted(self->device, self->manual));
+	EXPECT_EQ(0, queue_submitted(self->device, self->timer));
+	/* One in-fence less. */
+	self->jobs[WHOLE].in_fence_count--;
+	EXPECT_EQ(0, submit_batch(self->device, self->jobs, WHOLE + 2, &refused));
+	EXPECT_EQ(2, queue_submitted(self->device, self->manual));
+	EXPECT_EQ(WHOLE + 1, queue_submitted(self->device, self->timer));
+	EXPECT_EQ(1, signal_seqno(self->device, self->manual, 2, 0));
 }
 
 TEST_F(batch, jobs_start_where_those_before_have_ended)
