@@ -52,8 +52,8 @@ void rust_helper_dma_fence_set_error(struct dma_fence *fence, int error)
 }
 
 /*
- * For fences with the inline lock, where interrupts are off, or this does not
- * matter, as it does not with PREEMPT_RT.
+ * For fences with the inline lock, where interrupts are off, or under a spinlock
+ * that is taken with them off: with PREEMPT_RT that leaves them on, and this sleeps.
  */
 void rust_helper_dma_fence_signal_timestamp_irqs_off(struct dma_fence *fence, ktime_t timestamp)
 {

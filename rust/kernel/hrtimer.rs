@@ -159,8 +159,10 @@ mod tests {
     use kernel::{
         sync::{
             atomic::{
+                Acquire,
                 Atomic,
-                Relaxed, //
+                Relaxed,
+                Release, //
             },
             Arc, //
         },
@@ -174,14 +176,21 @@ mod tests {
     struct Count {
         again: bool,
         times: Atomic<i32>,
+        /// How often it was queued while it should not have been, or the other way round.
+        wrong: Atomic<i32>,
     }
 
     impl Expire for Count {
         fn expire(timer: &HrTimer<Self>, _: Option<&LocalInterruptDisabled>) {
-            let times = timer.times.fetch_add(1, Relaxed) + 1;
-            if timer.again && times < 3 {
+            let queued = timer.is_queued();
+            let again = timer.again && timer.times.load(Relaxed) < 2;
+            if again {
                 timer.start(0);
             }
+            if queued || timer.is_queued() != again {
+                timer.wrong.fetch_add(1, Relaxed);
+            }
+            timer.times.fetch_add(1, Release);
         }
     }
 
@@ -189,15 +198,17 @@ mod tests {
         let count = Count {
             again,
             times: Atomic::new(0),
+            wrong: Atomic::new(0),
         };
         Arc::pin_init(HrTimer::new::<Error>(Ok(count)), GFP_KERNEL)
     }
 
     /// Waits until the timer has expired that often; a test that waits in vain hangs until KUnit's timeout.
     fn wait(timer: &HrTimer<Count>, times: i32) {
-        while timer.times.load(Relaxed) < times {
+        while timer.times.load(Acquire) < times {
             fsleep(Delta::from_micros(100));
         }
+        assert_eq!(timer.wrong.load(Relaxed), 0);
     }
 
     #[test]

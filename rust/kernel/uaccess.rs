@@ -87,6 +87,27 @@ mod tests {
     }
 
     #[test]
+    fn as_many_words_as_there_are_functions_for() {
+        fn refused<T: FromBytes + IntoBytes>(value: T) {
+            let mut place = MaybeUninit::new(value);
+            assert!(read(1, &mut place).is_err());
+            assert!(read((&raw const place) as usize, &mut place).is_err());
+        }
+
+        refused([7u64; 1]);
+        refused([7u64; 3]);
+        refused([7u64; 11]);
+        refused([7u64; 12]);
+        let place = [7u32; 4];
+        let address = (&raw const place) as usize;
+        assert_eq!(write(address, &[1u32; 1]), Err(EFAULT));
+        assert_eq!(write(address, &[1u32; 2]), Err(EFAULT));
+        assert_eq!(write(address, &[1u32; 3]), Err(EFAULT));
+        assert_eq!(write(address, &[1u32; 4]), Err(EFAULT));
+        assert_eq!(place, [7; 4]);
+    }
+
+    #[test]
     fn what_is_no_user_memory_is_not_written() {
         // Few words, more, and bytes.
         let (few, more, bytes) = ([1u32; 3], [1u32; 7], [1u8; 5]);
