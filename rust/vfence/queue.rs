@@ -14,15 +14,17 @@
 //! | `engine`, a mutex | the worker does some work; others end jobs of its queue | after `submitting`; never together with the three before, whose holders may wait for fences |
 //! | that of a job's operations, a mutex | some of them are done, or they are given back | after `engine` |
 //! | `signalling`, not of manual queues | jobs are taken from the machine, and fences signalled, so that these signal in order | before the locks of fences |
-//! | `state` of a manual queue | the machine is asked or told something, and fences signalled | as `signalling`; no callback removed, nothing allocated under it |
+//! | `state` of a manual queue | the machine is asked or told something, and fences signalled | as `signalling`; no callback removed, nothing allocated by us under it |
+//! | that of a client's events, a spinlock | they are counted, reported or taken | after `signalling`, or `state` of a manual queue |
 //! | `state` of other queues | the machine is asked or told something | after all others; no fence is signalled, no callback removed, nothing allocated under it |
 //!
 //! The callback of an in-fence runs with that fence's lock held and takes `state`, so the order is
-//! `signalling`, locks of fences, `state`. Who holds reservation objects takes locks of fences and `state`, but not `signalling`: jobs are
+//! `signalling`, locks of fences, `state`. Who holds reservation objects takes locks of fences and `state`, of manual queues too, but not `signalling`: jobs are
 //! published under them, and completed without.
 //!
-//! Jobs of manual queues wait for nothing, and the deadlines of their fences are kept with these. So nobody's callback, nor who holds a lock
-//! that a callback takes, ever takes the `state` of such a queue, and it is the one lock under which they are taken and signalled.
+//! Jobs of manual queues wait for nothing, and the deadlines of their fences are kept with these. So the `state` of such a queue is taken by system
+//! calls and by its own timer, never by a callback of a fence, nor under a spinlock that one takes; mutexes, and reservation objects, are nothing that a callback could wait for. So it is the one
+//! lock under which jobs of such a queue are taken and their fences signalled.
 //!
 //! # Who completes what
 //!
@@ -216,9 +218,9 @@ impl Submit for ManualJob {
 pub(super) type Jobs = Machine<Payload, Charged, KVVec<Record>>;
 pub(super) type Ended = machine::Ended<Payload, Spare<Payload, Charged>>;
 
-// A segment is a page, or half of one: a pending job without a fence takes no more than a slot.
+// A segment is a page, or fits into half of one: a pending job without a fence takes no more than a slot.
 const _: () = assert!(size_of::<Option<schedule::Slot<Payload>>>() <= 64);
-const _: () = assert!(size_of::<Option<manual::Slot<JobFence>>>() <= 32);
+const _: () = assert!(size_of::<Option<manual::Slot<JobFence>>>() <= 24);
 
 /// What the lock `state` protects.
 pub(super) struct Locked {
@@ -384,8 +386,8 @@ impl Queue {
         let context_id = context.id();
         // Two for lockdep, to which they are the same lock otherwise.
         let state_class = match kind {
-            Kind::Manual => static_lock_class!(),
-            Kind::Timer | Kind::Worker => static_lock_class!(),
+            Kind::Manual => (c"vfence_manual_state", static_lock_class!()),
+            Kind::Timer | Kind::Worker => (c"vfence_state", static_lock_class!()),
         };
         let queue = try_pin_init!(Self {
             id,
@@ -403,7 +405,7 @@ impl Queue {
             room_to: Atomic::new(0),
             waiters <- new_wait_queue!("vfence_waiters"),
             signalling <- new_spinlock_irq!(()),
-            state <- SpinLockIrq::new(locked, c"vfence_state", state_class),
+            state <- SpinLockIrq::new(locked, state_class.0, state_class.1),
         }? Error);
         Timeline::new(context, HrTimer::new(queue), GFP_KERNEL_ACCOUNT)
     }

@@ -10,6 +10,7 @@ use super::{
         machine::NEVER,
         schedule::Quiet, //
     },
+    Kind,
     Locked,
     Queue,
     BATCH, //
@@ -37,17 +38,20 @@ impl Expire for Queue {
             worker.wake();
             return;
         }
-        if !irqs_off.is_some_and(|irqs_off| Self::end_head(timer, irqs_off)) {
-            Self::end_some(timer);
+        let irqs_off = irqs_off.filter(|_| timer.kind == Kind::Timer);
+        match irqs_off.and_then(|irqs_off| Self::end_head(timer, irqs_off)) {
+            Some(true) => {}
+            Some(false) => Self::end_some(timer, BATCH - 1),
+            None => Self::end_some(timer, BATCH),
         }
     }
 }
 
 impl Queue {
     /// Completes the job that the timer was set for, if it ends well and has a fence at most. Returns whether there is nothing left for
-    /// now; the timer is set then.
+    /// now; the timer is set then. Returns `None`, and has done nothing, if there is more to the job.
     #[inline]
-    fn end_head(timer: &HrTimer<Self>, irqs_off: &LocalInterruptDisabled) -> bool {
+    fn end_head(timer: &HrTimer<Self>, irqs_off: &LocalInterruptDisabled) -> Option<bool> {
         let _section = SignallingSection::begin();
         let order = timer.signalling.lock_with(irqs_off);
         let (ended, was_full, all);
@@ -56,17 +60,12 @@ impl Queue {
             let locked = &mut *guard;
             // It is started with `state` held. If it was not again, that time has come.
             if timer.is_queued() || locked.armed == NEVER {
-                return false;
+                return None;
             }
             let due = locked.armed;
-            let Some(jobs) = locked.jobs.schedule() else {
-                return false;
-            };
+            let jobs = locked.jobs.schedule()?;
             was_full = jobs.jobs.len() >= timer.limits.max_jobs as usize;
-            ended = match jobs.advance_quiet(due, |payload| payload.more.is_none()) {
-                Some(ended) => ended,
-                None => return false,
-            };
+            ended = jobs.advance_quiet(due, |payload| payload.more.is_none())?;
             let idle = jobs.jobs.len() == 0;
             locked.armed = NEVER;
             let Quiet {
@@ -92,7 +91,7 @@ impl Queue {
         if was_full {
             timer.events.pollers.notify_all();
         }
-        all
+        Some(all)
     }
 
     /// Sets the timer for what comes after a job that has ended. Returns whether it is still to come.
@@ -108,12 +107,12 @@ impl Queue {
         later
     }
 
-    /// Completes some of what is due, and sets the timer for what is left.
+    /// Completes what is due, about `most` of it, and sets the timer for what is left.
     // What it keeps on the stack is not to burden who calls it rarely.
     #[inline(never)]
-    fn end_some(timer: &HrTimer<Self>) {
+    fn end_some(timer: &HrTimer<Self>, most: usize) {
         let mut begun = None;
-        let (_, all) = Self::complete(timer, BATCH, |locked, now| {
+        let (_, all) = Self::complete(timer, most, |locked, now| {
             if begun.is_none() {
                 begun = Some(now);
                 locked.armed = NEVER;

@@ -94,7 +94,7 @@ impl Queue {
             {
                 let state = &self.state.lock().jobs;
                 // Others that are being prepared.
-                let staged = (seqno - 1 - state.submitted()) as usize;
+                let staged = seqno.saturating_sub(state.submitted() + 1) as usize;
                 let most = self.limits.max_jobs as usize;
                 let allowed = most.saturating_sub(state.pending() + staged);
                 if allowed == 0 {
