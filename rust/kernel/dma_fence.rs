@@ -398,10 +398,11 @@ impl<T: DriverTimeline> Allocation<T> {
         // CAST: What looks negative came from user space, which gives unsigned times: far in the future to who obeys, though the
         // earliest of all to the core, which compares signed ones.
         let deadline = deadline as u64;
+        let kept = deadline.min(NO_DEADLINE - 1);
         let mut known = earliest.load(Relaxed);
         // Who sees that there is one sees the signed one, too.
-        while deadline.min(NO_DEADLINE - 1) < known {
-            match earliest.cmpxchg(known, deadline.min(NO_DEADLINE - 1), Release) {
+        while kept < known {
+            match earliest.cmpxchg(known, kept, Release) {
                 Ok(_) => break,
                 Err(other) => known = other,
             }
@@ -550,13 +551,7 @@ impl<T: DriverTimeline> PendingFence<T> {
         result: Result,
         timestamp: u64,
     ) -> SignalledFence {
-        // That function is for fences like ours, which have the inline lock, and wants interrupts to be off where spinlocks that are
-        // taken with interrupts off do that.
-        self.complete_by(
-            result,
-            timestamp,
-            bindings::dma_fence_signal_timestamp_irqs_off,
-        )
+        self.complete_irqs_off(result, timestamp)
     }
 
     /// As [`PendingFence::complete_with`], where interrupts are off anyway. A lock may be held under the same condition.
@@ -569,6 +564,13 @@ impl<T: DriverTimeline> PendingFence<T> {
         result: Result,
         timestamp: u64,
     ) -> SignalledFence {
+        self.complete_irqs_off(result, timestamp)
+    }
+
+    /// As [`PendingFence::complete`], where interrupts are off if spinlocks that are taken with interrupts off do that.
+    #[inline]
+    fn complete_irqs_off(self, result: Result, timestamp: u64) -> SignalledFence {
+        // That function is for fences like ours, which have the inline lock.
         self.complete_by(
             result,
             timestamp,
