@@ -386,26 +386,70 @@ static void *poll_for_room(void *data)
 	return (void *)(long)poll(&pollfd, 1, PATIENCE_MS);
 }
 
-TEST_F(event, poll_out_is_woken)
+/* A full queue, of which user space completes the first job or lets it go on. */
+static void expect_poll_out(struct __test_metadata *_metadata, FIXTURE_DATA(event) *self, __u32 kind)
 {
+	__s32 gate = submit(self->device, self->manual, 0);
 	struct vfence_query query = { 0 };
 	int device = device_open();
-	__u32 queue = manual_queue(device);
+	__u32 queue = queue_create(device, kind, "full");
 	pthread_t thread;
-	void *polled;
+	void *polled_thread;
 
 	ASSERT_EQ(0, ioctl(device, VFENCE_IOCTL_QUERY, &query));
 	for (__u32 i = 0; i < ARRAY_LEN(self->jobs); i++)
 		self->jobs[i] = (struct vfence_submit) { .queue = queue };
-	for (__u32 i = 0; i < query.max_jobs / VFENCE_MAX_BATCH; i++)
+	if (kind != VFENCE_QUEUE_MANUAL) {
+		self->jobs[0].in_fences = ptr_to_u64(&gate);
+		self->jobs[0].in_fence_count = 1;
+	}
+	for (__u32 i = 0; i < query.max_jobs / VFENCE_MAX_BATCH; i++) {
 		ASSERT_EQ(0, submit_batch(device, self->jobs, VFENCE_MAX_BATCH, NULL));
+		self->jobs[0].in_fence_count = 0;
+	}
 	ASSERT_EQ(0, query.max_jobs % VFENCE_MAX_BATCH);
+	EXPECT_EQ(0, polled(device, POLLOUT));
 	pthread_create(&thread, NULL, poll_for_room, &device);
 	usleep(10000);
-	ASSERT_EQ(1, signal_seqno(device, queue, 1, 0));
-	pthread_join(thread, &polled);
-	EXPECT_EQ(1, (long)polled);
+	if (kind == VFENCE_QUEUE_MANUAL) {
+		ASSERT_EQ(1, signal_seqno(device, queue, 1, 0));
+	} else {
+		ASSERT_EQ(1, signal_seqno(self->device, self->manual, 1, 0));
+	}
+	pthread_join(thread, &polled_thread);
+	EXPECT_EQ(1, (long)polled_thread);
 	close(device);
+}
+
+TEST_F(event, poll_out_is_woken)
+{
+	expect_poll_out(_metadata, self, VFENCE_QUEUE_MANUAL);
+}
+
+TEST_F(event, poll_out_is_woken_by_a_timer)
+{
+	expect_poll_out(_metadata, self, VFENCE_QUEUE_TIMER);
+}
+
+/* The head has nothing to wait for, and nobody lets it go on. */
+TEST_F(event, poll_out_is_woken_by_a_timer_alone)
+{
+	struct vfence_query query = { 0 };
+	int device = device_open();
+	__u32 queue = timer_queue(device);
+
+	ASSERT_EQ(0, ioctl(device, VFENCE_IOCTL_QUERY, &query));
+	for (__u32 i = 0; i < ARRAY_LEN(self->jobs); i++)
+		self->jobs[i] = (struct vfence_submit) { .queue = queue, .duration_ns = 500 * MSEC };
+	for (__u32 i = 0; i < query.max_jobs / VFENCE_MAX_BATCH; i++)
+		ASSERT_EQ(0, submit_batch(device, self->jobs, VFENCE_MAX_BATCH, NULL));
+	EXPECT_EQ(1, (long)poll_for_room(&device));
+	close(device);
+}
+
+TEST_F(event, poll_out_is_woken_by_a_worker)
+{
+	expect_poll_out(_metadata, self, VFENCE_QUEUE_WORKER);
 }
 
 TEST_F(event, epoll)

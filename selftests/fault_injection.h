@@ -53,22 +53,24 @@ static inline void disarm(int fail_nth)
 }
 
 /*
- * Calls an ioctl whose @nth place that can fail does. Returns 0 or the errno;
+ * Calls an ioctl whose @nth place that can fail does. Returns what the call does, or the negative errno;
  * @injected says whether there was such a place.
  */
 static inline int with_fault(int fail_nth, int nth, int device, unsigned long number,
 			     void *argument, bool *injected)
 {
 	char left[16] = "";
-	int error;
+	int ret;
 
 	if (!arm(fail_nth, nth))
-		return EIO;
-	error = ioctl(device, number, argument) ? errno : 0;
+		return -EIO;
+	ret = ioctl(device, number, argument);
+	if (ret < 0)
+		ret = -errno;
 	/* What is left of the count; reading it fails when it comes to an end there. */
 	*injected = pread(fail_nth, left, sizeof(left) - 1, 0) > 0 && !atoi(left);
 	disarm(fail_nth);
-	return error;
+	return ret;
 }
 
 /*
@@ -80,15 +82,15 @@ static inline int with_fault(int fail_nth, int nth, int device, unsigned long nu
 		bool injected = true; \
 		int refused = 0; \
 		for (int nth = 1; injected; nth++) { \
-			int error; \
+			int ret; \
 			ASSERT_GT(MOST_FAULTS, nth); \
 			(argument) = ARGUMENT; \
-			error = with_fault(self->fail_nth, nth, self->device, number, &(argument), \
-					   &injected); \
-			if (!error) \
+			ret = with_fault(self->fail_nth, nth, self->device, number, &(argument), \
+					 &injected); \
+			if (ret >= 0) \
 				continue; \
-			EXPECT_TRUE(error == ENOMEM || error == EFAULT) \
-				TH_LOG("fault %d: %s", nth, strerror(error)); \
+			EXPECT_TRUE(ret == -ENOMEM || ret == -EFAULT) \
+				TH_LOG("fault %d: %s", nth, strerror(-ret)); \
 			refused++; \
 			CHECK; \
 		} \

@@ -74,6 +74,32 @@ TEST_F(fault, submit_with_out_fence)
 	});
 }
 
+TEST_F(fault, create_fence)
+{
+	/* The first one must grow the queue. */
+	for (int fences = 0; fences < 2; fences++) {
+		bool injected = true;
+		int refused = 0, fence = -1;
+
+		for (int nth = 1; injected; nth++) {
+			__u64 submitted = queue_submitted(self->device, self->manual);
+			int fds = open_fds();
+
+			ASSERT_GT(MOST_FAULTS, nth);
+			fence = with_fault(self->fail_nth, nth, self->device, VFENCE_IOCTL_CREATE_FENCE,
+					   (void *)(unsigned long)self->manual, &injected);
+			EXPECT_EQ(fds + (fence >= 0), open_fds());
+			EXPECT_EQ(submitted + (fence >= 0), queue_submitted(self->device, self->manual));
+			if (fence >= 0)
+				continue;
+			EXPECT_EQ(-ENOMEM, fence);
+			refused++;
+		}
+		EXPECT_LT(0, refused);
+		EXPECT_EQ(0, fence_status(fence));
+	}
+}
+
 TEST_F(fault, submit_to_a_queue_that_must_grow)
 {
 	/* Wherever the driver has a limit that is a power of two, it is passed. */

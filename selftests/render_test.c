@@ -159,6 +159,12 @@ TEST_F(render, unknown_ioctls)
 	EXPECT_REFUSED(ENOTTY, ioctl(self->node, DRM_IO(DRM_COMMAND_BASE + 0x3f), NULL));
 	/* Those of the misc device by their own numbers. */
 	EXPECT_REFUSED(ENOTTY, ioctl(self->node, VFENCE_IOCTL_QUERY, &(struct vfence_query) { 0 }));
+	/* The short calls, by both. */
+	EXPECT_REFUSED(ENOTTY, ioctl(self->node, VFENCE_IOCTL_CREATE_FENCE, self->manual));
+	EXPECT_REFUSED(ENOTTY, ioctl(self->node, VFENCE_IOCTL_SIGNAL_NEXT, self->manual));
+	EXPECT_REFUSED(ENOTTY, ioctl(self->node, DRM_IO(DRM_COMMAND_BASE + _IOC_NR(VFENCE_IOCTL_CREATE_FENCE)), self->manual));
+	EXPECT_REFUSED(ENOTTY, ioctl(self->node, DRM_IO(DRM_COMMAND_BASE + _IOC_NR(VFENCE_IOCTL_SIGNAL_NEXT)), self->manual));
+	EXPECT_EQ(0, render_submitted(self->node, self->manual));
 }
 
 TEST_F(render, growing_structures)

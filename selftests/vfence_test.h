@@ -386,6 +386,18 @@ static inline int signal_seqno(int device, __u32 queue, __u64 seqno, __s32 error
 	return signal.completed;
 }
 
+/* The short calls. Returns the out-fence. */
+static inline int create_fence(int device, __u32 queue)
+{
+	return ioctl(device, VFENCE_IOCTL_CREATE_FENCE, queue);
+}
+
+/* Returns how many jobs of a manual queue have been completed by this: one, if there was one. */
+static inline int signal_next(int device, __u32 queue)
+{
+	return ioctl(device, VFENCE_IOCTL_SIGNAL_NEXT, queue);
+}
+
 /* Describes a sync_file of a single fence. */
 static inline int fence_info(int fence, struct sync_fence_info *info)
 {

@@ -530,7 +530,14 @@ impl<T: DriverTimeline> PendingFence<T> {
     /// Returns the earliest deadline that the fence was given, in ns on `CLOCK_MONOTONIC`; `u64::MAX` if none.
     pub(crate) fn deadline(&self) -> u64 {
         // SAFETY: By the type invariants the fence is the `base` of an `Allocation<T>`; the field is atomic.
-        unsafe { &(*self.0.as_raw().cast::<Allocation<T>>()).deadline }.load(Relaxed)
+        let deadline = unsafe { &(*self.0.as_raw().cast::<Allocation<T>>()).deadline };
+        if !cfg!(CONFIG_64BIT) {
+            return deadline.load(Relaxed);
+        }
+        // As READ_ONCE() does, in place.
+        // SAFETY: It is aligned and initialised. With 64 bits it is a machine word, and a volatile access of one is a single access, which
+        // is what the kernel takes for an atomic read that orders nothing.
+        unsafe { deadline.as_ptr().read_volatile() }
     }
 
     /// Signals the fence, with an error or without; `timestamp` is the time, in ns on

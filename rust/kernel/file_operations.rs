@@ -7,6 +7,7 @@
 use crate::bindings;
 use core::marker::PhantomData;
 use kernel::{
+    error::VTABLE_DEFAULT_ERROR,
     fs::File,
     iov::IovIterDest,
     mm::virt::VmaNew,
@@ -21,6 +22,7 @@ pub(crate) const READABLE: u32 = bindings::POLLIN | bindings::POLLRDNORM;
 pub(crate) const WRITABLE: u32 = bindings::POLLOUT | bindings::POLLWRNORM;
 
 /// An open file of a device.
+#[vtable]
 pub(crate) trait FileOperations: Send + Sync + Sized + 'static {
     /// What all open files of the device share.
     type Data: Send + Sync + 'static;
@@ -34,8 +36,11 @@ pub(crate) trait FileOperations: Send + Sync + Sized + 'static {
     /// `read()`; `nonblocking` when it must not wait.
     fn read(this: Pin<&Self>, nonblocking: bool, to: &mut IovIterDest<'_>) -> Result<usize>;
 
-    /// `poll()`: registers with `table` and returns which of [`READABLE`] and [`WRITABLE`] hold.
-    fn poll(this: Pin<&Self>, file: &File, table: &PollTable<'_>) -> u32;
+    /// `poll()`: registers with `table` and returns which of [`READABLE`] and [`WRITABLE`] hold. For a file that has none, the core says
+    /// that both do, and epoll refuses it.
+    fn poll(_this: Pin<&Self>, _file: &File, _table: &PollTable<'_>) -> u32 {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 
     /// `mmap()`; `page` is the offset, in pages.
     fn mmap(this: Pin<&Self>, page: usize, vma: &VmaNew) -> Result;

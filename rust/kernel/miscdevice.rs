@@ -29,11 +29,34 @@ use kernel::{
     },
 };
 
+/// What an `ioctl()` returns to the core: a number, or a negative errno.
+///
+/// It fits into a register, so that who does different things for different commands can leave it to each of these to return it.
+#[repr(transparent)]
+pub(crate) struct Returned(c_long);
+
+impl From<Result<u32>> for Returned {
+    #[inline]
+    fn from(result: Result<u32>) -> Self {
+        Self(match result {
+            Ok(number) => number as c_long,
+            Err(error) => error.to_errno() as c_long,
+        })
+    }
+}
+
+impl From<Result> for Returned {
+    #[inline]
+    fn from(result: Result) -> Self {
+        result.map(|()| 0).into()
+    }
+}
+
 /// An open file of a device.
-#[vtable]
 pub(crate) trait MiscDevice: FileOperations {
-    /// `ioctl()`, also that of 32-bit programs: structures have the same layout, and pointers are 64 bits.
-    fn ioctl(this: Pin<&Self>, cmd: u32, arg: usize) -> Result<isize>;
+    /// `ioctl()`, also that of 32-bit programs: structures have the same layout, pointers in them are 64 bits, and `arg`, a
+    /// pointer or a number, has a zero upper half.
+    fn ioctl(this: Pin<&Self>, cmd: u32, arg: usize) -> Returned;
 }
 
 /// A device that is registered, with the data that its open files share.
@@ -89,9 +112,13 @@ impl<T: MiscDevice> MiscDeviceRegistration<T> {
         release: Some(Self::release),
         unlocked_ioctl: Some(Self::ioctl),
         #[cfg(CONFIG_COMPAT)]
-        compat_ioctl: bindings::compat_ptr_ioctl,
+        compat_ioctl: Some(Self::ioctl),
         read_iter: Some(Callbacks::<Self>::read_iter),
-        poll: Some(Callbacks::<Self>::poll),
+        poll: if T::HAS_POLL {
+            Some(Callbacks::<Self>::poll)
+        } else {
+            None
+        },
         mmap: Some(Callbacks::<Self>::mmap),
         show_fdinfo: Some(Callbacks::<Self>::show_fdinfo),
         ..pin_init::zeroed()
@@ -143,10 +170,7 @@ impl<T: MiscDevice> MiscDeviceRegistration<T> {
     unsafe extern "C" fn ioctl(file: *mut bindings::file, cmd: c_uint, arg: c_ulong) -> c_long {
         // SAFETY: By the requirements of this function; the caller holds the file.
         let opened = unsafe { <Self as Locate>::opened(file) };
-        match T::ioctl(opened, cmd, arg) {
-            Ok(ret) => ret as c_long,
-            Err(error) => error.to_errno() as c_long,
-        }
+        T::ioctl(opened, cmd, arg).0
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) fn ktime(ns: u64) -> bindings::ktime_t {
 pub(crate) fn ktime_get() -> u64 {
     // SAFETY: There are no requirements; it may be called from any context but NMI.
     let now = unsafe { bindings::ktime_get() };
-    // CAST: The clock starts at 0 and does not go backwards.
+    // SAFETY: The clock starts at 0 and does not go backwards.
+    unsafe { core::hint::assert_unchecked(now >= 0) };
+    // CAST: So it is not negative.
     now as u64
 }

@@ -40,6 +40,10 @@ pub(crate) struct Client {
     /// submitted to, if it is still there.
     #[pin]
     pub(super) submitting: Mutex<Option<QueueRef>>,
+    /// The queue whose next job was signalled last, if it is still there. Held while one is, and while it is looked up: for nothing that
+    /// others do who may wait for a fence.
+    #[pin]
+    pub(super) last_signalled: Mutex<Option<QueueRef>>,
     #[pin]
     queues: Mutex<Queues>,
     /// For fences that jobs wait for. They may be anybody's, and who signals one has to call all that wait for it.
@@ -63,6 +67,7 @@ impl Client {
             id: device.next_client(),
             device,
             submitting <- new_mutex!(None),
+            last_signalled <- new_mutex!(None),
             queues <- new_mutex!(Queues {
                 by_id: RBTree::new(),
                 count: 0,
@@ -84,7 +89,7 @@ impl Client {
         self.queues.lock().by_id.get(&id).cloned().ok_or(ENOENT)
     }
 
-    /// As [`Client::queue`], for who submits to it; `last` goes with the client's `submitting`.
+    /// As [`Client::queue`], but remembers it in `last`, which goes with the client's `submitting` or `last_signalled`.
     #[inline(always)]
     pub(super) fn queue_from<'a>(
         &self,
@@ -171,6 +176,7 @@ impl Client {
             self.device.hide(self.id, id);
             queue
         };
+        self.last_signalled.lock().take_if(|last| last.id() == id);
         Queue::close(&queue);
         Ok(())
     }

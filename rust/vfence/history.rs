@@ -19,7 +19,8 @@ impl<H: DerefMut<Target = [Record]>> History<H> {
     }
 
     /// Remembers job `seqno`, the last one that has ended, if anything is remembered: `record` makes its record.
-    #[inline]
+    // What the record is made of is not to be moved.
+    #[inline(always)]
     pub(crate) fn keep(&mut self, seqno: u64, record: impl FnOnce() -> Record) {
         let place = self.place(seqno);
         if let Some(place) = self.0.get_mut(place) {

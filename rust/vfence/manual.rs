@@ -71,22 +71,27 @@ impl<B: Dated> Slot<B> {
         !self.event && self.error == 0 && self.submitted >= since
     }
 
-    /// Returns what there is to remember of it.
+    /// Returns what there is to remember of it, with the deadline as it is.
     #[inline]
     fn record(&self, end: u64, error: i32) -> Record {
-        let deadline = match self.payload.deadline() {
-            // 0 stands for none.
-            0 => 1,
-            deadline => shown(deadline),
-        };
         Record {
             submitted: self.submitted,
             end,
-            deadline,
+            deadline: self.payload.deadline(),
             error,
             ..Record::default()
         }
     }
+}
+
+/// Returns what others are told of a job, given what is remembered.
+fn told(record: Record) -> Record {
+    let deadline = match record.deadline {
+        // 0 stands for none.
+        0 => 1,
+        deadline => shown(deadline),
+    };
+    Record { deadline, ..record }
 }
 
 /// A job that there was no place for is given back.
@@ -114,7 +119,8 @@ where
     M: Memory,
     H: DerefMut<Target = [Record]>,
 {
-    timeout: Option<u64>,
+    /// The bound on the time of a job; [`NEVER`] if there is none.
+    timeout: u64,
     after_timeout: TimeoutPolicy,
     pub(super) jobs: Segments<Slot<B>, M>,
     history: History<H>,
@@ -140,7 +146,7 @@ where
     ) -> Self {
         // INVARIANT: Nothing is pending.
         Self {
-            timeout: rules.timeout,
+            timeout: rules.timeout.unwrap_or(NEVER),
             after_timeout: rules.after_timeout,
             jobs: Segments::new(directory, 1),
             history,
@@ -173,7 +179,7 @@ where
 
     /// Returns the bound on the time of a job.
     pub(crate) fn timeout(&self) -> Option<u64> {
-        self.timeout
+        (self.timeout != NEVER).then_some(self.timeout)
     }
 
     /// Returns how many there were of what.
@@ -297,7 +303,7 @@ where
             let since = self.last_end.max(head.submitted);
             return Some((since, CANCELED, Cause::Other));
         }
-        let bound = head.submitted.saturating_add(self.timeout?);
+        let bound = head.submitted.saturating_add(self.timeout);
         (bound != NEVER).then_some((bound, TIMED_OUT, Cause::Timeout))
     }
 
@@ -331,15 +337,18 @@ where
         self.end_head(now, (error != 0).then_some(error), Cause::Other)
     }
 
-    /// Completes job `seqno`, if it is the next one, as [`Manual::signal`] does. Returns what is kept with it, and memory that is not
+    /// Completes the next job, as [`Manual::signal`] does. Returns what is kept with it, and memory that is not
     /// needed any more. Leaves to that function whatever needs more thought: see [`Manual::signal_run`].
-    #[inline]
-    pub(crate) fn signal_next(&mut self, now: u64, seqno: u64, error: i32) -> Option<Taken<B, M>> {
-        if self.jobs.first() != seqno {
+    // What it returns is not to be moved.
+    #[inline(always)]
+    pub(crate) fn signal_next(&mut self, now: u64, error: i32) -> Option<Taken<B, M>> {
+        if self.stopped || now < self.last_end {
             return None;
         }
-        let since = self.plain_since(now)?;
-        let (slot, segment) = self.jobs.pop_if(|slot| slot.is_plain(since))?;
+        let (seqno, timeout) = (self.jobs.first(), self.timeout);
+        // One that was submitted later than `now`, by a clock that is ahead, seems to be very old, if there is a bound at all.
+        let plain = |slot: &Slot<B>| slot.is_plain(0) && now.wrapping_sub(slot.submitted) < timeout;
+        let (slot, segment) = self.jobs.pop_if(plain)?;
         self.history.keep(seqno, || slot.record(now, error));
         self.last_end = now;
         self.counts.errors += u64::from(error != 0);
@@ -352,10 +361,7 @@ where
         if self.stopped || now < self.last_end {
             return None;
         }
-        Some(match self.timeout {
-            Some(timeout) if timeout <= now => now - timeout + 1,
-            _ => 0,
-        })
+        Some(now.checked_sub(self.timeout).map_or(0, |since| since + 1))
     }
 
     /// Completes some jobs at once, [`SEGMENT`](super::segments::SEGMENT) of them or fewer, as [`Manual::signal`] does one: as long as `wanted` says so of their
@@ -407,8 +413,11 @@ where
             return State::Unknown;
         }
         match self.jobs.get(seqno) {
-            Some(slot) => State::Pending(slot.record(0, 0)),
-            None => self.history.find(seqno, self.jobs.first()),
+            Some(slot) => State::Pending(told(slot.record(0, 0))),
+            None => match self.history.find(seqno, self.jobs.first()) {
+                State::Completed(record) => State::Completed(told(record)),
+                other => other,
+            },
         }
     }
 
@@ -442,7 +451,7 @@ where
         }
         Some(Ended {
             seqno,
-            record,
+            record: told(record),
             event: slot.event,
             payload: slot.payload,
             segment,

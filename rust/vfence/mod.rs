@@ -4,7 +4,7 @@
 //!
 //! `client` is an open file, `queue` what it owns, `machine` what a queue decides, `in_fences`
 //! what a job waits for, `submit` how jobs get from user space into queues, `points` what can be done with a job
-//! afterwards, `uses` and `operation` what it does with buffers, `mapped` which of them are mapped, `events` what the device tells by itself, `visible` what is to be seen from outside.
+//! afterwards, `short` what takes no structures, `uses` and `operation` what it does with buffers, `mapped` which of them are mapped, `events` what the device tells by itself, `visible` what is to be seen from outside.
 
 #![deny(unsafe_code)]
 
@@ -106,6 +106,7 @@ mod queue;
 mod random;
 mod schedule;
 mod segments;
+pub(crate) mod short;
 pub(crate) mod submit;
 mod uses;
 pub(crate) mod values;
@@ -161,6 +162,7 @@ impl Client {
     }
 }
 
+#[vtable]
 impl FileOperations for Client {
     type Data = Arc<Device>;
 
@@ -251,6 +253,8 @@ fn queue_create(client: &Client, argument: &Argument) -> Result {
 fn rules(kind: Kind, limits: &Limits, create: &vfence_queue_create) -> Result<Rules> {
     let timeout = match create.timeout_ns {
         0 => limits.watchdog,
+        // It never comes.
+        u64::MAX if limits.watchdog.is_none() => None,
         timeout if limits.watchdog.is_none_or(|watchdog| timeout <= watchdog) => Some(timeout),
         _ => return Err(EINVAL),
     };
@@ -310,6 +314,8 @@ fn queue_reset(client: &Client, argument: &Argument) -> Result {
     Ok(())
 }
 
+// The stack of others is not to burden it.
+#[inline(never)]
 fn signal(client: &Client, argument: &Argument) -> Result {
     let signal: vfence_signal = argument.read()?;
     must_be_zero(signal.flags)?;

@@ -45,7 +45,7 @@ use kernel::{
     },
 };
 
-/// What one waits for on a queue.
+/// What one waits for on a queue. A manual one knows that one does.
 struct Wanted {
     queue: QueueRef,
     /// The job that decides: of any the first, of all the last.
@@ -53,8 +53,19 @@ struct Wanted {
 }
 
 impl Wanted {
+    fn new(queue: QueueRef, seqno: u64) -> Self {
+        queue.count_waiter(true);
+        Self { queue, seqno }
+    }
+
     fn has_come(&self) -> bool {
         self.queue.completed() >= self.seqno
+    }
+}
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        self.queue.count_waiter(false);
     }
 }
 
@@ -121,7 +132,7 @@ fn want(queues: &mut Queues, client: &Client, point: &vfence_point, any: bool) -
         Entry::Vacant(entry) => {
             let queue = client.queue(point.queue)?;
             let reservation = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)?;
-            entry.insert(Wanted { queue, seqno }, reservation)
+            entry.insert(Wanted::new(queue, seqno), reservation)
         }
     };
     if seqno == 0 || seqno > wanted.queue.submitted() {

@@ -7,6 +7,8 @@
 //! | lock | held while | order |
 //! |---|---|---|
 //! | the client's `submitting`, a mutex | jobs are prepared and published | outermost |
+//! | the client's `last_signalled`, a mutex | the queue there is looked up, and its next job is signalled, if it is a plain one | outermost |
+//! | that of a client's queues, a mutex | they are looked at, added and removed | after `submitting` and `last_signalled`; nothing is waited for but that |
 //! | `advancing` of a timeline of sw_sync, a mutex | its counter is advanced, until all that this has reached has signalled | outermost |
 //! | the lock of the client's mapped buffers, a mutex | a buffer is mapped, or given back | after `submitting` |
 //! | those of reservation objects | jobs that use buffers are decided about and published; a buffer is mapped, or given back | after the former; no user memory is accessed, nothing mapped or given back by us under several of them |
@@ -178,8 +180,9 @@ pub(super) trait Submit {
     /// Returns for how many fences it waits.
     fn in_fences(&self) -> u32;
 
-    /// Makes it pending if there is room. Returns its sequence number, and whether it is the only one.
-    fn submit(self, jobs: &mut Jobs, now: u64) -> Option<(u64, bool)>;
+    /// Makes it pending if there is room. Returns its sequence number, and whether it may be the first to end by itself, for which the timer
+    /// is not set.
+    fn submit(self, locked: &mut Locked, now: u64) -> Option<(u64, bool)>;
 }
 
 impl Submit for TimedJob {
@@ -192,7 +195,8 @@ impl Submit for TimedJob {
         self.payload.waits().map_or(0, Waits::len) as u32
     }
 
-    fn submit(self, jobs: &mut Jobs, now: u64) -> Option<(u64, bool)> {
+    fn submit(self, locked: &mut Locked, now: u64) -> Option<(u64, bool)> {
+        let jobs = &mut locked.jobs;
         let seqno = jobs.submit(now, self).ok()?;
         Some((seqno, jobs.pending() == 1))
     }
@@ -208,10 +212,13 @@ impl Submit for ManualJob {
     }
 
     #[inline(always)]
-    fn submit(self, jobs: &mut Jobs, now: u64) -> Option<(u64, bool)> {
-        let jobs = jobs.manual()?;
+    fn submit(self, locked: &mut Locked, now: u64) -> Option<(u64, bool)> {
+        let jobs = locked.jobs.manual()?;
         let seqno = jobs.submit(now, self).ok()?;
-        Some((seqno, jobs.pending() == 1))
+        // All jobs end as long after their submission: if the timer is set, it is not for later, unless the queue is stopped. With others
+        // pending it is set, or somebody who ends them is about to set it.
+        let alone = jobs.pending() == 1;
+        Some((seqno, alone && (locked.armed == NEVER || jobs.stopped())))
     }
 }
 
@@ -231,6 +238,11 @@ pub(super) struct Locked {
     /// later than that, since that happens with each job, and it expires for nothing once in a long while. It is started with the
     /// lock held: when it expires, and was not started again until the lock is taken, this time has come.
     armed: u64,
+    /// How many wait for jobs of a manual queue to complete.
+    waiting: u32,
+    /// Whether somebody was told that there is no room, or was given the last of it; who polls is to be told when there is again. Taken
+    /// back with the lock held under which a job has completed.
+    room_wanted: bool,
 }
 
 /// What completes the jobs of a queue, and in which context.
@@ -378,6 +390,8 @@ impl Queue {
             jobs: Machine::new(rules, seed, limits.max_jobs as usize, history)?,
             counter: Counter::default(),
             armed: NEVER,
+            waiting: 0,
+            room_wanted: false,
         };
         let worker = match kind {
             Kind::Worker => Some(Worker::new()?),
@@ -496,9 +510,21 @@ impl Queue {
         self.state.lock().jobs.pending()
     }
 
-    /// Returns whether another job could be submitted.
+    /// Returns whether another job could be submitted. If not, those who poll are told when one can.
     pub(super) fn has_room(&self) -> bool {
-        self.pending() < self.limits.max_jobs as usize
+        let mut locked = self.state.lock();
+        let room = locked.jobs.pending() < self.limits.max_jobs as usize;
+        locked.room_wanted |= !room;
+        room
+    }
+
+    /// Takes note that somebody waits for jobs to complete, or if not `begins`, that he does no longer.
+    pub(super) fn count_waiter(&self, begins: bool) {
+        if self.kind != Kind::Manual {
+            return;
+        }
+        let waiting = &mut self.state.lock().waiting;
+        *waiting = if begins { *waiting + 1 } else { *waiting - 1 };
     }
 
     /// Makes room for more jobs. Fails with `EAGAIN` if there is enough for all that are allowed, `ENOMEM`.
@@ -534,6 +560,12 @@ impl Queue {
         self.state.lock().jobs.bare_mut(seqno).map(f)
     }
 
+    /// Returns the number of a pending job as those know it who see its fence.
+    pub(super) fn shown(&self, seqno: u64) -> u64 {
+        self.with_fence(seqno, |fence| self.numbers.shown(seqno, fence))
+            .unwrap_or(seqno)
+    }
+
     /// Publishes jobs that there is room for. It is not full, so each of them goes in.
     pub(super) fn append<J: Submit>(queue: &QueueRef, mut jobs: impl Iterator<Item = J>) {
         let now = ktime_get();
@@ -541,18 +573,17 @@ impl Queue {
         // Interrupts have to wait for some of the jobs, not for all of them.
         while left == 0 {
             let mut locked = queue.state.lock();
-            let state = &mut locked.jobs;
             let mut first = false;
             left = BATCH;
             for job in jobs.by_ref().take(BATCH) {
                 left -= 1;
-                if let Some((_, alone)) = queue.submit(state, now, job) {
-                    first |= alone;
+                if let Some((_, ends_first)) = queue.submit(&mut locked, now, job) {
+                    first |= ends_first;
                 }
             }
-            queue.counters.show_submitted(state.submitted());
+            queue.counters.show_submitted(locked.jobs.submitted());
             if first {
-                queue.tell_start(state);
+                queue.tell_start(&mut locked.jobs);
                 Self::rearm(queue, &mut locked);
             }
         }
@@ -560,20 +591,21 @@ impl Queue {
 
     /// As [`Submit::submit`], and tells who traces.
     #[inline(always)]
-    fn submit<J: Submit>(&self, state: &mut Jobs, now: u64, job: J) -> Option<(u64, bool)> {
+    fn submit<J: Submit>(&self, locked: &mut Locked, now: u64, job: J) -> Option<(u64, bool)> {
         let (duration, in_fences) = (job.duration(), job.in_fences());
-        let (seqno, alone) = job.submit(state, now)?;
+        let (seqno, first) = job.submit(locked, now)?;
         trace::job_submit(|| (self.context, seqno, self.id, duration, in_fences));
-        Some((seqno, alone))
+        Some((seqno, first))
     }
 
     /// Publishes a job that there is room for.
-    pub(super) fn append_one<J: Submit>(queue: &QueueRef, job: J) {
+    #[inline(always)]
+    pub(super) fn append_one<J: Submit>(queue: &HrTimer<Self>, job: J) {
         let now = ktime_get();
         let mut locked = queue.state.lock();
-        if let Some((seqno, alone)) = queue.submit(&mut locked.jobs, now, job) {
+        if let Some((seqno, first)) = queue.submit(&mut locked, now, job) {
             queue.counters.show_submitted(seqno);
-            if alone {
+            if first {
                 queue.tell_start(&mut locked.jobs);
                 Self::rearm(queue, &mut locked);
             }

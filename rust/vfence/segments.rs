@@ -180,7 +180,7 @@ impl<T, M: Memory> Segments<T, M> {
     }
 
     /// Removes the oldest value, as [`Segments::pop`] does, if `wanted` says so of it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pop_if(
         &mut self,
         wanted: impl FnOnce(&T) -> bool,
@@ -224,10 +224,16 @@ impl<T, M: Memory> Segments<T, M> {
 
     /// Takes out the segment of the value that was removed last, if it was that segment's last one; returns it if it is not needed
     /// any more.
+    #[inline(always)]
     fn release(&mut self) -> Option<M::Segment<T>> {
         if self.first % PLACES != 0 {
             return None;
         }
+        self.release_segment()
+    }
+
+    #[cold]
+    fn release_segment(&mut self) -> Option<M::Segment<T>> {
         let entry = self.entry(self.first - 1);
         let segment = self.directory[entry].take()?;
         if self.room() >= SEGMENT {
@@ -254,6 +260,7 @@ impl<T, M: Memory> Segments<T, M> {
         self.place(index)?.as_mut()
     }
 
+    #[inline(always)]
     fn place(&mut self, index: u64) -> Option<&mut Option<T>> {
         let entry = self.entry(index);
         let segment = self.directory[entry].as_mut()?;

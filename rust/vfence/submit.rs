@@ -63,6 +63,7 @@ use zerocopy_derive::{
 
 mod prepare;
 
+pub(super) use prepare::out_fence;
 use prepare::{
     decide,
     Call,
@@ -103,7 +104,7 @@ pub(super) fn submit<H: Handles>(client: &Client, handles: &H, argument: Argumen
     let mut place = MaybeUninit::uninit();
     let submit: &vfence_submit = argument.read_to(&mut place, &EARLIER)?;
     let mut last = client.submitting.lock();
-    let run = Run::new(client.queue_from(&mut last, submit.queue)?);
+    let run = Run::only(client.queue_from(&mut last, submit.queue)?);
     let call = Call::new(client, handles, 1);
     let out = match run.queue().kind() {
         Kind::Manual => submit_manual(call, run, &argument, submit, &mut syncs),

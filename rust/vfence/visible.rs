@@ -67,10 +67,12 @@ fn write_queue(f: &mut fmt::Formatter<'_>, client: u64, queue: &Queue) -> fmt::R
     ))
 }
 
-/// Writes about the oldest pending jobs, one at a time: no lock is held while it is written.
+/// Writes about the oldest pending jobs, one at a time: no lock is held while it is written. While others create fences of sw_sync, a line may
+/// have the value of one and the times of another.
 fn write_jobs(f: &mut fmt::Formatter<'_>, queue: &Queue) -> fmt::Result {
     let (first, last) = (queue.completed() + 1, queue.submitted());
     for seqno in (first..=last).take(JOBS as usize) {
+        let shown = queue.shown(seqno);
         let (state, record) = match queue.job(seqno) {
             State::Pending(record) => ("pending", record),
             State::Running(record) => ("running", record),
@@ -78,7 +80,7 @@ fn write_jobs(f: &mut fmt::Formatter<'_>, queue: &Queue) -> fmt::Result {
         };
         f.write_fmt(fmt!(
             "  job {} {} submitted {} start {} deadline {} faults {:#x}\n",
-            seqno,
+            shown,
             state,
             record.submitted,
             record.start,

@@ -8,9 +8,15 @@ use crate::{
     kernel_ext::{
         dma_buf::DmaBuf,
         dma_fence_chain::Linkable,
-        miscdevice::MiscDevice, //
+        miscdevice::{
+            MiscDevice,
+            Returned, //
+        },
     },
-    uapi::vfence_use,
+    uapi::{
+        vfence_use,
+        VFENCE_IOCTL_TYPE, //
+    },
     vfence::{
         argument::Argument,
         handles::{
@@ -18,24 +24,32 @@ use crate::{
             Syncs, //
         },
         in_fences::InFences,
+        short,
         submit::EARLIER,
         Client, //
     },
 };
 use kernel::{
+    ioctl::_IO,
     prelude::*,
     sync::aref::ARef, //
 };
 
 pub(crate) mod sw_sync;
 
-#[vtable]
 impl MiscDevice for Client {
-    fn ioctl(client: Pin<&Self>, cmd: u32, arg: usize) -> Result<isize> {
-        client.ioctl(&NoHandles, cmd, arg)?;
-        Ok(0)
+    fn ioctl(client: Pin<&Self>, cmd: u32, arg: usize) -> Returned {
+        match cmd {
+            SIGNAL_NEXT => short::signal_next(&client, arg),
+            CREATE_FENCE => short::create_fence(&client, arg),
+            _ => client.ioctl(&NoHandles, cmd, arg).into(),
+        }
     }
 }
+
+/// The header's calls whose argument is a number, which DRM would take for a pointer.
+const CREATE_FENCE: u32 = _IO(VFENCE_IOCTL_TYPE, 0x0d);
+const SIGNAL_NEXT: u32 = _IO(VFENCE_IOCTL_TYPE, 0x0e);
 
 /// Jobs name file descriptors only.
 struct NoHandles;

@@ -4,14 +4,11 @@
 
 use crate::{
     kernel_ext::{
-        file_operations::{
-            FileOperations,
-            READABLE,
-            WRITABLE, //
-        },
+        file_operations::FileOperations,
         miscdevice::{
             MiscDevice,
-            MiscDeviceRegistration, //
+            MiscDeviceRegistration,
+            Returned, //
         },
         sync_file::{
             self,
@@ -39,12 +36,9 @@ use crate::{
 };
 use core::mem::offset_of;
 use kernel::{
-    fs::{
-        file::{
-            flags::O_CLOEXEC,
-            FileDescriptorReservation, //
-        },
-        File, //
+    fs::file::{
+        flags::O_CLOEXEC,
+        FileDescriptorReservation, //
     },
     ioctl::{
         _IOW,
@@ -56,10 +50,7 @@ use kernel::{
     seq_file::SeqFile,
     seq_print,
     str::CStr,
-    sync::{
-        poll::PollTable,
-        Arc, //
-    },
+    sync::Arc,
 };
 
 const NAME: &CStr = c"sw_sync";
@@ -82,13 +73,23 @@ pub(crate) struct Registration {
 }
 
 impl Registration {
-    /// Lets it be opened; to be called when the module cannot fail to load any more.
+    /// Lets it be opened, and says what that means; to be called when the module cannot fail to load any more.
     pub(crate) fn go_live(&self) {
+        if cfg!(CONFIG_SW_SYNC) {
+            pr_info!("/dev/sw_sync is ours, /sys/kernel/debug/sync/sw_sync is the kernel's own: a program that looks there finds that\n");
+        } else {
+            pr_info!("/dev/sw_sync is ours; this kernel has no /sys/kernel/debug/sync/sw_sync\n");
+        }
+        if watchdog().is_none() {
+            pr_notice!(
+                "sw_sync_watchdog_ms=0: fences of /dev/sw_sync may stay unsignalled for ever\n"
+            );
+        }
         self.shared.go_live();
     }
 }
 
-/// Registers the device if the module was asked for it, and says what that means. Fails as the registration does, and with `EINVAL` if the
+/// Registers the device if the module was asked for it. Fails as the registration does, and with `EINVAL` if the
 /// parameter is neither 0 nor 1.
 pub(crate) fn register(device: &Arc<Device>) -> Result<Option<Registration>> {
     match *module_parameters::sw_sync.value_ref() {
@@ -102,14 +103,6 @@ pub(crate) fn register(device: &Arc<Device>) -> Result<Option<Registration>> {
     let shared = Arc::pin_init(Shared::new(device.clone()), GFP_KERNEL)?;
     let registration = MiscDeviceRegistration::register(NAME, Ok(shared.clone()));
     let device = KBox::pin_init(registration, GFP_KERNEL)?;
-    if cfg!(CONFIG_SW_SYNC) {
-        pr_info!("/dev/sw_sync is ours, /sys/kernel/debug/sync/sw_sync is the kernel's own: a program that looks there finds that\n");
-    } else {
-        pr_info!("/dev/sw_sync is ours; this kernel has no /sys/kernel/debug/sync/sw_sync\n");
-    }
-    if watchdog().is_none() {
-        pr_notice!("sw_sync_watchdog_ms=0: fences of /dev/sw_sync may stay unsignalled for ever\n");
-    }
     Ok(Some(Registration {
         _device: device,
         shared,
@@ -124,6 +117,7 @@ fn watchdog() -> Option<u64> {
     }
 }
 
+#[vtable]
 impl FileOperations for SwSync {
     type Data = Arc<Shared>;
 
@@ -138,11 +132,6 @@ impl FileOperations for SwSync {
         Err(EINVAL)
     }
 
-    fn poll(_this: Pin<&Self>, _file: &File, _table: &PollTable<'_>) -> u32 {
-        // As for all files that cannot tell.
-        READABLE | WRITABLE
-    }
-
     fn mmap(_this: Pin<&Self>, _page: usize, _vma: &VmaNew) -> Result {
         Err(ENODEV)
     }
@@ -152,17 +141,16 @@ impl FileOperations for SwSync {
     }
 }
 
-#[vtable]
 impl MiscDevice for SwSync {
-    fn ioctl(this: Pin<&Self>, cmd: u32, arg: usize) -> Result<isize> {
+    fn ioctl(this: Pin<&Self>, cmd: u32, arg: usize) -> Returned {
         let argument = Argument::new(cmd, arg);
         match cmd {
-            CREATE_FENCE => this.create_fence(&argument)?,
-            INC => this.values.advance(argument.read()?),
-            GET_DEADLINE => this.get_deadline(&argument)?,
-            _ => return Err(ENOTTY),
+            CREATE_FENCE => this.create_fence(&argument),
+            INC => this.increment(&argument),
+            GET_DEADLINE => this.get_deadline(&argument),
+            _ => Err(ENOTTY),
         }
-        Ok(0)
+        .into()
     }
 }
 
@@ -177,6 +165,11 @@ impl SwSync {
         let number = fd.reserved_fd() as i32;
         argument.write_field(offset_of!(sw_sync_create_fence_data, fence), &number)?;
         file.install(fd);
+        Ok(())
+    }
+
+    fn increment(&self, argument: &Argument) -> Result {
+        self.values.advance(argument.read()?);
         Ok(())
     }
 

@@ -36,7 +36,8 @@ extern "C" {
  *   %DRM_VFENCE_USE_HANDLE. mmap() fails with EACCES where a dma-buf that is not
  *   open for writing would be written.
  *
- * The ioctls of <linux/vfence.h> work as described there. Their numbers here are
+ * The ioctls of <linux/vfence.h> work as described there, but for the short calls, which DRM has
+ * no place for: they fail with ENOTTY. Their numbers here are
  * DRM_VFENCE_IOCTL() of those there. read(), poll() and the counters' mmap() are
  * those of /dev/vfence too: there are no DRM events. Counters of queues with ids
  * from 0x100000 on cannot be mapped, for GEM objects have these offsets.

@@ -32,8 +32,8 @@ extern "C" {
  * interrupt. A %VFENCE_QUEUE_WORKER queue is the same, but its jobs complete from
  * process context, on a workqueue of the device. A job of a
  * %VFENCE_QUEUE_MANUAL queue completes when user space says so, with
- * %VFENCE_IOCTL_SIGNAL. What is said below of timer queues holds for worker
- * queues, too.
+ * %VFENCE_IOCTL_SIGNAL or %VFENCE_IOCTL_SIGNAL_NEXT. What is said below of timer
+ * queues holds for worker queues, too.
  *
  * Errors travel on fences as negative errno values: %SYNC_IOC_FILE_INFO shows
  * them as the status. A fence with an error has signalled like any other and
@@ -71,6 +71,16 @@ extern "C" {
  * very nanosecond in which the one before ended, and a job that has waited for
  * its in-fences starts at the timestamp of the last of them, of whatever driver:
  * how late a machine is in telling does not show in the times of a pipeline.
+ *
+ * DOC: short calls
+ *
+ * %VFENCE_IOCTL_CREATE_FENCE and %VFENCE_IOCTL_SIGNAL_NEXT are for programs and scripts
+ * that want a fence, and to signal it, and nothing else: what sw_sync is used for. Their
+ * argument is the id of a manual queue itself, a __u32 and not a pointer, and the result
+ * is what ioctl() returns: once there is a queue, there are no structures to fill in. For
+ * one fence at a time they are the quickest calls, SIGNAL_NEXT most of all when it is for the
+ * same queue as the last time. They can be mixed with all other calls. They came with
+ * &vfence_query.api_version 4.
  *
  * DOC: jobs without file descriptors
  *
@@ -175,7 +185,7 @@ extern "C" {
 #define VFENCE_IOCTL_TYPE 0xF7
 
 /** define VFENCE_API_VERSION - &vfence_query.api_version that this header describes */
-#define VFENCE_API_VERSION 3
+#define VFENCE_API_VERSION 4
 
 /** define VFENCE_NAME_LEN - size of a queue's name, the closing NUL included */
 #define VFENCE_NAME_LEN 32
@@ -292,7 +302,8 @@ struct vfence_query {
  * enum vfence_queue_kind - what completes the jobs of a queue
  * @VFENCE_QUEUE_TIMER: A timer: each job takes its &vfence_submit.duration_ns.
  *	It completes in the timer's interrupt, as from the interrupt of hardware.
- * @VFENCE_QUEUE_MANUAL: User space, with %VFENCE_IOCTL_SIGNAL.
+ * @VFENCE_QUEUE_MANUAL: User space, with %VFENCE_IOCTL_SIGNAL or
+ *	%VFENCE_IOCTL_SIGNAL_NEXT.
  * @VFENCE_QUEUE_WORKER: A timer that wakes a worker: as %VFENCE_QUEUE_TIMER, but
  *	jobs complete in process context, a little later.
  */
@@ -354,7 +365,8 @@ struct vfence_queue_create {
 	/**
 	 * @timeout_ns: in: the queue's own bound on the time that a job takes,
 	 * in ns, counted like the watchdog's, of which it is at most
-	 * &vfence_query.watchdog_ns; 0 for the watchdog's.
+	 * &vfence_query.watchdog_ns; 0 for the watchdog's. Without a watchdog it
+	 * may be anything, and both 0 and ~0 stand for none.
 	 */
 	__u64 timeout_ns;
 	/**
@@ -1012,6 +1024,26 @@ struct vfence_buffer_create {
 /** define VFENCE_IOCTL_BUFFER_CREATE - see &struct vfence_buffer_create */
 #define VFENCE_IOCTL_BUFFER_CREATE \
 	_IOWR(VFENCE_IOCTL_TYPE, 0x0c, struct vfence_buffer_create)
+
+/**
+ * define VFENCE_IOCTL_CREATE_FENCE - submit a job that is nothing but an out-fence
+ *
+ * A short call, to a manual queue: see "short calls" above. Returns the out-fence, a
+ * sync_file fd with close-on-exec set that the caller owns. The job is that of a
+ * &struct vfence_submit with %VFENCE_SUBMIT_OUT_FENCE and 0 elsewhere, and the call
+ * fails as %VFENCE_IOCTL_SUBMIT does; with EINVAL also on a queue that is not manual.
+ */
+#define VFENCE_IOCTL_CREATE_FENCE _IO(VFENCE_IOCTL_TYPE, 0x0d)
+/**
+ * define VFENCE_IOCTL_SIGNAL_NEXT - complete the next job of a manual queue
+ *
+ * A short call: see "short calls" above. Completes the oldest pending job: with the
+ * job's own error if it was submitted with one, with -ETIMEDOUT if it is timing out in
+ * that very moment, with -ECANCELED if the queue is stopped. Returns 1, or 0 when nothing
+ * is pending. Calls that are made at the same time complete different jobs. Fails with
+ * EINVAL on a queue that is not manual.
+ */
+#define VFENCE_IOCTL_SIGNAL_NEXT _IO(VFENCE_IOCTL_TYPE, 0x0e)
 
 #if defined(__cplusplus)
 }

@@ -12,6 +12,7 @@ use super::{
     value,
     Ended,
     JobFence,
+    Kind,
     Locked,
     More,
     Numbers,
@@ -33,6 +34,7 @@ use crate::{
     trace,
     uapi::vfence_event, //
 };
+use core::mem;
 use kernel::{
     prelude::*,
     sync::{
@@ -84,10 +86,24 @@ impl<'a> Order<'a> {
 
 impl Queue {
     /// Completes the jobs up to `seqno`, and returns how many that were.
+    #[inline(always)]
     pub(in crate::vfence) fn signal(queue: &HrTimer<Self>, seqno: u64, error: i32) -> u32 {
-        if queue.signal_next(seqno, error) {
+        let next = |head| head == seqno;
+        // What errors take is not to burden those without.
+        let done = match error {
+            0 => queue.signal_head(next, 0),
+            error => queue.signal_head(next, error),
+        };
+        if done {
             return 1;
         }
+        Self::signal_up_to(queue, seqno, error)
+    }
+
+    /// As [`Queue::signal`], whatever the jobs are.
+    // What it keeps on the stack is not to burden who completes one job.
+    #[inline(never)]
+    fn signal_up_to(queue: &HrTimer<Self>, seqno: u64, error: i32) -> u32 {
         let (mut completed, rest) = queue.complete_runs(Target::Job(seqno), error);
         if rest {
             let next = |locked: &mut Locked, now| locked.jobs.signal(now, seqno, error);
@@ -96,35 +112,74 @@ impl Queue {
         completed
     }
 
-    /// Completes job `seqno` if it is the next one, and has nothing but perhaps a fence. Returns whether it is.
+    /// Completes the job that is next, whichever that is. Returns how many that were: none if nothing is pending.
+    ///
+    /// Fails with `EINVAL` for a queue that is not a manual one.
+    pub(in crate::vfence) fn signal_next(queue: &HrTimer<Self>) -> Result<u32> {
+        if queue.signal_head(|_| true, 0) {
+            return Ok(1);
+        }
+        loop {
+            let seqno = queue.completed() + 1;
+            if queue.kind == Kind::Manual && seqno > queue.submitted() {
+                return Ok(0);
+            }
+            queue.can_signal(seqno)?;
+            // Others may complete that one.
+            match Self::signal_up_to(queue, seqno, 0) {
+                0 => {}
+                completed => return Ok(completed),
+            }
+        }
+    }
+
+    /// Completes the job that is next, if its number is `wanted`, and it has nothing but perhaps a fence. Returns whether it is so.
     ///
     /// As jobs that are still pending are not older, there is no need to set the timer.
-    fn signal_next(&self, seqno: u64, error: i32) -> bool {
+    #[inline(always)]
+    pub(in crate::vfence) fn signal_head(
+        &self,
+        wanted: impl FnOnce(u64) -> bool,
+        error: i32,
+    ) -> bool {
         let _section = SignallingSection::begin();
-        let mut locked = self.state.lock();
-        let was_full = locked.jobs.pending() >= self.limits.max_jobs as usize;
+        let mut guard = self.state.lock();
+        let now = ktime_get();
+        let locked = &mut *guard;
         let Some(jobs) = locked.jobs.manual() else {
             return false;
         };
-        let now = ktime_get();
-        let Some((fence, spare)) = jobs.signal_next(now, seqno, error) else {
+        let seqno = jobs.completed() + 1;
+        if !wanted(seqno) {
+            return false;
+        }
+        let Some((fence, spare)) = jobs.signal_next(now, error) else {
             return false;
         };
+        let done = (error != 0).then(|| Done::new(seqno, jobs.counts()));
+        let room_wanted = mem::take(&mut locked.room_wanted);
+        let told = room_wanted || locked.waiting != 0;
         trace::job_complete(|| (self.context, seqno, self.id, error, 0, now));
-        let fence = fence.map(|fence| fence.complete_with(&locked, result(error), now));
-        if error == 0 {
-            self.counters.show_completed(seqno);
-        } else {
-            let done = Done::new(seqno, locked.jobs.counts());
-            self.counters.show_done(&done);
+        let fence = fence.map(|fence| fence.complete_with(&guard, result(error), now));
+        match done {
+            None => self.counters.show_completed(seqno),
+            Some(done) => self.counters.show_done(&done),
         }
-        drop(locked);
+        drop(guard);
         drop((fence, spare));
-        self.waiters.wake(seqno);
-        if was_full {
-            self.events.pollers.notify_all();
+        if told {
+            self.tell(seqno, room_wanted);
         }
         true
+    }
+
+    /// Tells those who wait for jobs up to `seqno`, and those who poll if room is wanted.
+    #[cold]
+    fn tell(&self, seqno: u64, room_wanted: bool) {
+        self.waiters.wake(seqno);
+        if room_wanted {
+            self.events.pollers.notify_all();
+        }
     }
 
     /// Signals a fence of a manual queue that never was pending, after those that are being signalled just now.
@@ -145,14 +200,13 @@ impl Queue {
     /// As jobs that are still pending are not older, there is no need to set the timer.
     pub(in crate::vfence) fn complete_runs(&self, target: Target, error: i32) -> (u32, bool) {
         let _section = SignallingSection::begin();
-        let (mut completed, mut was_full) = (0, false);
+        let (mut completed, mut room_wanted) = (0, false);
         let rest = loop {
             let before = completed;
             let mut more = false;
             let (mut spare, mut row) = (None, None);
             let mut locked = self.state.lock();
             let counter = locked.counter;
-            was_full |= locked.jobs.pending() >= self.limits.max_jobs as usize;
             if let Some(jobs) = locked.jobs.manual() {
                 let now = ktime_get();
                 let row = row.insert(Row::<_, SEGMENT>::new(result(error), now));
@@ -185,6 +239,7 @@ impl Queue {
             }
             let so_far = Done::new(locked.jobs.completed(), locked.jobs.counts());
             self.counters.show_done(&so_far);
+            room_wanted |= completed > before && mem::take(&mut locked.room_wanted);
             drop(locked);
             drop(spare);
             if !more || completed == before {
@@ -194,7 +249,7 @@ impl Queue {
         if completed > 0 {
             self.waiters.wake(self.completed());
         }
-        if was_full {
+        if room_wanted {
             self.events.pollers.notify_all();
         }
         (completed, rest)
@@ -247,8 +302,9 @@ impl Queue {
     ) -> (u32, bool) {
         let _section = SignallingSection::begin();
         let (mut completed, mut done) = (0, 0);
-        let (mut all, mut was_full, mut reported) = (false, false, false);
+        let (mut all, mut room_wanted, mut reported) = (false, false, false);
         while !all && done < most {
+            let before = completed;
             let signalling = queue.signalling();
             let mut left = BATCH.min(most - done);
             // Fences of jobs that have nothing else. With two places it is mostly seen at once that the first was all.
@@ -257,7 +313,6 @@ impl Queue {
             let so_far;
             let order = {
                 let mut locked = queue.state.lock();
-                was_full |= locked.jobs.pending() >= queue.limits.max_jobs as usize;
                 let now = ktime_get();
                 // Of jobs that nobody wants to know about, many at a time.
                 while left > 0 && count < fences.len() && last.is_none() {
@@ -281,6 +336,9 @@ impl Queue {
                     }
                 }
                 so_far = Done::new(locked.jobs.completed(), locked.jobs.counts());
+                if completed > before {
+                    room_wanted |= mem::take(&mut locked.room_wanted);
+                }
                 Order::keep(signalling, locked)
             };
             for (fence, error, end) in fences.into_iter().flatten() {
@@ -315,7 +373,7 @@ impl Queue {
         }
         if reported {
             queue.events.notify();
-        } else if was_full {
+        } else if room_wanted {
             queue.events.pollers.notify_all();
         }
         (completed, all)

@@ -26,6 +26,7 @@ use crate::{
     },
     trace,
 };
+use core::mem;
 use kernel::interrupt::LocalInterruptDisabled;
 
 /// How long an interrupt then leaves the processor to others at least, in ns.
@@ -54,7 +55,7 @@ impl Queue {
     fn end_head(timer: &HrTimer<Self>, irqs_off: &LocalInterruptDisabled) -> Option<bool> {
         let _section = SignallingSection::begin();
         let order = timer.signalling.lock_with(irqs_off);
-        let (ended, was_full, all);
+        let (ended, room_wanted, all);
         {
             let mut guard = timer.state.lock_with(irqs_off);
             let locked = &mut *guard;
@@ -64,10 +65,10 @@ impl Queue {
             }
             let due = locked.armed;
             let jobs = locked.jobs.schedule()?;
-            was_full = jobs.jobs.len() >= timer.limits.max_jobs as usize;
             ended = jobs.advance_quiet(due, |payload| payload.more.is_none())?;
             let idle = jobs.jobs.len() == 0;
             locked.armed = NEVER;
+            room_wanted = mem::take(&mut locked.room_wanted);
             let Quiet {
                 seqno, start, end, ..
             } = ended;
@@ -88,7 +89,7 @@ impl Queue {
         drop(order);
         drop(segment);
         timer.waiters.wake(seqno);
-        if was_full {
+        if room_wanted {
             timer.events.pollers.notify_all();
         }
         Some(all)

@@ -31,11 +31,20 @@ impl<Q: Borrow<QueueRef>> Run<Q> {
     /// Begins without jobs; to be called with the client's `submitting` held.
     #[inline]
     pub(in crate::vfence) fn new(queue: Q) -> Self {
+        let staged = queue.borrow().staged.load(Relaxed);
+        let mut run = Self::only(queue);
+        run.seqno += staged;
+        run
+    }
+
+    /// As [`Run::new`], where there are no other runs.
+    #[inline]
+    pub(in crate::vfence) fn only(queue: Q) -> Self {
         let of: &Queue = queue.borrow();
         Self {
             count: 0,
             staged: 0,
-            seqno: of.submitted() + of.staged.load(Relaxed) + 1,
+            seqno: of.submitted() + 1,
             room_to: of.room_to.load(Relaxed),
             queue,
         }
@@ -92,15 +101,20 @@ impl Queue {
     fn find_room(&self, seqno: u64) -> Result<u64> {
         loop {
             {
-                let state = &self.state.lock().jobs;
+                let mut locked = self.state.lock();
+                let state = &locked.jobs;
                 // Others that are being prepared.
                 let staged = seqno.saturating_sub(state.submitted() + 1) as usize;
                 let most = self.limits.max_jobs as usize;
                 let allowed = most.saturating_sub(state.pending() + staged);
                 if allowed == 0 {
+                    locked.room_wanted = true;
                     return Err(EAGAIN);
                 }
-                let room = state.room().saturating_sub(staged).min(allowed) as u64;
+                let room = state.room().saturating_sub(staged).min(allowed);
+                // Who fills the queue with that is perhaps told no more.
+                locked.room_wanted |= room == allowed;
+                let room = room as u64;
                 if room > 0 {
                     let room_to = seqno + room - 1;
                     self.room_to.store(room_to, Relaxed);

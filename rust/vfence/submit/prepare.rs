@@ -39,10 +39,14 @@ use super::super::{
 };
 use crate::{
     kernel_ext::{
-        dma_fence::AllocatedFence,
+        dma_fence::{
+            AllocatedFence,
+            PendingFence, //
+        },
         dma_fence_chain::Linkable,
         dma_resv::Addable,
         fault_inject::FaultAttr,
+        hrtimer::HrTimer,
         sync_file::SyncFile, //
     },
     uapi::{
@@ -248,10 +252,27 @@ fn fence(
     }
     let mut out = None;
     if wanted {
-        let fd = FileDescriptorReservation::get_unused_fd_flags(O_CLOEXEC)?;
-        out = Some((SyncFile::create(fence.fence())?, fd));
+        out = Some(export(&fence)?);
     }
     Ok((Some(fence), out))
+}
+
+/// Makes a job's fence, and what the caller gets.
+#[inline]
+pub(in crate::vfence) fn out_fence(
+    queue: &QueueRef,
+    seqno: u64,
+) -> Result<(PendingFence<HrTimer<Queue>>, Out)> {
+    let fence = AllocatedFence::new(queue.clone(), GFP_KERNEL_ACCOUNT)?.init(seqno);
+    let out = export(&fence)?;
+    Ok((fence, out))
+}
+
+/// Makes what the caller gets of a job's fence.
+#[inline]
+fn export(fence: &PendingFence<HrTimer<Queue>>) -> Result<Out> {
+    let fd = FileDescriptorReservation::get_unused_fd_flags(O_CLOEXEC)?;
+    Ok((SyncFile::create(fence.fence())?, fd))
 }
 
 /// Gives a job what it waits for, and its work. Returns the gate, to be passed when it is published.

@@ -24,6 +24,7 @@ suite![
     job_that_is_too_long,
     signal,
     signal_with_error,
+    short_calls,
     wait_with_timeout,
     info_of_a_pending_fence,
     info_of_a_signalled_fence,
@@ -190,6 +191,20 @@ fn signal() {
     assert_refused(queue.signal(4), Errno::INVAL);
     let info = queue.info().unwrap();
     assert_eq!((info.submitted, info.completed), (3, 2));
+}
+
+fn short_calls() {
+    let device = device();
+    let queue = device.manual_queue("").unwrap();
+    assert!(!queue.signal_next().unwrap());
+    let fences: Vec<_> = (0..3).map(|_| queue.create_fence().unwrap()).collect();
+    for (index, fence) in fences.iter().enumerate() {
+        assert_eq!(fence.status().unwrap(), Status::Pending);
+        assert!(queue.signal_next().unwrap());
+        assert_eq!(fence.status().unwrap(), Status::Signalled);
+        assert_eq!(queue.info().unwrap().completed, index as u64 + 1);
+    }
+    assert!(!queue.signal_next().unwrap());
 }
 
 fn signal_with_error() {

@@ -530,6 +530,16 @@ fn no_watchdog() {
     let module = Module::load("watchdog_ms=0");
     let device = Device::open().unwrap();
     assert_eq!(device.capabilities().unwrap().watchdog, None);
+    // A bound that never comes is none.
+    for nanos in [0, u64::MAX] {
+        let build = || device.build_queue("").timeout(Duration::from_nanos(nanos));
+        let (manual, timer) = (build().manual().unwrap(), build().timer().unwrap());
+        assert_eq!(manual.info().unwrap().timeout, None);
+        assert_eq!(timer.info().unwrap().timeout, None);
+        let fence = manual.create_fence().unwrap();
+        assert!(manual.signal_next().unwrap());
+        assert_eq!(wait(&fence), Status::Signalled);
+    }
     let (gate, queue) = (
         device.manual_queue("").unwrap(),
         device.timer_queue("").unwrap(),

@@ -3,7 +3,7 @@
 //! Manual queues: jobs that come before others, and where they are found.
 
 use crate::{
-    machine::{Kind, State, CANCELED, TIMED_OUT},
+    machine::{Kind, State, TimeoutPolicy, CANCELED, TIMED_OUT},
     manual::Job,
     setup::{grow, job, machine, manual_job, rules, Machine},
 };
@@ -232,10 +232,8 @@ proptest! {
         loop {
             let seqno = next.completed() + 1;
             let manual = next.manual().unwrap();
-            prop_assert!(manual.signal_next(now, seqno + 1, error).is_none());
-            prop_assert!(manual.signal_next(now, seqno - 1, error).is_none());
             if seqno <= upto {
-                if let Some((payload, _)) = manual.signal_next(now, seqno, error) {
+                if let Some((payload, _)) = manual.signal_next(now, error) {
                     ends.push((seqno, payload, now, error));
                     continue;
                 }
@@ -287,4 +285,71 @@ fn jobs_that_are_gone_make_nobody_older() {
     let manual = machine.manual().unwrap();
     assert_eq!(manual.renew(80, 6, 70, |_| false), Some(7));
     assert_eq!(submitted(&machine, 6), 80);
+}
+
+#[test]
+fn the_next_job_is_left_alone_where_it_needs_more_thought() {
+    let submit = |machine: &mut Machine<usize>, now, job| {
+        if machine.room() == 0 {
+            assert!(grow(machine));
+        }
+        assert!(machine.manual().unwrap().submit(now, job).is_ok());
+    };
+    let mut machine = machine::<usize>(rules(Kind::Manual, Some(100)));
+    assert!(machine.manual().unwrap().signal_next(1, 0).is_none());
+    submit(&mut machine, 10, manual_job(1));
+    submit(&mut machine, 20, manual_job(2));
+    submit(
+        &mut machine,
+        20,
+        Job {
+            event: true,
+            ..manual_job(3)
+        },
+    );
+    submit(
+        &mut machine,
+        20,
+        Job {
+            error: -5,
+            ..manual_job(4)
+        },
+    );
+    let manual = machine.manual().unwrap();
+    // By a clock that is behind.
+    assert!(manual.signal_next(9, 0).is_none());
+    // It has timed out, just now.
+    assert!(manual.signal_next(110, 0).is_none());
+    assert_eq!(
+        manual.signal_next(109, -7).map(|(payload, _)| payload),
+        Some(1)
+    );
+    assert!(manual.signal_next(108, 0).is_none());
+    assert_eq!(
+        manual.signal_next(109, 0).map(|(payload, _)| payload),
+        Some(2)
+    );
+    assert!(manual.signal_next(110, 0).is_none());
+    assert_eq!(machine.counts().errors, 1);
+    assert_eq!(drain(&mut machine, 110), [(3, 110, 0), (4, 110, -5)]);
+}
+
+#[test]
+fn the_next_job_of_a_stopped_queue_is_left_alone() {
+    let mut stops = rules(Kind::Manual, Some(100));
+    stops.after_timeout = TimeoutPolicy::Cancel;
+    let mut machine = machine::<usize>(stops);
+    assert!(grow(&mut machine));
+    for now in [10, 200] {
+        assert!(machine.manual().unwrap().submit(now, manual_job(1)).is_ok());
+    }
+    assert_eq!(
+        machine.advance(150).map(|ended| ended.record.error),
+        Some(TIMED_OUT)
+    );
+    assert!(machine.manual().unwrap().signal_next(210, 0).is_none());
+    assert_eq!(
+        machine.advance(210).map(|ended| ended.record.error),
+        Some(CANCELED)
+    );
 }

@@ -284,6 +284,19 @@ impl<'d> ManualQueue<'d> {
         self.job().submit_with_out_fence()
     }
 
+    /// Submits a job that is nothing but an out-fence, and returns that: [`ManualQueue::submit_with_out_fence`] without the sequence
+    /// number, in the quickest way.
+    ///
+    /// Fails as that does.
+    pub fn create_fence(&self) -> io::Result<SyncFile> {
+        Ok(uapi::create_fence(self.0.device.as_fd(), self.id)?.into())
+    }
+
+    /// Completes the oldest job that is pending, whichever it is, and returns whether there was one.
+    pub fn signal_next(&self) -> io::Result<bool> {
+        Ok(uapi::signal_next(self.0.device.as_fd(), self.id)?)
+    }
+
     /// Completes, in order, every pending job up to `seqno`, and returns how many those were.
     ///
     /// Fails with `EINVAL` when `seqno` has not been submitted.

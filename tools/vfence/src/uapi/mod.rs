@@ -18,6 +18,7 @@ use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 use rustix::ioctl::{self, Ioctl, IoctlOutput, Opcode, Updater};
 use std::ffi::c_void;
+use std::ptr;
 
 /// Calls ioctl `NUMBER`, whose argument is a `T` that the kernel reads and may write.
 ///
@@ -59,6 +60,17 @@ unsafe impl Ioctl for Any {
     ) -> rustix::io::Result<IoctlOutput> {
         Ok(output)
     }
+}
+
+/// Calls an ioctl whose argument is a number, and returns what it returns.
+///
+/// # Safety
+///
+/// The argument of `number` must be no pointer.
+unsafe fn by_value(fd: BorrowedFd<'_>, number: Opcode, value: u32) -> Result<IoctlOutput, Errno> {
+    let argument = ptr::without_provenance_mut(value as usize);
+    // SAFETY: By the requirements of this function the kernel takes the argument for a number.
+    unsafe { ioctl::ioctl(fd, Any { number, argument }) }
 }
 
 /// Calls the ioctl `number` with any argument, right or wrong, and returns what it returns.

@@ -2,7 +2,7 @@
 
 //! `include/uapi/linux/vfence.h`, which says what each field means.
 
-use super::update;
+use super::{by_value, update};
 use rustix::fd::{BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::ioctl::{opcode, Opcode};
@@ -10,7 +10,7 @@ use rustix::ioctl::{opcode, Opcode};
 /// `VFENCE_IOCTL_TYPE`: the type byte of the ioctl numbers.
 pub const IOCTL_TYPE: u8 = 0xf7;
 /// `VFENCE_API_VERSION`: the version of the header that this crate was written for.
-pub const API_VERSION: u32 = 3;
+pub const API_VERSION: u32 = 4;
 /// `VFENCE_NAME_LEN`: size of a queue's name, the closing NUL included.
 pub const NAME_LEN: usize = 32;
 /// `VFENCE_MAX_IN_FENCES`: most in-fences a job may have.
@@ -502,6 +502,10 @@ pub const IOCTL_QUEUE_RESET: Opcode = opcode::read_write::<QueueReset>(IOCTL_TYP
 pub const IOCTL_QUEUE_FAULTS: Opcode = opcode::write::<QueueFaults>(IOCTL_TYPE, 0x0b);
 /// `VFENCE_IOCTL_BUFFER_CREATE`.
 pub const IOCTL_BUFFER_CREATE: Opcode = opcode::read_write::<BufferCreate>(IOCTL_TYPE, 0x0c);
+/// `VFENCE_IOCTL_CREATE_FENCE`, with the id of a queue.
+pub const IOCTL_CREATE_FENCE: Opcode = opcode::none(IOCTL_TYPE, 0x0d);
+/// `VFENCE_IOCTL_SIGNAL_NEXT`, with the id of a queue.
+pub const IOCTL_SIGNAL_NEXT: Opcode = opcode::none(IOCTL_TYPE, 0x0e);
 
 /// Calls [`IOCTL_QUERY`].
 pub fn query(fd: BorrowedFd<'_>, argument: &mut Query) -> Result<(), Errno> {
@@ -544,6 +548,20 @@ pub fn submit(fd: BorrowedFd<'_>, argument: &mut Submit) -> Result<Option<OwnedF
 pub fn signal(fd: BorrowedFd<'_>, argument: &mut Signal) -> Result<(), Errno> {
     // SAFETY: The structure is that of the number, and has no pointers.
     unsafe { update::<IOCTL_SIGNAL, _>(fd, argument) }
+}
+
+/// Calls [`IOCTL_CREATE_FENCE`] and returns the out-fence.
+pub fn create_fence(fd: BorrowedFd<'_>, queue: u32) -> Result<OwnedFd, Errno> {
+    // SAFETY: The argument of that number is an id.
+    let fence = unsafe { by_value(fd, IOCTL_CREATE_FENCE, queue) }?;
+    // SAFETY: The call has succeeded, so this is a new file descriptor that belongs to the caller.
+    Ok(unsafe { OwnedFd::from_raw_fd(fence) })
+}
+
+/// Calls [`IOCTL_SIGNAL_NEXT`] and returns whether there was a job to complete.
+pub fn signal_next(fd: BorrowedFd<'_>, queue: u32) -> Result<bool, Errno> {
+    // SAFETY: The argument of that number is an id.
+    Ok(unsafe { by_value(fd, IOCTL_SIGNAL_NEXT, queue) }? != 0)
 }
 
 /// Calls [`IOCTL_SUBMIT_BATCH`] with `jobs`, and returns the out-fence of each that has asked for one.
