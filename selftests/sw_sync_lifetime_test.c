@@ -128,6 +128,51 @@ TEST_F(lifetime, many_times)
 	}
 }
 
+/* The bound that nobody has asked for. It takes as long as that is. */
+TEST_F_TIMEOUT(lifetime, default_watchdog, 60)
+{
+	struct sync_fence_info info;
+	__u64 before, after;
+	int fence;
+
+	ASSERT_EQ(0, close(self->timeline));
+	ASSERT_EQ(0, unload());
+	ASSERT_EQ(0, load("sw_sync=1"));
+	self->timeline = timeline_open(OWN_NODE);
+	before = now_ns();
+	fence = fence_create(self->timeline, 1);
+	after = now_ns();
+	ASSERT_LE(0, fence);
+	EXPECT_EQ(-ETIMEDOUT, fence_wait(fence));
+	ASSERT_EQ(0, fence_info(fence, &info));
+	EXPECT_LE(before + 10 * SEC, info.timestamp_ns);
+	EXPECT_GE(after + 10 * SEC, info.timestamp_ns);
+}
+
+TEST_F(lifetime, parameters_at_their_limits)
+{
+	static const char *const limits[] = {
+		"sw_sync=1 sw_sync_watchdog_ms=4294967295", "sw_sync=1 max_jobs=1048576",
+		"sw_sync=1 max_jobs=1",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+		int fence;
+
+		ASSERT_EQ(0, close(self->timeline));
+		ASSERT_EQ(0, unload());
+		ASSERT_EQ(0, load(limits[i]));
+		self->timeline = timeline_open(OWN_NODE);
+		ASSERT_LE(0, fence = fence_create(self->timeline, 1));
+		EXPECT_EQ(0, fence_status(fence));
+		ASSERT_EQ(0, timeline_inc(self->timeline, 1));
+		EXPECT_EQ(1, fence_status(fence));
+	}
+	/* The last of them has one place. */
+	ASSERT_LE(0, fence_create(self->timeline, 2));
+	EXPECT_REFUSED(ENOSPC, fence_create(self->timeline, 3));
+}
+
 TEST(parameters_that_are_refused)
 {
 	write_file("/sys/module/kunit/parameters/filter_glob", "none");

@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -993,6 +994,10 @@ TEST_F(sw_sync, cannot_be_read_written_or_mapped)
 	EXPECT_REFUSED(EINVAL, read(self->timeline, &byte, 1));
 	EXPECT_REFUSED(EINVAL, write(self->timeline, &byte, 1));
 	EXPECT_EQ(MAP_FAILED, mmap(NULL, 4096, PROT_READ, MAP_SHARED, self->timeline, 0));
+	/* It cannot tell when it would be ready. */
+	EXPECT_EQ(POLLIN | POLLOUT, polled(self->timeline, POLLIN | POLLOUT | POLLPRI));
+	EXPECT_REFUSED(EPERM, epoll_ctl(epoll_create1(EPOLL_CLOEXEC), EPOLL_CTL_ADD, self->timeline,
+					&(struct epoll_event){ .events = EPOLLIN }));
 }
 
 /* As the file of debugfs is, which asks nobody how it was opened. */
@@ -1530,6 +1535,24 @@ TEST_F(own, client_that_waits_is_gone)
 	EXPECT_EQ(0, fence_status(merged));
 	INC(1);
 	EXPECT_EQ(1, fence_status(merged));
+}
+
+/* Fences are shown there by their values. */
+TEST_F(own, values_in_debugfs)
+{
+	char text[65536];
+	int file, length;
+
+	ASSERT_LE(0, fence_create(self->timeline, 4321));
+	ASSERT_LE(0, fence_create(self->timeline, 1234));
+	need_mount("debugfs", "/sys/kernel/debug", "/sys/kernel/debug/vfence");
+	file = open("/sys/kernel/debug/vfence/queues", O_RDONLY | O_CLOEXEC);
+	length = read(file, text, sizeof(text) - 1);
+	ASSERT_LT(0, length);
+	text[length] = '\0';
+	EXPECT_NE(NULL, strstr(text, "\n  job 1234 pending "));
+	EXPECT_NE(NULL, strstr(text, "\n  job 4321 pending "));
+	EXPECT_EQ(NULL, strstr(text, "\n  job 1 pending "));
 }
 
 /* A program that looks in debugfs finds another one where the kernel has it: the log says which there are. */

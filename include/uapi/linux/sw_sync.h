@@ -11,7 +11,8 @@
  *
  * Closing the last descriptor of the file completes the fences that are pending with -ENOENT. A fence that
  * is pending for longer than the module's parameter sw_sync_watchdog_ms says completes with -ETIMEDOUT, and with it those
- * of earlier values; the counter stays as it is.
+ * of earlier values; the counter stays as it is. A new fence of a value up to the latest that was so given up has
+ * signalled from the beginning, with -ETIMEDOUT, until the counter has reached the fence's value.
  *
  * Unknown ioctls fail with ENOTTY. All can fail with EFAULT, when the argument is not accessible.
  */
@@ -55,7 +56,7 @@ struct sw_sync_get_deadline {
  * If @value is not later than the counter the fence has signalled from the beginning. While a fence of the same value is
  * pending and somebody has it, the new descriptor is of that one.
  *
- * Fails with EMFILE, ENFILE or ENOMEM, and with ENOSPC if the module's parameter max_jobs does not allow so many pending fences. @fence
+ * Fails with EMFILE or ENOMEM, and with ENOSPC if the module's parameter max_jobs does not allow so many pending fences. @fence
  * is written only when it succeeds.
  */
 #define SW_SYNC_IOC_CREATE_FENCE _IOWR(SW_SYNC_IOC_MAGIC, 0, struct sw_sync_create_fence_data)
