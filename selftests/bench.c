@@ -36,7 +36,7 @@
 #define BATCH 64
 #define SAMPLES 801
 #define WARMUP 50
-/* Not quite as many as a queue takes with max_jobs=1048576: signalling in a full queue also tells those who poll for room. */
+/* Not quite as many as a queue takes with max_jobs=1048576: signalling in a full queue also tells those who poll. */
 #define MOST 1000000
 /*
  * So many fences that what is not theirs is lost in the sum, and that the table of descriptors is nearly full: it grows to 65536. The first
@@ -101,7 +101,7 @@ static inline __u64 now(void)
 }
 
 /*
- * vfence: a manual queue. The watchdog is on, as it is for users.
+ * vfence: a manual queue. The watchdog is on, as it is for users. There are calls that do one thing, and those that do everything.
  */
 
 static struct vfence_submit batch[VFENCE_MAX_BATCH];
@@ -123,11 +123,20 @@ static void vfence_prepare(struct timeline *timeline)
 	timeline->signal = (struct vfence_signal){ .queue = queue };
 }
 
-static int vfence_create(struct timeline *timeline)
+static int vfence_submit(struct timeline *timeline)
 {
 	if (ioctl(timeline->device, VFENCE_IOCTL_SUBMIT, &timeline->submit))
 		die("VFENCE_IOCTL_SUBMIT");
 	return timeline->submit.out_fence;
+}
+
+static int vfence_create(struct timeline *timeline)
+{
+	int fence = ioctl(timeline->device, VFENCE_IOCTL_CREATE_FENCE, timeline->signal.queue);
+
+	if (fence < 0)
+		die("VFENCE_IOCTL_CREATE_FENCE");
+	return fence;
 }
 
 static void vfence_signal(struct timeline *timeline, unsigned int count)
@@ -138,6 +147,13 @@ static void vfence_signal(struct timeline *timeline, unsigned int count)
 	/* Else the watchdog was there before. */
 	if (timeline->signal.completed != count)
 		die("VFENCE_IOCTL_SIGNAL completed %u jobs, not %u", timeline->signal.completed, count);
+}
+
+static void vfence_signal_next(struct timeline *timeline, unsigned int count)
+{
+	while (count--)
+		if (ioctl(timeline->device, VFENCE_IOCTL_SIGNAL_NEXT, timeline->signal.queue) != 1)
+			die("VFENCE_IOCTL_SIGNAL_NEXT");
 }
 
 static void prepare_batch(struct timeline *timeline, __u32 flags, unsigned int count)
@@ -156,7 +172,6 @@ static void submit_batch(struct timeline *timeline, unsigned int count)
 		die("VFENCE_IOCTL_SUBMIT_BATCH");
 }
 
-/* A million of calls would take longer than the watchdog allows. */
 static void vfence_fill(struct timeline *timeline, int *fds, unsigned int count)
 {
 	prepare_batch(timeline, VFENCE_SUBMIT_OUT_FENCE, VFENCE_MAX_BATCH);
@@ -174,6 +189,14 @@ static const struct kind vfence = {
 	.path = "/dev/vfence",
 	.prepare = vfence_prepare,
 	.create = vfence_create,
+	.fill = vfence_fill,
+	.signal = vfence_signal_next,
+};
+
+static const struct kind vfence_full = {
+	.path = "/dev/vfence",
+	.prepare = vfence_prepare,
+	.create = vfence_submit,
 	.fill = vfence_fill,
 	.signal = vfence_signal,
 };
@@ -583,8 +606,8 @@ struct column {
 };
 
 /*
- * @goal is the most that the ratio of @vfence to @peer may be. Where there is no peer, it is the most that @vfence may be. Rows with
- * @pending are a series: @vfence should be about the same in all of them.
+ * @goal is the most that the ratio of @vfence to @peer may be. Where there is no peer, it is the most that @vfence may be. Rows with @pending
+ * and the same before the colon of their names are a series: @vfence should be about the same in all of them.
  */
 static const struct row {
 	const char *operation;
@@ -594,19 +617,23 @@ static const struct row {
 	struct column peer;
 	unsigned int pending;
 } rows[] = {
-	{ "create a fence with fd", "instructions", 1.00, { create, &vfence }, { create, &sw_sync }, 0 },
-	{ "drop-in: create a fence", "instructions", 1.00, { create, &drop_in }, { create, &sw_sync }, 0 },
+	{ "CREATE_FENCE: create a fence with fd", "instructions", 1.00, { create, &vfence }, { create, &sw_sync }, 0 },
+	{ "SUBMIT: create a fence with fd", "instructions", 1.00, { create, &vfence_full }, { create, &sw_sync }, 0 },
+	{ "drop-in: create a fence with fd", "instructions", 1.00, { create, &drop_in }, { create, &sw_sync }, 0 },
 	{ "drop-in: increment, per fence", "instructions", 1.00, { increment, &drop_in }, { increment, &sw_sync }, 0 },
-	{ "create, signal, poll, close", "instructions", 0.95, { cycle, &vfence }, { cycle, &sw_sync }, 0 },
+	{ "CREATE_FENCE, SIGNAL_NEXT, poll, close", "instructions", 0.95, { cycle, &vfence }, { cycle, &sw_sync }, 0 },
+	{ "SUBMIT, SIGNAL, poll, close", "instructions", 0.95, { cycle, &vfence_full }, { cycle, &sw_sync }, 0 },
 	{ "create 64 with fds, per fence", "instructions", 0.85, { create_batch, &vfence }, { create, &sw_sync }, 0 },
-	{ "submit 64 and signal, per job", "instructions", 0.25, { cycle_batch, &vfence }, { cycle, &sw_sync }, 0 },
-	{ "signal one of 1000", "instructions", 1.00, { signal_one, &vfence }, { signal_one, &sw_sync }, 1000 },
-	{ "signal one of 16000", "instructions", 1.00, { signal_one, &vfence }, { signal_one, &sw_sync }, 16000 },
-	{ "signal one of 256000", "instructions", 1.00, { signal_one, &vfence }, { signal_one, &sw_sync }, 256000 },
-	{ "signal one of 1000000", "instructions", 1.00, { signal_one, &vfence }, { signal_one, &sw_sync }, MOST },
+	{ "submit 64 and signal, per job", "instructions", 0.25, { cycle_batch, &vfence_full }, { cycle, &sw_sync }, 0 },
+	{ "SIGNAL_NEXT: one of 1000", "instructions", 1.00, { signal_one, &vfence }, { signal_one, &sw_sync }, 1000 },
+	{ "SIGNAL_NEXT: one of 16000", "instructions", 1.00, { signal_one, &vfence }, { signal_one, &sw_sync }, 16000 },
+	{ "SIGNAL_NEXT: one of 256000", "instructions", 1.00, { signal_one, &vfence }, { signal_one, &sw_sync }, 256000 },
+	{ "SIGNAL_NEXT: one of 1000000", "instructions", 1.00, { signal_one, &vfence }, { signal_one, &sw_sync }, MOST },
+	{ "SIGNAL: one of 1000", "instructions", 1.00, { signal_one, &vfence_full }, { signal_one, &sw_sync }, 1000 },
+	{ "SIGNAL: one of 1000000", "instructions", 1.00, { signal_one, &vfence_full }, { signal_one, &sw_sync }, MOST },
 	{ "memory of a fence with fd", "bytes", 1.00, { memory, &vfence }, { memory, &sw_sync }, 0 },
-	{ "memory of a job without fd", "bytes", 256, { memory_of_jobs, &vfence }, { NULL, NULL }, 0 },
-	{ "timer due to poll() returning", "instructions", 1.10, { timer_fence, &vfence }, { timer_fd, NULL }, 0 },
+	{ "memory of a job without fd", "bytes", 256, { memory_of_jobs, &vfence_full }, { NULL, NULL }, 0 },
+	{ "timer due to poll() returning", "instructions", 1.10, { timer_fence, &vfence_full }, { timer_fd, NULL }, 0 },
 };
 
 /* Returns a figure, or a negative number if it cannot be measured. */
@@ -646,6 +673,16 @@ static void print_figure(const char *name, double figure)
 		printf(", \"%s\": %.1f", name, figure);
 }
 
+/* Returns the first row that has the same peer: their figures should agree. */
+static const struct row *first_with_peer(const struct row *row)
+{
+	const struct row *first = rows;
+
+	while (first->peer.figure != row->peer.figure || first->peer.kind != row->peer.kind || first->pending != row->pending)
+		first++;
+	return first;
+}
+
 /* Prints a row and returns whether it is complete. */
 static bool print_row(const struct row *row)
 {
@@ -661,6 +698,7 @@ static bool print_row(const struct row *row)
 		figure = measure(&row->peer, row->pending);
 		complete = complete && figure >= 0;
 		print_figure("peer", figure);
+		printf(", \"peer_of\": \"%s\"", first_with_peer(row)->operation);
 	}
 	if (row->pending)
 		printf(", \"pending\": %u", row->pending);

@@ -21,6 +21,8 @@ KERNEL = "bench"
 BASELINE = os.path.join(build.CHECKOUT, "selftests", "bench-baseline.json")
 # By how much a figure may grow before it is said.
 TOLERANCE = 0.02
+# How much two measurements of the same may differ; more, and the tolerance would mean nothing.
+AGREEMENT = 0.01
 # How much the figures of a series may differ, from the least to the most.
 FLAT = 1.10
 # A million fences have to be pending in one of the rows, and filling the queue takes almost as long as the watchdog allows otherwise. It
@@ -62,7 +64,8 @@ def rows(text):
         except (ValueError, TypeError, KeyError):
             problems.append(f"not a row: {line}")
             continue
-        row.update({key: record[key] for key in ("vfence", "peer", "pending") if key in record})
+        row.update({key: record[key] for key in ("vfence", "peer", "pending", "peer_of")
+                    if key in record})
         problems += [f"{row['operation']}: no figure of {'the peer' if key == 'peer' else key}"
                      for key in ("vfence", "peer")
                      if (key == "vfence" or key in row) and not _number(row.get(key))]
@@ -85,13 +88,33 @@ def judge(row):
 
 
 def flatness(found):
-    """Returns a row that says how flat the series among the rows is; None if there is none."""
-    series = [row.get("vfence") for row in found if "pending" in row]
-    if not series:
-        return None
-    known = all(_number(value) and value for value in series)
-    return {"operation": "signal one, most to least", "unit": "ratio", "goal": FLAT,
-            "vfence": max(series) / min(series) if known else None}
+    """Returns a row for each series among the rows, which says how flat it is.
+
+    What is before the colon of their names is the series.
+    """
+    series = {}
+    for row in found:
+        if "pending" in row:
+            series.setdefault(row["operation"].split(":")[0], []).append(row.get("vfence"))
+    flat = []
+    for name, values in series.items():
+        known = all(_number(value) and value for value in values)
+        flat.append({"operation": f"{name}: most to least", "unit": "ratio", "goal": FLAT,
+                     "vfence": max(values) / min(values) if known else None})
+    return flat
+
+
+def agreement(found):
+    """Returns by how much the peer's figures differ of rows whose peer is the same, by which part of them.
+
+    Each is measured in a process of its own. None if there are no such rows.
+    """
+    peers = {}
+    for row in found:
+        if "peer_of" in row and _number(row.get("peer")):
+            peers.setdefault(row["peer_of"], []).append(row["peer"])
+    return max((max(peer) / min(peer) - 1 for peer in peers.values() if len(peer) > 1 and min(peer)),
+               default=None)
 
 
 def _figure(value, unit):
@@ -214,17 +237,28 @@ def _run(module, directory, update):
     found, problems = _measure(module, directory)
     release = kernel.release(kernel.tree(KERNEL))
     baseline = None if update else _load_baseline()
-    flat = flatness(found)
-    judged = [judge(row) for row in (found + [flat] if flat else found)]
+    judged = [judge(row) for row in found + flatness(found)]
+    differ = agreement(found)
     if baseline:
         problems += missing(found, baseline["rows"])
     for line in table(judged):
         print(line)
     if judged:
         print(f"{sum(row['met'] is True for row in judged)} of {len(judged)} goals are met", flush=True)
+    if differ is not None:
+        line = f"what was measured more than once differs by {100 * differ:.2f} % at most"
+        if differ > AGREEMENT:
+            problems.append(line)
+        else:
+            print(line, flush=True)
     path = os.path.join(directory, "bench.json")
     _write(path, {"kernel": release, "commit": _commit(), "problems": problems, "rows": judged})
     say(f"vfence: the figures are in {path}")
+    if baseline:
+        if baseline.get("kernel") != release:
+            print(f"the baseline is of kernel {baseline.get('kernel')}, this is {release}")
+        for line in slower(found, baseline["rows"]) or ["nothing is more than 2 % slower than the baseline"]:
+            print(line, flush=True)
     for problem in problems:
         say(f"vfence: {problem}")
     if problems:
@@ -234,9 +268,4 @@ def _run(module, directory, update):
         say(f"vfence: this is the baseline now: {BASELINE}")
     elif not baseline:
         say("vfence: there is no baseline; make bench BASELINE=update makes this one it")
-    else:
-        if baseline.get("kernel") != release:
-            print(f"the baseline is of kernel {baseline.get('kernel')}, this is {release}")
-        for line in slower(found, baseline["rows"]) or ["nothing is more than 2 % slower than the baseline"]:
-            print(line, flush=True)
     return 0

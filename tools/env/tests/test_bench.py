@@ -63,13 +63,25 @@ class Judge(unittest.TestCase):
         self.assertIsNone(bench.judge(row(vfence=None, peer=None))["met"])
 
     def test_a_series_is_flat_or_not(self):
-        series = [row("a", 1000, pending=10), row("b", 1099, pending=20), row("c", 5000)]
-        self.assertTrue(bench.judge(bench.flatness(series))["met"])
+        series = [row("a: 10", 1000, pending=10), row("a: 20", 1099, pending=20), row("c", 5000),
+                  row("b: 10", 10, pending=10), row("b: 20", 12, pending=20)]
+
+        def met():
+            return {one["operation"]: bench.judge(one)["met"] for one in bench.flatness(series)}
+        self.assertEqual(met(), {"a: most to least": True, "b: most to least": False})
         series[0]["vfence"] = 900
-        self.assertFalse(bench.judge(bench.flatness(series))["met"])
+        self.assertEqual(met(), {"a: most to least": False, "b: most to least": False})
         series[0]["vfence"] = None
-        self.assertIsNone(bench.judge(bench.flatness(series))["met"])
-        self.assertIsNone(bench.flatness([row()]))
+        self.assertEqual(met(), {"a: most to least": None, "b: most to least": False})
+        self.assertEqual(bench.flatness([row()]), [])
+
+    def test_what_is_measured_twice_agrees_or_not(self):
+        twice = [row("a", peer=1000, peer_of="a"), row("b", peer=1005, peer_of="a"),
+                 row("c", peer=5000, peer_of="c"), row("d", peer=None)]
+        self.assertAlmostEqual(bench.agreement(twice), 0.005)
+        twice.append(row("e", peer=4900, peer_of="c"))
+        self.assertAlmostEqual(bench.agreement(twice), 5000 / 4900 - 1)
+        self.assertIsNone(bench.agreement([row("a", peer_of="a"), row("b", peer_of="b")]))
 
 
 class Table(unittest.TestCase):
@@ -161,8 +173,21 @@ class Run(unittest.TestCase):
         self.assertIn("kernel log: WARNING", said)
         self.assertFalse(os.path.exists(self.baseline))
 
+    def test_what_is_slower_is_said_whatever_the_problem(self):
+        self.run_with([row()], update=True)
+        status, said = self.run_with([row(vfence=150)], ["kernel log: WARNING"])
+        self.assertEqual(status, 1)
+        self.assertIn("slower than the baseline by 50.0 %", said)
+
+    def test_figures_that_do_not_agree_fail(self):
+        for other, expected in ((1009, 0), (1011, 1)):
+            status, said = self.run_with([row("a", peer=1000, peer_of="a"),
+                                          row("b", peer=other, peer_of="a")], update=True)
+            self.assertEqual(status, expected)
+            self.assertIn(f"differs by {other / 10 - 100:.2f} % at most", said)
+
     def test_all_is_in_the_json(self):
-        self.run_with([row("a", 1000, pending=1), row("b", 2000, pending=2)])
+        self.run_with([row("a: 1", 1000, pending=1), row("a: 2", 2000, pending=2)])
         with open(os.path.join(self.directory, "bench.json")) as text:
             results = json.load(text)
         self.assertEqual(results["kernel"], "7.3-bench")
