@@ -378,36 +378,18 @@ TEST_F(event, poll_out)
 	close(device);
 }
 
-/* Waits until the device can be written, which takes another thread. */
-static void *poll_for_room(void *data)
-{
-	struct pollfd pollfd = { .fd = *(int *)data, .events = POLLOUT };
-
-	return (void *)(long)poll(&pollfd, 1, PATIENCE_MS);
-}
-
 /* A full queue, of which user space completes the first job or lets it go on. */
 static void expect_poll_out(struct __test_metadata *_metadata, FIXTURE_DATA(event) *self, __u32 kind)
 {
 	__s32 gate = submit(self->device, self->manual, 0);
-	struct vfence_query query = { 0 };
 	int device = device_open();
 	__u32 queue = queue_create(device, kind, "full");
 	pthread_t thread;
 	void *polled_thread;
 
-	ASSERT_EQ(0, ioctl(device, VFENCE_IOCTL_QUERY, &query));
-	for (__u32 i = 0; i < ARRAY_LEN(self->jobs); i++)
-		self->jobs[i] = (struct vfence_submit) { .queue = queue };
-	if (kind != VFENCE_QUEUE_MANUAL) {
-		self->jobs[0].in_fences = ptr_to_u64(&gate);
-		self->jobs[0].in_fence_count = 1;
-	}
-	for (__u32 i = 0; i < query.max_jobs / VFENCE_MAX_BATCH; i++) {
-		ASSERT_EQ(0, submit_batch(device, self->jobs, VFENCE_MAX_BATCH, NULL));
-		self->jobs[0].in_fence_count = 0;
-	}
-	ASSERT_EQ(0, query.max_jobs % VFENCE_MAX_BATCH);
+	if (kind != VFENCE_QUEUE_MANUAL)
+		ASSERT_LE(0, submit_after(device, queue, 0, gate));
+	ASSERT_LT(0, fill_queue(device, (struct vfence_submit) { .queue = queue }));
 	EXPECT_EQ(0, polled(device, POLLOUT));
 	pthread_create(&thread, NULL, poll_for_room, &device);
 	usleep(10000);
@@ -434,15 +416,10 @@ TEST_F(event, poll_out_is_woken_by_a_timer)
 /* The head has nothing to wait for, and nobody lets it go on. */
 TEST_F(event, poll_out_is_woken_by_a_timer_alone)
 {
-	struct vfence_query query = { 0 };
 	int device = device_open();
-	__u32 queue = timer_queue(device);
+	struct vfence_submit job = { .queue = timer_queue(device), .duration_ns = 500 * MSEC };
 
-	ASSERT_EQ(0, ioctl(device, VFENCE_IOCTL_QUERY, &query));
-	for (__u32 i = 0; i < ARRAY_LEN(self->jobs); i++)
-		self->jobs[i] = (struct vfence_submit) { .queue = queue, .duration_ns = 500 * MSEC };
-	for (__u32 i = 0; i < query.max_jobs / VFENCE_MAX_BATCH; i++)
-		ASSERT_EQ(0, submit_batch(device, self->jobs, VFENCE_MAX_BATCH, NULL));
+	ASSERT_LT(0, fill_queue(device, job));
 	EXPECT_EQ(1, (long)poll_for_room(&device));
 	close(device);
 }

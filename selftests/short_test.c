@@ -309,26 +309,13 @@ TEST_F(short_calls, no_descriptor_is_free)
 	EXPECT_EQ(1, queue_submitted(self->device, self->queue));
 }
 
-static void *poll_for_room(void *data)
-{
-	struct pollfd pollfd = { .fd = *(int *)data, .events = POLLOUT };
-
-	return (void *)(long)poll(&pollfd, 1, PATIENCE_MS);
-}
-
 /* Fills the queue. Returns how many jobs it has. */
 static __u32 fill(struct __test_metadata *_metadata, int device, __u32 queue)
 {
-	static struct vfence_submit jobs[VFENCE_MAX_BATCH];
-	struct vfence_query query = { 0 };
+	int jobs = fill_queue(device, (struct vfence_submit) { .queue = queue });
 
-	ASSERT_EQ(0, ioctl(device, VFENCE_IOCTL_QUERY, &query));
-	for (__u32 i = 0; i < VFENCE_MAX_BATCH; i++)
-		jobs[i] = (struct vfence_submit) { .queue = queue };
-	ASSERT_EQ(0, query.max_jobs % VFENCE_MAX_BATCH);
-	for (__u32 i = 0; i < query.max_jobs / VFENCE_MAX_BATCH; i++)
-		ASSERT_EQ(0, submit_batch(device, jobs, VFENCE_MAX_BATCH, NULL));
-	return query.max_jobs;
+	ASSERT_LT(0, jobs);
+	return jobs;
 }
 
 TEST_F(short_calls, full_queue)
@@ -590,6 +577,7 @@ struct signaller {
 	__u32 queue;
 	int signalled;
 	int created;
+	int error;
 };
 
 static void *create_and_signal(void *data)
@@ -618,7 +606,9 @@ TEST_F(short_calls, from_many_threads)
 	int signalled = 0;
 
 	for (int i = 0; i < THREADS; i++) {
-		signallers[i] = (struct signaller) { self->device, queues[i < 2 ? 0 : i - 1], 0, 0 };
+		signallers[i] = (struct signaller) {
+			.device = self->device, .queue = queues[i < 2 ? 0 : i - 1],
+		};
 		ASSERT_EQ(0, pthread_create(&threads[i], NULL, create_and_signal, &signallers[i]));
 	}
 	for (int i = 0; i < THREADS; i++) {
@@ -638,7 +628,7 @@ static void *signal_until_gone(void *data)
 
 	while ((signaller->signalled = signal_next(signaller->device, signaller->queue)) >= 0)
 		;
-	signaller->created = errno;
+	signaller->error = errno;
 	return NULL;
 }
 
@@ -646,18 +636,20 @@ TEST_F(short_calls, queue_is_destroyed_meanwhile)
 {
 	for (int round = 0; round < 50; round++) {
 		__u32 queue = manual_queue(self->device);
-		struct signaller signallers[2] = { { self->device, queue, 0, 0 }, { self->device, queue, 0, 0 } };
+		struct signaller signallers[2];
 		pthread_t threads[2];
 		int fences[8];
 
-		for (int i = 0; i < 2; i++)
+		for (int i = 0; i < 2; i++) {
+			signallers[i] = (struct signaller) { .device = self->device, .queue = queue };
 			ASSERT_EQ(0, pthread_create(&threads[i], NULL, signal_until_gone, &signallers[i]));
+		}
 		for (size_t i = 0; i < ARRAY_LEN(fences); i++)
 			ASSERT_LE(0, fences[i] = create_fence(self->device, queue));
 		ASSERT_EQ(0, queue_destroy(self->device, queue));
 		for (int i = 0; i < 2; i++) {
 			ASSERT_EQ(0, pthread_join(threads[i], NULL));
-			EXPECT_EQ(ENOENT, signallers[i].created);
+			EXPECT_EQ(ENOENT, signallers[i].error);
 		}
 		for (size_t i = 0; i < ARRAY_LEN(fences); i++) {
 			int status = fence_status(fences[i]);

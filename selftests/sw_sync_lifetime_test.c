@@ -52,6 +52,17 @@ FIXTURE_TEARDOWN(lifetime)
 	EXPECT_FALSE(loaded());
 }
 
+/* Loads the module anew, and opens a timeline of it. */
+static void reload(struct __test_metadata *_metadata, FIXTURE_DATA(lifetime) *self, const char *parameters)
+{
+	ASSERT_EQ(0, close(self->timeline));
+	self->timeline = -1;
+	ASSERT_EQ(0, unload());
+	ASSERT_EQ(0, load(parameters));
+	self->timeline = timeline_open(OWN_NODE);
+	ASSERT_LE(0, self->timeline);
+}
+
 TEST_F(lifetime, refused_while_a_timeline_is_open)
 {
 	int fence = fence_create(self->timeline, 1);
@@ -92,12 +103,7 @@ TEST_F(lifetime, deadline_of_a_fence_of_the_module_before)
 	int fence = fence_create(self->timeline, 1);
 
 	ASSERT_EQ(0, set_deadline(fence, SEC));
-	ASSERT_EQ(0, close(self->timeline));
-	self->timeline = -1;
-	ASSERT_EQ(0, unload());
-	ASSERT_EQ(0, load("sw_sync=1"));
-	self->timeline = timeline_open(OWN_NODE);
-	ASSERT_LE(0, self->timeline);
+	reload(_metadata, self, "sw_sync=1");
 	EXPECT_REFUSED(EINVAL, get_deadline(self->timeline, fence, &(__u64){ 0 }));
 }
 
@@ -120,11 +126,7 @@ TEST_F(lifetime, many_times)
 	for (int i = 0; i < 10; i++) {
 		for (__u32 value = 1; value <= 20; value++)
 			ASSERT_LE(0, fence_create(self->timeline, value));
-		ASSERT_EQ(0, close(self->timeline));
-		ASSERT_EQ(0, unload());
-		ASSERT_EQ(0, load(i % 2 ? "sw_sync=1" : "sw_sync=1 sw_sync_watchdog_ms=1"));
-		self->timeline = timeline_open(OWN_NODE);
-		ASSERT_LE(0, self->timeline);
+		reload(_metadata, self, i % 2 ? "sw_sync=1" : "sw_sync=1 sw_sync_watchdog_ms=1");
 	}
 }
 
@@ -135,10 +137,7 @@ TEST_F_TIMEOUT(lifetime, default_watchdog, 60)
 	__u64 before, after;
 	int fence;
 
-	ASSERT_EQ(0, close(self->timeline));
-	ASSERT_EQ(0, unload());
-	ASSERT_EQ(0, load("sw_sync=1"));
-	self->timeline = timeline_open(OWN_NODE);
+	reload(_metadata, self, "sw_sync=1");
 	before = now_ns();
 	fence = fence_create(self->timeline, 1);
 	after = now_ns();
@@ -159,10 +158,7 @@ TEST_F(lifetime, parameters_at_their_limits)
 	for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
 		int fence;
 
-		ASSERT_EQ(0, close(self->timeline));
-		ASSERT_EQ(0, unload());
-		ASSERT_EQ(0, load(limits[i]));
-		self->timeline = timeline_open(OWN_NODE);
+		reload(_metadata, self, limits[i]);
 		ASSERT_LE(0, fence = fence_create(self->timeline, 1));
 		EXPECT_EQ(0, fence_status(fence));
 		ASSERT_EQ(0, timeline_inc(self->timeline, 1));

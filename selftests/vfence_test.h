@@ -256,6 +256,35 @@ static inline int submit_batch(int device, struct vfence_submit *jobs, __u32 cou
 	return ret;
 }
 
+/* Submits jobs like @job until the queue is full. Returns how many, or -1. */
+static inline int fill_queue(int device, struct vfence_submit job)
+{
+	static struct vfence_submit jobs[VFENCE_MAX_BATCH];
+	struct vfence_query query = { 0 };
+	struct vfence_queue_info info;
+	__u32 room, left, count;
+
+	if (ioctl(device, VFENCE_IOCTL_QUERY, &query) || queue_info(device, job.queue, &info))
+		return -1;
+	for (__u32 i = 0; i < VFENCE_MAX_BATCH; i++)
+		jobs[i] = job;
+	room = query.max_jobs - (info.submitted - info.completed);
+	for (left = room; left; left -= count) {
+		count = left < VFENCE_MAX_BATCH ? left : VFENCE_MAX_BATCH;
+		if (submit_batch(device, jobs, count, NULL))
+			return -1;
+	}
+	return room;
+}
+
+/* Waits until a device, whose descriptor @data points to, has room for a job: for a thread. Returns what poll() does. */
+static inline void *poll_for_room(void *data)
+{
+	struct pollfd pollfd = { .fd = *(int *)data, .events = POLLOUT };
+
+	return (void *)(long)poll(&pollfd, 1, PATIENCE_MS);
+}
+
 /* @timeout_ns is a point in time. */
 static inline int wait_point(int device, __u32 queue, __u64 seqno, __u64 timeout_ns)
 {

@@ -119,12 +119,14 @@ impl Queue {
         if queue.signal_head(|_| true, 0) {
             return Ok(1);
         }
+        if queue.kind != Kind::Manual {
+            return Err(EINVAL);
+        }
         loop {
             let seqno = queue.completed() + 1;
-            if queue.kind == Kind::Manual && seqno > queue.submitted() {
+            if seqno > queue.submitted() {
                 return Ok(0);
             }
-            queue.can_signal(seqno)?;
             // Others may complete that one.
             match Self::signal_up_to(queue, seqno, 0) {
                 0 => {}
