@@ -61,13 +61,13 @@ module! {
 struct VfenceDrmModule {
     registration: drm::Registration<vfence_drm::DrmDriver>,
     #[pin]
-    engine: vfence::Engine,
+    engine: vfence::module::Engine,
 }
 
 impl kernel::InPlaceModule for VfenceDrmModule {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            engine <- vfence::Engine::new(),
+            engine <- vfence::module::Engine::new(),
             registration: drm::Registration::new(engine.device.dma.device(), engine.device.clone())?,
         })
     }

@@ -61,16 +61,16 @@ module! {
 #[pin_data]
 struct VfenceModule {
     #[pin]
-    registration: MiscDeviceRegistration<vfence::Client>,
+    registration: MiscDeviceRegistration<vfence::client::Client>,
     sw_sync: Option<vfence_misc::sw_sync::Registration>,
     #[pin]
-    engine: vfence::Engine,
+    engine: vfence::module::Engine,
 }
 
 impl kernel::InPlaceModule for VfenceModule {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            engine <- vfence::Engine::new(),
+            engine <- vfence::module::Engine::new(),
             sw_sync: vfence_misc::sw_sync::register(&engine.device)?,
             registration <- MiscDeviceRegistration::register(NAME, Ok(engine.device.clone())),
             _: {

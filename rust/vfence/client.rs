@@ -2,21 +2,21 @@
 
 //! An open file of the device: the queues that it owns, by their ids.
 
-use super::{
-    budget::Budget,
-    device::Device,
-    events::Events,
-    limits::Limits,
-    mapped::MappedBuffers,
-    queue::{
-        Config,
-        Queue,
-        QueueRef, //
-    },
-};
 use crate::{
     kernel_ext::dma_fence::Context,
-    uapi::VFENCE_MAX_WAITS, //
+    uapi::VFENCE_MAX_WAITS,
+    vfence::{
+        buffer::map::MappedBuffers,
+        device::Device,
+        events::Events,
+        job::quota::Budget,
+        limits::Limits,
+        queue::{
+            Config,
+            Queue,
+            QueueRef, //
+        },
+    },
 };
 use kernel::{
     prelude::*,
@@ -39,18 +39,18 @@ pub(crate) struct Client {
     /// Held while jobs are prepared and published, so that sequence numbers are known before. With it goes the queue that was last
     /// submitted to, if it is still there.
     #[pin]
-    pub(super) submitting: Mutex<Option<QueueRef>>,
+    pub(crate) submitting: Mutex<Option<QueueRef>>,
     /// The queue whose next job was signalled last, if it is still there. Held while one is, and while it is looked up: for nothing that
     /// others do who may wait for a fence.
     #[pin]
-    pub(super) last_signalled: Mutex<Option<QueueRef>>,
+    pub(crate) last_signalled: Mutex<Option<QueueRef>>,
     #[pin]
     queues: Mutex<Queues>,
     /// For fences that jobs wait for. They may be anybody's, and who signals one has to call all that wait for it.
     waits: Arc<Budget>,
     /// The buffers that operations need.
-    pub(super) mapped: Arc<MappedBuffers>,
-    pub(super) events: Arc<Events>,
+    pub(crate) mapped: Arc<MappedBuffers>,
+    pub(crate) events: Arc<Events>,
 }
 
 struct Queues {
@@ -62,7 +62,7 @@ struct Queues {
 }
 
 impl Client {
-    pub(super) fn new(device: Arc<Device>) -> impl PinInit<Self, Error> {
+    pub(crate) fn new(device: Arc<Device>) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             id: device.next_client(),
             device,
@@ -85,13 +85,13 @@ impl Client {
     }
 
     /// Returns the queue of that id. Fails with `ENOENT`.
-    pub(super) fn queue(&self, id: u32) -> Result<QueueRef> {
+    pub(crate) fn queue(&self, id: u32) -> Result<QueueRef> {
         self.queues.lock().by_id.get(&id).cloned().ok_or(ENOENT)
     }
 
     /// As [`Client::queue`], but remembers it in `last`, which goes with the client's `submitting` or `last_signalled`.
     #[inline(always)]
-    pub(super) fn queue_from<'a>(
+    pub(crate) fn queue_from<'a>(
         &self,
         last: &'a mut Option<QueueRef>,
         id: u32,
@@ -103,14 +103,14 @@ impl Client {
     }
 
     /// Calls `f` for each queue.
-    pub(super) fn for_each(&self, mut f: impl FnMut(&Queue)) {
+    pub(crate) fn for_each(&self, mut f: impl FnMut(&Queue)) {
         for queue in self.queues.lock().by_id.values() {
             f(queue);
         }
     }
 
     /// Returns whether there is a queue that has room for a job.
-    pub(super) fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         self.queues
             .lock()
             .by_id
@@ -122,7 +122,7 @@ impl Client {
     /// is none.
     ///
     /// Fails with `ENOSPC` at the limit, `ENOMEM`, and as `config` and `reply` do.
-    pub(super) fn create(
+    pub(crate) fn create(
         &self,
         limits: Limits,
         config: impl FnOnce(u32) -> Result<Config>,
@@ -165,7 +165,7 @@ impl Client {
     }
 
     /// Ends a queue and what it has pending. Fails with `ENOENT`.
-    pub(super) fn destroy(&self, id: u32) -> Result {
+    pub(crate) fn destroy(&self, id: u32) -> Result {
         let queue = {
             // Whoever submits to it has found it before.
             let mut last = self.submitting.lock();
@@ -182,7 +182,7 @@ impl Client {
     }
 
     /// Ends all queues: the file was closed for the last time.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         for queue in self.queues.lock().by_id.values() {
             self.device.hide(self.id, queue.id());
             Queue::close(queue);

@@ -2,14 +2,16 @@
 
 //! What all clients share: the workqueue, the faults that are injected everywhere, and who is there.
 
-use super::queue::{
-    Queue,
-    QueueRef, //
-};
-use crate::kernel_ext::{
-    dma_mapping::DmaDevice,
-    fault_inject::FaultAttr,
-    workqueue::OwnedQueue, //
+use crate::{
+    kernel_ext::{
+        dma_mapping::DmaDevice,
+        fault_inject::FaultAttr,
+        workqueue::OwnedQueue, //
+    },
+    vfence::queue::{
+        Queue,
+        QueueRef, //
+    },
 };
 use kernel::{
     prelude::*,
@@ -35,27 +37,27 @@ type Key = (u64, u32);
 #[pin_data]
 pub(crate) struct Device {
     /// Where the workers of queues work.
-    pub(super) workqueue: OwnedQueue,
+    pub(crate) workqueue: OwnedQueue,
     /// Where buffers are given back. What happens there may wait for fences, and so for the other.
-    pub(super) givers: OwnedQueue,
+    pub(crate) givers: OwnedQueue,
     /// As which buffers are mapped. It also stands for this in the device model.
     pub(crate) dma: Arc<DmaDevice>,
     /// The kernel's fault injection: what is done to jobs of any queue.
     #[pin]
-    pub(super) fail: FaultAttr,
+    pub(crate) fail: FaultAttr,
     #[pin]
-    pub(super) hang: FaultAttr,
+    pub(crate) hang: FaultAttr,
     #[pin]
-    pub(super) delay: FaultAttr,
+    pub(crate) delay: FaultAttr,
     #[pin]
-    pub(super) drop_interrupt: FaultAttr,
+    pub(crate) drop_interrupt: FaultAttr,
     #[pin]
     queues: Mutex<RBTree<Key, QueueRef>>,
     clients: Atomic<u64>,
 }
 
 /// The place of a queue in the list of all.
-pub(super) struct Entry(RBTreeNode<Key, QueueRef>);
+pub(crate) struct Entry(RBTreeNode<Key, QueueRef>);
 
 impl Device {
     /// Creates it. Its directory in debugfs is there already.
@@ -78,12 +80,12 @@ impl Device {
     }
 
     /// Returns the id of a new client, from 1 on.
-    pub(super) fn next_client(&self) -> u64 {
+    pub(crate) fn next_client(&self) -> u64 {
         self.clients.fetch_add(1, Relaxed) + 1
     }
 
     /// Prepares a queue's place in the list of all. Fails with `ENOMEM`.
-    pub(super) fn entry(&self, client: u64, queue: &QueueRef) -> Result<Entry> {
+    pub(crate) fn entry(&self, client: u64, queue: &QueueRef) -> Result<Entry> {
         let key = (client, queue.id());
         Ok(Entry(RBTreeNode::new(
             key,
@@ -93,18 +95,18 @@ impl Device {
     }
 
     /// Puts a queue into the list of all.
-    pub(super) fn show(&self, entry: Entry) {
+    pub(crate) fn show(&self, entry: Entry) {
         self.queues.lock().insert(entry.0);
     }
 
     /// Takes a queue out of the list of all.
-    pub(super) fn hide(&self, client: u64, queue: u32) {
+    pub(crate) fn hide(&self, client: u64, queue: u32) {
         let hidden = self.queues.lock().remove_node(&(client, queue));
         drop(hidden);
     }
 
     /// Calls `f` with each queue, and the id of its client, until it fails; nobody creates or ends one meanwhile.
-    pub(super) fn try_for_each<E>(
+    pub(crate) fn try_for_each<E>(
         &self,
         mut f: impl FnMut(u64, &Queue) -> Result<(), E>,
     ) -> Result<(), E> {

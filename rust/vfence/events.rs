@@ -5,13 +5,6 @@
 //! The room for an event is made when its job is submitted, so that none is ever lost and the interrupt
 //! that reports it allocates nothing.
 
-use super::{
-    memory::Charged,
-    segments::{
-        Memory,
-        Segments, //
-    },
-};
 use crate::{
     kernel_ext::wait::{
         wait_until,
@@ -21,6 +14,13 @@ use crate::{
     uapi::{
         vfence_event,
         VFENCE_MAX_EVENTS, //
+    },
+    vfence::{
+        charged::Charged,
+        sched::ring::{
+            Ring,
+            RingMemory, //
+        },
     },
 };
 use kernel::{
@@ -42,7 +42,7 @@ const CHUNK: usize = 8;
 
 const SIZE: usize = size_of::<vfence_event>();
 
-type Unread = Segments<vfence_event, Charged>;
+type Unread = Ring<vfence_event, Charged>;
 
 struct Pending {
     unread: Unread,
@@ -60,21 +60,21 @@ impl Pending {
 
 /// The events of a client.
 #[pin_data]
-pub(super) struct Events {
+pub(crate) struct Events {
     #[pin]
     pending: SpinLockIrq<Pending>,
     /// Who waits for events, or for another reader to be done.
     #[pin]
     readers: WaitQueue,
     /// Who polls the device, for events or for room in a queue.
-    pub(super) pollers: PollCondVarBox,
+    pub(crate) pollers: PollCondVarBox,
 }
 
 impl Events {
-    pub(super) fn new() -> Result<Arc<Self>> {
+    pub(crate) fn new() -> Result<Arc<Self>> {
         let directory = Charged::directory(Unread::directory_len(MOST))?;
         let pending = Pending {
-            unread: Segments::new(directory, 0),
+            unread: Ring::new(directory, 0),
             expected: 0,
             being_read: false,
         };
@@ -89,12 +89,12 @@ impl Events {
     }
 
     /// Returns how many events can be read.
-    pub(super) fn unread(&self) -> usize {
+    pub(crate) fn unread(&self) -> usize {
         self.pending.lock().unread.len()
     }
 
     /// Returns room for no event yet, which will be for `most` at most.
-    pub(super) fn expect(&self, most: usize) -> Expected<'_> {
+    pub(crate) fn expect(&self, most: usize) -> Expected<'_> {
         Expected {
             events: self,
             most,
@@ -104,7 +104,7 @@ impl Events {
     }
 
     /// Reports the end of a job for which there is room; [`Events::notify`] has to follow. May be called in any context.
-    pub(super) fn report(&self, event: vfence_event) {
+    pub(crate) fn report(&self, event: vfence_event) {
         let mut pending = self.pending.lock();
         pending.expected -= 1;
         // `expect()` has made room.
@@ -112,13 +112,13 @@ impl Events {
     }
 
     /// Tells those who read and those who poll that there are events. May be called in any context.
-    pub(super) fn notify(&self) {
+    pub(crate) fn notify(&self) {
         self.readers.wake_all();
         self.pollers.notify_all();
     }
 
     /// Moves as many events to user space as fit. Fails with `EINVAL` if none fits, `EAGAIN`, `ERESTARTSYS`, `EFAULT`.
-    pub(super) fn read(&self, nonblocking: bool, to: &mut IovIterDest<'_>) -> Result<usize> {
+    pub(crate) fn read(&self, nonblocking: bool, to: &mut IovIterDest<'_>) -> Result<usize> {
         if to.len() < SIZE {
             return Err(EINVAL);
         }
@@ -210,7 +210,7 @@ impl Drop for Reading<'_> {
 }
 
 /// Room for events that will be reported. Dropping it gives up what was not kept.
-pub(super) struct Expected<'a> {
+pub(crate) struct Expected<'a> {
     events: &'a Events,
     most: usize,
     /// For how many jobs there is room.
@@ -221,7 +221,7 @@ pub(super) struct Expected<'a> {
 
 impl Expected<'_> {
     /// Makes room for the event of one more job. Fails with `EAGAIN` when there are too many, `ENOMEM`.
-    pub(super) fn one_more(&mut self) -> Result {
+    pub(crate) fn one_more(&mut self) -> Result {
         if self.spare == 0 {
             self.find_room()?;
         }
@@ -254,7 +254,7 @@ impl Expected<'_> {
     }
 
     /// Leaves the room to the jobs, for [`Events::report`].
-    pub(super) fn keep(&mut self) {
+    pub(crate) fn keep(&mut self) {
         self.count = 0;
     }
 }

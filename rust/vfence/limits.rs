@@ -13,21 +13,21 @@ const MOST_BUFFER: u64 = 1 << 40;
 
 /// The bounds on what a client can pin, and for how long.
 #[derive(Clone, Copy)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     /// Bound on how long the head of a timer queue, or a manual job, stays pending, in ns; `None` when
     /// it was lifted.
-    pub(super) watchdog: Option<u64>,
+    pub(crate) watchdog: Option<u64>,
     /// Most queues of a client.
-    pub(super) max_queues: u32,
+    pub(crate) max_queues: u32,
     /// Most pending jobs of a queue.
-    pub(super) max_jobs: u32,
+    pub(crate) max_jobs: u32,
     /// Most bytes of a buffer.
-    pub(super) max_buffer: u64,
+    pub(crate) max_buffer: u64,
 }
 
 impl Limits {
     /// Returns the limits.
-    pub(super) fn get() -> Self {
+    pub(crate) fn get() -> Self {
         Self {
             watchdog: match *module_parameters::watchdog_ms.value_ref() {
                 0 => None,
@@ -40,7 +40,7 @@ impl Limits {
     }
 
     /// Fails with `EINVAL`, and says why, if a parameter makes no sense; to be called on loading.
-    pub(super) fn check() -> Result {
+    pub(crate) fn check() -> Result {
         let limits = Self::get();
         if limits.max_queues == 0 {
             pr_err!("max_queues must not be 0\n");

@@ -2,7 +2,7 @@
 
 //! The DRM driver: the engine of `/dev/vfence` on a render node, with the objects of DRM.
 //!
-//! `objects` are buffers by handle, `syncs` what jobs wait for and signal by handle. All else is the engine's.
+//! `gem` are buffers by handle, `syncobj` what jobs wait for and signal by handle. All else is the engine's.
 
 #![deny(unsafe_code)]
 
@@ -20,9 +20,9 @@ use crate::{
     },
     uapi::VFENCE_IOCTL_TYPE,
     vfence::{
-        argument::Argument,
-        sizeless,
-        Client, //
+        client::Client,
+        ioctl::sizeless,
+        uarg::Argument, //
     },
 };
 use kernel::{
@@ -31,10 +31,10 @@ use kernel::{
     prelude::*,
     str::CStr, //
 };
-use syncs::FileHandles;
+use syncobj::FileHandles;
 
-mod objects;
-mod syncs;
+mod gem;
+mod syncobj;
 
 const GEM_CREATE: u32 = sizeless(_IOWR::<drm_vfence_gem_create>(
     DRM,
@@ -66,8 +66,8 @@ impl Driver for DrmDriver {
 
     fn ioctl(file: &File<Self>, number: u32, argument: usize) -> Result<isize> {
         match sizeless(number) {
-            GEM_CREATE => objects::create(file, &Argument::new(number, argument))?,
-            GEM_INFO => objects::info(file, &Argument::new(number, argument))?,
+            GEM_CREATE => gem::create(file, &Argument::new(number, argument))?,
+            GEM_INFO => gem::info(file, &Argument::new(number, argument))?,
             _ => {
                 // The same size and direction, and the number of the engine's header.
                 let function = (number & 0xff) - FIRST;

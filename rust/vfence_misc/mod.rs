@@ -18,15 +18,19 @@ use crate::{
         VFENCE_IOCTL_TYPE, //
     },
     vfence::{
-        argument::Argument,
-        handles::{
-            Handles,
-            Syncs, //
+        client::Client,
+        ioctl::{
+            fast,
+            submit::EARLIER, //
         },
-        in_fences::InFences,
-        short,
-        submit::EARLIER,
-        Client, //
+        job::{
+            handles::{
+                Handles,
+                Syncs, //
+            },
+            in_fences::InFences, //
+        },
+        uarg::Argument, //
     },
 };
 use kernel::{
@@ -40,8 +44,8 @@ pub(crate) mod sw_sync;
 impl MiscDevice for Client {
     fn ioctl(client: Pin<&Self>, cmd: u32, arg: usize) -> Returned {
         match cmd {
-            SIGNAL_NEXT => short::signal_next(&client, arg),
-            CREATE_FENCE => short::create_fence(&client, arg),
+            SIGNAL_NEXT => fast::signal_next(&client, arg),
+            CREATE_FENCE => fast::create_fence(&client, arg),
             _ => client.ioctl(&NoHandles, cmd, arg).into(),
         }
     }

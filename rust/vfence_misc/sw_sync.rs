@@ -23,15 +23,15 @@ use crate::{
         SW_SYNC_IOC_MAGIC, //
     },
     vfence::{
-        argument::{
-            must_be_zero,
-            Argument, //
-        },
-        values::{
+        device::Device,
+        sw_sync::timeline::{
             Shared,
             Values, //
         },
-        Device, //
+        uarg::{
+            must_be_zero,
+            Argument, //
+        },
     },
 };
 use core::mem::offset_of;
@@ -50,7 +50,7 @@ use kernel::{
     seq_file::SeqFile,
     seq_print,
     str::CStr,
-    sync::Arc,
+    sync::Arc, //
 };
 
 const NAME: &CStr = c"sw_sync";

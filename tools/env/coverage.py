@@ -11,12 +11,12 @@ import build
 import ktap
 
 _GOAL = 95
-_CRATE = os.path.join(build.CHECKOUT, "tools", "machine", "src", "lib.rs")
+_CRATE = os.path.join(build.CHECKOUT, "tools", "sched", "src", "lib.rs")
 _TARGET = os.path.join(build.BUILD, "coverage")
 _PROFILE = os.path.join(_TARGET, "profile")
 _NAME = "machine-coverage"
 # The package; others need not test it again.
-PACKAGE = "vfence-machine"
+PACKAGE = "vfence-sched"
 
 
 def _sources():

@@ -2,24 +2,6 @@
 
 //! How jobs end: taken from the machine, and their fences signalled.
 
-use super::{
-    super::{
-        counters::Done,
-        in_fences::Waits,
-        machine::Record,
-        segments::SEGMENT, //
-    },
-    value,
-    Ended,
-    JobFence,
-    Kind,
-    Locked,
-    More,
-    Numbers,
-    Payload,
-    Queue,
-    BATCH, //
-};
 use crate::{
     kernel_ext::{
         dma_fence::{
@@ -32,7 +14,27 @@ use crate::{
         timekeeping::ktime_get, //
     },
     trace,
-    uapi::vfence_event, //
+    uapi::vfence_event,
+    vfence::{
+        job::in_fences::Waits,
+        queue::{
+            counters::Done,
+            value,
+            CompletedJob,
+            JobFence,
+            Locked,
+            More,
+            Numbers,
+            Payload,
+            Queue,
+            QueueKind,
+            BATCH, //
+        },
+        sched::{
+            ring::SEGMENT_LEN,
+            types::JobRecord, //
+        },
+    },
 };
 use core::mem;
 use kernel::{
@@ -45,7 +47,7 @@ use kernel::{
 
 /// Which jobs of a manual queue user space completes.
 #[derive(Clone, Copy)]
-pub(in crate::vfence) enum Target {
+pub(crate) enum Target {
     /// Those up to this one.
     Job(u64),
     /// Those whose values the counter has reached.
@@ -87,7 +89,7 @@ impl<'a> Order<'a> {
 impl Queue {
     /// Completes the jobs up to `seqno`, and returns how many that were.
     #[inline(always)]
-    pub(in crate::vfence) fn signal(queue: &HrTimer<Self>, seqno: u64, error: i32) -> u32 {
+    pub(crate) fn signal(queue: &HrTimer<Self>, seqno: u64, error: i32) -> u32 {
         let next = |head| head == seqno;
         // What errors take is not to burden those without.
         let done = match error {
@@ -115,11 +117,11 @@ impl Queue {
     /// Completes the job that is next, whichever that is. Returns how many that were: none if nothing is pending.
     ///
     /// Fails with `EINVAL` for a queue that is not a manual one.
-    pub(in crate::vfence) fn signal_next(queue: &HrTimer<Self>) -> Result<u32> {
+    pub(crate) fn signal_next(queue: &HrTimer<Self>) -> Result<u32> {
         if queue.signal_head(|_| true, 0) {
             return Ok(1);
         }
-        if queue.kind != Kind::Manual {
+        if queue.kind != QueueKind::Manual {
             return Err(EINVAL);
         }
         loop {
@@ -139,11 +141,7 @@ impl Queue {
     ///
     /// As jobs that are still pending are not older, there is no need to set the timer.
     #[inline(always)]
-    pub(in crate::vfence) fn signal_head(
-        &self,
-        wanted: impl FnOnce(u64) -> bool,
-        error: i32,
-    ) -> bool {
+    pub(crate) fn signal_head(&self, wanted: impl FnOnce(u64) -> bool, error: i32) -> bool {
         let _section = SignallingSection::begin();
         let mut guard = self.state.lock();
         let now = ktime_get();
@@ -185,11 +183,7 @@ impl Queue {
     }
 
     /// Signals a fence of a manual queue that never was pending, after those that are being signalled just now.
-    pub(in crate::vfence) fn complete_late(
-        &self,
-        fence: PendingFence<HrTimer<Self>>,
-        result: Result,
-    ) {
+    pub(crate) fn complete_late(&self, fence: PendingFence<HrTimer<Self>>, result: Result) {
         let order = self.state.lock();
         let fence = fence.complete_with(&order, result, ktime_get());
         drop(order);
@@ -200,7 +194,7 @@ impl Queue {
     /// it. Returns how many there were, and whether there is such a one.
     ///
     /// As jobs that are still pending are not older, there is no need to set the timer.
-    pub(in crate::vfence) fn complete_runs(&self, target: Target, error: i32) -> (u32, bool) {
+    pub(crate) fn complete_runs(&self, target: Target, error: i32) -> (u32, bool) {
         let _section = SignallingSection::begin();
         let (mut completed, mut room_wanted) = (0, false);
         let rest = loop {
@@ -211,7 +205,7 @@ impl Queue {
             let counter = locked.counter;
             if let Some(jobs) = locked.jobs.manual() {
                 let now = ktime_get();
-                let row = row.insert(Row::<_, SEGMENT>::new(result(error), now));
+                let row = row.insert(Row::<_, SEGMENT_LEN>::new(result(error), now));
                 let done = |seqno, fence: JobFence| {
                     completed += 1;
                     trace::job_complete(|| {
@@ -258,7 +252,7 @@ impl Queue {
     }
 
     /// Resets the queue, and returns how often it has been.
-    pub(in crate::vfence) fn reset(queue: &HrTimer<Self>) -> u64 {
+    pub(crate) fn reset(queue: &HrTimer<Self>) -> u64 {
         let _engine = queue.stop_engine();
         let (begun, mut resets) = (ktime_get(), None);
         // Somebody may submit all the while: what comes after the beginning is left alone.
@@ -278,7 +272,7 @@ impl Queue {
     }
 
     /// Ends those jobs that are pending; nobody submits any more.
-    pub(in crate::vfence) fn close(queue: &HrTimer<Self>) {
+    pub(crate) fn close(queue: &HrTimer<Self>) {
         let engine = queue.stop_engine();
         let begun = ktime_get();
         Self::complete(queue, usize::MAX, |locked, _| locked.jobs.look(begun));
@@ -297,10 +291,10 @@ impl Queue {
     /// Takes jobs that have ended from the machine with `next`, and signals their fences, until there are no
     /// more or about `most` has been done. Returns how many jobs have ended, and whether that is all; the timer is set then, but for a
     /// worker's queue.
-    pub(in crate::vfence) fn complete(
+    pub(crate) fn complete(
         queue: &HrTimer<Self>,
         most: usize,
-        mut next: impl FnMut(&mut Locked, u64) -> Option<Ended>,
+        mut next: impl FnMut(&mut Locked, u64) -> Option<CompletedJob>,
     ) -> (u32, bool) {
         let _section = SignallingSection::begin();
         let (mut completed, mut done) = (0, 0);
@@ -383,8 +377,8 @@ impl Queue {
 
     /// Tells who traces that a job has ended, and that the next one has started. What comes before a value whose time is over is
     /// not to come any more either.
-    fn note_end(&self, locked: &mut Locked, ended: &Ended) {
-        let Record {
+    fn note_end(&self, locked: &mut Locked, ended: &CompletedJob) {
+        let JobRecord {
             start, end, error, ..
         } = ended.record;
         trace::job_complete(|| {
@@ -405,7 +399,7 @@ impl Queue {
     }
 
     /// Returns what user space is told about the end of a job.
-    fn event(&self, seqno: u64, record: &Record) -> vfence_event {
+    fn event(&self, seqno: u64, record: &JobRecord) -> vfence_event {
         vfence_event {
             queue: self.id,
             error: record.error,
@@ -427,7 +421,7 @@ impl Queue {
 
     /// Completes some of what has ended, and does some work of the job that runs. Returns whether there is nothing left for now; the
     /// timer is set then.
-    pub(in crate::vfence) fn work_some(queue: &HrTimer<Self>) -> bool {
+    pub(crate) fn work_some(queue: &HrTimer<Self>) -> bool {
         let _section = SignallingSection::begin();
         let _engine = queue.stop_engine();
         let (_, all) = Self::complete(queue, BATCH, |locked, now| locked.jobs.advance(now));
@@ -456,7 +450,7 @@ impl Queue {
 }
 
 /// Returns what a fence is completed with.
-pub(super) fn result(error: i32) -> Result {
+pub(crate) fn result(error: i32) -> Result {
     match error {
         0 => Ok(()),
         errno => Err(Error::from_errno(errno)),

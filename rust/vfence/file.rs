@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The file operations of the device but its ioctls, which are the same on every node.
+
+use crate::{
+    kernel_ext::file_operations::{
+        FileOperations,
+        READABLE,
+        WRITABLE, //
+    },
+    vfence::{
+        client::Client,
+        debugfs,
+        device::Device, //
+    },
+};
+use kernel::{
+    fs::File,
+    iov::IovIterDest,
+    mm::virt::VmaNew,
+    prelude::*,
+    seq_file::SeqFile,
+    sync::{
+        poll::PollTable,
+        Arc, //
+    },
+};
+
+#[vtable]
+impl FileOperations for Client {
+    type Data = Arc<Device>;
+
+    fn open(device: &Arc<Device>) -> Result<Pin<KBox<Self>>> {
+        KBox::pin_init(Client::new(device.clone()), GFP_KERNEL_ACCOUNT)
+    }
+
+    fn release(client: Pin<KBox<Self>>) {
+        Client::end(&client);
+    }
+
+    fn read(client: Pin<&Self>, nonblocking: bool, to: &mut IovIterDest<'_>) -> Result<usize> {
+        client.events.read(nonblocking, to)
+    }
+
+    fn poll(client: Pin<&Self>, file: &File, table: &PollTable<'_>) -> u32 {
+        table.register_wait(file, &client.events.pollers);
+        let mut events = 0;
+        if client.events.unread() > 0 {
+            events |= READABLE;
+        }
+        if client.has_room() {
+            events |= WRITABLE;
+        }
+        events
+    }
+
+    fn mmap(client: Pin<&Self>, page: usize, vma: &VmaNew) -> Result {
+        let id = u32::try_from(page).map_err(|_| EINVAL)?;
+        let queue = client.queue(id).map_err(|_| EINVAL)?;
+        queue.map(vma)
+    }
+
+    fn show_fdinfo(client: Pin<&Self>, seq: &SeqFile) {
+        debugfs::show_fdinfo(&client, seq);
+    }
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `VFENCE_IOCTL_QUEUE_FAULTS`: from user space into the plan of a queue.
+
+use crate::{
+    uapi::{
+        vfence_fault,
+        vfence_fault_kind_VFENCE_FAULT_DELAY as DELAY,
+        vfence_fault_kind_VFENCE_FAULT_DROP_INTERRUPT as DROP_INTERRUPT,
+        vfence_fault_kind_VFENCE_FAULT_FAIL as FAIL,
+        vfence_fault_kind_VFENCE_FAULT_HANG as HANG,
+        vfence_queue_faults,
+        VFENCE_MAX_FAULTS, //
+    },
+    vfence::{
+        client::Client,
+        queue,
+        sched::fault_plan::{
+            FaultKind,
+            FaultPlan,
+            FaultRule,
+            FaultTrigger, //
+        },
+        uarg::{
+            must_be_errno,
+            must_be_zero,
+            Argument, //
+        },
+    },
+};
+use kernel::prelude::*;
+
+// What user space counts and sees is what the machine does.
+const _: () = assert!(
+    FaultKind::Fail as u32 == FAIL
+        && FaultKind::Hang as u32 == HANG
+        && FaultKind::Delay as u32 == DELAY
+        && FaultKind::DropInterrupt as u32 == DROP_INTERRUPT
+        && FaultPlan::MOST == VFENCE_MAX_FAULTS as usize
+);
+
+/// Certainty, in millionths.
+const CERTAIN: u32 = 1_000_000;
+
+/// Sets the plan that the argument describes.
+pub(crate) fn set(client: &Client, argument: &Argument) -> Result {
+    let faults: vfence_queue_faults = argument.read()?;
+    must_be_zero(faults.flags)?;
+    let queue = client.queue(faults.queue)?;
+    if queue.kind() == queue::QueueKind::Manual || faults.count > VFENCE_MAX_FAULTS {
+        return Err(EINVAL);
+    }
+    let mut plan = FaultPlan::new(faults.seed);
+    let mut drops = false;
+    for index in 0..faults.count as usize {
+        let element = Argument::element(faults.faults, index, faults.fault_size as usize)?;
+        let fault = from_user(&element.read()?)?;
+        drops |= fault.kind == FaultKind::DropInterrupt;
+        if !plan.add(fault) {
+            return Err(EINVAL);
+        }
+    }
+    queue.set_plan(plan, drops)
+}
+
+/// Returns what user space describes. Fails with `EINVAL` if its fields do not go together.
+fn from_user(fault: &vfence_fault) -> Result<FaultRule> {
+    let kind = match fault.kind {
+        FAIL => FaultKind::Fail,
+        HANG => FaultKind::Hang,
+        DELAY => FaultKind::Delay,
+        DROP_INTERRUPT => FaultKind::DropInterrupt,
+        _ => return Err(EINVAL),
+    };
+    must_be_errno(fault.error)?;
+    if (fault.error != 0) != (kind == FaultKind::Fail)
+        || (fault.delay_ns != 0) != (kind == FaultKind::Delay)
+    {
+        return Err(EINVAL);
+    }
+    let when = match (fault.every, fault.probability) {
+        (1.., 0) => FaultTrigger::Every(fault.every),
+        (0, 1..=CERTAIN) => FaultTrigger::Probability(fault.probability),
+        _ => return Err(EINVAL),
+    };
+    Ok(FaultRule {
+        kind,
+        when,
+        error: fault.error,
+        delay: fault.delay_ns,
+        left: match fault.limit {
+            0 => u64::MAX,
+            limit => limit,
+        },
+        passed: 0,
+    })
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The ioctls that every node of the device has, by their numbers in the UAPI header.
+
+use crate::{
+    uapi::{
+        vfence_buffer_create,
+        vfence_export,
+        vfence_job_info,
+        vfence_query,
+        vfence_queue_create,
+        vfence_queue_destroy,
+        vfence_queue_faults,
+        vfence_queue_info,
+        vfence_queue_reset,
+        vfence_signal,
+        vfence_submit,
+        vfence_submit_batch,
+        vfence_wait,
+        VFENCE_IOCTL_TYPE, //
+    },
+    vfence::{
+        client::Client,
+        job::handles::Handles,
+        uarg::Argument, //
+    },
+};
+use kernel::{
+    ioctl::{
+        _IOW,
+        _IOWR, //
+    },
+    prelude::*, //
+};
+
+pub(crate) mod buffer;
+pub(crate) mod fast;
+pub(crate) mod faults;
+pub(crate) mod job;
+pub(crate) mod prepare;
+pub(crate) mod queue;
+pub(crate) mod submit;
+
+/// An ioctl number without the size of its argument, which may grow.
+pub(crate) const fn sizeless(cmd: u32) -> u32 {
+    cmd & !(0x3fff << 16)
+}
+
+const QUERY: u32 = sizeless(_IOWR::<vfence_query>(VFENCE_IOCTL_TYPE, 0x00));
+const QUEUE_CREATE: u32 = sizeless(_IOWR::<vfence_queue_create>(VFENCE_IOCTL_TYPE, 0x01));
+const QUEUE_DESTROY: u32 = sizeless(_IOW::<vfence_queue_destroy>(VFENCE_IOCTL_TYPE, 0x02));
+const QUEUE_INFO: u32 = sizeless(_IOWR::<vfence_queue_info>(VFENCE_IOCTL_TYPE, 0x03));
+const SUBMIT: u32 = sizeless(_IOWR::<vfence_submit>(VFENCE_IOCTL_TYPE, 0x04));
+const SIGNAL: u32 = sizeless(_IOWR::<vfence_signal>(VFENCE_IOCTL_TYPE, 0x05));
+const SUBMIT_BATCH: u32 = sizeless(_IOWR::<vfence_submit_batch>(VFENCE_IOCTL_TYPE, 0x06));
+const WAIT: u32 = sizeless(_IOWR::<vfence_wait>(VFENCE_IOCTL_TYPE, 0x07));
+const EXPORT: u32 = sizeless(_IOWR::<vfence_export>(VFENCE_IOCTL_TYPE, 0x08));
+const JOB_INFO: u32 = sizeless(_IOWR::<vfence_job_info>(VFENCE_IOCTL_TYPE, 0x09));
+const QUEUE_RESET: u32 = sizeless(_IOWR::<vfence_queue_reset>(VFENCE_IOCTL_TYPE, 0x0a));
+const QUEUE_FAULTS: u32 = sizeless(_IOW::<vfence_queue_faults>(VFENCE_IOCTL_TYPE, 0x0b));
+const BUFFER_CREATE: u32 = sizeless(_IOWR::<vfence_buffer_create>(VFENCE_IOCTL_TYPE, 0x0c));
+
+impl Client {
+    /// Does what an ioctl asks for, whose number is that of the header.
+    ///
+    /// Fails with `ENOTTY` for an unknown one, and as the header says.
+    pub(crate) fn ioctl<H: Handles>(&self, handles: &H, cmd: u32, arg: usize) -> Result {
+        let argument = Argument::new(cmd, arg);
+        match sizeless(cmd) {
+            QUERY => queue::query(&argument),
+            QUEUE_CREATE => queue::create(self, &argument),
+            QUEUE_DESTROY => queue::destroy(self, &argument),
+            QUEUE_INFO => queue::info(self, &argument),
+            SUBMIT => submit::submit(self, handles, argument),
+            SIGNAL => queue::signal(self, &argument),
+            SUBMIT_BATCH => submit::submit_batch(self, handles, &argument),
+            WAIT => job::wait(self, &argument),
+            EXPORT => job::export(self, &argument),
+            JOB_INFO => job::job_info(self, &argument),
+            QUEUE_RESET => queue::reset(self, &argument),
+            QUEUE_FAULTS => faults::set(self, &argument),
+            BUFFER_CREATE => buffer::create(self.device(), &argument),
+            _ => Err(ENOTTY),
+        }
+    }
+}

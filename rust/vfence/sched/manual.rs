@@ -1,0 +1,464 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The decisions of a queue whose jobs take no time: they end when user space says so, in their order, or after the watchdog's
+//! time.
+//!
+//! ```text
+//!              submitted                                signal
+//!          ────────┼──────────────────────────────────────┼──
+//!                  │<-------------- at most `timeout` -------------->│ -ETIMEDOUT
+//! ```
+
+use super::{
+    history::History,
+    ring::{
+        Ring, //
+        RingMemory,
+    },
+    types::{
+        shown,
+        Cause,
+        CompletedJob,
+        HasDeadline,
+        JobRecord,
+        JobState,
+        QueuePolicy,
+        TimeoutPolicy,
+        Totals,
+        CANCELED,
+        NEVER,
+        TIMED_OUT, //
+    },
+};
+use core::{
+    cmp::Ordering,
+    ops::DerefMut, //
+};
+
+/// A job as it is submitted; `B` is what the caller keeps with it.
+pub(crate) struct Job<B> {
+    /// The error to complete with, or 0.
+    pub(crate) error: i32,
+    /// Whether user space wants to be told of its end.
+    pub(crate) event: bool,
+    /// The caller's.
+    pub(crate) payload: B,
+}
+
+/// A job that is pending.
+pub(crate) struct Slot<B> {
+    submitted: u64,
+    payload: B,
+    error: i32,
+    event: bool,
+}
+
+impl<B: HasDeadline> Slot<B> {
+    /// Makes a job pending.
+    #[inline]
+    fn new(submitted: u64, job: Job<B>) -> Self {
+        Self {
+            submitted,
+            payload: job.payload,
+            error: job.error,
+            event: job.event,
+        }
+    }
+
+    /// Returns whether it was submitted at the time `since` or later, has no error of its own, and nobody wants to be told of its end.
+    #[inline]
+    fn is_plain(&self, since: u64) -> bool {
+        !self.event && self.error == 0 && self.submitted >= since
+    }
+
+    /// Returns what there is to remember of it, with the deadline as it is.
+    #[inline]
+    fn record(&self, end: u64, error: i32) -> JobRecord {
+        JobRecord {
+            submitted: self.submitted,
+            end,
+            deadline: self.payload.deadline(),
+            error,
+            ..JobRecord::default()
+        }
+    }
+}
+
+/// Returns what others are told of a job, given what is remembered.
+fn told(record: JobRecord) -> JobRecord {
+    let deadline = match record.deadline {
+        // 0 stands for none.
+        0 => 1,
+        deadline => shown(deadline),
+    };
+    JobRecord { deadline, ..record }
+}
+
+/// A job that there was no place for is given back.
+impl<B> From<Slot<B>> for Job<B> {
+    fn from(slot: Slot<B>) -> Self {
+        Self {
+            error: slot.error,
+            event: slot.event,
+            payload: slot.payload,
+        }
+    }
+}
+
+/// What was kept with a job, and memory that is not needed any more.
+type Taken<B, M> = (B, Option<<M as RingMemory>::Segment<Slot<B>>>);
+
+/// The jobs of one queue that are pending; `B` is what the caller keeps with each.
+///
+/// # Invariants
+///
+/// Submission times do not decrease from one job to the next, but for jobs that are gone: see [`ManualScheduler::insert`].
+pub(crate) struct ManualScheduler<B, M, H>
+where
+    B: HasDeadline,
+    M: RingMemory,
+    H: DerefMut<Target = [JobRecord]>,
+{
+    /// The bound on the time of a job; [`NEVER`] if there is none.
+    timeout: u64,
+    after_timeout: TimeoutPolicy,
+    pub(crate) jobs: Ring<Slot<B>, M>,
+    history: History<H>,
+    /// When the last job was submitted.
+    last_submitted: u64,
+    /// When the last job ended.
+    last_end: u64,
+    stopped: bool,
+    counts: Totals,
+}
+
+impl<B, M, H> ManualScheduler<B, M, H>
+where
+    B: HasDeadline,
+    M: RingMemory,
+    H: DerefMut<Target = [JobRecord]>,
+{
+    /// Creates the machine of a queue that has had no job yet. `directory` is as [`Ring::new`] wants it.
+    pub(crate) fn new(
+        rules: &QueuePolicy,
+        directory: M::Directory<Slot<B>>,
+        history: History<H>,
+    ) -> Self {
+        // INVARIANT: Nothing is pending.
+        Self {
+            timeout: rules.timeout.unwrap_or(NEVER),
+            after_timeout: rules.after_timeout,
+            jobs: Ring::new(directory, 1),
+            history,
+            last_submitted: 0,
+            last_end: 0,
+            stopped: false,
+            counts: Totals::default(),
+        }
+    }
+
+    /// Returns the sequence number of the job that was submitted last.
+    pub(crate) fn submitted(&self) -> u64 {
+        self.jobs.next() - 1
+    }
+
+    /// Returns the sequence number of the job that ended last.
+    pub(crate) fn completed(&self) -> u64 {
+        self.jobs.first() - 1
+    }
+
+    /// Returns how many jobs are pending.
+    pub(crate) fn pending(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Returns whether the queue is stopped.
+    pub(crate) fn stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// Returns the bound on the time of a job.
+    pub(crate) fn timeout(&self) -> Option<u64> {
+        (self.timeout != NEVER).then_some(self.timeout)
+    }
+
+    /// Returns how many there were of what.
+    pub(crate) fn counts(&self) -> &Totals {
+        &self.counts
+    }
+
+    /// Returns what the caller keeps with job `seqno`, if that is pending.
+    pub(crate) fn payload_mut(&mut self, seqno: u64) -> Option<&mut B> {
+        self.jobs.get_mut(seqno).map(|slot| &mut slot.payload)
+    }
+
+    /// Returns what the caller keeps with the job that ends next.
+    pub(crate) fn first(&self) -> Option<&B> {
+        self.jobs.get(self.jobs.first()).map(|slot| &slot.payload)
+    }
+
+    /// Appends a job at the time `now` and returns its sequence number.
+    ///
+    /// Gives the job back if there is no room.
+    #[inline]
+    pub(crate) fn submit(&mut self, now: u64, job: Job<B>) -> Result<u64, Job<B>> {
+        // INVARIANT: It is not earlier than those before.
+        let submitted = self.last_submitted.max(now);
+        let seqno = self.jobs.push(Slot::new(submitted, job))?;
+        self.last_submitted = submitted;
+        Ok(seqno)
+    }
+
+    /// Returns the pending job that `compare` says is equal, or else where there is a place for it: before which job. The jobs must be
+    /// in the order of `compare`, which tells how what is kept with a job compares with what is looked for.
+    pub(crate) fn find(&self, compare: impl Fn(&B) -> Ordering) -> Result<u64, u64> {
+        let (mut low, mut high) = (self.jobs.first(), self.jobs.next());
+        // Most are later than all others.
+        let mut middle = high.saturating_sub(1);
+        while low < high {
+            let Some(slot) = self.jobs.get(middle) else {
+                break;
+            };
+            match compare(&slot.payload) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+                Ordering::Equal => return Ok(middle),
+            }
+            middle = low + (high - low) / 2;
+        }
+        Err(low)
+    }
+
+    /// As [`ManualScheduler::submit`], but the job comes before the pending job `seqno`, whose number and those of all behind it rise by one. It is as
+    /// old as that job, so it does not time out later; or as the next one, if `gone` says that nobody waits for that job any more.
+    pub(crate) fn insert(
+        &mut self,
+        now: u64,
+        seqno: u64,
+        job: Job<B>,
+        gone: impl Fn(&B) -> bool,
+    ) -> Result<u64, Job<B>> {
+        if self.jobs.get(seqno).is_none() {
+            return self.submit(now, job);
+        }
+        // INVARIANT: It is not earlier than those before, and not later than those behind it that are not gone.
+        let slot = Slot::new(self.age(now, seqno, gone), job);
+        self.jobs.insert(seqno, slot)?;
+        Ok(seqno)
+    }
+
+    /// Returns when the first of the jobs from `seqno` on that is not gone was submitted, or `now`.
+    fn age(&self, now: u64, seqno: u64, gone: impl Fn(&B) -> bool) -> u64 {
+        /// How many are looked at; who lets go of more has fences that end early.
+        const MOST: u64 = 64;
+
+        for seqno in seqno..seqno + MOST {
+            match self.jobs.get(seqno) {
+                Some(slot) if gone(&slot.payload) => {}
+                Some(slot) => return slot.submitted,
+                None => return now.max(self.last_submitted),
+            }
+        }
+        self.jobs
+            .get(seqno + MOST)
+            .map_or(now, |slot| slot.submitted)
+    }
+
+    /// Makes a pending job anew, at the time `now`: returns what was kept with it before. It is as old as one that is inserted there.
+    pub(crate) fn renew(
+        &mut self,
+        now: u64,
+        seqno: u64,
+        payload: B,
+        gone: impl Fn(&B) -> bool,
+    ) -> Option<B> {
+        let submitted = self.age(now, seqno + 1, gone);
+        self.last_submitted = self.last_submitted.max(submitted);
+        let slot = self.jobs.get_mut(seqno)?;
+        // INVARIANT: As for one that is inserted.
+        slot.submitted = submitted;
+        Some(core::mem::replace(&mut slot.payload, payload))
+    }
+
+    /// Forgets the first `most` pending jobs that `gone` says are, and gives what is kept with them to `removed`. The numbers of
+    /// those behind them fall.
+    pub(crate) fn sweep(
+        &mut self,
+        most: usize,
+        gone: impl Fn(&B) -> bool,
+        mut removed: impl FnMut(B),
+    ) {
+        // INVARIANT: What is left has the order that it had.
+        self.jobs.sweep(
+            most,
+            |slot| gone(&slot.payload),
+            |slot| removed(slot.payload),
+        );
+    }
+
+    /// Returns when the next job ends if user space does nothing, with which error, and why.
+    fn fate(&self) -> Option<(u64, i32, Cause)> {
+        let head = self.jobs.get(self.jobs.first())?;
+        if self.stopped {
+            let since = self.last_end.max(head.submitted);
+            return Some((since, CANCELED, Cause::Other));
+        }
+        let bound = head.submitted.saturating_add(self.timeout);
+        (bound != NEVER).then_some((bound, TIMED_OUT, Cause::Timeout))
+    }
+
+    /// Returns the time at which [`ManualScheduler::advance`] has something to do next.
+    pub(crate) fn next_event(&self) -> Option<u64> {
+        self.fate().map(|(due, ..)| due)
+    }
+
+    /// Takes the next job that has ended by itself by the time `now`; to be called until it returns `None`.
+    pub(crate) fn advance(&mut self, now: u64) -> Option<CompletedJob<B, M::Segment<Slot<B>>>> {
+        match self.fate() {
+            Some((due, error, cause)) if due <= now => self.end_head(due, Some(error), cause),
+            _ => None,
+        }
+    }
+
+    /// Completes the next job up to `seqno`, with `error`, or if that is 0 with the job's own;
+    /// to be called until it returns `None`.
+    pub(crate) fn signal(
+        &mut self,
+        now: u64,
+        seqno: u64,
+        error: i32,
+    ) -> Option<CompletedJob<B, M::Segment<Slot<B>>>> {
+        if self.jobs.first() > seqno {
+            return None;
+        }
+        if let Some(ended) = self.advance(now) {
+            return Some(ended);
+        }
+        self.end_head(now, (error != 0).then_some(error), Cause::Other)
+    }
+
+    /// Completes the next job, as [`ManualScheduler::signal`] does. Returns what is kept with it, and memory that is not
+    /// needed any more. Leaves to that function whatever needs more thought: see [`ManualScheduler::signal_run`].
+    // What it returns is not to be moved.
+    #[inline(always)]
+    pub(crate) fn signal_next(&mut self, now: u64, error: i32) -> Option<Taken<B, M>> {
+        if self.stopped || now < self.last_end {
+            return None;
+        }
+        let (seqno, timeout) = (self.jobs.first(), self.timeout);
+        // One that was submitted later than `now`, by a clock that is ahead, seems to be very old, if there is a bound at all.
+        let plain = |slot: &Slot<B>| slot.is_plain(0) && now.wrapping_sub(slot.submitted) < timeout;
+        let (slot, segment) = self.jobs.pop_if(plain)?;
+        self.history.keep(seqno, || slot.record(now, error));
+        self.last_end = now;
+        self.counts.errors += u64::from(error != 0);
+        Some((slot.payload, segment))
+    }
+
+    /// Returns since when jobs must have been submitted not to have timed out by the time `now`, if user space can complete any.
+    #[inline]
+    fn plain_since(&self, now: u64) -> Option<u64> {
+        if self.stopped || now < self.last_end {
+            return None;
+        }
+        Some(now.checked_sub(self.timeout).map_or(0, |since| since + 1))
+    }
+
+    /// Completes some jobs at once, [`SEGMENT_LEN`](super::ring::SEGMENT_LEN) of them or fewer, as [`ManualScheduler::signal`] does one: as long as `wanted` says so of their
+    /// numbers and what is kept with them. Gives that to `done`; returns memory that is not needed any more.
+    ///
+    /// Leaves to that function whatever needs more thought: jobs that have timed out, those with an error of their own, and those whose
+    /// end user space wants to be told.
+    pub(crate) fn signal_run(
+        &mut self,
+        now: u64,
+        error: i32,
+        wanted: impl Fn(u64, &B) -> bool,
+        mut done: impl FnMut(u64, B),
+    ) -> Option<M::Segment<Slot<B>>> {
+        let since = self.plain_since(now)?;
+        let mut count = 0;
+        let segment = self.jobs.pop_run(
+            |seqno, slot| slot.is_plain(since) && wanted(seqno, &slot.payload),
+            |seqno, slot| {
+                self.history.keep(seqno, || slot.record(now, error));
+                count += 1;
+                done(seqno, slot.payload);
+            },
+        );
+        if count > 0 {
+            self.last_end = now;
+        }
+        if error != 0 {
+            self.counts.errors += count;
+        }
+        segment
+    }
+
+    /// Ends the next job that is pending with `error`; to be called until it returns `None`, after
+    /// [`ManualScheduler::advance`] has taken what has ended by itself.
+    pub(crate) fn cancel(
+        &mut self,
+        now: u64,
+        error: i32,
+    ) -> Option<CompletedJob<B, M::Segment<Slot<B>>>> {
+        self.end_head(now, Some(error), Cause::Closed)
+    }
+
+    /// Resets the queue, once [`ManualScheduler::advance`] has taken what has ended by then: lets a stopped queue go on.
+    pub(crate) fn reset(&mut self) {
+        self.counts.resets += 1;
+        self.stopped = false;
+    }
+
+    /// Returns where job `seqno` stands.
+    pub(crate) fn state(&self, seqno: u64) -> JobState {
+        if seqno == 0 || seqno >= self.jobs.next() {
+            return JobState::Unknown;
+        }
+        match self.jobs.get(seqno) {
+            Some(slot) => JobState::Pending(told(slot.record(0, 0))),
+            None => match self.history.find(seqno, self.jobs.first()) {
+                JobState::Completed(record) => JobState::Completed(told(record)),
+                other => other,
+            },
+        }
+    }
+
+    /// Ends the head with `error`, or if that is `None` with its own.
+    fn end_head(
+        &mut self,
+        end: u64,
+        error: Option<i32>,
+        cause: Cause,
+    ) -> Option<CompletedJob<B, M::Segment<Slot<B>>>> {
+        let seqno = self.jobs.first();
+        let (slot, segment) = self.jobs.pop()?;
+        // A caller's clock that went backwards must not let a job end before its predecessor, or its submission.
+        let end = end.max(self.last_end).max(slot.submitted);
+        self.last_end = end;
+        let error = error.unwrap_or(slot.error);
+        let record = slot.record(end, error);
+        self.history.keep(seqno, || record);
+        self.counts.errors += u64::from(error != 0);
+        match cause {
+            Cause::Timeout => {
+                self.counts.timeouts += 1;
+                match self.after_timeout {
+                    TimeoutPolicy::Cancel => self.stopped = true,
+                    TimeoutPolicy::Continue => self.counts.resets += 1,
+                }
+            }
+            // Those behind it are not waited for any more.
+            Cause::Closed => self.stopped = true,
+            Cause::InFence | Cause::Other => {}
+        }
+        Some(CompletedJob {
+            seqno,
+            record: told(record),
+            event: slot.event,
+            payload: slot.payload,
+            segment,
+        })
+    }
+}

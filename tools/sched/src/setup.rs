@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Machines to test with, in memory of the host.
+
+use crate::sched::{
+    fault_plan::InjectedFaults,
+    manual,
+    ring::{RingMemory, SEGMENT_LEN},
+    scheduler as machine,
+    scheduler::SpareSegment,
+    timed::Job,
+    types::{
+        HasDeadline, InFencePolicy, JobData, JobRecord, QueuePolicy, SchedulerKind, TimeoutPolicy,
+    },
+};
+use std::convert::Infallible;
+
+/// The host's memory, of which there is enough.
+pub struct Host;
+
+impl RingMemory for Host {
+    type Segment<T> = Box<[Option<T>; SEGMENT_LEN]>;
+    type Directory<T> = Vec<Option<Self::Segment<T>>>;
+    type Error = Infallible;
+
+    fn segment<T>() -> Result<Self::Segment<T>, Infallible> {
+        Ok(Box::new([const { None }; SEGMENT_LEN]))
+    }
+
+    fn directory<T>(len: usize) -> Result<Self::Directory<T>, Infallible> {
+        Ok((0..len).map(|_| None).collect())
+    }
+}
+
+/// A job's number, and by when it is wanted.
+#[derive(Debug)]
+pub struct Wanted {
+    pub number: usize,
+    pub deadline: u64,
+}
+
+impl Wanted {
+    pub fn new(number: usize) -> Self {
+        let deadline = u64::MAX;
+        Self { number, deadline }
+    }
+}
+
+impl HasDeadline for Wanted {
+    fn deadline(&self) -> u64 {
+        self.deadline
+    }
+}
+
+impl HasDeadline for usize {
+    fn deadline(&self) -> u64 {
+        u64::MAX
+    }
+}
+
+impl HasDeadline for &'static str {
+    fn deadline(&self) -> u64 {
+        u64::MAX
+    }
+}
+
+macro_rules! attach {
+    ($($plain:ty)*) => {$(
+        impl JobData for $plain {
+            type Bare = Self;
+
+            fn bare(&mut self) -> &mut Self {
+                self
+            }
+
+            fn from_bare(bare: Self) -> Self {
+                bare
+            }
+        }
+    )*};
+}
+
+attach!(&'static str usize Wanted);
+
+pub type Scheduler<P> = machine::Scheduler<P, Host, Vec<JobRecord>>;
+pub type CompletedJob<P> = crate::sched::types::CompletedJob<P, SpareSegment<P, Host>>;
+
+/// How many jobs the machines remember.
+pub const HISTORY: usize = 16;
+/// How many jobs can be pending at least, when there is memory.
+pub const MOST: usize = 200;
+
+/// Returns a machine without memory for jobs.
+pub fn empty<P: JobData>(rules: QueuePolicy, seed: u64) -> Scheduler<P> {
+    let Ok(machine) = Scheduler::new(rules, seed, MOST, vec![JobRecord::default(); HISTORY]);
+    machine
+}
+
+/// Adds memory for [`SEGMENT_LEN`] jobs. Returns whether it was taken.
+pub fn grow<P: JobData>(machine: &mut Scheduler<P>) -> bool {
+    let kind = match machine {
+        Scheduler::Timed(_) => SchedulerKind::Timer,
+        Scheduler::Manual(_) => SchedulerKind::Manual,
+    };
+    let Ok(spare) = Scheduler::spare(kind);
+    machine.add(spare).is_ok()
+}
+
+/// Returns a machine with memory for [`SEGMENT_LEN`] jobs or so.
+pub fn machine<P: JobData>(rules: QueuePolicy) -> Scheduler<P> {
+    let mut machine = empty(rules, 0);
+    assert!(grow(&mut machine));
+    machine
+}
+
+/// Returns the rules of a queue that was made with nothing in particular.
+pub fn rules(kind: SchedulerKind, timeout: Option<u64>) -> QueuePolicy {
+    QueuePolicy {
+        kind,
+        timeout,
+        in_fence: InFencePolicy::Propagate,
+        after_timeout: TimeoutPolicy::Continue,
+        boost: 100,
+    }
+}
+
+pub fn job<P>(payload: P, duration: u64) -> Job<P> {
+    Job {
+        duration: (duration, 0),
+        waits: false,
+        in_error: 0,
+        error: 0,
+        hang: false,
+        injected: InjectedFaults::default(),
+        event: false,
+        work: false,
+        payload,
+    }
+}
+
+pub fn waiting<P>(payload: P, duration: u64) -> Job<P> {
+    Job {
+        waits: true,
+        ..job(payload, duration)
+    }
+}
+
+/// Returns a job that takes no time.
+pub fn manual_job<P>(payload: P) -> manual::Job<P> {
+    manual::Job {
+        error: 0,
+        event: false,
+        payload,
+    }
+}
+
+/// Submits a job to a machine of either kind: what takes no time gets what is of use there. Returns the payload if there is no room.
+pub fn try_submit<P>(machine: &mut Scheduler<P>, now: u64, job: Job<P>) -> Result<u64, P>
+where
+    P: JobData<Bare = P> + HasDeadline,
+{
+    let Some(manual) = machine.manual() else {
+        return machine.submit(now, job).map_err(|job| job.payload);
+    };
+    let job = manual::Job {
+        error: job.error,
+        event: job.event,
+        payload: job.payload,
+    };
+    manual.submit(now, job).map_err(|job| job.payload)
+}
+
+#[track_caller]
+pub fn submit<P: JobData<Bare = P> + HasDeadline>(
+    machine: &mut Scheduler<P>,
+    now: u64,
+    job: Job<P>,
+) -> u64 {
+    try_submit(machine, now, job).ok().expect("there is room")
+}
+
+#[track_caller]
+pub fn assert_end(ended: Option<CompletedJob<&'static str>>, name: &str, end: u64, error: i32) {
+    let ended = ended.expect("no job has ended");
+    assert_eq!(
+        (ended.payload, ended.record.end, ended.record.error),
+        (name, end, error)
+    );
+}
