@@ -11,7 +11,6 @@ use crate::{
         dma_fence_chain::Linkable,
         dma_resv::Addable,
         fault_inject::FaultAttr,
-        hrtimer::HrTimer,
         sync_file::SyncFile, //
     },
     uapi::{
@@ -263,10 +262,7 @@ fn fence(
 
 /// Makes a job's fence, and what the caller gets.
 #[inline]
-pub(crate) fn out_fence(
-    queue: &QueueRef,
-    seqno: u64,
-) -> Result<(PendingFence<HrTimer<Queue>>, Out)> {
+pub(crate) fn out_fence(queue: &QueueRef, seqno: u64) -> Result<(PendingFence<Queue>, Out)> {
     let fence = AllocatedFence::new(queue.clone(), GFP_KERNEL_ACCOUNT)?.init(seqno);
     let out = export(&fence)?;
     Ok((fence, out))
@@ -274,7 +270,7 @@ pub(crate) fn out_fence(
 
 /// Makes what the caller gets of a job's fence.
 #[inline]
-fn export(fence: &PendingFence<HrTimer<Queue>>) -> Result<Out> {
+fn export(fence: &PendingFence<Queue>) -> Result<Out> {
     let fd = FileDescriptorReservation::get_unused_fd_flags(O_CLOEXEC)?;
     Ok((SyncFile::create(fence.fence())?, fd))
 }

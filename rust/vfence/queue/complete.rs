@@ -10,7 +10,7 @@ use crate::{
             SignalledFence,
             SignallingSection, //
         },
-        hrtimer::HrTimer,
+        hrtimer::HrTimerOwner,
         timekeeping::ktime_get, //
     },
     trace,
@@ -73,12 +73,7 @@ impl<'a> Order<'a> {
     }
 
     /// Signals a fence.
-    fn complete(
-        &self,
-        fence: PendingFence<HrTimer<Queue>>,
-        error: i32,
-        end: u64,
-    ) -> SignalledFence {
+    fn complete(&self, fence: PendingFence<Queue>, error: i32, end: u64) -> SignalledFence {
         match self {
             Self::Signalling(lock) => fence.complete_with(lock, result(error), end),
             Self::State(lock) => fence.complete_with(lock, result(error), end),
@@ -89,7 +84,7 @@ impl<'a> Order<'a> {
 impl Queue {
     /// Completes the jobs up to `seqno`, and returns how many that were.
     #[inline(always)]
-    pub(crate) fn signal(queue: &HrTimer<Self>, seqno: u64, error: i32) -> u32 {
+    pub(crate) fn signal(queue: &Self, seqno: u64, error: i32) -> u32 {
         let next = |head| head == seqno;
         // What errors take is not to burden those without.
         let done = match error {
@@ -105,7 +100,7 @@ impl Queue {
     /// As [`Queue::signal`], whatever the jobs are.
     // What it keeps on the stack is not to burden who completes one job.
     #[inline(never)]
-    fn signal_up_to(queue: &HrTimer<Self>, seqno: u64, error: i32) -> u32 {
+    fn signal_up_to(queue: &Self, seqno: u64, error: i32) -> u32 {
         let (mut completed, rest) = queue.complete_runs(Target::Job(seqno), error);
         if rest {
             let next = |locked: &mut Locked, now| locked.jobs.signal(now, seqno, error);
@@ -117,7 +112,7 @@ impl Queue {
     /// Completes the job that is next, whichever that is. Returns how many that were: none if nothing is pending.
     ///
     /// Fails with `EINVAL` for a queue that is not a manual one.
-    pub(crate) fn signal_next(queue: &HrTimer<Self>) -> Result<u32> {
+    pub(crate) fn signal_next(queue: &Self) -> Result<u32> {
         if queue.signal_head(|_| true, 0) {
             return Ok(1);
         }
@@ -183,7 +178,7 @@ impl Queue {
     }
 
     /// Signals a fence of a manual queue that never was pending, after those that are being signalled just now.
-    pub(crate) fn complete_late(&self, fence: PendingFence<HrTimer<Self>>, result: Result) {
+    pub(crate) fn complete_late(&self, fence: PendingFence<Self>, result: Result) {
         let order = self.state.lock();
         let fence = fence.complete_with(&order, result, ktime_get());
         drop(order);
@@ -252,7 +247,7 @@ impl Queue {
     }
 
     /// Resets the queue, and returns how often it has been.
-    pub(crate) fn reset(queue: &HrTimer<Self>) -> u64 {
+    pub(crate) fn reset(queue: &Self) -> u64 {
         let _engine = queue.stop_engine();
         let (begun, mut resets) = (ktime_get(), None);
         // Somebody may submit all the while: what comes after the beginning is left alone.
@@ -272,7 +267,7 @@ impl Queue {
     }
 
     /// Ends those jobs that are pending; nobody submits any more.
-    pub(crate) fn close(queue: &HrTimer<Self>) {
+    pub(crate) fn close(queue: &Self) {
         let engine = queue.stop_engine();
         let begun = ktime_get();
         Self::complete(queue, usize::MAX, |locked, _| locked.jobs.look(begun));
@@ -282,7 +277,7 @@ impl Queue {
         });
         drop(engine);
         // Nothing is pending, so nobody starts it again.
-        queue.cancel();
+        queue.cancel_timer();
         if let Some(worker) = &queue.worker {
             worker.dismiss();
         }
@@ -292,7 +287,7 @@ impl Queue {
     /// more or about `most` has been done. Returns how many jobs have ended, and whether that is all; the timer is set then, but for a
     /// worker's queue.
     pub(crate) fn complete(
-        queue: &HrTimer<Self>,
+        queue: &Self,
         most: usize,
         mut next: impl FnMut(&mut Locked, u64) -> Option<CompletedJob>,
     ) -> (u32, bool) {
@@ -421,7 +416,7 @@ impl Queue {
 
     /// Completes some of what has ended, and does some work of the job that runs. Returns whether there is nothing left for now; the
     /// timer is set then.
-    pub(crate) fn work_some(queue: &HrTimer<Self>) -> bool {
+    pub(crate) fn work_some(queue: &Self) -> bool {
         let _section = SignallingSection::begin();
         let _engine = queue.stop_engine();
         let (_, all) = Self::complete(queue, BATCH, |locked, now| locked.jobs.advance(now));

@@ -35,6 +35,7 @@
 //! and resetting complete what is left in the context of the caller.
 
 use crate::{
+    impl_hr_timer_owner,
     kernel_ext::{
         dma_fence::{
             AllocatedFence,
@@ -44,7 +45,7 @@ use crate::{
             PendingFence,
             Timeline, //
         },
-        hrtimer::HrTimer,
+        hrtimer::HrTimerOwner,
         timekeeping::ktime_get,
         wait::WaitQueue, //
     },
@@ -112,6 +113,7 @@ use kernel::{
         SpinLockIrq,
         SpinLockIrqGuard, //
     },
+    time::hrtimer::HrTimer, //
 };
 
 pub(crate) mod complete;
@@ -125,10 +127,10 @@ pub(crate) mod worker;
 const BATCH: usize = 128;
 
 /// A counted reference to a queue.
-pub(crate) type QueueRef = ARef<Timeline<HrTimer<Queue>>>;
+pub(crate) type QueueRef = ARef<Timeline<Queue>>;
 
 /// The fence of a job, if somebody wanted one.
-pub(crate) type JobFence = Option<PendingFence<HrTimer<Queue>>>;
+pub(crate) type JobFence = Option<PendingFence<Queue>>;
 
 /// What the machine keeps with a job.
 pub(crate) struct Payload {
@@ -342,13 +344,15 @@ pub(crate) struct Config {
     pub(crate) seed: u64,
 }
 
-/// An execution context of a client; the data of its timer, which is the data of the fences' timeline.
+/// An execution context of a client, which is the data of the fences' timeline.
 ///
 /// Pending jobs may refer to their queue, through their fences and what they wait for. The client refers to it too, until
 /// [`Queue::close`] has ended all jobs and waited for the timer. What is dropped with the last reference
 /// needs no more waiting, so that may be in any context.
-#[pin_data]
+#[pin_data(PinnedDrop)]
 pub(crate) struct Queue {
+    #[pin]
+    timer: HrTimer<Self>,
     id: u32,
     kind: QueueKind,
     numbers: Numbers,
@@ -376,11 +380,15 @@ pub(crate) struct Queue {
     pub(crate) state: SpinLockIrq<Locked>,
 }
 
+impl_hr_timer_owner! {
+    impl HrTimerOwner for Queue { self.timer }
+}
+
 impl Queue {
     /// Creates a queue without jobs, whose fences are of `context`. Fails with `ENOMEM`.
     pub(crate) fn new(
         id: u32,
-        context: impl ContextFor<HrTimer<Self>>,
+        context: impl ContextFor<Self>,
         config: Config,
         limits: Limits,
         waits: Arc<Budget>,
@@ -413,6 +421,7 @@ impl Queue {
             QueueKind::Timer | QueueKind::Worker => (c"vfence_state", static_lock_class!()),
         };
         let queue = try_pin_init!(Self {
+            timer <- HrTimer::new(),
             id,
             kind,
             numbers,
@@ -430,7 +439,7 @@ impl Queue {
             signalling <- new_spinlock_irq!(()),
             state <- SpinLockIrq::new(locked, state_class.0, state_class.1),
         }? Error);
-        Timeline::new(context, HrTimer::new(queue), GFP_KERNEL_ACCOUNT)
+        Timeline::new(context, queue, GFP_KERNEL_ACCOUNT)
     }
 
     /// Has its worker, if it has one, work for it until [`Queue::close`]; to be called before there are jobs.
@@ -609,7 +618,7 @@ impl Queue {
 
     /// Publishes a job that there is room for.
     #[inline(always)]
-    pub(crate) fn append_one<J: Submit>(queue: &HrTimer<Self>, job: J) {
+    pub(crate) fn append_one<J: Submit>(queue: &Self, job: J) {
         let now = ktime_get();
         let mut locked = queue.state.lock();
         if let Some((seqno, first)) = queue.submit(&mut locked, now, job) {
@@ -623,7 +632,7 @@ impl Queue {
 
     /// Takes note that all in-fences of a job have signalled, the last one at the time `last`, as far as the clock has come by
     /// then. May be called in any context.
-    pub(crate) fn ready(queue: &HrTimer<Self>, seqno: u64, last: u64, error: i32) {
+    pub(crate) fn ready(queue: &Self, seqno: u64, last: u64, error: i32) {
         let mut locked = queue.state.lock();
         if locked.jobs.ready(last.min(ktime_get()), seqno, error) {
             queue.tell_start(&mut locked.jobs);
@@ -699,16 +708,16 @@ impl Queue {
     }
 
     /// Sees to it that the timer expires when there is something to do next, or before.
-    pub(crate) fn rearm(timer: &HrTimer<Self>, locked: &mut Locked) {
+    pub(crate) fn rearm(timer: &Self, locked: &mut Locked) {
         if let Some(time) = locked.jobs.next_event() {
             Self::rearm_by(timer, locked, time);
         }
     }
 
-    fn rearm_by(timer: &HrTimer<Self>, locked: &mut Locked, time: u64) {
+    fn rearm_by(timer: &Self, locked: &mut Locked, time: u64) {
         if time < locked.armed {
             locked.armed = time;
-            timer.start(time);
+            timer.start_timer(time);
         }
     }
 
@@ -720,7 +729,7 @@ impl Queue {
     }
 }
 
-impl DriverTimeline for HrTimer<Queue> {
+impl DriverTimeline for Queue {
     fn driver_name(&self) -> &CStr {
         self.numbers.driver_name()
     }

@@ -8,10 +8,7 @@
 use crate::{
     kernel_ext::{
         dma_fence::SignallingSection,
-        hrtimer::{
-            Expire,
-            HrTimer, //
-        },
+        hrtimer::HrTimerOwner,
         timekeeping::ktime_get, //
     },
     trace,
@@ -29,24 +26,36 @@ use crate::{
     },
 };
 use core::mem;
-use kernel::interrupt::LocalInterruptDisabled;
+use kernel::{
+    interrupt::LocalInterruptDisabled,
+    prelude::*,
+    time::hrtimer::{
+        HrTimerCallback,
+        HrTimerCallbackContext,
+        HrTimerRestart, //
+    },
+};
 
 /// How long an interrupt then leaves the processor to others at least, in ns.
 const BREATHER: u64 = 20_000;
 
-impl Expire for Queue {
-    fn expire(timer: &HrTimer<Self>, irqs_off: Option<&LocalInterruptDisabled>) {
+impl HrTimerCallback for Queue {
+    type Pointer<'a> = Pin<&'a Self>;
+
+    fn run(this: Pin<&Self>, ctx: HrTimerCallbackContext<'_, Self>) -> HrTimerRestart {
+        let timer = this.get_ref();
         if let Some(worker) = &timer.worker {
             timer.state.lock().armed = NEVER;
             worker.wake();
-            return;
+            return HrTimerRestart::NoRestart;
         }
-        let irqs_off = irqs_off.filter(|_| timer.kind == QueueKind::Timer);
+        let irqs_off = Self::irqs_disabled(&ctx).filter(|_| timer.kind == QueueKind::Timer);
         match irqs_off.and_then(|irqs_off| Self::end_head(timer, irqs_off)) {
             Some(true) => {}
             Some(false) => Self::end_some(timer, BATCH - 1),
             None => Self::end_some(timer, BATCH),
         }
+        HrTimerRestart::NoRestart
     }
 }
 
@@ -54,7 +63,7 @@ impl Queue {
     /// Completes the job that the timer was set for, if it ends well and has a fence at most. Returns whether there is nothing left for
     /// now; the timer is set then. Returns `None`, and has done nothing, if there is more to the job.
     #[inline]
-    fn end_head(timer: &HrTimer<Self>, irqs_off: &LocalInterruptDisabled) -> Option<bool> {
+    fn end_head(timer: &Self, irqs_off: &LocalInterruptDisabled) -> Option<bool> {
         let _section = SignallingSection::begin();
         let order = timer.signalling.lock_with(irqs_off);
         let (ended, room_wanted, all);
@@ -62,7 +71,7 @@ impl Queue {
             let mut guard = timer.state.lock_with(irqs_off);
             let locked = &mut *guard;
             // It is started with `state` held. If it was not again, that time has come.
-            if timer.is_queued() || locked.armed == NEVER {
+            if timer.timer_is_queued() || locked.armed == NEVER {
                 return None;
             }
             let due = locked.armed;
@@ -98,7 +107,7 @@ impl Queue {
     }
 
     /// Sets the timer for what comes after a job that has ended. Returns whether it is still to come.
-    fn go_on(timer: &HrTimer<Self>, locked: &mut Locked) -> bool {
+    fn go_on(timer: &Self, locked: &mut Locked) -> bool {
         timer.tell_start(&mut locked.jobs);
         let Some(time) = locked.jobs.next_event() else {
             return true;
@@ -113,7 +122,7 @@ impl Queue {
     /// Completes what is due, about `most` of it, and sets the timer for what is left.
     // What it keeps on the stack is not to burden who calls it rarely.
     #[inline(never)]
-    fn end_some(timer: &HrTimer<Self>, most: usize) {
+    fn end_some(timer: &Self, most: usize) {
         let mut begun = None;
         let (_, all) = Self::complete(timer, most, |locked, now| {
             if begun.is_none() {

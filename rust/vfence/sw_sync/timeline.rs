@@ -16,7 +16,6 @@ use crate::{
             Contexts,
             Fence, //
         },
-        hrtimer::HrTimer,
         timekeeping::ktime_get, //
     },
     trace,
@@ -77,7 +76,7 @@ pub(crate) struct Shared {
     live: Atomic<bool>,
     device: Arc<Device>,
     #[pin]
-    contexts: Contexts<HrTimer<Queue>>,
+    contexts: Contexts<Queue>,
     // Of these there are none.
     events: Arc<Events>,
     waits: Arc<Budget>,
