@@ -4,7 +4,8 @@
 //!
 //! C header: [`include/linux/dma-fence.h`](srctree/include/linux/dma-fence.h)
 //!
-//! Documentation: [`Documentation/driver-api/dma-buf.rst`](srctree/Documentation/driver-api/dma-buf.rst)
+//! Documentation:
+//! [`Documentation/driver-api/dma-buf.rst`](srctree/Documentation/driver-api/dma-buf.rst)
 //!
 //! # The life of a fence
 //!
@@ -21,19 +22,22 @@
 //!                            given a Callback, queried, but not signalled
 //! ```
 //!
-//! The fences of one context belong to a [`Timeline`], which keeps what the driver needs to answer for them.
+//! The fences of one context belong to a [`Timeline`], which keeps what the driver needs to answer
+//! for them.
 //!
 //! Allocation is what can fail; everything after it cannot, as the
-//! [rules](srctree/Documentation/driver-api/dma-buf.rst) for the path from publishing a fence to signalling
-//! it demand. That path is marked with a [`SignallingSection`], by which lockdep checks it.
+//! [rules](srctree/Documentation/driver-api/dma-buf.rst) for the path from publishing a fence to
+//! signalling it demand. That path is marked with a [`SignallingSection`], by which lockdep checks
+//! it.
 //!
 //! # Fences outlive their module
 //!
-//! The fences made here have no `release` and no `wait` operation, an inline lock, and nothing that needs
-//! `Drop`. So when such a fence has signalled, the core forgets the module's operations, and the memory
-//! is given back by the core. Who is just then in one of those operations may use the timeline, which is
-//! why that goes only a grace period after its last reference. A module can be unloaded while others still hold
-//! its fences, if it has signalled them all and then, last of all, called [`drain`].
+//! The fences made here have no `release` and no `wait` operation, an inline lock, and nothing that
+//! needs `Drop`. So when such a fence has signalled, the core forgets the module's operations, and
+//! the memory is given back by the core. Who is just then in one of those operations may use the
+//! timeline, which is why that goes only a grace period after its last reference. A module can be
+//! unloaded while others still hold its fences, if it has signalled them all and then, last of all,
+//! called [`drain`].
 
 use super::timekeeping::{
     ktime,
@@ -43,6 +47,7 @@ use crate::bindings;
 use core::{
     marker::PhantomData,
     mem::{
+        needs_drop,
         offset_of,
         ManuallyDrop,
         MaybeUninit, //
@@ -61,11 +66,6 @@ use kernel::{
         aref::{
             ARef,
             AlwaysRefCounted, //
-        },
-        atomic::{
-            Atomic,
-            Relaxed,
-            Release, //
         },
         rcu,
         Refcount,
@@ -140,7 +140,8 @@ impl Fence {
         unsafe { (*self.as_raw()).seqno }
     }
 
-    /// Returns whether both are of the same context, and `other` has signalled when this one has: it is this one, or an earlier one.
+    /// Returns whether both are of the same context, and `other` has signalled when this one has:
+    /// it is this one, or an earlier one.
     pub(crate) fn is_same_or_later(&self, other: &Self) -> bool {
         self.context() == other.context()
             // SAFETY: Both are valid fences of the same context.
@@ -155,8 +156,8 @@ impl Fence {
         unsafe { bindings::dma_fence_is_signaled(self.as_raw()) }
     }
 
-    /// Returns whether the fence is known to have signalled, without asking anybody. That it has not is no reason to wait: its
-    /// driver may have to be asked.
+    /// Returns whether the fence is known to have signalled, without asking anybody. That it has
+    /// not is no reason to wait: its driver may have to be asked.
     pub(crate) fn signaled_flag(&self) -> bool {
         // SAFETY: The reference is a valid fence.
         unsafe { bindings::dma_fence_test_signaled_flag(self.as_raw()) }
@@ -173,7 +174,8 @@ impl Fence {
         }
     }
 
-    /// Tells the driver that somebody wants the fence to signal by `deadline`, in ns on `CLOCK_MONOTONIC`.
+    /// Tells the driver that somebody wants the fence to signal by `deadline`, in ns on
+    /// `CLOCK_MONOTONIC`.
     ///
     /// May call the driver that made it, so no lock may be held that such a driver could take.
     pub(crate) fn set_deadline(&self, deadline: u64) {
@@ -181,14 +183,16 @@ impl Fence {
         unsafe { bindings::dma_fence_set_deadline(self.as_raw(), ktime(deadline)) };
     }
 
-    /// Calls `f` with the names of the driver and the timeline, which are the core's own when it has signalled.
+    /// Calls `f` with the names of the driver and the timeline, which are the core's own when it
+    /// has signalled.
     pub(crate) fn with_names(&self, f: impl FnOnce(&CStr, &CStr)) {
         let _section = rcu::read_lock();
         // SAFETY: The reference is a valid fence.
         let driver = unsafe { bindings::dma_fence_driver_name(self.as_raw()) };
         // SAFETY: The reference is a valid fence.
         let timeline = unsafe { bindings::dma_fence_timeline_name(self.as_raw()) };
-        // SAFETY: Names are strings that live until the end of the RCU read-side section in which they were read.
+        // SAFETY: Names are strings that live until the end of the RCU read-side section in which
+        // they were read.
         let (driver, timeline) =
             unsafe { (CStr::from_char_ptr(driver), CStr::from_char_ptr(timeline)) };
         f(driver, timeline);
@@ -214,24 +218,33 @@ impl Fence {
 ///
 /// It is dropped in an RCU callback, so `Drop` must not sleep.
 pub(crate) trait DriverTimeline: Send + Sync + Sized + 'static {
+    /// What the driver keeps with each fence, in the fence's memory.
+    ///
+    /// The core frees that memory without dropping the data, which therefore must not need `Drop`.
+    type FenceData: Default + Send + Sync + 'static;
+
     /// Returns what pending fences show as the name of their driver.
     fn driver_name(&self) -> &CStr;
 
     /// Returns what pending fences show as the name of their timeline.
     fn timeline_name(&self) -> &CStr;
 
-    /// Called when somebody wants the fence with the number `seqno` to signal by `deadline`, in ns on
-    /// `CLOCK_MONOTONIC`. It may have signalled meanwhile.
+    /// Called when a waiter sets a deadline on the fence with the data `data` and the number
+    /// `seqno`. The fence may signal concurrently.
     ///
-    /// May be called in any context, in parallel, and must not signal a fence.
-    fn set_deadline(&self, seqno: u64, deadline: u64);
+    /// `deadline` is the core's `ktime_t`, in ns on `CLOCK_MONOTONIC`. It is negative if user space
+    /// gave a time beyond `KTIME_MAX`.
+    ///
+    /// May be called in any context, concurrently, and must not signal a fence.
+    fn set_deadline(&self, data: &Self::FenceData, seqno: u64, deadline: i64);
 }
 
 /// A context and what its driver keeps with it, shared by its fences.
 ///
 /// # Invariants
 ///
-/// Instances are in a box, and are reference-counted by `refcount`; when that comes to 0, `rcu` is the core's.
+/// Instances are in a box, and are reference-counted by `refcount`; when that comes to 0, `rcu` is
+/// the core's.
 #[pin_data]
 pub(crate) struct Timeline<T: DriverTimeline> {
     refcount: Refcount,
@@ -243,7 +256,8 @@ pub(crate) struct Timeline<T: DriverTimeline> {
 
 // SAFETY: The last reference may be dropped by any thread, in any context; the data is `Send`.
 unsafe impl<T: DriverTimeline> Send for Timeline<T> {}
-// SAFETY: What is not constant is the reference count, which is atomic, and the data, which is `Sync`.
+// SAFETY: What is not constant is the reference count, which is atomic, and the data, which is
+// `Sync`.
 unsafe impl<T: DriverTimeline> Sync for Timeline<T> {}
 
 impl<T: DriverTimeline> Timeline<T> {
@@ -280,7 +294,8 @@ impl<T: DriverTimeline> Timeline<T> {
 
     /// # Safety
     ///
-    /// `rcu` must be that of a `Timeline<T>` whose reference count has come to 0 a grace period ago.
+    /// `rcu` must be that of a `Timeline<T>` whose reference count has come to 0 a grace period
+    /// ago.
     unsafe extern "C" fn free(rcu: *mut bindings::callback_head) {
         // SAFETY: By the requirements of this function.
         let timeline = unsafe { container_of!(Opaque::cast_from(rcu).cast_mut(), Self, rcu) };
@@ -307,7 +322,8 @@ unsafe impl<T: DriverTimeline> AlwaysRefCounted for Timeline<T> {
         let timeline = obj.as_ptr();
         // SAFETY: The caller gives up a count that it owns, so the timeline is still there.
         if unsafe { &(*timeline).refcount }.dec_and_test() {
-            // SAFETY: That was the last count, so nobody else uses `rcu`. [`drain`] waits for the callback.
+            // SAFETY: That was the last count, so nobody else uses `rcu`. [`drain`] waits for the
+            // callback.
             unsafe {
                 bindings::call_rcu(
                     Opaque::cast_into(&raw const (*timeline).rcu),
@@ -318,19 +334,14 @@ unsafe impl<T: DriverTimeline> AlwaysRefCounted for Timeline<T> {
     }
 }
 
-/// A deadline that there is not.
-const NO_DEADLINE: u64 = u64::MAX;
-
 /// How a driver's fence lies in memory.
 #[repr(C)]
 struct Allocation<T: DriverTimeline> {
     base: Opaque<bindings::dma_fence>,
-    /// Not null once the fence is initialised; valid while it has not signalled, and for a grace period after.
+    /// Not null once the fence is initialised; valid while it has not signalled, and for a grace
+    /// period after.
     timeline: *const Timeline<T>,
-    /// The earliest one as the core gives it, if there is one.
-    signed_deadline: Atomic<i64>,
-    /// The earliest one as the driver is given it, or [`NO_DEADLINE`].
-    deadline: Atomic<u64>,
+    data: T::FenceData,
 }
 
 impl<T: DriverTimeline> Allocation<T> {
@@ -342,23 +353,27 @@ impl<T: DriverTimeline> Allocation<T> {
         ..pin_init::zeroed()
     };
 
-    // The core frees the fence, not the allocation.
-    const CHECKED: () = assert!(offset_of!(Self, base) == 0);
+    // The core frees the allocation through the address of the fence, and drops nothing in it.
+    const CHECKED: () = {
+        assert!(offset_of!(Self, base) == 0);
+        assert!(!needs_drop::<T::FenceData>());
+    };
 
     /// # Safety
     ///
-    /// `fence` is the `base` of an `Allocation<T>`, initialised, and its operations were read in the RCU read-side
-    /// section that `'a` is.
+    /// `fence` is the `base` of an `Allocation<T>`, initialised, and its operations were read in
+    /// the RCU read-side section that `'a` is.
     unsafe fn timeline<'a>(fence: *mut bindings::dma_fence) -> &'a Timeline<T> {
-        // SAFETY: By the requirements of this function. The operations were still there, so the fence had not
-        // signalled when the section began; until it does a `PendingFence` has a count of the timeline, which is freed
-        // not before the section's end.
+        // SAFETY: By the requirements of this function. The operations were still there, so the
+        // fence had not signalled when the section began; until it does a `PendingFence` has a
+        // count of the timeline, which is freed not before the section's end.
         unsafe { &*(*fence.cast::<Self>()).timeline }
     }
 
     /// # Safety
     ///
-    /// As the core calls it: for a fence with these operations, which were read in the present RCU read-side section.
+    /// As the core calls it: for a fence with these operations, which were read in the present RCU
+    /// read-side section.
     unsafe extern "C" fn driver_name(fence: *mut bindings::dma_fence) -> *const c_char {
         // SAFETY: By the requirements of this function. The name may be used in that section, too.
         unsafe { Self::timeline(fence) }.driver_name().as_char_ptr()
@@ -366,7 +381,8 @@ impl<T: DriverTimeline> Allocation<T> {
 
     /// # Safety
     ///
-    /// As the core calls it: for a fence with these operations, which were read in the present RCU read-side section.
+    /// As the core calls it: for a fence with these operations, which were read in the present RCU
+    /// read-side section.
     unsafe extern "C" fn timeline_name(fence: *mut bindings::dma_fence) -> *const c_char {
         // SAFETY: By the requirements of this function. The name may be used in that section, too.
         unsafe { Self::timeline(fence) }
@@ -376,38 +392,28 @@ impl<T: DriverTimeline> Allocation<T> {
 
     /// # Safety
     ///
-    /// As the core calls it: for a fence with these operations, which were read in the present RCU read-side section.
+    /// As the core calls it: for a fence with these operations, which were read in the present RCU
+    /// read-side section.
     unsafe extern "C" fn set_deadline(
         fence: *mut bindings::dma_fence,
         deadline: bindings::ktime_t,
     ) {
         // SAFETY: By the requirements of this function; the number is constant.
         let (timeline, seqno) = unsafe { (Self::timeline(fence), (*fence).seqno) };
-        // SAFETY: By the requirements of this function the fence is an `Allocation<T>`; the fields are atomic.
-        let (signed_earliest, earliest) = unsafe {
-            let allocation = fence.cast::<Self>();
-            (&(*allocation).signed_deadline, &(*allocation).deadline)
-        };
-        let mut known = signed_earliest.load(Relaxed);
-        while deadline < known {
-            match signed_earliest.cmpxchg(known, deadline, Relaxed) {
-                Ok(_) => break,
-                Err(other) => known = other,
-            }
-        }
-        // CAST: What looks negative came from user space, which gives unsigned times: far in the future to who obeys, though the
-        // earliest of all to the core, which compares signed ones.
-        let deadline = deadline as u64;
-        let kept = deadline.min(NO_DEADLINE - 1);
-        let mut known = earliest.load(Relaxed);
-        // Who sees that there is one sees the signed one, too.
-        while kept < known {
-            match earliest.cmpxchg(known, kept, Release) {
-                Ok(_) => break,
-                Err(other) => known = other,
-            }
-        }
-        timeline.set_deadline(seqno, deadline);
+        // SAFETY: By the requirements of this function.
+        let data = unsafe { Self::data(fence) };
+        timeline.set_deadline(data, seqno, deadline);
+    }
+
+    /// Returns the driver's data of a fence.
+    ///
+    /// # Safety
+    ///
+    /// `fence` must be the `base` of an initialised `Allocation<T>`, and stay allocated for `'a`.
+    unsafe fn data<'a>(fence: *mut bindings::dma_fence) -> &'a T::FenceData {
+        // SAFETY: By the requirements of this function. The data is initialised with the
+        // allocation, and only shared references to it exist from then on.
+        unsafe { &(*fence.cast::<Self>()).data }
     }
 }
 
@@ -434,8 +440,7 @@ impl<T: DriverTimeline> AllocatedFence<T> {
         let allocation = Allocation {
             base: Opaque::uninit(),
             timeline: core::ptr::null(),
-            signed_deadline: Atomic::new(i64::MAX),
-            deadline: Atomic::new(NO_DEADLINE),
+            data: T::FenceData::default(),
         };
         let memory = Self::memory(flags)?.write(allocation);
         Ok(Self { memory, timeline })
@@ -444,28 +449,30 @@ impl<T: DriverTimeline> AllocatedFence<T> {
     /// Allocates the memory, most quickly with the flags that most have.
     #[inline]
     fn memory(flags: Flags) -> Result<KBox<MaybeUninit<Allocation<T>>>> {
-        const { assert!(size_of::<Allocation<T>>() <= bindings::DMA_FENCE_MEMORY) };
-        const { assert!(align_of::<Allocation<T>>() <= bindings::ARCH_KMALLOC_MINALIGN) };
-
-        if flags != GFP_KERNEL_ACCOUNT {
+        let fits = const {
+            size_of::<Allocation<T>>() <= bindings::DMA_FENCE_MEMORY
+                && align_of::<Allocation<T>>() <= bindings::ARCH_KMALLOC_MINALIGN
+        };
+        if !fits || flags != GFP_KERNEL_ACCOUNT {
             return Ok(KBox::new_uninit(flags)?);
         }
         // SAFETY: There are no requirements.
         let memory = NonNull::new(unsafe { bindings::dma_fence_kmalloc() }).ok_or(ENOMEM)?;
-        // SAFETY: It was allocated by kmalloc(), with those flags, is large enough and aligned, and nobody else has it.
+        // SAFETY: It was allocated by kmalloc(), with those flags, is large enough and aligned, and
+        // nobody else has it.
         Ok(unsafe { KBox::from_raw(memory.as_ptr().cast()) })
     }
 
     /// Makes it a fence with the sequence number `seqno`.
     ///
-    /// The numbers of fences of a timeline are in the order in which they signal; those of fences that are born late, for
-    /// what has been done already, may be lower.
+    /// The numbers of fences of a timeline are in the order in which they signal; those of fences
+    /// that are born late, for what has been done already, may be lower.
     pub(crate) fn init(self, seqno: u64) -> PendingFence<T> {
         self.init_by(seqno, bindings::dma_fence_init64)
     }
 
-    /// Makes it a fence with the sequence number `seqno`, of those that wrap around at 32 bits: a number is later than
-    /// another one if the difference, modulo 2³², is less than 2³¹.
+    /// Makes it a fence with the sequence number `seqno`, of those that wrap around at 32 bits: a
+    /// number is later than another one if the difference, modulo 2³², is less than 2³¹.
     ///
     /// All fences of a timeline that are pending at the same time must be within 2³¹.
     pub(crate) fn init_wrapping(self, seqno: u32) -> PendingFence<T> {
@@ -477,8 +484,9 @@ impl<T: DriverTimeline> AllocatedFence<T> {
         // The count goes over to the `PendingFence`.
         self.memory.timeline = ARef::into_raw(self.timeline).as_ptr();
         let fence = KBox::into_raw(self.memory).cast::<bindings::dma_fence>();
-        // SAFETY: `init` is one of the core's two, which want the same. `base` is at the beginning of the allocation, which is ours. The
-        // operations are static. No lock means the inline one.
+        // SAFETY: `init` is one of the core's two, which want the same. `base` is at the beginning
+        // of the allocation, which is ours. The operations are static. No lock means the inline
+        // one.
         unsafe {
             init(
                 fence,
@@ -491,7 +499,8 @@ impl<T: DriverTimeline> AllocatedFence<T> {
         // SAFETY: The fence is initialised, and its one reference is ours. `Fence` is a transparent
         // wrapper.
         let fence = unsafe { ARef::from_raw(NonNull::new_unchecked(fence).cast()) };
-        // INVARIANT: Nobody else has the fence, so it has not signalled. It is an `Allocation<T>` with a count.
+        // INVARIANT: Nobody else has the fence, so it has not signalled. It is an `Allocation<T>`
+        // with a count.
         PendingFence(ManuallyDrop::new(fence), PhantomData)
     }
 }
@@ -501,13 +510,14 @@ type Signal = unsafe extern "C" fn(*mut bindings::dma_fence, bindings::ktime_t);
 
 /// The right and the duty to signal a fence.
 ///
-/// Dropping it signals the fence with `-ECANCELED`. It must not be leaked: the fence would never signal, and
-/// go on to refer to its module's code after that has been unloaded.
+/// Dropping it signals the fence with `-ECANCELED`. It must not be leaked: the fence would never
+/// signal, and go on to refer to its module's code after that has been unloaded.
 ///
 /// # Invariants
 ///
-/// The fence is the `base` of an `Allocation<T>`. It has not signalled, and there is no other `PendingFence` of it, which
-/// owns a count of the allocation's timeline. Both references are taken only when the `PendingFence` goes.
+/// The fence is the `base` of an `Allocation<T>`. It has not signalled, and there is no other
+/// `PendingFence` of it, which owns a count of the allocation's timeline. Both references are taken
+/// only when the `PendingFence` goes.
 pub(crate) struct PendingFence<T: DriverTimeline>(
     ManuallyDrop<ARef<Fence>>,
     // The timeline, which is `Send` and `Sync`, is elsewhere.
@@ -520,37 +530,33 @@ impl<T: DriverTimeline> PendingFence<T> {
         &self.0
     }
 
-    /// Returns whether anybody else has a reference. That may change at any time, but not from `false`: who has none does not get
-    /// one, except by finding the fence in an RCU read-side section where it has just been removed.
+    /// Returns whether anybody else has a reference. That may change at any time, but not from
+    /// `false`: who has none does not get one, except by finding the fence in an RCU read-side
+    /// section where it has just been removed.
     pub(crate) fn is_shared(&self) -> bool {
         // SAFETY: The fence is valid.
         unsafe { bindings::dma_fence_refcount(self.0.as_raw()) > 1 }
     }
 
-    /// Returns the earliest deadline that the fence was given, in ns on `CLOCK_MONOTONIC`; `u64::MAX` if none.
-    pub(crate) fn deadline(&self) -> u64 {
-        // SAFETY: By the type invariants the fence is the `base` of an `Allocation<T>`; the field is atomic.
-        let deadline = unsafe { &(*self.0.as_raw().cast::<Allocation<T>>()).deadline };
-        if !cfg!(CONFIG_64BIT) {
-            return deadline.load(Relaxed);
-        }
-        // As READ_ONCE() does, in place.
-        // SAFETY: It is aligned and initialised. With 64 bits it is a machine word, and a volatile access of one is a single access, which
-        // is what the kernel takes for an atomic read that orders nothing.
-        unsafe { deadline.as_ptr().read_volatile() }
+    /// Returns the driver's data of the fence.
+    #[inline]
+    pub(crate) fn data(&self) -> &T::FenceData {
+        // SAFETY: By the type invariants the fence is the `base` of an `Allocation<T>`, and `self`
+        // holds a reference to it.
+        unsafe { Allocation::<T>::data(self.0.as_raw()) }
     }
 
     /// Signals the fence, with an error or without; `timestamp` is the time, in ns on
     /// `CLOCK_MONOTONIC`, at which the work was done.
     ///
-    /// Calls the callbacks of all who wait. May be called in any context, but not with a lock held that a
-    /// callback of anybody could take.
+    /// Calls the callbacks of all who wait. May be called in any context, but not with a lock held
+    /// that a callback of anybody could take.
     pub(crate) fn complete(self, result: Result, timestamp: u64) -> SignalledFence {
         self.complete_by(result, timestamp, bindings::dma_fence_signal_timestamp)
     }
 
-    /// As [`PendingFence::complete`], under a lock that nothing takes which a callback of anybody does. Interrupts are off then, which
-    /// makes it quicker.
+    /// As [`PendingFence::complete`], under a lock that nothing takes which a callback of anybody
+    /// does. Interrupts are off then, which makes it quicker.
     #[inline]
     pub(crate) fn complete_with<U>(
         self,
@@ -561,9 +567,11 @@ impl<T: DriverTimeline> PendingFence<T> {
         self.complete_irqs_off(result, timestamp)
     }
 
-    /// As [`PendingFence::complete_with`], where interrupts are off anyway. A lock may be held under the same condition.
+    /// As [`PendingFence::complete_with`], where interrupts are off anyway. A lock may be held
+    /// under the same condition.
     ///
-    /// Not with `PREEMPT_RT`, where the lock of a fence sleeps, which it may not do with interrupts off.
+    /// Not with `PREEMPT_RT`, where the lock of a fence sleeps, which it may not do with interrupts
+    /// off.
     #[inline]
     pub(crate) fn complete_in_interrupt(
         self,
@@ -574,7 +582,8 @@ impl<T: DriverTimeline> PendingFence<T> {
         self.complete_irqs_off(result, timestamp)
     }
 
-    /// As [`PendingFence::complete`], where interrupts are off if spinlocks that are taken with interrupts off do that.
+    /// As [`PendingFence::complete`], where interrupts are off if spinlocks that are taken with
+    /// interrupts off do that.
     #[inline]
     fn complete_irqs_off(self, result: Result, timestamp: u64) -> SignalledFence {
         // That function is for fences like ours, which have the inline lock.
@@ -596,21 +605,22 @@ impl<T: DriverTimeline> PendingFence<T> {
 
     /// # Safety
     ///
-    /// May be called once: it gives up the count of the timeline. `signal` is one of the functions that signal a fence, called
-    /// where it may be.
+    /// May be called once: it gives up the count of the timeline. `signal` is one of the functions
+    /// that signal a fence, called where it may be.
     #[inline]
     unsafe fn signal(&mut self, result: Result, timestamp: u64, signal: Signal) {
         let fence = self.0.as_raw();
         // SAFETY: By the type invariants; the field is not written any more.
         let timeline = unsafe { (*fence.cast::<Allocation<T>>()).timeline };
         if let Err(error) = result {
-            // SAFETY: By the type invariants the fence has not signalled and nobody else will, so the
-            // error is ours to write.
+            // SAFETY: By the type invariants the fence has not signalled and nobody else will, so
+            // the error is ours to write.
             unsafe { bindings::dma_fence_set_error(fence, error.to_errno()) };
         }
         // SAFETY: The fence is valid; by the requirements of this function.
         unsafe { signal(fence, ktime(timestamp)) };
-        // SAFETY: By the type invariants there is a count that is ours, and the caller sees to it that it is taken once.
+        // SAFETY: By the type invariants there is a count that is ours, and the caller sees to it
+        // that it is taken once.
         drop(unsafe { ARef::from_raw(NonNull::new_unchecked(timeline.cast_mut())) });
     }
 }
@@ -657,8 +667,8 @@ fn timestamp_ns(timestamp: bindings::ktime_t) -> u64 {
 
 /// Marks what runs between publishing a fence and signalling it.
 ///
-/// With lockdep, whatever in it could wait for a fence, and so for itself, is reported: an allocation that
-/// may reclaim memory, a lock under which somebody waits.
+/// With lockdep, whatever in it could wait for a fence, and so for itself, is reported: an
+/// allocation that may reclaim memory, a lock under which somebody waits.
 ///
 /// C documentation: "fence signalling annotation" in
 /// [`drivers/dma-buf/dma-fence.c`](srctree/drivers/dma-buf/dma-fence.c).
@@ -704,18 +714,39 @@ pub(crate) mod tests {
     use kernel::{
         interrupt::local_interrupt_disable,
         sync::{
+            atomic::{
+                Atomic,
+                Relaxed, //
+            },
             new_spinlock_irq,
             Arc, //
         },
     };
 
     pub(crate) struct Plain {
-        /// The number of the last fence that was given a deadline, and that.
+        /// The number and the deadline of the last fence on which a deadline was set.
         seqno: Atomic<u64>,
-        deadline: Atomic<u64>,
+        deadline: Atomic<i64>,
+    }
+
+    /// The last deadline that was set on a fence; 0 if none was.
+    pub(crate) struct LastDeadline(Atomic<i64>);
+
+    impl LastDeadline {
+        fn get(&self) -> i64 {
+            self.0.load(Relaxed)
+        }
+    }
+
+    impl Default for LastDeadline {
+        fn default() -> Self {
+            Self(Atomic::new(0))
+        }
     }
 
     impl DriverTimeline for Plain {
+        type FenceData = LastDeadline;
+
         fn driver_name(&self) -> &CStr {
             c"kunit"
         }
@@ -724,7 +755,8 @@ pub(crate) mod tests {
             c"plain"
         }
 
-        fn set_deadline(&self, seqno: u64, deadline: u64) {
+        fn set_deadline(&self, data: &LastDeadline, seqno: u64, deadline: i64) {
+            data.0.store(deadline, Relaxed);
             self.seqno.store(seqno, Relaxed);
             self.deadline.store(deadline, Relaxed);
         }
@@ -838,55 +870,42 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn earliest_deadline_is_remembered() -> Result {
+    fn data_is_found_for_fences_of_the_contexts() -> Result {
         let contexts = KBox::pin_init(Contexts::<Plain>::new(), GFP_KERNEL)?;
         let one = Timeline::new::<Error>(contexts.next()?, Ok(Plain::new()), GFP_KERNEL)?;
         let two = Timeline::new::<Error>(contexts.next()?, Ok(Plain::new()), GFP_KERNEL)?;
         assert!(one.context().id() != two.context().id());
         let fence = AllocatedFence::new(one, GFP_KERNEL)?.init(7);
         let reference: ARef<Fence> = fence.fence().into();
-        assert_eq!(contexts.deadline_of(&reference), Err(ENOENT));
-        for deadline in [1000, 2000, 500, 700] {
-            reference.set_deadline(deadline);
-        }
-        assert_eq!(contexts.deadline_of(&reference), Ok(500));
+        let deadline_of = |fence: &Fence| contexts.data_of(fence).map(LastDeadline::get);
+        assert_eq!(deadline_of(&reference), Some(0));
+        reference.set_deadline(500);
+        assert_eq!(deadline_of(&reference), Some(500));
+        assert_eq!(fence.data().get(), 500);
         fence.complete(Ok(()), 1);
-        // The timeline has gone meanwhile.
-        assert_eq!(contexts.deadline_of(&reference), Ok(500));
+        // The timeline is freed by now, but not the fence.
+        assert_eq!(deadline_of(&reference), Some(500));
         let other = pending()?;
-        assert_eq!(contexts.deadline_of(other.fence()), Err(EINVAL));
+        assert!(contexts.data_of(other.fence()).is_none());
         let others = KBox::pin_init(Contexts::<Plain>::new(), GFP_KERNEL)?;
-        assert_eq!(others.deadline_of(&reference), Err(EINVAL));
-        // After as many as come at a time, there are others.
+        assert!(others.data_of(&reference).is_none());
+        // More than one allocation of contexts.
         for _ in 0..2 * Contexts::<Plain>::ROW {
             contexts.next()?;
         }
         let three = Timeline::new::<Error>(contexts.next()?, Ok(Plain::new()), GFP_KERNEL)?;
         let fence = AllocatedFence::new(three, GFP_KERNEL)?.init(1);
-        assert_eq!(contexts.deadline_of(fence.fence()), Err(ENOENT));
-        assert_eq!(contexts.deadline_of(&reference), Ok(500));
+        assert_eq!(deadline_of(fence.fence()), Some(0));
+        assert_eq!(deadline_of(&reference), Some(500));
         Ok(())
     }
 
     #[test]
-    fn deadline_that_looks_negative_is_late_to_the_driver() -> Result {
-        let contexts = KBox::pin_init(Contexts::<Plain>::new(), GFP_KERNEL)?;
-        let timeline = Timeline::new::<Error>(contexts.next()?, Ok(Plain::new()), GFP_KERNEL)?;
-        let fence = AllocatedFence::new(timeline, GFP_KERNEL)?.init(1);
-        assert_eq!(fence.deadline(), u64::MAX);
-        for (deadline, earliest, signed) in [
-            (-1, u64::MAX - 1, -1),
-            (-5, (-5i64) as u64, -5),
-            (700, 700, -5),
-            (-9, 700, -9),
-            (800, 700, -9),
-            (0, 0, -9),
-        ] {
-            // SAFETY: The fence is valid.
-            unsafe { bindings::dma_fence_set_deadline(fence.fence().as_raw(), deadline) };
-            assert_eq!(fence.deadline(), earliest);
-            assert_eq!(contexts.deadline_of(fence.fence()), Ok(signed));
-        }
+    fn deadline_may_be_negative() -> Result {
+        let fence = pending()?;
+        // SAFETY: The fence is valid.
+        unsafe { bindings::dma_fence_set_deadline(fence.fence().as_raw(), -5) };
+        assert_eq!(fence.data().get(), -5);
         Ok(())
     }
 

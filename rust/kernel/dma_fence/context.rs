@@ -5,18 +5,13 @@
 use super::{
     Allocation,
     DriverTimeline,
-    Fence,
-    NO_DEADLINE, //
+    Fence, //
 };
 use crate::bindings;
 use core::marker::PhantomData;
 use kernel::{
     prelude::*,
     sync::{
-        atomic::{
-            Acquire,
-            Relaxed, //
-        },
         new_mutex,
         Mutex, //
     },
@@ -24,8 +19,8 @@ use kernel::{
 
 /// An execution context: fences of the same context signal in the order of their sequence numbers.
 ///
-/// Contexts are numbers, unique until the system reboots, and need not be given back. Who has one can say that fences belong to
-/// it, so it is not copied.
+/// Contexts are numbers, unique until the system reboots, and need not be given back. Who has one
+/// can say that fences belong to it, so it is not copied.
 pub(crate) struct Context(pub(super) u64);
 
 impl Context {
@@ -41,8 +36,8 @@ impl Context {
     }
 }
 
-/// Contexts that are all for timelines of the same type, so that it can be told whether a fence is of such a timeline, whoever
-/// has that now.
+/// Contexts that are all for timelines of the same type, so that it can be told whether a fence is
+/// of such a timeline, whoever has that now.
 #[pin_data]
 pub(crate) struct Contexts<T: DriverTimeline> {
     #[pin]
@@ -74,8 +69,8 @@ pub(super) mod sealed {
         DriverTimeline, //
     };
 
-    /// Only for [`Timeline::new`](super::Timeline::new): what is made of a `ContextOf<T>` is good for a timeline of `T` and nothing
-    /// else.
+    /// Only for [`Timeline::new`](super::Timeline::new): what is made of a `ContextOf<T>` is good
+    /// for a timeline of `T` and nothing else.
     pub(crate) trait IntoContext<T> {
         fn into_context(self, _: Token) -> Context;
     }
@@ -109,8 +104,8 @@ impl<T: DriverTimeline> ContextFor<T> for ContextOf<T> {
 }
 
 impl<T: DriverTimeline> Contexts<T> {
-    /// How many are taken at a time. So many that rows are few, and so few that the numbers of contexts, which are parts of names,
-    /// stay short.
+    /// How many are taken at a time. So many that rows are few, and so few that the numbers of
+    /// contexts, which are parts of names, stay short.
     pub(super) const ROW: u32 = 1024;
 
     /// Returns an object that has none yet.
@@ -141,25 +136,17 @@ impl<T: DriverTimeline> Contexts<T> {
         Ok(ContextOf(context, PhantomData))
     }
 
-    /// Returns the earliest deadline that a fence of one of the timelines was given, in ns on `CLOCK_MONOTONIC`, also when it has
-    /// signalled.
-    ///
-    /// Fails with `ENOENT` if it was given none, with `EINVAL` if it is of another timeline.
-    pub(crate) fn deadline_of(&self, fence: &Fence) -> Result<i64> {
+    /// Returns the driver's data of a fence, which may have signalled. Returns `None` if the fence
+    /// is of another context.
+    pub(crate) fn data_of<'a>(&self, fence: &'a Fence) -> Option<&'a T::FenceData> {
         let context = fence.context();
         let is_of = |first: &u64| context.wrapping_sub(*first) < u64::from(Self::ROW);
         if !self.taken.lock().rows.iter().any(is_of) {
-            return Err(EINVAL);
+            return None;
         }
-        // SAFETY: A `ContextOf<T>` is only good for a timeline of `T`, whose fences are all initialised by an `AllocatedFence<T>`: the
-        // fence is the `base` of an `Allocation<T>`. The fields are atomic.
-        let (signed_deadline, deadline) = unsafe {
-            let allocation = fence.as_raw().cast::<Allocation<T>>();
-            (&(*allocation).signed_deadline, &(*allocation).deadline)
-        };
-        match deadline.load(Acquire) {
-            NO_DEADLINE => Err(ENOENT),
-            _ => Ok(signed_deadline.load(Relaxed)),
-        }
+        // SAFETY: Only a timeline of `T` can have a `ContextOf<T>`, and an `AllocatedFence<T>`
+        // initialises all fences of such a timeline: the fence is the `base` of an `Allocation<T>`.
+        // The reference keeps it allocated for `'a`.
+        Some(unsafe { Allocation::<T>::data(fence.as_raw()) })
     }
 }

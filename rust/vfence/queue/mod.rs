@@ -70,6 +70,7 @@ use crate::{
         limits::Limits,
         queue::{
             counters::Counters,
+            deadline::Deadline,
             name::Name,
             worker::Worker, //
         },
@@ -118,6 +119,7 @@ use kernel::{
 
 pub(crate) mod complete;
 pub(crate) mod counters;
+pub(crate) mod deadline;
 pub(crate) mod name;
 pub(crate) mod reserve;
 pub(crate) mod timer;
@@ -160,7 +162,7 @@ impl Payload {
 
 impl HasDeadline for JobFence {
     fn deadline(&self) -> u64 {
-        self.as_ref().map_or(NEVER, PendingFence::deadline)
+        self.as_ref().map_or(NEVER, |fence| fence.data().unsigned())
     }
 }
 
@@ -730,6 +732,8 @@ impl Queue {
 }
 
 impl DriverTimeline for Queue {
+    type FenceData = Deadline;
+
     fn driver_name(&self) -> &CStr {
         self.numbers.driver_name()
     }
@@ -738,7 +742,8 @@ impl DriverTimeline for Queue {
         self.name.as_c_str()
     }
 
-    fn set_deadline(&self, seqno: u64, deadline: u64) {
+    fn set_deadline(&self, data: &Deadline, seqno: u64, deadline: i64) {
+        let deadline = data.record(deadline);
         if self.kind == QueueKind::Manual {
             // It is kept with the fence.
             return;

@@ -304,7 +304,9 @@ impl Values {
     ///
     /// Fails with `ENOENT` if it has none, with `EINVAL` if it is of no such timeline.
     pub(crate) fn deadline(&self, fence: &Fence) -> Result<i64> {
-        self.queue.shared.contexts.deadline_of(fence)
+        let contexts = &self.queue.shared.contexts;
+        let deadline = contexts.data_of(fence).ok_or(EINVAL)?;
+        deadline.signed().ok_or(ENOENT)
     }
 
     /// Returns how many fences are pending.
