@@ -238,7 +238,7 @@ impl Expected<'_> {
                 if allowed == 0 {
                     return Err(EAGAIN);
                 }
-                let room = pending.unread.room().saturating_sub(pending.expected);
+                let room = pending.unread.free_slots().saturating_sub(pending.expected);
                 if room > 0 {
                     let wanted = self.most.saturating_sub(self.count).max(1);
                     self.spare = room.min(allowed).min(wanted);
@@ -247,7 +247,7 @@ impl Expected<'_> {
                 }
             }
             let segment = Charged::segment()?;
-            let refused = self.events.pending.lock().unread.add(segment);
+            let refused = self.events.pending.lock().unread.add_segment(segment);
             // There is a place for it in the directory as long as there are less than `MOST`.
             refused.map_err(|_| EAGAIN)?;
         }

@@ -41,7 +41,7 @@ fn create(client: &Client, id: u32) -> Result<u32> {
     let job = ManualJob {
         error: 0,
         event: false,
-        payload: Some(fence),
+        fence: Some(fence),
     };
     {
         let _section = SignallingSection::begin();

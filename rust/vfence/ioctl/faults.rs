@@ -60,7 +60,7 @@ pub(crate) fn set(client: &Client, argument: &Argument) -> Result {
             return Err(EINVAL);
         }
     }
-    queue.set_plan(plan, drops)
+    queue.set_fault_plan(plan, drops)
 }
 
 /// Returns what user space describes. Fails with `EINVAL` if its fields do not go together.

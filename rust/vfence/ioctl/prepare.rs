@@ -127,7 +127,7 @@ impl<'a, H: Handles> Call<'a, H> {
         let job = ManualJob {
             error: submit.error,
             event,
-            payload: fence,
+            fence,
         };
         Ok(Prepared { job, seqno, out })
     }
@@ -159,8 +159,8 @@ impl<'a, H: Handles> Call<'a, H> {
             hang: submit.flags & VFENCE_SUBMIT_HANG != 0,
             injected: InjectedFaults::default(),
             event,
-            work: false,
-            payload: Payload { fence, more: None },
+            operations: false,
+            data: Payload { fence, more: None },
         };
         Ok((Prepared { job, seqno, out }, open))
     }
@@ -211,7 +211,7 @@ impl<'a, H: Handles> Call<'a, H> {
         uses: &Uses,
         in_fences: &mut InFences,
     ) -> Result {
-        let fence = || job.payload.fence.as_ref().map(Addable::from);
+        let fence = || job.data.fence.as_ref().map(Addable::from);
         locked.prepare(queue, uses, in_fences, fence, &mut self.seen)
     }
 
@@ -289,10 +289,10 @@ pub(crate) fn decide(
     let waits = in_fences.prepare(queue, seqno)?;
     let gate = waits.as_ref().map(Waits::gate);
     job.waits = waits.is_some();
-    job.work = work.is_some();
-    if job.waits || job.work {
+    job.operations = work.is_some();
+    if job.waits || job.operations {
         let work = work.clone();
-        job.payload.more = Some(KBox::new(More { waits, work }, GFP_KERNEL_ACCOUNT)?);
+        job.data.more = Some(KBox::new(More { waits, work }, GFP_KERNEL_ACCOUNT)?);
     }
     Ok(gate)
 }

@@ -334,7 +334,7 @@ fn reply<J>(argument: &Argument, prepared: &Prepared<J>) -> Result {
 
 /// Begins to wait for in-fences. The job's gate stays closed until we pass it, so none is too early.
 fn arm(job: &mut TimedJob) {
-    if let Some(waits) = job.payload.waits_mut() {
+    if let Some(waits) = job.data.waits_mut() {
         waits.arm();
     }
 }

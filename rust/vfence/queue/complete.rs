@@ -141,7 +141,7 @@ impl Queue {
         let mut guard = self.state.lock();
         let now = ktime_get();
         let locked = &mut *guard;
-        let Some(jobs) = locked.jobs.manual() else {
+        let Some(jobs) = locked.jobs.manual_mut() else {
             return false;
         };
         let seqno = jobs.completed() + 1;
@@ -151,7 +151,7 @@ impl Queue {
         let Some((fence, spare)) = jobs.signal_next(now, error) else {
             return false;
         };
-        let done = (error != 0).then(|| Done::new(seqno, jobs.counts()));
+        let done = (error != 0).then(|| Done::new(seqno, jobs.totals()));
         let room_wanted = mem::take(&mut locked.room_wanted);
         let told = room_wanted || locked.waiting != 0;
         trace::job_complete(|| (self.context, seqno, self.id, error, 0, now));
@@ -198,7 +198,7 @@ impl Queue {
             let (mut spare, mut row) = (None, None);
             let mut locked = self.state.lock();
             let counter = locked.counter;
-            if let Some(jobs) = locked.jobs.manual() {
+            if let Some(jobs) = locked.jobs.manual_mut() {
                 let now = ktime_get();
                 let row = row.insert(Row::<_, SEGMENT_LEN>::new(result(error), now));
                 let done = |seqno, fence: JobFence| {
@@ -228,7 +228,7 @@ impl Queue {
             if let Some(row) = &mut row {
                 row.complete_with(&locked);
             }
-            let so_far = Done::new(locked.jobs.completed(), locked.jobs.counts());
+            let so_far = Done::new(locked.jobs.completed(), locked.jobs.totals());
             self.counters.show_done(&so_far);
             room_wanted |= completed > before && mem::take(&mut locked.room_wanted);
             drop(locked);
@@ -256,9 +256,9 @@ impl Queue {
                 return None;
             }
             let jobs = &mut locked.jobs;
-            jobs.look(begun).or_else(|| {
+            jobs.pop_ended(begun).or_else(|| {
                 let ended = jobs.reset(begun);
-                resets = Some(jobs.counts().resets);
+                resets = Some(jobs.totals().resets);
                 ended
             })
         });
@@ -270,7 +270,7 @@ impl Queue {
     pub(crate) fn close(queue: &Self) {
         let engine = queue.stop_engine();
         let begun = ktime_get();
-        Self::complete(queue, usize::MAX, |locked, _| locked.jobs.look(begun));
+        Self::complete(queue, usize::MAX, |locked, _| locked.jobs.pop_ended(begun));
         let error = queue.numbers.closed();
         Self::complete(queue, usize::MAX, |locked, now| {
             locked.jobs.cancel(now, error)
@@ -319,14 +319,14 @@ impl Queue {
                     done += 1;
                     left -= 1;
                     queue.note_end(&mut locked, &ended);
-                    if ended.payload.more.is_some() || ended.event || ended.segment.is_some() {
+                    if ended.data.more.is_some() || ended.event || ended.segment.is_some() {
                         last = Some(ended);
-                    } else if let Some(fence) = ended.payload.fence {
+                    } else if let Some(fence) = ended.data.fence {
                         fences[count] = Some((fence, ended.record.error, ended.record.end));
                         count += 1;
                     }
                 }
-                so_far = Done::new(locked.jobs.completed(), locked.jobs.counts());
+                so_far = Done::new(locked.jobs.completed(), locked.jobs.totals());
                 if completed > before {
                     room_wanted |= mem::take(&mut locked.room_wanted);
                 }
@@ -340,7 +340,7 @@ impl Queue {
                 continue;
             };
             let record = ended.record;
-            let Payload { fence, more } = ended.payload;
+            let Payload { fence, more } = ended.data;
             let fence = fence.map(|fence| order.complete(fence, record.error, record.end));
             queue.counters.show_done(&so_far);
             if ended.event {
@@ -377,12 +377,12 @@ impl Queue {
             start, end, error, ..
         } = ended.record;
         trace::job_complete(|| {
-            let shown = self.numbers.shown(ended.seqno, &ended.payload.fence);
+            let shown = self.numbers.shown(ended.seqno, &ended.data.fence);
             (self.context, shown, self.id, error, start, end)
         });
         self.tell_start(&mut locked.jobs);
         if self.numbers == Numbers::Values && error != 0 {
-            match &ended.payload.fence {
+            match &ended.data.fence {
                 // CAST: Values have 32 bits.
                 Some(fence) if fence.is_shared() => {
                     locked.counter.give_up(fence.fence().seqno() as u32);
@@ -419,15 +419,15 @@ impl Queue {
     pub(crate) fn work_some(queue: &Self) -> bool {
         let _section = SignallingSection::begin();
         let _engine = queue.stop_engine();
-        let (_, all) = Self::complete(queue, BATCH, |locked, now| locked.jobs.advance(now));
+        let (_, all) = Self::complete(queue, BATCH, |locked, now| locked.jobs.pop_due(now));
         if !all {
             return false;
         }
         let work = {
             let mut locked = queue.state.lock();
             let jobs = &mut locked.jobs;
-            let work = jobs.work().and_then(|seqno| {
-                let more = jobs.payload_mut(seqno)?.more.as_ref()?;
+            let work = jobs.begin_operations().and_then(|seqno| {
+                let more = jobs.data_mut(seqno)?.more.as_ref()?;
                 Some((seqno, more.work.clone()?))
             });
             // When work has begun, it is something else that comes next.
@@ -438,7 +438,11 @@ impl Queue {
             return true;
         };
         if let Some(result) = work.step() {
-            queue.state.lock().jobs.worked(ktime_get(), seqno, result);
+            queue
+                .state
+                .lock()
+                .jobs
+                .operations_done(ktime_get(), seqno, result);
         }
         false
     }

@@ -78,13 +78,10 @@ use crate::{
             fault_plan::FaultPlan,
             manual,
             scheduler::{
-                Scheduler,
-                SpareSegment, //
+                JobSegment,
+                Scheduler, //
             },
-            timed::{
-                self,
-                Job, //
-            },
+            timed,
             types::{
                 self,
                 HasDeadline,
@@ -167,22 +164,22 @@ impl HasDeadline for JobFence {
 }
 
 impl JobData for Payload {
-    type Bare = JobFence;
+    type Fence = JobFence;
 
-    fn bare(&mut self) -> &mut JobFence {
+    fn fence_mut(&mut self) -> &mut JobFence {
         &mut self.fence
     }
 
-    fn from_bare(fence: JobFence) -> Self {
+    fn from_fence(fence: JobFence) -> Self {
         Self { fence, more: None }
     }
 }
 
 /// A job of a timer or worker queue.
-pub(crate) type TimedJob = Job<Payload>;
+pub(crate) type TimedJob = timed::TimedJob<Payload>;
 
 /// A job of a manual queue.
-pub(crate) type ManualJob = manual::Job<JobFence>;
+pub(crate) type ManualJob = manual::ManualJob<JobFence>;
 
 /// A job on its way into the machine of a queue of its kind.
 pub(crate) trait Submit {
@@ -204,7 +201,7 @@ impl Submit for TimedJob {
 
     fn in_fences(&self) -> u32 {
         // CAST: A job has no more than `VFENCE_MAX_IN_FENCES`.
-        self.payload.waits().map_or(0, Waits::len) as u32
+        self.data.waits().map_or(0, Waits::len) as u32
     }
 
     fn submit(self, locked: &mut Locked, now: u64) -> Option<(u64, bool)> {
@@ -225,7 +222,7 @@ impl Submit for ManualJob {
 
     #[inline(always)]
     fn submit(self, locked: &mut Locked, now: u64) -> Option<(u64, bool)> {
-        let jobs = locked.jobs.manual()?;
+        let jobs = locked.jobs.manual_mut()?;
         let seqno = jobs.submit(now, self).ok()?;
         // All jobs end as long after their submission: if the timer is set, it is not for later, unless the queue is stopped. With others
         // pending it is set, or somebody who ends them is about to set it.
@@ -235,11 +232,11 @@ impl Submit for ManualJob {
 }
 
 pub(crate) type Jobs = Scheduler<Payload, Charged, KVVec<JobRecord>>;
-pub(crate) type CompletedJob = types::CompletedJob<Payload, SpareSegment<Payload, Charged>>;
+pub(crate) type CompletedJob = types::CompletedJob<Payload, JobSegment<Payload, Charged>>;
 
 // A segment is a page, or fits into half of one: a pending job without a fence takes no more than a slot.
-const _: () = assert!(size_of::<Option<timed::Slot<Payload>>>() <= 64);
-const _: () = assert!(size_of::<Option<manual::Slot<JobFence>>>() <= 24);
+const _: () = assert!(size_of::<Option<timed::TimedSlot<Payload>>>() <= 64);
+const _: () = assert!(size_of::<Option<manual::ManualSlot<JobFence>>>() <= 24);
 
 /// What the lock `state` protects.
 pub(crate) struct Locked {
@@ -497,7 +494,7 @@ impl Queue {
         }
         let _order = self.signalling();
         let state = &self.state.lock().jobs;
-        let counts = state.counts();
+        let counts = state.totals();
         info.submitted = state.submitted();
         info.completed = state.completed();
         info.errors = counts.errors;
@@ -549,8 +546,8 @@ impl Queue {
 
     /// Makes room for more jobs. Fails with `EAGAIN` if there is enough for all that are allowed, `ENOMEM`.
     pub(crate) fn grow(&self) -> Result {
-        let spare = Jobs::spare(self.kind.of_machine())?;
-        let refused = self.state.lock().jobs.add(spare);
+        let spare = Jobs::new_segment(self.kind.of_machine())?;
+        let refused = self.state.lock().jobs.add_segment(spare);
         refused.map_err(|_| EAGAIN)
     }
 
@@ -572,12 +569,12 @@ impl Queue {
 
     /// Calls `f` with what a job waits for, if that is pending and does. `f` runs under a spinlock.
     pub(crate) fn with_waits<R>(&self, seqno: u64, f: impl FnOnce(&Waits) -> R) -> Option<R> {
-        self.state.lock().jobs.payload_mut(seqno)?.waits().map(f)
+        self.state.lock().jobs.data_mut(seqno)?.waits().map(f)
     }
 
     /// Calls `f` with the fence of a job, if that is pending. `f` runs under a spinlock.
     fn with_fence<R>(&self, seqno: u64, f: impl FnOnce(&mut JobFence) -> R) -> Option<R> {
-        self.state.lock().jobs.bare_mut(seqno).map(f)
+        self.state.lock().jobs.fence_mut(seqno).map(f)
     }
 
     /// Returns the number of a pending job as those know it who see its fence.
@@ -700,12 +697,12 @@ impl Queue {
     /// Has `plan` done to the jobs that are submitted from now on.
     ///
     /// Fails with `EINVAL` if interrupts are to be dropped, but nothing bounds the queue.
-    pub(crate) fn set_plan(&self, plan: FaultPlan, drops: bool) -> Result {
+    pub(crate) fn set_fault_plan(&self, plan: FaultPlan, drops: bool) -> Result {
         let state = &mut self.state.lock().jobs;
         if drops && state.timeout().is_none() {
             return Err(EINVAL);
         }
-        state.set_plan(plan);
+        state.set_fault_plan(plan);
         Ok(())
     }
 
@@ -725,7 +722,7 @@ impl Queue {
 
     /// Tells who traces that the head has started, once.
     fn tell_start(&self, state: &mut Jobs) {
-        if let Some((seqno, start)) = state.started() {
+        if let Some((seqno, start)) = state.take_start() {
             trace::job_start(|| (self.context, seqno, self.id, start));
         }
     }

@@ -111,7 +111,7 @@ impl Queue {
                     locked.room_wanted = true;
                     return Err(EAGAIN);
                 }
-                let room = state.room().saturating_sub(staged).min(allowed);
+                let room = state.free_slots().saturating_sub(staged).min(allowed);
                 // Who fills the queue with that is perhaps told no more.
                 locked.room_wanted |= room == allowed;
                 let room = room as u64;

@@ -75,8 +75,8 @@ impl Queue {
                 return None;
             }
             let due = locked.armed;
-            let jobs = locked.jobs.schedule()?;
-            ended = jobs.advance_quiet(due, |payload| payload.more.is_none())?;
+            let jobs = locked.jobs.timed_mut()?;
+            ended = jobs.pop_plain(due, |data| data.more.is_none())?;
             let idle = jobs.jobs.len() == 0;
             locked.armed = NEVER;
             room_wanted = mem::take(&mut locked.room_wanted);
@@ -89,11 +89,11 @@ impl Queue {
         let PlainCompletion {
             seqno,
             end,
-            payload,
+            data,
             segment,
             ..
         } = ended;
-        if let Some(fence) = payload.fence {
+        if let Some(fence) = data.fence {
             fence.complete_in_interrupt(irqs_off, Ok(()), end);
         }
         timer.counters.show_completed(seqno);
@@ -129,7 +129,7 @@ impl Queue {
                 begun = Some(now);
                 locked.armed = NEVER;
             }
-            locked.jobs.advance(now)
+            locked.jobs.pop_due(now)
         });
         if !all {
             // Half of the time for everybody else.

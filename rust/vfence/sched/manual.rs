@@ -35,31 +35,31 @@ use core::{
     ops::DerefMut, //
 };
 
-/// A job as it is submitted; `B` is what the caller keeps with it.
-pub(crate) struct Job<B> {
+/// A job as it is submitted; `F` is what the caller keeps with it.
+pub(crate) struct ManualJob<F> {
     /// The error to complete with, or 0.
     pub(crate) error: i32,
     /// Whether user space wants to be told of its end.
     pub(crate) event: bool,
     /// The caller's.
-    pub(crate) payload: B,
+    pub(crate) fence: F,
 }
 
 /// A job that is pending.
-pub(crate) struct Slot<B> {
+pub(crate) struct ManualSlot<F> {
     submitted: u64,
-    payload: B,
+    fence: F,
     error: i32,
     event: bool,
 }
 
-impl<B: HasDeadline> Slot<B> {
+impl<F: HasDeadline> ManualSlot<F> {
     /// Makes a job pending.
     #[inline]
-    fn new(submitted: u64, job: Job<B>) -> Self {
+    fn new(submitted: u64, job: ManualJob<F>) -> Self {
         Self {
             submitted,
-            payload: job.payload,
+            fence: job.fence,
             error: job.error,
             event: job.event,
         }
@@ -77,7 +77,7 @@ impl<B: HasDeadline> Slot<B> {
         JobRecord {
             submitted: self.submitted,
             end,
-            deadline: self.payload.deadline(),
+            deadline: self.fence.deadline(),
             error,
             ..JobRecord::default()
         }
@@ -85,7 +85,7 @@ impl<B: HasDeadline> Slot<B> {
 }
 
 /// Returns what others are told of a job, given what is remembered.
-fn told(record: JobRecord) -> JobRecord {
+fn reported(record: JobRecord) -> JobRecord {
     let deadline = match record.deadline {
         // 0 stands for none.
         0 => 1,
@@ -95,65 +95,65 @@ fn told(record: JobRecord) -> JobRecord {
 }
 
 /// A job that there was no place for is given back.
-impl<B> From<Slot<B>> for Job<B> {
-    fn from(slot: Slot<B>) -> Self {
+impl<F> From<ManualSlot<F>> for ManualJob<F> {
+    fn from(slot: ManualSlot<F>) -> Self {
         Self {
             error: slot.error,
             event: slot.event,
-            payload: slot.payload,
+            fence: slot.fence,
         }
     }
 }
 
 /// What was kept with a job, and memory that is not needed any more.
-type Taken<B, M> = (B, Option<<M as RingMemory>::Segment<Slot<B>>>);
+type Taken<F, M> = (F, Option<<M as RingMemory>::Segment<ManualSlot<F>>>);
 
-/// The jobs of one queue that are pending; `B` is what the caller keeps with each.
+/// The jobs of one queue that are pending; `F` is what the caller keeps with each.
 ///
 /// # Invariants
 ///
 /// Submission times do not decrease from one job to the next, but for jobs that are gone: see [`ManualScheduler::insert`].
-pub(crate) struct ManualScheduler<B, M, H>
+pub(crate) struct ManualScheduler<F, M, H>
 where
-    B: HasDeadline,
+    F: HasDeadline,
     M: RingMemory,
     H: DerefMut<Target = [JobRecord]>,
 {
     /// The bound on the time of a job; [`NEVER`] if there is none.
     timeout: u64,
     after_timeout: TimeoutPolicy,
-    pub(crate) jobs: Ring<Slot<B>, M>,
+    pub(crate) jobs: Ring<ManualSlot<F>, M>,
     history: History<H>,
     /// When the last job was submitted.
     last_submitted: u64,
     /// When the last job ended.
     last_end: u64,
     stopped: bool,
-    counts: Totals,
+    totals: Totals,
 }
 
-impl<B, M, H> ManualScheduler<B, M, H>
+impl<F, M, H> ManualScheduler<F, M, H>
 where
-    B: HasDeadline,
+    F: HasDeadline,
     M: RingMemory,
     H: DerefMut<Target = [JobRecord]>,
 {
     /// Creates the machine of a queue that has had no job yet. `directory` is as [`Ring::new`] wants it.
     pub(crate) fn new(
-        rules: &QueuePolicy,
-        directory: M::Directory<Slot<B>>,
+        policy: &QueuePolicy,
+        directory: M::Directory<ManualSlot<F>>,
         history: History<H>,
     ) -> Self {
         // INVARIANT: Nothing is pending.
         Self {
-            timeout: rules.timeout.unwrap_or(NEVER),
-            after_timeout: rules.after_timeout,
+            timeout: policy.timeout.unwrap_or(NEVER),
+            after_timeout: policy.after_timeout,
             jobs: Ring::new(directory, 1),
             history,
             last_submitted: 0,
             last_end: 0,
             stopped: false,
-            counts: Totals::default(),
+            totals: Totals::default(),
         }
     }
 
@@ -183,35 +183,35 @@ where
     }
 
     /// Returns how many there were of what.
-    pub(crate) fn counts(&self) -> &Totals {
-        &self.counts
+    pub(crate) fn totals(&self) -> &Totals {
+        &self.totals
     }
 
     /// Returns what the caller keeps with job `seqno`, if that is pending.
-    pub(crate) fn payload_mut(&mut self, seqno: u64) -> Option<&mut B> {
-        self.jobs.get_mut(seqno).map(|slot| &mut slot.payload)
+    pub(crate) fn fence_mut(&mut self, seqno: u64) -> Option<&mut F> {
+        self.jobs.get_mut(seqno).map(|slot| &mut slot.fence)
     }
 
     /// Returns what the caller keeps with the job that ends next.
-    pub(crate) fn first(&self) -> Option<&B> {
-        self.jobs.get(self.jobs.first()).map(|slot| &slot.payload)
+    pub(crate) fn first(&self) -> Option<&F> {
+        self.jobs.get(self.jobs.first()).map(|slot| &slot.fence)
     }
 
     /// Appends a job at the time `now` and returns its sequence number.
     ///
     /// Gives the job back if there is no room.
     #[inline]
-    pub(crate) fn submit(&mut self, now: u64, job: Job<B>) -> Result<u64, Job<B>> {
+    pub(crate) fn submit(&mut self, now: u64, job: ManualJob<F>) -> Result<u64, ManualJob<F>> {
         // INVARIANT: It is not earlier than those before.
         let submitted = self.last_submitted.max(now);
-        let seqno = self.jobs.push(Slot::new(submitted, job))?;
+        let seqno = self.jobs.push(ManualSlot::new(submitted, job))?;
         self.last_submitted = submitted;
         Ok(seqno)
     }
 
     /// Returns the pending job that `compare` says is equal, or else where there is a place for it: before which job. The jobs must be
     /// in the order of `compare`, which tells how what is kept with a job compares with what is looked for.
-    pub(crate) fn find(&self, compare: impl Fn(&B) -> Ordering) -> Result<u64, u64> {
+    pub(crate) fn find(&self, compare: impl Fn(&F) -> Ordering) -> Result<u64, u64> {
         let (mut low, mut high) = (self.jobs.first(), self.jobs.next());
         // Most are later than all others.
         let mut middle = high.saturating_sub(1);
@@ -219,7 +219,7 @@ where
             let Some(slot) = self.jobs.get(middle) else {
                 break;
             };
-            match compare(&slot.payload) {
+            match compare(&slot.fence) {
                 Ordering::Less => low = middle + 1,
                 Ordering::Greater => high = middle,
                 Ordering::Equal => return Ok(middle),
@@ -235,26 +235,26 @@ where
         &mut self,
         now: u64,
         seqno: u64,
-        job: Job<B>,
-        gone: impl Fn(&B) -> bool,
-    ) -> Result<u64, Job<B>> {
+        job: ManualJob<F>,
+        gone: impl Fn(&F) -> bool,
+    ) -> Result<u64, ManualJob<F>> {
         if self.jobs.get(seqno).is_none() {
             return self.submit(now, job);
         }
         // INVARIANT: It is not earlier than those before, and not later than those behind it that are not gone.
-        let slot = Slot::new(self.age(now, seqno, gone), job);
+        let slot = ManualSlot::new(self.age(now, seqno, gone), job);
         self.jobs.insert(seqno, slot)?;
         Ok(seqno)
     }
 
     /// Returns when the first of the jobs from `seqno` on that is not gone was submitted, or `now`.
-    fn age(&self, now: u64, seqno: u64, gone: impl Fn(&B) -> bool) -> u64 {
+    fn age(&self, now: u64, seqno: u64, gone: impl Fn(&F) -> bool) -> u64 {
         /// How many are looked at; who lets go of more has fences that end early.
         const MOST: u64 = 64;
 
         for seqno in seqno..seqno + MOST {
             match self.jobs.get(seqno) {
-                Some(slot) if gone(&slot.payload) => {}
+                Some(slot) if gone(&slot.fence) => {}
                 Some(slot) => return slot.submitted,
                 None => return now.max(self.last_submitted),
             }
@@ -269,15 +269,15 @@ where
         &mut self,
         now: u64,
         seqno: u64,
-        payload: B,
-        gone: impl Fn(&B) -> bool,
-    ) -> Option<B> {
+        fence: F,
+        gone: impl Fn(&F) -> bool,
+    ) -> Option<F> {
         let submitted = self.age(now, seqno + 1, gone);
         self.last_submitted = self.last_submitted.max(submitted);
         let slot = self.jobs.get_mut(seqno)?;
         // INVARIANT: As for one that is inserted.
         slot.submitted = submitted;
-        Some(core::mem::replace(&mut slot.payload, payload))
+        Some(core::mem::replace(&mut slot.fence, fence))
     }
 
     /// Forgets the first `most` pending jobs that `gone` says are, and gives what is kept with them to `removed`. The numbers of
@@ -285,19 +285,16 @@ where
     pub(crate) fn sweep(
         &mut self,
         most: usize,
-        gone: impl Fn(&B) -> bool,
-        mut removed: impl FnMut(B),
+        gone: impl Fn(&F) -> bool,
+        mut removed: impl FnMut(F),
     ) {
         // INVARIANT: What is left has the order that it had.
-        self.jobs.sweep(
-            most,
-            |slot| gone(&slot.payload),
-            |slot| removed(slot.payload),
-        );
+        self.jobs
+            .sweep(most, |slot| gone(&slot.fence), |slot| removed(slot.fence));
     }
 
     /// Returns when the next job ends if user space does nothing, with which error, and why.
-    fn fate(&self) -> Option<(u64, i32, Cause)> {
+    fn outcome(&self) -> Option<(u64, i32, Cause)> {
         let head = self.jobs.get(self.jobs.first())?;
         if self.stopped {
             let since = self.last_end.max(head.submitted);
@@ -307,14 +304,17 @@ where
         (bound != NEVER).then_some((bound, TIMED_OUT, Cause::Timeout))
     }
 
-    /// Returns the time at which [`ManualScheduler::advance`] has something to do next.
+    /// Returns the time at which [`ManualScheduler::pop_due`] has something to do next.
     pub(crate) fn next_event(&self) -> Option<u64> {
-        self.fate().map(|(due, ..)| due)
+        self.outcome().map(|(due, ..)| due)
     }
 
     /// Takes the next job that has ended by itself by the time `now`; to be called until it returns `None`.
-    pub(crate) fn advance(&mut self, now: u64) -> Option<CompletedJob<B, M::Segment<Slot<B>>>> {
-        match self.fate() {
+    pub(crate) fn pop_due(
+        &mut self,
+        now: u64,
+    ) -> Option<CompletedJob<F, M::Segment<ManualSlot<F>>>> {
+        match self.outcome() {
             Some((due, error, cause)) if due <= now => self.end_head(due, Some(error), cause),
             _ => None,
         }
@@ -327,11 +327,11 @@ where
         now: u64,
         seqno: u64,
         error: i32,
-    ) -> Option<CompletedJob<B, M::Segment<Slot<B>>>> {
+    ) -> Option<CompletedJob<F, M::Segment<ManualSlot<F>>>> {
         if self.jobs.first() > seqno {
             return None;
         }
-        if let Some(ended) = self.advance(now) {
+        if let Some(ended) = self.pop_due(now) {
             return Some(ended);
         }
         self.end_head(now, (error != 0).then_some(error), Cause::Other)
@@ -341,18 +341,19 @@ where
     /// needed any more. Leaves to that function whatever needs more thought: see [`ManualScheduler::signal_run`].
     // What it returns is not to be moved.
     #[inline(always)]
-    pub(crate) fn signal_next(&mut self, now: u64, error: i32) -> Option<Taken<B, M>> {
+    pub(crate) fn signal_next(&mut self, now: u64, error: i32) -> Option<Taken<F, M>> {
         if self.stopped || now < self.last_end {
             return None;
         }
         let (seqno, timeout) = (self.jobs.first(), self.timeout);
         // One that was submitted later than `now`, by a clock that is ahead, seems to be very old, if there is a bound at all.
-        let plain = |slot: &Slot<B>| slot.is_plain(0) && now.wrapping_sub(slot.submitted) < timeout;
+        let plain =
+            |slot: &ManualSlot<F>| slot.is_plain(0) && now.wrapping_sub(slot.submitted) < timeout;
         let (slot, segment) = self.jobs.pop_if(plain)?;
         self.history.keep(seqno, || slot.record(now, error));
         self.last_end = now;
-        self.counts.errors += u64::from(error != 0);
-        Some((slot.payload, segment))
+        self.totals.errors += u64::from(error != 0);
+        Some((slot.fence, segment))
     }
 
     /// Returns since when jobs must have been submitted not to have timed out by the time `now`, if user space can complete any.
@@ -373,41 +374,41 @@ where
         &mut self,
         now: u64,
         error: i32,
-        wanted: impl Fn(u64, &B) -> bool,
-        mut done: impl FnMut(u64, B),
-    ) -> Option<M::Segment<Slot<B>>> {
+        wanted: impl Fn(u64, &F) -> bool,
+        mut done: impl FnMut(u64, F),
+    ) -> Option<M::Segment<ManualSlot<F>>> {
         let since = self.plain_since(now)?;
         let mut count = 0;
         let segment = self.jobs.pop_run(
-            |seqno, slot| slot.is_plain(since) && wanted(seqno, &slot.payload),
+            |seqno, slot| slot.is_plain(since) && wanted(seqno, &slot.fence),
             |seqno, slot| {
                 self.history.keep(seqno, || slot.record(now, error));
                 count += 1;
-                done(seqno, slot.payload);
+                done(seqno, slot.fence);
             },
         );
         if count > 0 {
             self.last_end = now;
         }
         if error != 0 {
-            self.counts.errors += count;
+            self.totals.errors += count;
         }
         segment
     }
 
     /// Ends the next job that is pending with `error`; to be called until it returns `None`, after
-    /// [`ManualScheduler::advance`] has taken what has ended by itself.
+    /// [`ManualScheduler::pop_due`] has taken what has ended by itself.
     pub(crate) fn cancel(
         &mut self,
         now: u64,
         error: i32,
-    ) -> Option<CompletedJob<B, M::Segment<Slot<B>>>> {
+    ) -> Option<CompletedJob<F, M::Segment<ManualSlot<F>>>> {
         self.end_head(now, Some(error), Cause::Closed)
     }
 
-    /// Resets the queue, once [`ManualScheduler::advance`] has taken what has ended by then: lets a stopped queue go on.
+    /// Resets the queue, once [`ManualScheduler::pop_due`] has taken what has ended by then: lets a stopped queue go on.
     pub(crate) fn reset(&mut self) {
-        self.counts.resets += 1;
+        self.totals.resets += 1;
         self.stopped = false;
     }
 
@@ -417,9 +418,9 @@ where
             return JobState::Unknown;
         }
         match self.jobs.get(seqno) {
-            Some(slot) => JobState::Pending(told(slot.record(0, 0))),
+            Some(slot) => JobState::Pending(reported(slot.record(0, 0))),
             None => match self.history.find(seqno, self.jobs.first()) {
-                JobState::Completed(record) => JobState::Completed(told(record)),
+                JobState::Completed(record) => JobState::Completed(reported(record)),
                 other => other,
             },
         }
@@ -431,7 +432,7 @@ where
         end: u64,
         error: Option<i32>,
         cause: Cause,
-    ) -> Option<CompletedJob<B, M::Segment<Slot<B>>>> {
+    ) -> Option<CompletedJob<F, M::Segment<ManualSlot<F>>>> {
         let seqno = self.jobs.first();
         let (slot, segment) = self.jobs.pop()?;
         // A caller's clock that went backwards must not let a job end before its predecessor, or its submission.
@@ -440,13 +441,13 @@ where
         let error = error.unwrap_or(slot.error);
         let record = slot.record(end, error);
         self.history.keep(seqno, || record);
-        self.counts.errors += u64::from(error != 0);
+        self.totals.errors += u64::from(error != 0);
         match cause {
             Cause::Timeout => {
-                self.counts.timeouts += 1;
+                self.totals.timeouts += 1;
                 match self.after_timeout {
                     TimeoutPolicy::Cancel => self.stopped = true,
-                    TimeoutPolicy::Continue => self.counts.resets += 1,
+                    TimeoutPolicy::Continue => self.totals.resets += 1,
                 }
             }
             // Those behind it are not waited for any more.
@@ -455,9 +456,9 @@ where
         }
         Some(CompletedJob {
             seqno,
-            record: told(record),
+            record: reported(record),
             event: slot.event,
-            payload: slot.payload,
+            data: slot.fence,
             segment,
         })
     }

@@ -94,7 +94,7 @@ impl<T, M: RingMemory> Ring<T, M> {
     }
 
     /// Returns how many values can be pushed into the segments that are there.
-    pub(crate) fn room(&self) -> usize {
+    pub(crate) fn free_slots(&self) -> usize {
         self.end.saturating_sub(self.next) as usize
     }
 
@@ -103,7 +103,7 @@ impl<T, M: RingMemory> Ring<T, M> {
     }
 
     /// Adds an empty segment at the end. Gives it back if the directory is full.
-    pub(crate) fn add(&mut self, segment: M::Segment<T>) -> Result<(), M::Segment<T>> {
+    pub(crate) fn add_segment(&mut self, segment: M::Segment<T>) -> Result<(), M::Segment<T>> {
         let entry = self.entry(self.end);
         if self.directory[entry].is_some() {
             return Err(segment);
@@ -115,7 +115,7 @@ impl<T, M: RingMemory> Ring<T, M> {
 
     /// Appends a value and returns its number. Gives it back if there is no room.
     pub(crate) fn push(&mut self, value: T) -> Result<u64, T> {
-        if self.room() == 0 {
+        if self.free_slots() == 0 {
             return Err(value);
         }
         let index = self.next;
@@ -132,7 +132,7 @@ impl<T, M: RingMemory> Ring<T, M> {
     /// Puts a value before the one with the number `index`; the numbers of that one and of all behind it rise by one. Gives it back if
     /// there is no room, or no such value.
     pub(crate) fn insert(&mut self, index: u64, value: T) -> Result<(), T> {
-        if index < self.first || index >= self.next || self.room() == 0 {
+        if index < self.first || index >= self.next || self.free_slots() == 0 {
             return Err(value);
         }
         for moved in (index..self.next).rev() {
@@ -236,11 +236,11 @@ impl<T, M: RingMemory> Ring<T, M> {
     fn release_segment(&mut self) -> Option<M::Segment<T>> {
         let entry = self.entry(self.first - 1);
         let segment = self.directory[entry].take()?;
-        if self.room() >= SEGMENT_LEN {
+        if self.free_slots() >= SEGMENT_LEN {
             return Some(segment);
         }
         // It is used again, so that a queue which is neither empty nor long allocates nothing.
-        self.add(segment).err()
+        self.add_segment(segment).err()
     }
 
     /// Returns the value with the number `index`.

@@ -16,16 +16,17 @@ use super::{
     fault_plan::FaultPlan,
     history::History,
     manual::{
-        self,
-        ManualScheduler, //
+        ManualScheduler,
+        ManualSlot, //
     },
     ring::{
         Ring, //
         RingMemory,
     },
     timed::{
-        self,
-        TimedScheduler, //
+        TimedJob,
+        TimedScheduler,
+        TimedSlot, //
     },
     types::{
         CompletedJob,
@@ -40,9 +41,9 @@ use super::{
 use core::ops::DerefMut;
 
 /// RingMemory for jobs.
-pub(crate) enum SpareSegment<P: JobData, M: RingMemory> {
-    Timed(M::Segment<timed::Slot<P>>),
-    Manual(M::Segment<manual::Slot<P::Bare>>),
+pub(crate) enum JobSegment<D: JobData, M: RingMemory> {
+    Timed(M::Segment<TimedSlot<D>>),
+    Manual(M::Segment<ManualSlot<D::Fence>>),
 }
 
 /// The jobs of one queue that are pending, and when they end.
@@ -50,14 +51,14 @@ pub(crate) enum SpareSegment<P: JobData, M: RingMemory> {
 /// The memory is the caller's, of the kind `M`; `H` remembers as many jobs that have ended as it is long, a power of two.
 // A queue has one, and queues are few.
 #[allow(clippy::large_enum_variant)]
-pub(crate) enum Scheduler<P, M, H>
+pub(crate) enum Scheduler<D, M, H>
 where
-    P: JobData,
+    D: JobData,
     M: RingMemory,
     H: DerefMut<Target = [JobRecord]>,
 {
-    Timed(TimedScheduler<P, M, H>),
-    Manual(ManualScheduler<P::Bare, M, H>),
+    Timed(TimedScheduler<D, M, H>),
+    Manual(ManualScheduler<D::Fence, M, H>),
 }
 
 /// Calls what both machines have.
@@ -70,9 +71,9 @@ macro_rules! either {
     };
 }
 
-impl<P, M, H> Scheduler<P, M, H>
+impl<D, M, H> Scheduler<D, M, H>
 where
-    P: JobData,
+    D: JobData,
     M: RingMemory,
     H: DerefMut<Target = [JobRecord]>,
 {
@@ -80,34 +81,34 @@ where
     ///
     /// Random durations are drawn from `seed`.
     pub(crate) fn new(
-        rules: QueuePolicy,
+        policy: QueuePolicy,
         seed: u64,
         most: usize,
         history: H,
     ) -> Result<Self, M::Error> {
         let history = History(history);
-        Ok(match rules.kind {
+        Ok(match policy.kind {
             SchedulerKind::Timer => {
-                let len = Ring::<timed::Slot<P>, M>::directory_len(most);
+                let len = Ring::<TimedSlot<D>, M>::directory_len(most);
                 Self::Timed(TimedScheduler::new(
-                    rules,
+                    policy,
                     seed,
                     M::directory(len)?,
                     history,
                 ))
             }
             SchedulerKind::Manual => {
-                let len = Ring::<manual::Slot<P::Bare>, M>::directory_len(most);
-                Self::Manual(ManualScheduler::new(&rules, M::directory(len)?, history))
+                let len = Ring::<ManualSlot<D::Fence>, M>::directory_len(most);
+                Self::Manual(ManualScheduler::new(&policy, M::directory(len)?, history))
             }
         })
     }
 
     /// Returns memory for some jobs of a machine of that kind. Fails as the memory does.
-    pub(crate) fn spare(kind: SchedulerKind) -> Result<SpareSegment<P, M>, M::Error> {
+    pub(crate) fn new_segment(kind: SchedulerKind) -> Result<JobSegment<D, M>, M::Error> {
         Ok(match kind {
-            SchedulerKind::Timer => SpareSegment::Timed(M::segment()?),
-            SchedulerKind::Manual => SpareSegment::Manual(M::segment()?),
+            SchedulerKind::Timer => JobSegment::Timed(M::segment()?),
+            SchedulerKind::Manual => JobSegment::Manual(M::segment()?),
         })
     }
 
@@ -127,20 +128,24 @@ where
     }
 
     /// Returns how many jobs can be submitted with the memory that is there.
-    pub(crate) fn room(&self) -> usize {
-        either!(self, machine => machine.jobs.room())
+    pub(crate) fn free_slots(&self) -> usize {
+        either!(self, machine => machine.jobs.free_slots())
     }
 
     /// Adds memory, of the machine's kind. Gives it back if there is enough for all that may be pending.
-    pub(crate) fn add(&mut self, spare: SpareSegment<P, M>) -> Result<(), SpareSegment<P, M>> {
-        match (self, spare) {
-            (Self::Timed(machine), SpareSegment::Timed(segment)) => {
-                machine.jobs.add(segment).map_err(SpareSegment::Timed)
+    pub(crate) fn add_segment(
+        &mut self,
+        segment: JobSegment<D, M>,
+    ) -> Result<(), JobSegment<D, M>> {
+        match (self, segment) {
+            (Self::Timed(machine), JobSegment::Timed(segment)) => {
+                machine.jobs.add_segment(segment).map_err(JobSegment::Timed)
             }
-            (Self::Manual(machine), SpareSegment::Manual(segment)) => {
-                machine.jobs.add(segment).map_err(SpareSegment::Manual)
-            }
-            (_, spare) => Err(spare),
+            (Self::Manual(machine), JobSegment::Manual(segment)) => machine
+                .jobs
+                .add_segment(segment)
+                .map_err(JobSegment::Manual),
+            (_, segment) => Err(segment),
         }
     }
 
@@ -155,35 +160,35 @@ where
     }
 
     /// Returns how many there were of what.
-    pub(crate) fn counts(&self) -> &Totals {
-        either!(self, jobs => jobs.counts())
+    pub(crate) fn totals(&self) -> &Totals {
+        either!(self, jobs => jobs.totals())
     }
 
-    /// Has what `plan` says done to the jobs that are submitted from now on, if they take time.
-    pub(crate) fn set_plan(&mut self, plan: FaultPlan) {
+    /// Has what `fault_plan` says done to the jobs that are submitted from now on, if they take time.
+    pub(crate) fn set_fault_plan(&mut self, fault_plan: FaultPlan) {
         if let Self::Timed(jobs) = self {
-            jobs.set_plan(plan);
+            jobs.set_fault_plan(fault_plan);
         }
     }
 
     /// Returns what the caller keeps with job `seqno`, if that is pending and takes time.
-    pub(crate) fn payload_mut(&mut self, seqno: u64) -> Option<&mut P> {
+    pub(crate) fn data_mut(&mut self, seqno: u64) -> Option<&mut D> {
         match self {
-            Self::Timed(jobs) => jobs.payload_mut(seqno),
+            Self::Timed(jobs) => jobs.data_mut(seqno),
             Self::Manual(_) => None,
         }
     }
 
     /// Returns what the caller keeps with job `seqno` in any case, if that is pending.
-    pub(crate) fn bare_mut(&mut self, seqno: u64) -> Option<&mut P::Bare> {
+    pub(crate) fn fence_mut(&mut self, seqno: u64) -> Option<&mut D::Fence> {
         match self {
-            Self::Timed(jobs) => jobs.payload_mut(seqno).map(P::bare),
-            Self::Manual(jobs) => jobs.payload_mut(seqno),
+            Self::Timed(jobs) => jobs.data_mut(seqno).map(D::fence_mut),
+            Self::Manual(jobs) => jobs.fence_mut(seqno),
         }
     }
 
     /// Returns the machine of a queue whose jobs take time.
-    pub(crate) fn schedule(&mut self) -> Option<&mut TimedScheduler<P, M, H>> {
+    pub(crate) fn timed_mut(&mut self) -> Option<&mut TimedScheduler<D, M, H>> {
         match self {
             Self::Timed(jobs) => Some(jobs),
             Self::Manual(_) => None,
@@ -191,7 +196,7 @@ where
     }
 
     /// Returns the machine of a queue whose jobs take no time.
-    pub(crate) fn manual(&mut self) -> Option<&mut ManualScheduler<P::Bare, M, H>> {
+    pub(crate) fn manual_mut(&mut self) -> Option<&mut ManualScheduler<D::Fence, M, H>> {
         match self {
             Self::Timed(_) => None,
             Self::Manual(jobs) => Some(jobs),
@@ -200,8 +205,8 @@ where
 
     /// Appends a job at the time `now` and returns its sequence number.
     ///
-    /// Gives the job back if there is no room, or if jobs take no time: those are for [`Scheduler::manual`].
-    pub(crate) fn submit(&mut self, now: u64, job: timed::Job<P>) -> Result<u64, timed::Job<P>> {
+    /// Gives the job back if there is no room, or if jobs take no time: those are for [`Scheduler::manual_mut`].
+    pub(crate) fn submit(&mut self, now: u64, job: TimedJob<D>) -> Result<u64, TimedJob<D>> {
         match self {
             Self::Timed(jobs) => jobs.submit(now, job),
             Self::Manual(_) => Err(job),
@@ -224,40 +229,40 @@ where
         }
     }
 
-    /// Returns the time at which [`Scheduler::advance`] or [`Scheduler::work`] has something to do next.
+    /// Returns the time at which [`Scheduler::pop_due`] or [`Scheduler::begin_operations`] has something to do next.
     pub(crate) fn next_event(&self) -> Option<u64> {
         either!(self, jobs => jobs.next_event())
     }
 
-    /// As [`TimedScheduler::work`].
-    pub(crate) fn work(&mut self) -> Option<u64> {
+    /// As [`TimedScheduler::begin_operations`].
+    pub(crate) fn begin_operations(&mut self) -> Option<u64> {
         match self {
-            Self::Timed(jobs) => jobs.work(),
+            Self::Timed(jobs) => jobs.begin_operations(),
             Self::Manual(_) => None,
         }
     }
 
-    /// As [`TimedScheduler::worked`].
-    pub(crate) fn worked(&mut self, now: u64, seqno: u64, result: u64) -> bool {
+    /// As [`TimedScheduler::operations_done`].
+    pub(crate) fn operations_done(&mut self, now: u64, seqno: u64, result: u64) -> bool {
         match self {
-            Self::Timed(jobs) => jobs.worked(now, seqno, result),
+            Self::Timed(jobs) => jobs.operations_done(now, seqno, result),
             Self::Manual(_) => false,
         }
     }
 
     /// Takes the next job of whose end an interrupt tells by the time `now`; to be called until it returns `None`.
-    pub(crate) fn advance(&mut self, now: u64) -> Option<CompletedJob<P, SpareSegment<P, M>>> {
+    pub(crate) fn pop_due(&mut self, now: u64) -> Option<CompletedJob<D, JobSegment<D, M>>> {
         match self {
-            Self::Timed(jobs) => jobs.advance(now).map(CompletedJob::of_timed),
-            Self::Manual(jobs) => jobs.advance(now).map(CompletedJob::of_manual),
+            Self::Timed(jobs) => jobs.pop_due(now).map(CompletedJob::from_timed),
+            Self::Manual(jobs) => jobs.pop_due(now).map(CompletedJob::from_manual),
         }
     }
 
     /// Takes the next job that has ended by the time `now`, interrupt or not; to be called until it returns `None`.
-    pub(crate) fn look(&mut self, now: u64) -> Option<CompletedJob<P, SpareSegment<P, M>>> {
+    pub(crate) fn pop_ended(&mut self, now: u64) -> Option<CompletedJob<D, JobSegment<D, M>>> {
         match self {
-            Self::Timed(jobs) => jobs.look(now).map(CompletedJob::of_timed),
-            Self::Manual(jobs) => jobs.advance(now).map(CompletedJob::of_manual),
+            Self::Timed(jobs) => jobs.pop_ended(now).map(CompletedJob::from_timed),
+            Self::Manual(jobs) => jobs.pop_due(now).map(CompletedJob::from_manual),
         }
     }
 
@@ -267,31 +272,33 @@ where
         now: u64,
         seqno: u64,
         error: i32,
-    ) -> Option<CompletedJob<P, SpareSegment<P, M>>> {
+    ) -> Option<CompletedJob<D, JobSegment<D, M>>> {
         match self {
             Self::Timed(_) => None,
-            Self::Manual(jobs) => jobs.signal(now, seqno, error).map(CompletedJob::of_manual),
+            Self::Manual(jobs) => jobs
+                .signal(now, seqno, error)
+                .map(CompletedJob::from_manual),
         }
     }
 
     /// Ends the next job that is pending with `error`; to be called until it returns `None`, after
-    /// [`Scheduler::look`] has taken what has ended by itself.
+    /// [`Scheduler::pop_ended`] has taken what has ended by itself.
     pub(crate) fn cancel(
         &mut self,
         now: u64,
         error: i32,
-    ) -> Option<CompletedJob<P, SpareSegment<P, M>>> {
+    ) -> Option<CompletedJob<D, JobSegment<D, M>>> {
         match self {
-            Self::Timed(jobs) => jobs.cancel(now, error).map(CompletedJob::of_timed),
-            Self::Manual(jobs) => jobs.cancel(now, error).map(CompletedJob::of_manual),
+            Self::Timed(jobs) => jobs.cancel(now, error).map(CompletedJob::from_timed),
+            Self::Manual(jobs) => jobs.cancel(now, error).map(CompletedJob::from_manual),
         }
     }
 
-    /// Resets the queue at the time `now`, once [`Scheduler::look`] has taken what has ended by then: ends the
+    /// Resets the queue at the time `now`, once [`Scheduler::pop_ended`] has taken what has ended by then: ends the
     /// job that runs with `-ECANCELED`, if there is one, and lets a stopped queue go on.
-    pub(crate) fn reset(&mut self, now: u64) -> Option<CompletedJob<P, SpareSegment<P, M>>> {
+    pub(crate) fn reset(&mut self, now: u64) -> Option<CompletedJob<D, JobSegment<D, M>>> {
         match self {
-            Self::Timed(jobs) => jobs.reset(now).map(CompletedJob::of_timed),
+            Self::Timed(jobs) => jobs.reset(now).map(CompletedJob::from_timed),
             Self::Manual(jobs) => {
                 jobs.reset();
                 None
@@ -299,10 +306,10 @@ where
         }
     }
 
-    /// As [`TimedScheduler::started`].
-    pub(crate) fn started(&mut self) -> Option<(u64, u64)> {
+    /// As [`TimedScheduler::take_start`].
+    pub(crate) fn take_start(&mut self) -> Option<(u64, u64)> {
         match self {
-            Self::Timed(jobs) => jobs.started(),
+            Self::Timed(jobs) => jobs.take_start(),
             Self::Manual(_) => None,
         }
     }
@@ -316,26 +323,26 @@ where
     }
 }
 
-impl<P: JobData, M: RingMemory> CompletedJob<P, SpareSegment<P, M>> {
-    fn of_timed(ended: CompletedJob<P, M::Segment<timed::Slot<P>>>) -> Self {
+impl<D: JobData, M: RingMemory> CompletedJob<D, JobSegment<D, M>> {
+    fn from_timed(ended: CompletedJob<D, M::Segment<TimedSlot<D>>>) -> Self {
         Self {
             seqno: ended.seqno,
             record: ended.record,
             event: ended.event,
-            payload: ended.payload,
-            segment: ended.segment.map(SpareSegment::Timed),
+            data: ended.data,
+            segment: ended.segment.map(JobSegment::Timed),
         }
     }
 
-    pub(crate) fn of_manual(
-        ended: CompletedJob<P::Bare, M::Segment<manual::Slot<P::Bare>>>,
+    pub(crate) fn from_manual(
+        ended: CompletedJob<D::Fence, M::Segment<ManualSlot<D::Fence>>>,
     ) -> Self {
         Self {
             seqno: ended.seqno,
             record: ended.record,
             event: ended.event,
-            payload: P::from_bare(ended.payload),
-            segment: ended.segment.map(SpareSegment::Manual),
+            data: D::from_fence(ended.data),
+            segment: ended.segment.map(JobSegment::Manual),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! The decisions of a queue whose jobs take time: what starts, what ends and when, what comes next.
 //!
 //! Time here is the engine's: a job that ran from 1 ms to 3 ms has ended at 3 ms even when the
-//! interrupt came at 3.1 ms, and the next one starts at 3 ms. So what [`TimedScheduler::advance`] returns does
+//! interrupt came at 3.1 ms, and the next one starts at 3 ms. So what [`TimedScheduler::pop_due`] returns does
 //! not depend on how often, or how late, it is called.
 //!
 //! ```text
@@ -47,8 +47,8 @@ use super::{
 };
 use core::ops::DerefMut;
 
-/// A job that takes time, as it is submitted; `P` is what the caller keeps with it.
-pub(crate) struct Job<P> {
+/// A job that takes time, as it is submitted; `D` is what the caller keeps with it.
+pub(crate) struct TimedJob<D> {
     /// How long it runs, in ns: from the first to the second, both included.
     pub(crate) duration: (u64, u64),
     /// Whether it still has to wait for in-fences: [`Scheduler::ready`] will tell.
@@ -63,14 +63,14 @@ pub(crate) struct Job<P> {
     pub(crate) injected: InjectedFaults,
     /// Whether user space wants to be told of its end.
     pub(crate) event: bool,
-    /// Whether there is work to be done: [`Scheduler::worked`] will tell.
-    pub(crate) work: bool,
+    /// Whether there is work to be done: [`Scheduler::operations_done`] will tell.
+    pub(crate) operations: bool,
     /// The caller's.
-    pub(crate) payload: P,
+    pub(crate) data: D,
 }
 
 /// A job that is pending.
-pub(crate) struct Slot<P> {
+pub(crate) struct TimedSlot<D> {
     submitted: u64,
     /// When the last of its in-fences signalled, or [`NEVER`] yet.
     ready: u64,
@@ -83,17 +83,17 @@ pub(crate) struct Slot<P> {
     hang: bool,
     event: bool,
     /// Whether there is work that is not done.
-    work: bool,
-    payload: P,
+    operations: bool,
+    data: D,
 }
 
 /// A job that has ended well, and of which there is nothing to tell.
-pub(crate) struct PlainCompletion<P, S> {
+pub(crate) struct PlainCompletion<D, S> {
     pub(crate) seqno: u64,
     pub(crate) start: u64,
     pub(crate) end: u64,
     /// The caller's.
-    pub(crate) payload: P,
+    pub(crate) data: D,
     /// RingMemory that is not needed any more.
     pub(crate) segment: Option<S>,
 }
@@ -105,36 +105,36 @@ pub(crate) struct PlainCompletion<P, S> {
 /// - `head_since` is not before the end of the job before the head, nor before the submission of the head.
 /// - Submission times do not decrease from one job to the next.
 /// - `start` is when the head starts to run, or has; [`NEVER`] if that is not known or it is not to run.
-/// - `pace` is that of the head if `start` is known and it does not hang; else `None`.
-/// - `fate` is that of the head.
-/// - `worked` is when the head's work was done, and what it came to; zeroes if it was not, or there is none.
-pub(crate) struct TimedScheduler<P, M, H>
+/// - `execution` is that of the head if `start` is known and it does not hang; else `None`.
+/// - `outcome` is that of the head.
+/// - `operations_done` is when the head's work was done, and what it came to; zeroes if it was not, or there is none.
+pub(crate) struct TimedScheduler<D, M, H>
 where
     M: RingMemory,
     H: DerefMut<Target = [JobRecord]>,
 {
-    rules: QueuePolicy,
-    pub(crate) jobs: Ring<Slot<P>, M>,
+    policy: QueuePolicy,
+    pub(crate) jobs: Ring<TimedSlot<D>, M>,
     history: History<H>,
     durations: Random,
-    plan: FaultPlan,
+    fault_plan: FaultPlan,
     /// When the oldest pending job became the head; while there is none, when the last one ended.
     head_since: u64,
     start: u64,
-    pace: Option<Execution>,
-    fate: Option<Outcome>,
-    worked: (u64, u64),
+    execution: Option<Execution>,
+    outcome: Option<Outcome>,
+    operations_done: (u64, u64),
     /// The last job whose work was begun.
-    begun: u64,
+    last_begun: u64,
     /// When the last job was submitted.
     last_submitted: u64,
     /// The last job whose start was told.
-    told: u64,
+    last_reported: u64,
     stopped: bool,
-    counts: Totals,
+    totals: Totals,
 }
 
-impl<P, M, H> TimedScheduler<P, M, H>
+impl<D, M, H> TimedScheduler<D, M, H>
 where
     M: RingMemory,
     H: DerefMut<Target = [JobRecord]>,
@@ -143,28 +143,28 @@ where
     ///
     /// Random durations are drawn from `seed`. `directory` is as [`Ring::new`] wants it.
     pub(crate) fn new(
-        rules: QueuePolicy,
+        policy: QueuePolicy,
         seed: u64,
-        directory: M::Directory<Slot<P>>,
+        directory: M::Directory<TimedSlot<D>>,
         history: History<H>,
     ) -> Self {
         // INVARIANT: Nothing is pending.
         Self {
-            rules,
+            policy,
             jobs: Ring::new(directory, 1),
             history,
             durations: Random::new(seed),
-            plan: FaultPlan::none(),
+            fault_plan: FaultPlan::none(),
             head_since: 0,
             start: NEVER,
-            pace: None,
-            fate: None,
-            worked: (0, 0),
-            begun: 0,
+            execution: None,
+            outcome: None,
+            operations_done: (0, 0),
+            last_begun: 0,
             last_submitted: 0,
-            told: 0,
+            last_reported: 0,
             stopped: false,
-            counts: Totals::default(),
+            totals: Totals::default(),
         }
     }
 
@@ -185,33 +185,33 @@ where
 
     /// Returns the bound on the time of a job.
     pub(crate) fn timeout(&self) -> Option<u64> {
-        self.rules.timeout
+        self.policy.timeout
     }
 
     /// Returns how many there were of what.
-    pub(crate) fn counts(&self) -> &Totals {
-        &self.counts
+    pub(crate) fn totals(&self) -> &Totals {
+        &self.totals
     }
 
-    /// Has what `plan` says done to the jobs that are submitted from now on.
-    pub(crate) fn set_plan(&mut self, plan: FaultPlan) {
-        self.plan = plan;
+    /// Has what `fault_plan` says done to the jobs that are submitted from now on.
+    pub(crate) fn set_fault_plan(&mut self, fault_plan: FaultPlan) {
+        self.fault_plan = fault_plan;
     }
 
     /// Returns what the caller keeps with job `seqno`, if that is pending.
-    pub(crate) fn payload_mut(&mut self, seqno: u64) -> Option<&mut P> {
-        self.jobs.get_mut(seqno).map(|slot| &mut slot.payload)
+    pub(crate) fn data_mut(&mut self, seqno: u64) -> Option<&mut D> {
+        self.jobs.get_mut(seqno).map(|slot| &mut slot.data)
     }
 
-    fn head(&self) -> Option<&Slot<P>> {
+    fn head(&self) -> Option<&TimedSlot<D>> {
         self.jobs.get(self.jobs.first())
     }
 
     /// Appends a job at the time `now` and returns its sequence number.
     ///
     /// Gives the job back if there is no room.
-    pub(crate) fn submit(&mut self, now: u64, mut job: Job<P>) -> Result<u64, Job<P>> {
-        if self.jobs.room() == 0 {
+    pub(crate) fn submit(&mut self, now: u64, mut job: TimedJob<D>) -> Result<u64, TimedJob<D>> {
+        if self.jobs.free_slots() == 0 {
             return Err(job);
         }
         let now = now.max(self.last_submitted);
@@ -220,11 +220,11 @@ where
         if high > low {
             duration = self.durations.between(low, high);
         }
-        job.injected.join(self.plan.next());
+        job.injected.join(self.fault_plan.next());
         duration = duration.saturating_add(job.injected.delay);
         let mut injected = job.injected;
         if injected.kinds != 0 {
-            if self.rules.timeout.is_none() {
+            if self.policy.timeout.is_none() {
                 // Nobody would ever look.
                 injected.kinds &= !FaultKind::DropInterrupt.bit();
             }
@@ -232,10 +232,10 @@ where
                 .into_iter()
                 .filter(|kind| injected.has(*kind))
             {
-                self.counts.faults[kind as usize] += 1;
+                self.totals.faults[kind as usize] += 1;
             }
         }
-        let slot = Slot {
+        let slot = TimedSlot {
             submitted: now,
             ready: if job.waits { NEVER } else { now },
             duration,
@@ -249,13 +249,13 @@ where
             faults: injected.kinds,
             hang: job.hang || injected.has(FaultKind::Hang),
             event: job.event,
-            work: job.work,
-            payload: job.payload,
+            operations: job.operations,
+            data: job.data,
         };
         let seqno = match self.jobs.push(slot) {
             Ok(seqno) => seqno,
             Err(slot) => {
-                job.payload = slot.payload;
+                job.data = slot.data;
                 return Err(job);
             }
         };
@@ -302,23 +302,23 @@ where
         if seqno != self.jobs.first() {
             return false;
         }
-        if let Some(pace) = &mut self.pace {
-            pace.hurry(now, deadline, self.rules.boost);
-            self.fate = self.foresee();
+        if let Some(execution) = &mut self.execution {
+            execution.hurry(now, deadline, self.policy.boost);
+            self.outcome = self.head_outcome();
         }
         true
     }
 
     /// Returns whether an in-fence's error keeps a job from running.
-    fn fails_early(&self, slot: &Slot<P>) -> bool {
-        slot.in_error != 0 && self.rules.in_fence != InFencePolicy::Ignore
+    fn fails_early(&self, slot: &TimedSlot<D>) -> bool {
+        slot.in_error != 0 && self.policy.in_fence != InFencePolicy::Ignore
     }
 
     /// Forgets what was known of the last head.
     fn forget_head(&mut self) {
         // INVARIANT: All of them are those of the head. If it has been so before, its work was not done: it did not run.
-        (self.start, self.pace, self.fate) = (NEVER, None, None);
-        self.worked = (0, 0);
+        (self.start, self.execution, self.outcome) = (NEVER, None, None);
+        self.operations_done = (0, 0);
     }
 
     /// Decides about the head, which has just become that, or ready, or the queue was reset.
@@ -330,19 +330,19 @@ where
         let runs = head.ready != NEVER && !self.stopped && !self.fails_early(head);
         if runs {
             let start = head.ready.max(self.head_since);
-            let mut pace = None;
+            let mut execution = None;
             if !head.hang {
                 let mut usual = Execution::new(start, head.duration);
-                usual.hurry(start, head.deadline, self.rules.boost);
-                pace = Some(usual);
+                usual.hurry(start, head.deadline, self.policy.boost);
+                execution = Some(usual);
             }
-            (self.start, self.pace) = (start, pace);
+            (self.start, self.execution) = (start, execution);
         }
-        self.fate = self.foresee();
+        self.outcome = self.head_outcome();
     }
 
     /// Returns what will become of the head.
-    fn foresee(&self) -> Option<Outcome> {
+    fn head_outcome(&self) -> Option<Outcome> {
         let head = self.head()?;
         if self.stopped {
             return Some(Outcome {
@@ -352,14 +352,14 @@ where
                 cause: Cause::Other,
             });
         }
-        let bound = match self.rules.timeout {
+        let bound = match self.policy.timeout {
             Some(timeout) => self.head_since.saturating_add(timeout),
             None => NEVER,
         };
-        let own = match &self.pace {
-            Some(pace) if !head.work => {
+        let own = match &self.execution {
+            Some(execution) if !head.operations => {
                 let dropped = head.faults & FaultKind::DropInterrupt.bit() != 0;
-                let end = pace.end().max(self.worked.0);
+                let end = execution.end().max(self.operations_done.0);
                 Some(Outcome {
                     due: if dropped { bound } else { end },
                     end,
@@ -390,95 +390,101 @@ where
         }
     }
 
-    /// Returns the time at which [`TimedScheduler::advance`] or [`TimedScheduler::work`] has something to do next.
+    /// Returns the time at which [`TimedScheduler::pop_due`] or [`TimedScheduler::begin_operations`] has something to do next.
     pub(crate) fn next_event(&self) -> Option<u64> {
-        match self.due_work() {
-            Some(seqno) if seqno != self.begun => Some(self.start),
-            _ => self.fate.map(|fate| fate.due),
+        match self.unfinished_operations() {
+            Some(seqno) if seqno != self.last_begun => Some(self.start),
+            _ => self.outcome.map(|outcome| outcome.due),
         }
     }
 
     /// Returns the job that runs, if it has work that is not done.
-    fn due_work(&self) -> Option<u64> {
-        let work = self.pace.is_some() && self.head()?.work;
-        work.then(|| self.jobs.first())
+    fn unfinished_operations(&self) -> Option<u64> {
+        let operations = self.execution.is_some() && self.head()?.operations;
+        operations.then(|| self.jobs.first())
     }
 
     /// Returns the job that runs, if it has work that is not done: the caller does it, from now on.
-    pub(crate) fn work(&mut self) -> Option<u64> {
-        self.begun = self.due_work()?;
-        Some(self.begun)
+    pub(crate) fn begin_operations(&mut self) -> Option<u64> {
+        self.last_begun = self.unfinished_operations()?;
+        Some(self.last_begun)
     }
 
     /// Takes note that the work of job `seqno` was done at the time `now`, and what it came to.
     ///
     /// Returns whether that may change [`TimedScheduler::next_event`]. A job that has ended is left alone.
-    pub(crate) fn worked(&mut self, now: u64, seqno: u64, result: u64) -> bool {
-        if self.due_work() != Some(seqno) {
+    pub(crate) fn operations_done(&mut self, now: u64, seqno: u64, result: u64) -> bool {
+        if self.unfinished_operations() != Some(seqno) {
             return false;
         }
         if let Some(slot) = self.jobs.get_mut(seqno) {
-            slot.work = false;
+            slot.operations = false;
         }
         // INVARIANT: It is the head.
-        self.worked = (now, result);
-        self.fate = self.foresee();
+        self.operations_done = (now, result);
+        self.outcome = self.head_outcome();
         true
     }
 
     /// Takes the next job of whose end an interrupt tells by the time `now`; to be called until it returns `None`.
-    pub(crate) fn advance(&mut self, now: u64) -> Option<CompletedJob<P, M::Segment<Slot<P>>>> {
-        let fate = self.fate.filter(|fate| fate.due <= now)?;
-        self.end_head(fate.end, fate.error, fate.cause)
-    }
-
-    /// As [`TimedScheduler::advance`], but takes only a job that ends well, of which user space does not want to be told, and of which
-    /// `wanted` says so. For most jobs that is so, and it takes less.
-    #[inline]
-    pub(crate) fn advance_quiet(
+    pub(crate) fn pop_due(
         &mut self,
         now: u64,
-        wanted: impl FnOnce(&P) -> bool,
-    ) -> Option<PlainCompletion<P, M::Segment<Slot<P>>>> {
-        let fate = self
-            .fate
-            .filter(|fate| fate.due <= now && fate.error == 0)?;
+    ) -> Option<CompletedJob<D, M::Segment<TimedSlot<D>>>> {
+        let outcome = self.outcome.filter(|outcome| outcome.due <= now)?;
+        self.end_head(outcome.end, outcome.error, outcome.cause)
+    }
+
+    /// As [`TimedScheduler::pop_due`], but takes only a job that ends well, of which user space does not want to be last_reported, and of which
+    /// `wanted` says so. For most jobs that is so, and it takes less.
+    #[inline]
+    pub(crate) fn pop_plain(
+        &mut self,
+        now: u64,
+        wanted: impl FnOnce(&D) -> bool,
+    ) -> Option<PlainCompletion<D, M::Segment<TimedSlot<D>>>> {
+        let outcome = self
+            .outcome
+            .filter(|outcome| outcome.due <= now && outcome.error == 0)?;
         let head = self.head()?;
-        if head.event || !wanted(&head.payload) {
+        if head.event || !wanted(&head.data) {
             return None;
         }
-        let ended = self.pop_head(fate.end, 0)?;
+        let ended = self.pop_head(outcome.end, 0)?;
         let JobRecord { start, end, .. } = ended.record;
         self.next_head(end);
         Some(PlainCompletion {
             seqno: ended.seqno,
             start,
             end,
-            payload: ended.payload,
+            data: ended.data,
             segment: ended.segment,
         })
     }
 
     /// Takes the next job that has ended by the time `now`, interrupt or not; to be called until it returns `None`.
-    pub(crate) fn look(&mut self, now: u64) -> Option<CompletedJob<P, M::Segment<Slot<P>>>> {
-        let fate = self.fate.filter(|fate| fate.end <= now)?;
-        self.end_head(fate.end, fate.error, fate.cause)
+    pub(crate) fn pop_ended(
+        &mut self,
+        now: u64,
+    ) -> Option<CompletedJob<D, M::Segment<TimedSlot<D>>>> {
+        let outcome = self.outcome.filter(|outcome| outcome.end <= now)?;
+        self.end_head(outcome.end, outcome.error, outcome.cause)
     }
 
     /// Ends the next job that is pending with `error`; to be called until it returns `None`, after
-    /// [`TimedScheduler::look`] has taken what has ended by itself.
+    /// [`TimedScheduler::pop_ended`] has taken what has ended by itself.
     pub(crate) fn cancel(
         &mut self,
         now: u64,
         error: i32,
-    ) -> Option<CompletedJob<P, M::Segment<Slot<P>>>> {
+    ) -> Option<CompletedJob<D, M::Segment<TimedSlot<D>>>> {
         self.end_head(now, error, Cause::Closed)
     }
 
-    /// Resets the queue at the time `now`, once [`TimedScheduler::look`] has taken what has ended by then: ends the
+    /// Resets the queue at the time `now`, once [`TimedScheduler::pop_ended`] has taken what has ended by then: ends the
     /// job that runs with `-ECANCELED`, if there is one, and lets a stopped queue go on.
-    pub(crate) fn reset(&mut self, now: u64) -> Option<CompletedJob<P, M::Segment<Slot<P>>>> {
-        self.counts.resets += 1;
+    pub(crate) fn reset(&mut self, now: u64) -> Option<CompletedJob<D, M::Segment<TimedSlot<D>>>> {
+        self.totals.resets += 1;
         let runs = self.start <= now;
         self.stopped = false;
         if runs {
@@ -490,12 +496,12 @@ where
 
     /// Returns the head and when it started, once for each job that has; to be asked whenever the head may have
     /// changed or become ready.
-    pub(crate) fn started(&mut self) -> Option<(u64, u64)> {
+    pub(crate) fn take_start(&mut self) -> Option<(u64, u64)> {
         let seqno = self.jobs.first();
-        if self.start == NEVER || self.told == seqno {
+        if self.start == NEVER || self.last_reported == seqno {
             return None;
         }
-        self.told = seqno;
+        self.last_reported = seqno;
         Some((seqno, self.start))
     }
 
@@ -527,18 +533,18 @@ where
         end: u64,
         error: i32,
         cause: Cause,
-    ) -> Option<CompletedJob<P, M::Segment<Slot<P>>>> {
+    ) -> Option<CompletedJob<D, M::Segment<TimedSlot<D>>>> {
         let ended = self.pop_head(end, error)?;
-        self.counts.errors += u64::from(error != 0);
+        self.totals.errors += u64::from(error != 0);
         match cause {
             Cause::Timeout => {
-                self.counts.timeouts += 1;
-                match self.rules.after_timeout {
+                self.totals.timeouts += 1;
+                match self.policy.after_timeout {
                     TimeoutPolicy::Cancel => self.stopped = true,
-                    TimeoutPolicy::Continue => self.counts.resets += 1,
+                    TimeoutPolicy::Continue => self.totals.resets += 1,
                 }
             }
-            Cause::InFence if self.rules.in_fence == InFencePolicy::Cancel => self.stopped = true,
+            Cause::InFence if self.policy.in_fence == InFencePolicy::Cancel => self.stopped = true,
             // Those behind it do not start any more.
             Cause::Closed => self.stopped = true,
             Cause::InFence | Cause::Other => {}
@@ -550,7 +556,11 @@ where
     /// Takes the head out, which ends, and remembers it; [`TimedScheduler::next_head`] is to follow.
     // Who needs but a part of what is returned has nothing else copied.
     #[inline(always)]
-    fn pop_head(&mut self, end: u64, error: i32) -> Option<CompletedJob<P, M::Segment<Slot<P>>>> {
+    fn pop_head(
+        &mut self,
+        end: u64,
+        error: i32,
+    ) -> Option<CompletedJob<D, M::Segment<TimedSlot<D>>>> {
         // A caller's clock that went backwards must not let a job end before its predecessor.
         let end = end.max(self.head_since);
         let start = if self.start <= end { self.start } else { 0 };
@@ -563,14 +573,18 @@ where
             deadline: shown(slot.deadline),
             error,
             faults: slot.faults,
-            result: if error == 0 { self.worked.1 } else { 0 },
+            result: if error == 0 {
+                self.operations_done.1
+            } else {
+                0
+            },
         };
         self.history.keep(seqno, || record);
         Some(CompletedJob {
             seqno,
             record,
             event: slot.event,
-            payload: slot.payload,
+            data: slot.data,
             segment,
         })
     }

@@ -74,13 +74,13 @@ pub(crate) struct JobRecord {
 
 /// A job that has ended.
 #[derive(Debug)]
-pub(crate) struct CompletedJob<P, S> {
+pub(crate) struct CompletedJob<D, S> {
     pub(crate) seqno: u64,
     pub(crate) record: JobRecord,
     /// Whether user space wants to be told.
     pub(crate) event: bool,
     /// The caller's.
-    pub(crate) payload: P,
+    pub(crate) data: D,
     /// RingMemory that is not needed any more.
     pub(crate) segment: Option<S>,
 }
@@ -153,11 +153,11 @@ pub(crate) trait HasDeadline {
 /// What the caller keeps with a job, and the part of it that all jobs have: jobs that take no time have nothing else.
 pub(crate) trait JobData: Sized {
     /// That part. Where it is all that there is, deadlines are kept with it: for such jobs nobody has to ask the machine.
-    type Bare: HasDeadline;
+    type Fence: HasDeadline;
 
     /// Returns the part.
-    fn bare(&mut self) -> &mut Self::Bare;
+    fn fence_mut(&mut self) -> &mut Self::Fence;
 
     /// Returns what has nothing else.
-    fn from_bare(bare: Self::Bare) -> Self;
+    fn from_fence(fence: Self::Fence) -> Self;
 }

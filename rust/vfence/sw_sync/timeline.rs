@@ -171,13 +171,13 @@ impl Values {
         let mut job = ManualJob {
             error: 0,
             event: false,
-            payload: Some(fence),
+            fence: Some(fence),
         };
         loop {
             match self.place(value, job) {
                 Placed::Pending => return Ok(prepared),
                 Placed::Over(job, result) => {
-                    if let Some(fence) = job.payload {
+                    if let Some(fence) = job.fence {
                         queue.complete_late(fence, result);
                     }
                     return Ok(prepared);
@@ -209,7 +209,7 @@ impl Values {
         let mut places = gone.iter_mut();
         {
             let mut locked = self.queue.state.lock();
-            let Some(jobs) = locked.jobs.manual() else {
+            let Some(jobs) = locked.jobs.manual_mut() else {
                 return false;
             };
             jobs.sweep(SWEEP, is_gone, |fence| {
@@ -229,16 +229,16 @@ impl Values {
         let counter = locked.counter;
         let standing = counter.standing(value);
         let idle = locked.jobs.pending() == 0;
-        let Some(jobs) = locked.jobs.manual() else {
+        let Some(jobs) = locked.jobs.manual_mut() else {
             return Placed::NoRoom(job);
         };
         let place = match jobs.find(|fence| counter.compare(self::value(fence), value)) {
-            Ok(seqno) => match jobs.payload_mut(seqno) {
+            Ok(seqno) => match jobs.fence_mut(seqno) {
                 Some(Some(fence)) if fence.is_shared() => {
                     return Placed::Known(fence.fence().into());
                 }
                 _ => {
-                    let gone = jobs.renew(now, seqno, job.payload, is_gone);
+                    let gone = jobs.renew(now, seqno, job.fence, is_gone);
                     return Placed::Renewed(gone.flatten());
                 }
             },
@@ -290,12 +290,12 @@ impl Values {
         // What is left has timed out, as an interrupt is about to say.
         let next = |locked: &mut Locked, now: u64| {
             let counter = locked.counter;
-            let jobs = locked.jobs.manual()?;
+            let jobs = locked.jobs.manual_mut()?;
             if !counter.reached(value(jobs.first()?)) {
                 return None;
             }
             let seqno = jobs.completed() + 1;
-            jobs.signal(now, seqno, 0).map(CompletedJob::of_manual)
+            jobs.signal(now, seqno, 0).map(CompletedJob::from_manual)
         };
         Queue::complete(&self.queue, usize::MAX, next);
     }

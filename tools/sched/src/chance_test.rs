@@ -6,7 +6,7 @@ use crate::{
     sched::{
         fault_plan::{FaultKind, FaultPlan, FaultRule, FaultTrigger, InjectedFaults},
         random::Random,
-        timed::Job,
+        timed::TimedJob,
         types::{JobRecord, SchedulerKind},
     },
     setup::{empty, grow, job, rules, submit, Scheduler, MOST},
@@ -73,15 +73,15 @@ fn all_numbers_may_be_drawn_from() {
 /// Ends everything, and returns how long the jobs have run.
 fn runs(machine: &mut Scheduler<usize>) -> Vec<u64> {
     let mut runs = Vec::new();
-    while let Some(ended) = machine.advance(u64::MAX - 1) {
+    while let Some(ended) = machine.pop_due(u64::MAX - 1) {
         let JobRecord { start, end, .. } = ended.record;
         runs.push(end - start);
     }
     runs
 }
 
-fn random_job(index: usize) -> Job<usize> {
-    Job {
+fn random_job(index: usize) -> TimedJob<usize> {
+    TimedJob {
         duration: (100, 200),
         ..job(index, 0)
     }
@@ -89,7 +89,7 @@ fn random_job(index: usize) -> Job<usize> {
 
 fn seeded(seed: u64) -> Scheduler<usize> {
     let mut machine = empty(rules(SchedulerKind::Timer, None), seed);
-    while machine.room() < MOST {
+    while machine.free_slots() < MOST {
         assert!(grow(&mut machine));
     }
     machine
@@ -115,7 +115,7 @@ fn seed_decides_the_durations() {
 fn fixed_durations_and_faults_draw_nothing_from_the_durations() {
     let mut plain = seeded(1);
     let mut other = seeded(1);
-    other.set_plan(plan(
+    other.set_fault_plan(plan(
         1,
         &[fault(FaultKind::Fail, FaultTrigger::Probability(500_000))],
     ));
@@ -221,14 +221,14 @@ fn planned_faults_are_done_counted_and_shown() {
         fault(FaultKind::Fail, FaultTrigger::Every(2)),
         fault(FaultKind::Delay, FaultTrigger::Every(3)),
     ];
-    machine.set_plan(plan(0, &faults));
+    machine.set_fault_plan(plan(0, &faults));
     for index in 0..6 {
         submit(&mut machine, 1, job(index, 10));
     }
-    let counts = machine.counts().faults;
+    let counts = machine.totals().faults;
     assert_eq!(counts, [0, 3, 0, 2, 0]);
     let mut ends = Vec::new();
-    while let Some(ended) = machine.advance(1000) {
+    while let Some(ended) = machine.pop_due(1000) {
         let JobRecord {
             start,
             end,
@@ -257,46 +257,46 @@ fn planned_faults_are_done_counted_and_shown() {
 fn planned_hang_and_dropped_interrupt_need_the_timeout() {
     let mut machine: Scheduler<usize> = empty(rules(SchedulerKind::Timer, Some(100)), 0);
     assert!(grow(&mut machine));
-    machine.set_plan(plan(0, &[fault(FaultKind::Hang, FaultTrigger::Every(2))]));
+    machine.set_fault_plan(plan(0, &[fault(FaultKind::Hang, FaultTrigger::Every(2))]));
     submit(&mut machine, 1, job(0, 10));
     submit(&mut machine, 1, job(1, 10));
-    assert_eq!(machine.advance(11).unwrap().record.error, 0);
+    assert_eq!(machine.pop_due(11).unwrap().record.error, 0);
     assert_eq!(machine.next_event(), Some(111));
-    machine.set_plan(plan(
+    machine.set_fault_plan(plan(
         0,
         &[fault(FaultKind::DropInterrupt, FaultTrigger::Every(1))],
     ));
     submit(&mut machine, 1, job(2, 10));
-    machine.advance(111).unwrap();
+    machine.pop_due(111).unwrap();
     assert_eq!(machine.next_event(), Some(211));
-    let end = machine.advance(211).unwrap().record;
+    let end = machine.pop_due(211).unwrap().record;
     assert_eq!((end.start, end.end, end.error), (111, 121, 0));
-    assert_eq!(machine.counts().faults, [0, 0, 1, 0, 1]);
+    assert_eq!(machine.totals().faults, [0, 0, 1, 0, 1]);
 }
 
 #[test]
 fn own_error_of_a_job_gives_way_to_an_injected_one() {
     let mut machine = seeded(0);
-    let mut failing = Job {
+    let mut failing = TimedJob {
         error: -9,
         ..job(0, 1)
     };
     submit(&mut machine, 1, failing);
-    failing = Job {
+    failing = TimedJob {
         error: -9,
         ..job(1, 1)
     };
     failing.injected.add(FaultKind::Fail, -5, 0);
     submit(&mut machine, 1, failing);
-    assert_eq!(machine.advance(100).unwrap().record.error, -9);
-    assert_eq!(machine.advance(100).unwrap().record.error, -5);
+    assert_eq!(machine.pop_due(100).unwrap().record.error, -9);
+    assert_eq!(machine.pop_due(100).unwrap().record.error, -5);
 }
 
 #[test]
 fn plan_of_a_manual_queue_does_nothing() {
     let mut machine = empty(rules(SchedulerKind::Manual, None), 0);
     assert!(grow(&mut machine));
-    machine.set_plan(plan(0, &[fault(FaultKind::Fail, FaultTrigger::Every(1))]));
+    machine.set_fault_plan(plan(0, &[fault(FaultKind::Fail, FaultTrigger::Every(1))]));
     submit(&mut machine, 1, job(0, 0));
     assert_eq!(machine.signal(2, 1, 0).unwrap().record.error, 0);
 }

@@ -38,7 +38,7 @@ fn earliest_deadline_is_recorded() {
     assert_eq!(deadline(&machine, 1), 70);
     machine.set_deadline(4, 1, 60);
     assert_eq!(deadline(&machine, 1), 60);
-    assert_end(machine.advance(101), "a", 101, 0);
+    assert_end(machine.pop_due(101), "a", 101, 0);
     assert!(!machine.set_deadline(102, 1, 5));
     assert_eq!(deadline(&machine, 1), 60);
 }
@@ -60,7 +60,7 @@ fn engine_hurries_as_much_as_it_takes() {
     submit(&mut machine, 100, job("a", 400));
     assert!(machine.set_deadline(200, 1, 350));
     assert_eq!(machine.next_event(), Some(350));
-    assert_end(machine.advance(350), "a", 350, 0);
+    assert_end(machine.pop_due(350), "a", 350, 0);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn deadline_from_before_the_start_holds_from_the_start() {
     submit(&mut machine, 0, job("a", 100));
     submit(&mut machine, 0, job("b", 400));
     assert!(!machine.set_deadline(10, 2, 300));
-    assert_end(machine.advance(100), "a", 100, 0);
+    assert_end(machine.pop_due(100), "a", 100, 0);
     assert_eq!(machine.next_event(), Some(300));
     let mut machine = boosted(400);
     submit(&mut machine, 0, waiting("a", 400));
@@ -121,11 +121,11 @@ fn hurry_may_save_a_job_from_its_timeout() {
     };
     let mut one = machine(slow);
     submit(&mut one, 0, job("a", 400));
-    assert_end(one.advance(1000), "a", 300, TIMED_OUT);
+    assert_end(one.pop_due(1000), "a", 300, TIMED_OUT);
     let mut other = machine(slow);
     submit(&mut other, 0, job("a", 400));
     other.set_deadline(0, 1, 250);
-    assert_end(other.advance(1000), "a", 250, 0);
+    assert_end(other.pop_due(1000), "a", 250, 0);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use crate::{
     sched::{
         fault_plan::{FaultKind, InjectedFaults},
-        timed::Job,
+        timed::TimedJob,
         types::{JobRecord, JobState, SchedulerKind},
     },
     setup::{grow, job, machine, rules, submit, waiting, Scheduler, HISTORY},
@@ -31,7 +31,7 @@ fn job_goes_from_pending_to_running_to_completed() {
     };
     assert_eq!(machine.state(19, 1), JobState::Pending(pending));
     assert_eq!(machine.state(20, 1), JobState::Running(running));
-    machine.advance(30).unwrap();
+    machine.pop_due(30).unwrap();
     assert_eq!(
         machine.state(30, 1),
         JobState::Completed(JobRecord { end: 30, ..running })
@@ -52,7 +52,7 @@ fn job_of_a_manual_queue_does_not_run() {
     let mut machine = machine(rules(SchedulerKind::Manual, None));
     submit(&mut machine, 5, job(0, 0));
     assert!(matches!(machine.state(10, 1), JobState::Pending(_)));
-    assert_eq!(machine.started(), None);
+    assert_eq!(machine.take_start(), None);
     let ended = machine.signal(10, 1, 0).unwrap();
     assert_eq!((ended.record.start, ended.record.end), (0, 10));
 }
@@ -64,7 +64,7 @@ fn as_many_are_remembered_as_there_is_room_for() {
     let count = HISTORY as u64 + 3;
     for index in 0..count {
         submit(&mut machine, 0, job(index as usize, 10));
-        machine.advance(1000).unwrap();
+        machine.pop_due(1000).unwrap();
     }
     for seqno in 1..=3 {
         assert_eq!(machine.state(1000, seqno), JobState::Forgotten);
@@ -85,34 +85,34 @@ fn start_is_told_once() {
     let mut machine = timer();
     submit(&mut machine, 5, job(0, 10));
     submit(&mut machine, 5, waiting(1, 10));
-    assert_eq!(machine.started(), Some((1, 5)));
-    assert_eq!(machine.started(), None);
-    machine.advance(15).unwrap();
-    assert_eq!(machine.started(), None);
+    assert_eq!(machine.take_start(), Some((1, 5)));
+    assert_eq!(machine.take_start(), None);
+    machine.pop_due(15).unwrap();
+    assert_eq!(machine.take_start(), None);
     machine.ready(30, 2, 0);
-    assert_eq!(machine.started(), Some((2, 30)));
-    assert_eq!(machine.started(), None);
+    assert_eq!(machine.take_start(), Some((2, 30)));
+    assert_eq!(machine.take_start(), None);
 }
 
 #[test]
 fn payload_of_a_pending_job_can_be_changed() {
     let mut machine = timer();
     submit(&mut machine, 5, job(0, 10));
-    *machine.payload_mut(1).unwrap() = 77;
-    assert_eq!(machine.advance(15).unwrap().payload, 77);
-    assert!(machine.payload_mut(1).is_none());
-    assert!(machine.payload_mut(2).is_none());
+    *machine.data_mut(1).unwrap() = 77;
+    assert_eq!(machine.pop_due(15).unwrap().data, 77);
+    assert!(machine.data_mut(1).is_none());
+    assert!(machine.data_mut(2).is_none());
 }
 
 #[test]
 fn event_is_wanted_by_those_who_want_it() {
     let mut machine = timer();
     for event in [true, false] {
-        let job = Job { event, ..job(0, 1) };
+        let job = TimedJob { event, ..job(0, 1) };
         submit(&mut machine, 0, job);
     }
-    assert!(machine.advance(10).unwrap().event);
-    assert!(!machine.advance(10).unwrap().event);
+    assert!(machine.pop_due(10).unwrap().event);
+    assert!(!machine.pop_due(10).unwrap().event);
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn what_was_injected_is_told_from_the_beginning() {
     let mut injected = InjectedFaults::default();
     injected.add(FaultKind::Fail, -5, 0);
     submit(&mut machine, 0, job(0, 10));
-    let failing = Job {
+    let failing = TimedJob {
         injected,
         ..job(0, 10)
     };
@@ -138,8 +138,8 @@ fn what_was_injected_is_told_from_the_beginning() {
         state => panic!("{state:?}"),
     };
     assert_eq!(faults(&machine, 0), FaultKind::Fail.bit());
-    machine.advance(10).unwrap();
+    machine.pop_due(10).unwrap();
     assert_eq!(faults(&machine, 15), FaultKind::Fail.bit());
-    machine.advance(20).unwrap();
+    machine.pop_due(20).unwrap();
     assert_eq!(faults(&machine, 20), FaultKind::Fail.bit());
 }

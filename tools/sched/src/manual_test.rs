@@ -4,22 +4,22 @@
 
 use crate::{
     sched::{
-        manual::Job,
+        manual::ManualJob,
         types::{JobState, SchedulerKind, TimeoutPolicy, CANCELED, TIMED_OUT},
     },
     setup::{grow, job, machine, manual_job, rules, Scheduler},
 };
 use proptest::prelude::*;
 
-/// Puts a job among those in the order of their payloads. Returns whether there was none of that payload.
+/// Puts a job among those in the order of their payloads. Returns whether there was none of that data.
 fn insert(machine: &mut Scheduler<usize>, now: u64, value: usize) -> bool {
-    if machine.room() == 0 {
+    if machine.free_slots() == 0 {
         assert!(grow(machine));
     }
-    let manual = machine.manual().expect("it is manual");
+    let manual = machine.manual_mut().expect("it is manual");
     match manual.find(|pending| pending.cmp(&value)) {
         Ok(found) => {
-            assert_eq!(manual.payload_mut(found), Some(&mut { value }));
+            assert_eq!(manual.fence_mut(found), Some(&mut { value }));
             false
         }
         Err(place) => {
@@ -33,7 +33,7 @@ fn insert(machine: &mut Scheduler<usize>, now: u64, value: usize) -> bool {
 /// Completes all that is pending, and returns the payloads and how each ended.
 fn drain(machine: &mut Scheduler<usize>, now: u64) -> Vec<(usize, u64, i32)> {
     std::iter::from_fn(|| machine.signal(now, u64::MAX, 0))
-        .map(|ended| (ended.payload, ended.record.end, ended.record.error))
+        .map(|ended| (ended.data, ended.record.end, ended.record.error))
         .collect()
 }
 
@@ -44,7 +44,7 @@ proptest! {
         let mut expected = std::collections::BTreeSet::new();
         for value in values {
             prop_assert_eq!(insert(&mut machine, 1, value), expected.insert(value));
-            let first = machine.manual().and_then(|manual| manual.first().copied());
+            let first = machine.manual_mut().and_then(|manual| manual.first().copied());
             prop_assert_eq!(first, expected.first().copied());
             prop_assert_eq!(machine.pending(), expected.len());
         }
@@ -64,12 +64,12 @@ proptest! {
                 born.insert(value, now);
             }
             now += pause;
-            while let Some(ended) = machine.advance(now) {
+            while let Some(ended) = machine.pop_due(now) {
                 prop_assert_eq!(ended.record.error, TIMED_OUT);
                 prop_assert!(ended.record.end >= last);
                 last = ended.record.end;
                 // One that came before others may end with them, which is early.
-                let birth = born.remove(&ended.payload).expect("it was pending");
+                let birth = born.remove(&ended.data).expect("it was pending");
                 prop_assert!(ended.record.end <= birth + TIMEOUT);
             }
             for (value, birth) in &born {
@@ -83,15 +83,15 @@ proptest! {
 #[test]
 fn inserted_job_needs_room() {
     let mut machine = machine(rules(SchedulerKind::Manual, None));
-    let room = machine.room();
+    let room = machine.free_slots();
     for value in 0..room {
         insert(&mut machine, 1, value + 1);
     }
-    let manual = machine.manual().unwrap();
+    let manual = machine.manual_mut().unwrap();
     let refused = manual.insert(1, 1, manual_job(0), |_| false);
-    assert_eq!(refused.err().map(|job| job.payload), Some(0));
+    assert_eq!(refused.err().map(|job| job.fence), Some(0));
     let refused = manual.submit(1, manual_job(7));
-    assert_eq!(refused.err().map(|job| job.payload), Some(7));
+    assert_eq!(refused.err().map(|job| job.fence), Some(7));
     assert_eq!(manual.pending(), room);
 }
 
@@ -106,8 +106,8 @@ fn inserted_job_is_as_old_as_the_next_one() {
     assert_eq!(record.submitted, 10);
     assert_eq!(machine.next_event(), Some(110));
     insert(&mut machine, 70, 9);
-    let ended: Vec<_> = std::iter::from_fn(|| machine.advance(110))
-        .map(|ended| ended.payload)
+    let ended: Vec<_> = std::iter::from_fn(|| machine.pop_due(110))
+        .map(|ended| ended.data)
         .collect();
     assert_eq!(ended, [3, 5]);
     assert_eq!(machine.next_event(), Some(170));
@@ -118,14 +118,14 @@ fn what_is_cancelled_ends_with_the_error_that_is_given() {
     let mut machine = machine(rules(SchedulerKind::Manual, None));
     insert(&mut machine, 1, 1);
     insert(&mut machine, 1, 2);
-    let manual = machine.manual().unwrap();
+    let manual = machine.manual_mut().unwrap();
     assert_eq!(
         manual.cancel(2, -2).map(|ended| ended.record.error),
         Some(-2)
     );
     assert!(manual.stopped());
     assert_eq!(
-        manual.advance(2).map(|ended| ended.record.error),
+        manual.pop_due(2).map(|ended| ended.record.error),
         Some(CANCELED)
     );
 }
@@ -133,31 +133,35 @@ fn what_is_cancelled_ends_with_the_error_that_is_given() {
 #[test]
 fn manual_machine_takes_its_own_memory_only() {
     let mut machine = machine::<usize>(rules(SchedulerKind::Manual, None));
-    let Ok(spare) = Scheduler::<usize>::spare(SchedulerKind::Timer);
-    assert!(machine.add(spare).is_err());
+    let Ok(spare) = Scheduler::<usize>::new_segment(SchedulerKind::Timer);
+    assert!(machine.add_segment(spare).is_err());
     // Nor does it have what only jobs have that take time.
     insert(&mut machine, 1, 1);
-    assert!(machine.payload_mut(1).is_none());
-    assert_eq!(machine.bare_mut(1), Some(&mut 1));
-    assert!(machine.work().is_none() && !machine.worked(1, 1, 0) && !machine.ready(1, 1, 0));
+    assert!(machine.data_mut(1).is_none());
+    assert_eq!(machine.fence_mut(1), Some(&mut 1));
+    assert!(
+        machine.begin_operations().is_none()
+            && !machine.operations_done(1, 1, 0)
+            && !machine.ready(1, 1, 0)
+    );
     let refused = machine.submit(1, job(2, 0));
-    assert_eq!(refused.err().map(|job| job.payload), Some(2));
+    assert_eq!(refused.err().map(|job| job.data), Some(2));
 }
 
 #[test]
 fn schedule_is_not_completed_by_user_space() {
     let mut machine = machine::<usize>(rules(SchedulerKind::Timer, None));
     assert!(machine.submit(1, job(0, 10)).is_ok());
-    assert!(machine.manual().is_none());
+    assert!(machine.manual_mut().is_none());
     assert!(machine.signal(5, 1, 0).is_none());
-    assert_eq!(machine.bare_mut(1), Some(&mut 0));
+    assert_eq!(machine.fence_mut(1), Some(&mut 0));
 }
 
 /// Returns the payloads of what is pending, in their order.
 fn pending(machine: &mut Scheduler<usize>) -> Vec<usize> {
     let (first, last) = (machine.completed() + 1, machine.submitted());
     (first..=last)
-        .map(|seqno| *machine.bare_mut(seqno).unwrap())
+        .map(|seqno| *machine.fence_mut(seqno).unwrap())
         .collect()
 }
 
@@ -176,7 +180,7 @@ proptest! {
         let before = pending(&mut machine);
         let gone = |value: &usize| value % every == 0;
         let mut swept = Vec::new();
-        machine.manual().unwrap().sweep(most, gone, |value| swept.push(value));
+        machine.manual_mut().unwrap().sweep(most, gone, |value| swept.push(value));
         let expected: Vec<_> = before.iter().copied().filter(gone).take(most).collect();
         prop_assert_eq!(&swept, &expected);
         let left: Vec<_> = before.into_iter().filter(|value| !swept.contains(value)).collect();
@@ -201,11 +205,11 @@ proptest! {
         let mut now = 1;
         for (number, (event, own, pause)) in jobs.iter().enumerate() {
             for machine in &mut machines {
-                if machine.room() == 0 {
+                if machine.free_slots() == 0 {
                     assert!(grow(machine));
                 }
-                let job = Job { event: *event, error: -own, payload: number };
-                assert!(machine.manual().unwrap().submit(now, job).is_ok());
+                let job = ManualJob { event: *event, error: -own, fence: number };
+                assert!(machine.manual_mut().unwrap().submit(now, job).is_ok());
             }
             now += pause;
         }
@@ -214,40 +218,40 @@ proptest! {
         let (mut ends, mut expected) = (Vec::new(), Vec::new());
         loop {
             let before = ends.len();
-            let manual = runs.manual().unwrap();
-            manual.signal_run(now, error, |seqno, _| seqno <= upto, |seqno, payload| {
-                ends.push((seqno, payload, now, error));
+            let manual = runs.manual_mut().unwrap();
+            manual.signal_run(now, error, |seqno, _| seqno <= upto, |seqno, data| {
+                ends.push((seqno, data, now, error));
             });
             if ends.len() > before {
                 continue;
             }
             match runs.signal(now, upto, error) {
-                Some(end) => ends.push((end.seqno, end.payload, end.record.end, end.record.error)),
+                Some(end) => ends.push((end.seqno, end.data, end.record.end, end.record.error)),
                 None => break,
             }
         }
         while let Some(end) = single.signal(now, upto, error) {
-            expected.push((end.seqno, end.payload, end.record.end, end.record.error));
+            expected.push((end.seqno, end.data, end.record.end, end.record.error));
         }
         prop_assert_eq!(ends, expected.clone());
         let mut ends = Vec::new();
         loop {
             let seqno = next.completed() + 1;
-            let manual = next.manual().unwrap();
+            let manual = next.manual_mut().unwrap();
             if seqno <= upto {
-                if let Some((payload, _)) = manual.signal_next(now, error) {
-                    ends.push((seqno, payload, now, error));
+                if let Some((data, _)) = manual.signal_next(now, error) {
+                    ends.push((seqno, data, now, error));
                     continue;
                 }
             }
             match next.signal(now, upto, error) {
-                Some(end) => ends.push((end.seqno, end.payload, end.record.end, end.record.error)),
+                Some(end) => ends.push((end.seqno, end.data, end.record.end, end.record.error)),
                 None => break,
             }
         }
         prop_assert_eq!(ends, expected);
         for machine in [runs, next] {
-            prop_assert_eq!(machine.counts(), single.counts());
+            prop_assert_eq!(machine.totals(), single.totals());
             for seqno in 0..160 {
                 prop_assert_eq!(machine.state(now, seqno), single.state(now, seqno));
             }
@@ -261,7 +265,7 @@ fn jobs_that_are_gone_make_nobody_older() {
     for (now, value) in [(10, 5), (20, 6), (30, 7)] {
         insert(&mut machine, now, value);
     }
-    let manual = machine.manual().unwrap();
+    let manual = machine.manual_mut().unwrap();
     assert!(manual
         .insert(60, 1, manual_job(3), |value| *value < 7)
         .is_ok());
@@ -281,10 +285,10 @@ fn jobs_that_are_gone_make_nobody_older() {
         [70, 30, 30]
     );
     // One is made anew, and is as old as if it had been inserted.
-    let manual = machine.manual().unwrap();
+    let manual = machine.manual_mut().unwrap();
     assert_eq!(manual.renew(80, 4, 50, |value| *value == 6), Some(5));
     assert_eq!(submitted(&machine, 4), 30);
-    let manual = machine.manual().unwrap();
+    let manual = machine.manual_mut().unwrap();
     assert_eq!(manual.renew(80, 6, 70, |_| false), Some(7));
     assert_eq!(submitted(&machine, 6), 80);
 }
@@ -292,19 +296,19 @@ fn jobs_that_are_gone_make_nobody_older() {
 #[test]
 fn the_next_job_is_left_alone_where_it_needs_more_thought() {
     let submit = |machine: &mut Scheduler<usize>, now, job| {
-        if machine.room() == 0 {
+        if machine.free_slots() == 0 {
             assert!(grow(machine));
         }
-        assert!(machine.manual().unwrap().submit(now, job).is_ok());
+        assert!(machine.manual_mut().unwrap().submit(now, job).is_ok());
     };
     let mut machine = machine::<usize>(rules(SchedulerKind::Manual, Some(100)));
-    assert!(machine.manual().unwrap().signal_next(1, 0).is_none());
+    assert!(machine.manual_mut().unwrap().signal_next(1, 0).is_none());
     submit(&mut machine, 10, manual_job(1));
     submit(&mut machine, 20, manual_job(2));
     submit(
         &mut machine,
         20,
-        Job {
+        ManualJob {
             event: true,
             ..manual_job(3)
         },
@@ -312,27 +316,21 @@ fn the_next_job_is_left_alone_where_it_needs_more_thought() {
     submit(
         &mut machine,
         20,
-        Job {
+        ManualJob {
             error: -5,
             ..manual_job(4)
         },
     );
-    let manual = machine.manual().unwrap();
+    let manual = machine.manual_mut().unwrap();
     // By a clock that is behind.
     assert!(manual.signal_next(9, 0).is_none());
     // It has timed out, just now.
     assert!(manual.signal_next(110, 0).is_none());
-    assert_eq!(
-        manual.signal_next(109, -7).map(|(payload, _)| payload),
-        Some(1)
-    );
+    assert_eq!(manual.signal_next(109, -7).map(|(data, _)| data), Some(1));
     assert!(manual.signal_next(108, 0).is_none());
-    assert_eq!(
-        manual.signal_next(109, 0).map(|(payload, _)| payload),
-        Some(2)
-    );
+    assert_eq!(manual.signal_next(109, 0).map(|(data, _)| data), Some(2));
     assert!(manual.signal_next(110, 0).is_none());
-    assert_eq!(machine.counts().errors, 1);
+    assert_eq!(machine.totals().errors, 1);
     assert_eq!(drain(&mut machine, 110), [(3, 110, 0), (4, 110, -5)]);
 }
 
@@ -343,15 +341,19 @@ fn the_next_job_of_a_stopped_queue_is_left_alone() {
     let mut machine = machine::<usize>(stops);
     assert!(grow(&mut machine));
     for now in [10, 200] {
-        assert!(machine.manual().unwrap().submit(now, manual_job(1)).is_ok());
+        assert!(machine
+            .manual_mut()
+            .unwrap()
+            .submit(now, manual_job(1))
+            .is_ok());
     }
     assert_eq!(
-        machine.advance(150).map(|ended| ended.record.error),
+        machine.pop_due(150).map(|ended| ended.record.error),
         Some(TIMED_OUT)
     );
-    assert!(machine.manual().unwrap().signal_next(210, 0).is_none());
+    assert!(machine.manual_mut().unwrap().signal_next(210, 0).is_none());
     assert_eq!(
-        machine.advance(210).map(|ended| ended.record.error),
+        machine.pop_due(210).map(|ended| ended.record.error),
         Some(CANCELED)
     );
 }

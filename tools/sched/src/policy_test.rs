@@ -6,23 +6,23 @@ use crate::{
     model::{CANCELED, TIMED_OUT},
     sched::{
         fault_plan::{FaultKind, InjectedFaults},
-        timed::Job,
+        timed::TimedJob,
         types::{InFencePolicy, JobState, QueuePolicy, SchedulerKind, TimeoutPolicy},
     },
     setup::{assert_end, job, machine, rules, submit, waiting, Scheduler},
 };
 
-fn hanging(name: &'static str) -> Job<&'static str> {
-    Job {
+fn hanging(name: &'static str) -> TimedJob<&'static str> {
+    TimedJob {
         hang: true,
         ..job(name, 10)
     }
 }
 
-fn silent(name: &'static str, duration: u64) -> Job<&'static str> {
+fn silent(name: &'static str, duration: u64) -> TimedJob<&'static str> {
     let mut injected = InjectedFaults::default();
     injected.add(FaultKind::DropInterrupt, 0, 0);
-    Job {
+    TimedJob {
         injected,
         ..job(name, duration)
     }
@@ -45,21 +45,21 @@ fn with_in_fences(in_fence: InFencePolicy) -> Scheduler<&'static str> {
 #[test]
 fn job_completes_with_its_error_after_it_has_run() {
     let mut machine = machine(rules(SchedulerKind::Timer, Some(1000)));
-    let failing = Job {
+    let failing = TimedJob {
         error: -5,
         ..job("a", 10)
     };
     submit(&mut machine, 100, failing);
-    assert!(machine.advance(109).is_none());
-    assert_end(machine.advance(110), "a", 110, -5);
-    assert_eq!(machine.counts().errors, 1);
+    assert!(machine.pop_due(109).is_none());
+    assert_end(machine.pop_due(110), "a", 110, -5);
+    assert_eq!(machine.totals().errors, 1);
 }
 
 #[test]
 fn error_of_a_signal_comes_before_that_of_the_job() {
     let mut machine = machine(rules(SchedulerKind::Manual, None));
     for name in ["a", "b"] {
-        let failing = Job {
+        let failing = TimedJob {
             error: -5,
             ..job(name, 0)
         };
@@ -75,9 +75,9 @@ fn hang_ends_by_the_timeout() {
     submit(&mut machine, 0, hanging("a"));
     submit(&mut machine, 0, job("b", 10));
     assert_eq!(machine.state(50, 1), running(0));
-    assert_end(machine.advance(1000), "a", 100, TIMED_OUT);
-    assert_end(machine.advance(1000), "b", 110, 0);
-    let counts = machine.counts();
+    assert_end(machine.pop_due(1000), "a", 100, TIMED_OUT);
+    assert_end(machine.pop_due(1000), "b", 110, 0);
+    let counts = machine.totals();
     assert_eq!((counts.errors, counts.timeouts, counts.resets), (1, 1, 1));
 }
 
@@ -94,10 +94,10 @@ fn hang_without_timeout_stays_until_the_reset() {
     submit(&mut machine, 0, hanging("a"));
     submit(&mut machine, 0, job("b", 10));
     assert_eq!(machine.next_event(), None);
-    assert!(machine.look(u64::MAX).is_none());
+    assert!(machine.pop_ended(u64::MAX).is_none());
     assert_end(machine.reset(50), "a", 50, CANCELED);
     assert_eq!(machine.next_event(), Some(60));
-    assert_eq!((machine.counts().timeouts, machine.counts().resets), (0, 1));
+    assert_eq!((machine.totals().timeouts, machine.totals().resets), (0, 1));
 }
 
 #[test]
@@ -110,23 +110,23 @@ fn stopped_queue_cancels_until_the_reset() {
         };
         submit(&mut machine, 0, first);
         submit(&mut machine, 20, job("b", 0));
-        assert_end(machine.advance(130), "a", 100, TIMED_OUT);
+        assert_end(machine.pop_due(130), "a", 100, TIMED_OUT);
         assert!(machine.stopped());
-        assert_end(machine.advance(130), "b", 100, CANCELED);
+        assert_end(machine.pop_due(130), "b", 100, CANCELED);
         // It does not wait for its in-fences either.
         submit(&mut machine, 140, waiting("c", 10));
         assert_eq!(machine.next_event(), Some(140));
-        assert_eq!(machine.started(), None);
-        assert_end(machine.advance(140), "c", 140, CANCELED);
+        assert_eq!(machine.take_start(), None);
+        assert_end(machine.pop_due(140), "c", 140, CANCELED);
         assert!(machine.reset(150).is_none());
         assert!(!machine.stopped());
         submit(&mut machine, 160, job("d", 0));
         if kind == SchedulerKind::Manual {
             assert_end(machine.signal(170, 4, 0), "d", 170, 0);
         } else {
-            assert_end(machine.advance(170), "d", 160, 0);
+            assert_end(machine.pop_due(170), "d", 160, 0);
         }
-        let counts = machine.counts();
+        let counts = machine.totals();
         assert_eq!((counts.errors, counts.timeouts, counts.resets), (3, 1, 1));
     }
 }
@@ -149,9 +149,9 @@ fn reset_cancels_what_runs_and_nothing_else() {
     assert_end(machine.reset(20), "a", 20, CANCELED);
     assert!(machine.reset(25).is_none());
     machine.ready(30, 2, 0);
-    assert_end(machine.advance(200), "b", 80, 0);
-    assert_end(machine.advance(200), "c", 130, 0);
-    assert_eq!(machine.counts().resets, 2);
+    assert_end(machine.pop_due(200), "b", 80, 0);
+    assert_end(machine.pop_due(200), "c", 130, 0);
+    assert_eq!(machine.totals().resets, 2);
 }
 
 #[test]
@@ -166,9 +166,9 @@ fn reset_of_a_manual_queue_cancels_nothing() {
 fn reset_finds_what_has_ended_unheard() {
     let mut machine = machine(rules(SchedulerKind::Timer, Some(1000)));
     submit(&mut machine, 0, silent("a", 10));
-    assert!(machine.advance(20).is_none());
-    assert!(machine.look(9).is_none());
-    assert_end(machine.look(20), "a", 10, 0);
+    assert!(machine.pop_due(20).is_none());
+    assert!(machine.pop_ended(9).is_none());
+    assert_end(machine.pop_ended(20), "a", 10, 0);
 }
 
 #[test]
@@ -178,11 +178,11 @@ fn lost_interrupt_is_found_by_the_timeout() {
     submit(&mut machine, 0, job("b", 20));
     submit(&mut machine, 0, job("c", 80));
     assert_eq!(machine.next_event(), Some(100));
-    assert_end(machine.advance(100), "a", 10, 0);
-    assert_end(machine.advance(100), "b", 30, 0);
-    assert!(machine.advance(100).is_none());
+    assert_end(machine.pop_due(100), "a", 10, 0);
+    assert_end(machine.pop_due(100), "b", 30, 0);
+    assert!(machine.pop_due(100).is_none());
     assert_eq!(machine.next_event(), Some(110));
-    assert_eq!(machine.counts().timeouts, 0);
+    assert_eq!(machine.totals().timeouts, 0);
 }
 
 #[test]
@@ -191,16 +191,16 @@ fn interrupt_is_not_lost_without_a_timeout() {
     let mut job = silent("a", 10);
     job.injected.add(FaultKind::Delay, 0, 5);
     submit(&mut machine, 0, job);
-    let ended = machine.advance(15);
+    let ended = machine.pop_due(15);
     // It is not told that it was, either.
     let faults = ended.as_ref().map(|ended| ended.record.faults);
     assert_eq!(faults, Some(FaultKind::Delay.bit()));
     assert_end(ended, "a", 15, 0);
     assert_eq!(
-        machine.counts().faults[FaultKind::DropInterrupt as usize],
+        machine.totals().faults[FaultKind::DropInterrupt as usize],
         0
     );
-    assert_eq!(machine.counts().faults[FaultKind::Delay as usize], 1);
+    assert_eq!(machine.totals().faults[FaultKind::Delay as usize], 1);
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn job_that_takes_too_long_times_out_heard_or_not() {
     for job in [job("a", 101), silent("a", 101)] {
         let mut machine = machine(rules(SchedulerKind::Timer, Some(100)));
         submit(&mut machine, 0, job);
-        assert_end(machine.advance(100), "a", 100, TIMED_OUT);
+        assert_end(machine.pop_due(100), "a", 100, TIMED_OUT);
     }
 }
 
@@ -217,13 +217,13 @@ fn error_of_an_in_fence_may_be_ignored() {
     let mut machine = with_in_fences(InFencePolicy::Ignore);
     submit(&mut machine, 0, waiting("a", 50));
     machine.ready(20, 1, -5);
-    assert_end(machine.advance(100), "a", 70, 0);
-    let known = Job {
+    assert_end(machine.pop_due(100), "a", 70, 0);
+    let known = TimedJob {
         in_error: -5,
         ..job("b", 50)
     };
     submit(&mut machine, 100, known);
-    assert_end(machine.advance(200), "b", 150, 0);
+    assert_end(machine.pop_due(200), "b", 150, 0);
 }
 
 #[test]
@@ -232,10 +232,10 @@ fn error_of_an_in_fence_may_stop_the_queue() {
     submit(&mut machine, 0, waiting("a", 50));
     submit(&mut machine, 0, job("b", 50));
     machine.ready(20, 1, -5);
-    assert_end(machine.advance(100), "a", 20, -5);
+    assert_end(machine.pop_due(100), "a", 20, -5);
     assert!(machine.stopped());
-    assert_end(machine.advance(100), "b", 20, CANCELED);
-    let counts = machine.counts();
+    assert_end(machine.pop_due(100), "b", 20, CANCELED);
+    let counts = machine.totals();
     assert_eq!((counts.errors, counts.timeouts, counts.resets), (2, 0, 0));
 }
 
@@ -244,7 +244,7 @@ fn in_fence_that_does_not_fail_stops_nothing() {
     let mut machine = with_in_fences(InFencePolicy::Cancel);
     submit(&mut machine, 0, waiting("a", 50));
     machine.ready(20, 1, 0);
-    assert_end(machine.advance(100), "a", 70, 0);
+    assert_end(machine.pop_due(100), "a", 70, 0);
     assert!(!machine.stopped());
 }
 
@@ -253,9 +253,9 @@ fn job_that_fails_by_an_in_fence_does_not_run() {
     let mut machine = with_in_fences(InFencePolicy::Propagate);
     submit(&mut machine, 0, waiting("a", 50));
     machine.ready(20, 1, -5);
-    assert_eq!(machine.started(), None);
+    assert_eq!(machine.take_start(), None);
     assert!(machine.reset(10).is_none());
-    let ended = machine.advance(20).unwrap();
+    let ended = machine.pop_due(20).unwrap();
     assert_eq!(ended.record.start, 0);
     assert!(!machine.stopped());
 }
@@ -266,7 +266,7 @@ fn reset_from_before_the_start_leaves_the_job_alone() {
     submit(&mut machine, 100, job("a", 10));
     // The clock went backwards.
     assert!(machine.reset(50).is_none());
-    assert_end(machine.advance(110), "a", 110, 0);
+    assert_end(machine.pop_due(110), "a", 110, 0);
 }
 
 #[test]
@@ -274,10 +274,10 @@ fn reset_lets_what_a_stopped_queue_has_not_ended_run() {
     let mut machine = stopping(SchedulerKind::Timer);
     submit(&mut machine, 0, hanging("a"));
     submit(&mut machine, 0, job("b", 10));
-    assert_end(machine.advance(100), "a", 100, TIMED_OUT);
+    assert_end(machine.pop_due(100), "a", 100, TIMED_OUT);
     assert!(machine.stopped());
     // The clock went backwards, so nothing else has ended by then.
-    assert!(machine.look(90).is_none());
+    assert!(machine.pop_ended(90).is_none());
     assert!(machine.reset(90).is_none());
-    assert_end(machine.advance(110), "b", 110, 0);
+    assert_end(machine.pop_due(110), "b", 110, 0);
 }

@@ -6,8 +6,8 @@ use crate::{
     model::{ends, End, Ends, History, CANCELED},
     sched::{
         fault_plan::{FaultKind, InjectedFaults},
-        scheduler::SpareSegment,
-        timed::Job,
+        scheduler::JobSegment,
+        timed::TimedJob,
         types::{
             InFencePolicy, JobRecord, JobState, QueuePolicy, SchedulerKind, TimeoutPolicy, Totals,
         },
@@ -169,13 +169,13 @@ impl Run {
     /// Notes that a job has ended: exactly once, and in the order of submission.
     fn ended(&mut self, ended: CompletedJob<Wanted>) {
         let index = self.ends.len();
-        assert_eq!(ended.payload.number, index);
+        assert_eq!(ended.data.number, index);
         assert_eq!(ended.seqno, index as u64 + 1);
         assert_eq!(ended.event, self.events[index]);
         if let Some(segment) = ended.segment {
             match segment {
-                SpareSegment::Timed(segment) => assert!(segment.iter().all(Option::is_none)),
-                SpareSegment::Manual(segment) => assert!(segment.iter().all(Option::is_none)),
+                JobSegment::Timed(segment) => assert!(segment.iter().all(Option::is_none)),
+                JobSegment::Manual(segment) => assert!(segment.iter().all(Option::is_none)),
             }
         }
         let record = ended.record;
@@ -205,30 +205,30 @@ impl Run {
 
     /// Asks who has started.
     fn tell(&mut self) {
-        if let Some((seqno, start)) = self.machine.started() {
+        if let Some((seqno, start)) = self.machine.take_start() {
             assert!(seqno > self.told);
             assert_eq!(seqno, self.machine.completed() + 1);
             assert!(start <= self.now);
             self.told = seqno;
-            assert_eq!(self.machine.started(), None);
+            assert_eq!(self.machine.take_start(), None);
         }
     }
 
     fn interrupt(&mut self) {
-        while let Some(ended) = self.machine.advance(self.now) {
+        while let Some(ended) = self.machine.pop_due(self.now) {
             self.ended(ended);
         }
     }
 
     /// Takes jobs that have ended well, unless user space wants to be told, or the caller does not want them.
     fn quiet_interrupt(&mut self) {
-        let wanted = |payload: &Wanted| payload.number % 8 != 7;
+        let wanted = |data: &Wanted| data.number % 8 != 7;
         while let Some(ended) = self
             .machine
-            .schedule()
-            .and_then(|jobs| jobs.advance_quiet(self.now, wanted))
+            .timed_mut()
+            .and_then(|jobs| jobs.pop_plain(self.now, wanted))
         {
-            assert!(wanted(&ended.payload));
+            assert!(wanted(&ended.data));
             let state = self.machine.state(self.now, ended.seqno);
             let JobState::Completed(record) = state else {
                 panic!("job {} is {state:?}", ended.seqno);
@@ -239,8 +239,8 @@ impl Run {
                 seqno: ended.seqno,
                 record,
                 event: false,
-                payload: ended.payload,
-                segment: ended.segment.map(SpareSegment::Timed),
+                data: ended.data,
+                segment: ended.segment.map(JobSegment::Timed),
             });
         }
     }
@@ -271,9 +271,9 @@ impl Run {
             Step::Work { finish } => self.work(*finish),
             Step::Reset => self.reset(),
             Step::Grow => {
-                let room = self.machine.room();
+                let room = self.machine.free_slots();
                 if grow(&mut self.machine) {
-                    assert!(self.machine.room() > room);
+                    assert!(self.machine.free_slots() > room);
                 } else {
                     assert!(room > 200);
                 }
@@ -289,7 +289,7 @@ impl Run {
         if submit.drop {
             injected.add(FaultKind::DropInterrupt, 0, 0);
         }
-        let mut job = Job {
+        let mut job = TimedJob {
             duration: (submit.duration, 0),
             waits: submit.waits,
             in_error: submit.in_error,
@@ -297,18 +297,18 @@ impl Run {
             hang: submit.hang,
             injected,
             event: submit.event,
-            work: submit.work,
-            payload: Wanted::new(self.jobs.len()),
+            operations: submit.work,
+            data: Wanted::new(self.jobs.len()),
         };
         // The driver refuses these on a manual queue.
         if self.rules.kind == SchedulerKind::Manual {
-            job = Job {
+            job = TimedJob {
                 duration: (0, 0),
                 waits: false,
                 in_error: 0,
                 hang: false,
                 injected: InjectedFaults::default(),
-                work: false,
+                operations: false,
                 ..job
             };
         }
@@ -321,17 +321,17 @@ impl Run {
             ready: (!job.waits).then_some(self.now),
             in_error: job.in_error,
             deadlines: Vec::new(),
-            work: job.work,
+            work: job.operations,
             worked: None,
             signalled: None,
             closed: None,
         };
         let event = job.event;
-        let full = self.machine.room() == 0;
+        let full = self.machine.free_slots() == 0;
         match try_submit(&mut self.machine, self.now, job) {
-            Err(payload) => {
+            Err(data) => {
                 assert!(full);
-                assert_eq!(payload.number, self.jobs.len());
+                assert_eq!(data.number, self.jobs.len());
             }
             Ok(seqno) => {
                 assert!(!full);
@@ -391,18 +391,21 @@ impl Run {
     fn work(&mut self, finish: bool) {
         let (head, works) = (self.ends.len(), self.works().is_some());
         let seqno = head as u64 + 1;
-        assert_eq!(self.machine.work(), works.then_some(seqno));
+        assert_eq!(self.machine.begin_operations(), works.then_some(seqno));
         if works {
             self.begun = Some(head);
         }
         if finish {
             // That of another job is none.
-            assert!(!self.machine.worked(self.now, seqno + 1, 7));
-            assert_eq!(self.machine.worked(self.now, seqno, 3 * seqno), works);
+            assert!(!self.machine.operations_done(self.now, seqno + 1, 7));
+            assert_eq!(
+                self.machine.operations_done(self.now, seqno, 3 * seqno),
+                works
+            );
             if works {
                 self.jobs[head].worked = Some(self.now);
             }
-            assert!(!self.machine.worked(self.now, seqno, 7));
+            assert!(!self.machine.operations_done(self.now, seqno, 7));
         }
     }
 
@@ -421,7 +424,7 @@ impl Run {
             if !timer {
                 let kept = self
                     .machine
-                    .bare_mut(job as u64 + 1)
+                    .fence_mut(job as u64 + 1)
                     .expect("it is pending");
                 kept.deadline = kept.deadline.min(deadline);
             }
@@ -431,7 +434,7 @@ impl Run {
 
     fn reset(&mut self) {
         self.resets.push(self.now);
-        while let Some(ended) = self.machine.look(self.now) {
+        while let Some(ended) = self.machine.pop_ended(self.now) {
             self.ended(ended);
         }
         if let Some(ended) = self.machine.reset(self.now) {
@@ -442,7 +445,7 @@ impl Run {
     }
 
     fn close(&mut self) {
-        while let Some(ended) = self.machine.look(self.now) {
+        while let Some(ended) = self.machine.pop_ended(self.now) {
             self.ended(ended);
         }
         for history in &mut self.jobs[self.ends.len()..] {
@@ -496,7 +499,7 @@ impl Run {
             timeouts,
             resets,
             faults,
-        } = *self.machine.counts();
+        } = *self.machine.totals();
         let failed = self.ends.iter().filter(|end| end.error != 0).count() as u64;
         assert_eq!(errors, failed);
         let out_of_time = match self.ends.len() {

@@ -25,9 +25,9 @@ fn queue(first: u64) -> Queue {
 
 /// Makes room and pushes.
 fn push(queue: &mut Queue, value: u64) -> u64 {
-    if queue.room() == 0 {
+    if queue.free_slots() == 0 {
         assert_eq!(queue.push(value), Err(value));
-        assert!(queue.add(segment()).is_ok());
+        assert!(queue.add_segment(segment()).is_ok());
     }
     queue.push(value).expect("there is room")
 }
@@ -67,8 +67,8 @@ fn queue_that_stays_short_needs_two_segments() {
     let mut queue = queue(1);
     let mut added = 0;
     for value in 0..10 * SEGMENT_LEN as u64 {
-        if queue.room() == 0 {
-            assert!(queue.add(segment()).is_ok());
+        if queue.free_slots() == 0 {
+            assert!(queue.add_segment(segment()).is_ok());
             added += 1;
         }
         queue.push(value).unwrap();
@@ -93,18 +93,18 @@ fn segments_that_are_too_many_are_given_back() {
         }
     }
     assert_eq!(freed, 4);
-    assert_eq!(queue.room(), SEGMENT_LEN);
+    assert_eq!(queue.free_slots(), SEGMENT_LEN);
 }
 
 #[test]
 fn full_directory_gives_the_segment_back() {
     let mut queue = queue(0);
     for _ in 0..Queue::directory_len(MOST) {
-        assert!(queue.add(segment()).is_ok());
+        assert!(queue.add_segment(segment()).is_ok());
     }
-    let room = queue.room();
-    assert!(queue.add(segment()).is_err());
-    assert_eq!(queue.room(), room);
+    let room = queue.free_slots();
+    assert!(queue.add_segment(segment()).is_err());
+    assert_eq!(queue.free_slots(), room);
 }
 
 proptest! {

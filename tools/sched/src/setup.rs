@@ -7,8 +7,8 @@ use crate::sched::{
     manual,
     ring::{RingMemory, SEGMENT_LEN},
     scheduler as machine,
-    scheduler::SpareSegment,
-    timed::Job,
+    scheduler::JobSegment,
+    timed::TimedJob,
     types::{
         HasDeadline, InFencePolicy, JobData, JobRecord, QueuePolicy, SchedulerKind, TimeoutPolicy,
     },
@@ -67,14 +67,14 @@ impl HasDeadline for &'static str {
 macro_rules! attach {
     ($($plain:ty)*) => {$(
         impl JobData for $plain {
-            type Bare = Self;
+            type Fence = Self;
 
-            fn bare(&mut self) -> &mut Self {
+            fn fence_mut(&mut self) -> &mut Self {
                 self
             }
 
-            fn from_bare(bare: Self) -> Self {
-                bare
+            fn from_fence(fence: Self) -> Self {
+                fence
             }
         }
     )*};
@@ -83,7 +83,7 @@ macro_rules! attach {
 attach!(&'static str usize Wanted);
 
 pub type Scheduler<P> = machine::Scheduler<P, Host, Vec<JobRecord>>;
-pub type CompletedJob<P> = crate::sched::types::CompletedJob<P, SpareSegment<P, Host>>;
+pub type CompletedJob<P> = crate::sched::types::CompletedJob<P, JobSegment<P, Host>>;
 
 /// How many jobs the machines remember.
 pub const HISTORY: usize = 16;
@@ -102,8 +102,8 @@ pub fn grow<P: JobData>(machine: &mut Scheduler<P>) -> bool {
         Scheduler::Timed(_) => SchedulerKind::Timer,
         Scheduler::Manual(_) => SchedulerKind::Manual,
     };
-    let Ok(spare) = Scheduler::spare(kind);
-    machine.add(spare).is_ok()
+    let Ok(spare) = Scheduler::new_segment(kind);
+    machine.add_segment(spare).is_ok()
 }
 
 /// Returns a machine with memory for [`SEGMENT_LEN`] jobs or so.
@@ -124,8 +124,8 @@ pub fn rules(kind: SchedulerKind, timeout: Option<u64>) -> QueuePolicy {
     }
 }
 
-pub fn job<P>(payload: P, duration: u64) -> Job<P> {
-    Job {
+pub fn job<P>(data: P, duration: u64) -> TimedJob<P> {
+    TimedJob {
         duration: (duration, 0),
         waits: false,
         in_error: 0,
@@ -133,48 +133,48 @@ pub fn job<P>(payload: P, duration: u64) -> Job<P> {
         hang: false,
         injected: InjectedFaults::default(),
         event: false,
-        work: false,
-        payload,
+        operations: false,
+        data,
     }
 }
 
-pub fn waiting<P>(payload: P, duration: u64) -> Job<P> {
-    Job {
+pub fn waiting<P>(data: P, duration: u64) -> TimedJob<P> {
+    TimedJob {
         waits: true,
-        ..job(payload, duration)
+        ..job(data, duration)
     }
 }
 
 /// Returns a job that takes no time.
-pub fn manual_job<P>(payload: P) -> manual::Job<P> {
-    manual::Job {
+pub fn manual_job<P>(fence: P) -> manual::ManualJob<P> {
+    manual::ManualJob {
         error: 0,
         event: false,
-        payload,
+        fence,
     }
 }
 
-/// Submits a job to a machine of either kind: what takes no time gets what is of use there. Returns the payload if there is no room.
-pub fn try_submit<P>(machine: &mut Scheduler<P>, now: u64, job: Job<P>) -> Result<u64, P>
+/// Submits a job to a machine of either kind: what takes no time gets what is of use there. Returns the data if there is no room.
+pub fn try_submit<P>(machine: &mut Scheduler<P>, now: u64, job: TimedJob<P>) -> Result<u64, P>
 where
-    P: JobData<Bare = P> + HasDeadline,
+    P: JobData<Fence = P> + HasDeadline,
 {
-    let Some(manual) = machine.manual() else {
-        return machine.submit(now, job).map_err(|job| job.payload);
+    let Some(manual) = machine.manual_mut() else {
+        return machine.submit(now, job).map_err(|job| job.data);
     };
-    let job = manual::Job {
+    let job = manual::ManualJob {
         error: job.error,
         event: job.event,
-        payload: job.payload,
+        fence: job.data,
     };
-    manual.submit(now, job).map_err(|job| job.payload)
+    manual.submit(now, job).map_err(|job| job.fence)
 }
 
 #[track_caller]
-pub fn submit<P: JobData<Bare = P> + HasDeadline>(
+pub fn submit<P: JobData<Fence = P> + HasDeadline>(
     machine: &mut Scheduler<P>,
     now: u64,
-    job: Job<P>,
+    job: TimedJob<P>,
 ) -> u64 {
     try_submit(machine, now, job).ok().expect("there is room")
 }
@@ -183,7 +183,7 @@ pub fn submit<P: JobData<Bare = P> + HasDeadline>(
 pub fn assert_end(ended: Option<CompletedJob<&'static str>>, name: &str, end: u64, error: i32) {
     let ended = ended.expect("no job has ended");
     assert_eq!(
-        (ended.payload, ended.record.end, ended.record.error),
+        (ended.data, ended.record.end, ended.record.error),
         (name, end, error)
     );
 }

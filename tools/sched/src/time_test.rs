@@ -4,7 +4,7 @@
 
 use crate::{
     model::{CANCELED, TIMED_OUT},
-    sched::{timed::Job, types::SchedulerKind},
+    sched::{timed::TimedJob, types::SchedulerKind},
     setup::{assert_end, empty, job, machine, rules, submit, try_submit, waiting, Scheduler},
 };
 
@@ -14,10 +14,10 @@ fn jobs_follow_each_other_without_a_gap() {
     assert_eq!(submit(&mut machine, 100, job("a", 10)), 1);
     assert_eq!(submit(&mut machine, 101, job("b", 20)), 2);
     assert_eq!(machine.next_event(), Some(110));
-    assert!(machine.advance(109).is_none());
-    assert_end(machine.advance(200), "a", 110, 0);
-    assert_end(machine.advance(200), "b", 130, 0);
-    assert!(machine.advance(u64::MAX).is_none());
+    assert!(machine.pop_due(109).is_none());
+    assert_end(machine.pop_due(200), "a", 110, 0);
+    assert_end(machine.pop_due(200), "b", 130, 0);
+    assert!(machine.pop_due(u64::MAX).is_none());
     assert_eq!(machine.next_event(), None);
 }
 
@@ -32,20 +32,20 @@ fn job_is_taken_quietly_only_if_nobody_is_told_anything() {
     let mut failing = job("d", 10);
     failing.error = -5;
     submit(&mut machine, 100, failing);
-    let jobs = machine.schedule().unwrap();
-    assert!(jobs.advance_quiet(109, |_| true).is_none());
-    assert!(jobs.advance_quiet(110, |_| false).is_none());
-    let ended = jobs.advance_quiet(110, |_| true).unwrap();
-    assert_eq!((ended.seqno, ended.payload), (1, "a"));
+    let jobs = machine.timed_mut().unwrap();
+    assert!(jobs.pop_plain(109, |_| true).is_none());
+    assert!(jobs.pop_plain(110, |_| false).is_none());
+    let ended = jobs.pop_plain(110, |_| true).unwrap();
+    assert_eq!((ended.seqno, ended.data), (1, "a"));
     assert_eq!((ended.start, ended.end), (100, 110));
-    assert!(jobs.advance_quiet(119, |_| true).is_none());
-    let ended = jobs.advance_quiet(500, |_| true).unwrap();
+    assert!(jobs.pop_plain(119, |_| true).is_none());
+    let ended = jobs.pop_plain(500, |_| true).unwrap();
     assert_eq!((ended.start, ended.end), (110, 120));
-    assert!(jobs.advance_quiet(500, |_| true).is_none());
-    assert_end(machine.advance(500), "c", 130, 0);
-    let jobs = machine.schedule().unwrap();
-    assert!(jobs.advance_quiet(500, |_| true).is_none());
-    assert_end(machine.advance(500), "d", 140, -5);
+    assert!(jobs.pop_plain(500, |_| true).is_none());
+    assert_end(machine.pop_due(500), "c", 130, 0);
+    let jobs = machine.timed_mut().unwrap();
+    assert!(jobs.pop_plain(500, |_| true).is_none());
+    assert_end(machine.pop_due(500), "d", 140, -5);
     assert_eq!(machine.next_event(), None);
 }
 
@@ -53,9 +53,9 @@ fn job_is_taken_quietly_only_if_nobody_is_told_anything() {
 fn job_on_an_idle_queue_starts_when_it_is_submitted() {
     let mut machine = machine(rules(SchedulerKind::Timer, None));
     submit(&mut machine, 100, job("a", 10));
-    assert_end(machine.advance(110), "a", 110, 0);
+    assert_end(machine.pop_due(110), "a", 110, 0);
     submit(&mut machine, 500, job("b", 10));
-    assert_end(machine.advance(510), "b", 510, 0);
+    assert_end(machine.pop_due(510), "b", 510, 0);
 }
 
 #[test]
@@ -64,8 +64,8 @@ fn job_waits_for_in_fences_and_for_its_turn() {
     submit(&mut machine, 0, job("a", 50));
     submit(&mut machine, 0, waiting("b", 50));
     assert!(!machine.ready(20, 2, 0));
-    assert_end(machine.advance(50), "a", 50, 0);
-    assert_end(machine.advance(100), "b", 100, 0);
+    assert_end(machine.pop_due(50), "a", 50, 0);
+    assert_end(machine.pop_due(100), "b", 100, 0);
     submit(&mut machine, 100, waiting("c", 50));
     assert_eq!(machine.next_event(), Some(1100));
     assert!(machine.ready(130, 3, 0));
@@ -79,16 +79,16 @@ fn job_starts_when_its_in_fences_have_signalled_however_late_that_is_known() {
     submit(&mut machine, 11, waiting("b", 5));
     submit(&mut machine, 12, waiting("c", 5));
     assert!(machine.ready(20, 1, 0));
-    assert_end(machine.advance(40), "a", 25, 0);
+    assert_end(machine.pop_due(40), "a", 25, 0);
     // At the same time as the first, so it follows without a gap.
     machine.ready(20, 2, 0);
-    assert_end(machine.advance(40), "b", 30, 0);
+    assert_end(machine.pop_due(40), "b", 30, 0);
     // Before it was there it cannot have started.
     machine.ready(3, 3, 0);
-    assert_end(machine.advance(40), "c", 35, 0);
+    assert_end(machine.pop_due(40), "c", 35, 0);
     submit(&mut machine, 50, waiting("d", 5));
     machine.ready(45, 4, 0);
-    assert_end(machine.advance(60), "d", 55, 0);
+    assert_end(machine.pop_due(60), "d", 55, 0);
 }
 
 #[test]
@@ -98,8 +98,8 @@ fn job_does_not_start_before_it_was_submitted() {
     // That the first has ended is not known yet, and the in-fence signalled before that.
     submit(&mut machine, 10, waiting("b", 5));
     machine.ready(3, 2, 0);
-    assert_end(machine.advance(20), "a", 8, 0);
-    assert_end(machine.advance(20), "b", 15, 0);
+    assert_end(machine.pop_due(20), "a", 8, 0);
+    assert_end(machine.pop_due(20), "b", 15, 0);
 }
 
 #[test]
@@ -107,21 +107,21 @@ fn error_of_an_in_fence_ends_the_job_without_running_it() {
     let mut machine = machine(rules(SchedulerKind::Timer, Some(1000)));
     submit(&mut machine, 0, waiting("a", 500));
     machine.ready(20, 1, -5);
-    assert_end(machine.advance(20), "a", 20, -5);
+    assert_end(machine.pop_due(20), "a", 20, -5);
 }
 
 #[test]
 fn first_error_counts() {
     let mut machine = machine(rules(SchedulerKind::Timer, Some(1000)));
-    let failed = Job {
+    let failed = TimedJob {
         in_error: -5,
         ..waiting("a", 500)
     };
     submit(&mut machine, 0, failed);
-    assert!(machine.advance(100).is_none());
+    assert!(machine.pop_due(100).is_none());
     machine.ready(120, 1, -7);
     machine.ready(130, 1, -9);
-    assert_end(machine.advance(200), "a", 120, -5);
+    assert_end(machine.pop_due(200), "a", 120, -5);
 }
 
 #[test]
@@ -129,8 +129,8 @@ fn watchdog_counts_from_when_the_job_became_the_head() {
     let mut machine = machine(rules(SchedulerKind::Timer, Some(100)));
     submit(&mut machine, 0, waiting("a", 0));
     submit(&mut machine, 0, waiting("b", 0));
-    assert_end(machine.advance(1000), "a", 100, TIMED_OUT);
-    assert_end(machine.advance(1000), "b", 200, TIMED_OUT);
+    assert_end(machine.pop_due(1000), "a", 100, TIMED_OUT);
+    assert_end(machine.pop_due(1000), "b", 200, TIMED_OUT);
 }
 
 #[test]
@@ -138,14 +138,14 @@ fn watchdog_includes_the_wait() {
     let mut machine = machine(rules(SchedulerKind::Timer, Some(100)));
     submit(&mut machine, 0, waiting("a", 60));
     machine.ready(50, 1, 0);
-    assert_end(machine.advance(1000), "a", 100, TIMED_OUT);
+    assert_end(machine.pop_due(1000), "a", 100, TIMED_OUT);
 }
 
 #[test]
 fn end_at_the_very_moment_of_the_watchdog_is_in_time() {
     let mut machine = machine(rules(SchedulerKind::Timer, Some(100)));
     submit(&mut machine, 0, job("a", 100));
-    assert_end(machine.advance(100), "a", 100, 0);
+    assert_end(machine.pop_due(100), "a", 100, 0);
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn watchdog_of_a_manual_queue_counts_from_submission() {
     submit(&mut machine, 30, job("b", 0));
     assert_eq!(machine.next_event(), Some(100));
     assert_end(machine.signal(60, 1, 0), "a", 60, 0);
-    assert_end(machine.advance(1000), "b", 130, TIMED_OUT);
+    assert_end(machine.pop_due(1000), "b", 130, TIMED_OUT);
 }
 
 #[test]
@@ -186,8 +186,8 @@ fn cancel_ends_everything_that_is_pending() {
     submit(&mut machine, 0, job("a", 10));
     submit(&mut machine, 0, job("b", 10));
     submit(&mut machine, 0, job("c", 0));
-    assert_end(machine.advance(15), "a", 10, 0);
-    assert!(machine.advance(15).is_none());
+    assert_end(machine.pop_due(15), "a", 10, 0);
+    assert!(machine.pop_due(15).is_none());
     assert_end(machine.cancel(15, CANCELED), "b", 15, CANCELED);
     assert_end(machine.cancel(15, CANCELED), "c", 15, CANCELED);
     assert!(machine.cancel(15, CANCELED).is_none());
@@ -198,7 +198,7 @@ fn without_watchdog_a_wait_has_no_end() {
     let mut machine = machine(rules(SchedulerKind::Timer, None));
     submit(&mut machine, 0, waiting("a", 10));
     assert_eq!(machine.next_event(), None);
-    assert!(machine.advance(u64::MAX).is_none());
+    assert!(machine.pop_due(u64::MAX).is_none());
 }
 
 #[test]
@@ -221,9 +221,9 @@ fn clock_that_goes_backwards_does_not_reverse_ends() {
 fn clock_that_goes_backwards_does_not_start_a_job_early() {
     let mut machine = machine(rules(SchedulerKind::Timer, None));
     submit(&mut machine, 100, job("a", 10));
-    assert_end(machine.advance(110), "a", 110, 0);
+    assert_end(machine.pop_due(110), "a", 110, 0);
     submit(&mut machine, 90, job("b", 10));
-    assert_end(machine.advance(200), "b", 120, 0);
+    assert_end(machine.pop_due(200), "b", 120, 0);
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn clock_that_goes_backwards_does_not_shorten_the_watchdog() {
     let mut machine = machine(rules(SchedulerKind::Manual, Some(50)));
     submit(&mut machine, 100, job("a", 0));
     submit(&mut machine, 90, job("b", 0));
-    assert_end(machine.advance(150), "a", 150, TIMED_OUT);
+    assert_end(machine.pop_due(150), "a", 150, TIMED_OUT);
     assert_eq!(machine.next_event(), Some(150));
 }
 
@@ -239,14 +239,14 @@ fn clock_that_goes_backwards_does_not_shorten_the_watchdog() {
 fn queue_without_memory_has_nothing_to_do() {
     for kind in [SchedulerKind::Timer, SchedulerKind::Manual] {
         let mut machine: Scheduler<&'static str> = empty(rules(kind, Some(100)), 0);
-        assert!(machine.advance(1000).is_none());
-        assert!(machine.look(1000).is_none());
+        assert!(machine.pop_due(1000).is_none());
+        assert!(machine.pop_ended(1000).is_none());
         assert!(machine.cancel(1000, CANCELED).is_none());
         assert!(machine.reset(1000).is_none());
         assert!(machine.signal(1000, 1, 0).is_none());
         assert!(!machine.ready(1000, 1, 0));
         assert!(!machine.set_deadline(1000, 1, 0));
-        assert_eq!(machine.started(), None);
+        assert_eq!(machine.take_start(), None);
         assert_eq!(machine.next_event(), None);
         let refused = try_submit(&mut machine, 1000, job("a", 0));
         assert_eq!(refused, Err("a"));
