@@ -127,7 +127,6 @@ fn rules(kind: QueueKind, limits: &Limits, create: &vfence_queue_create) -> Resu
         return Err(EINVAL);
     }
     Ok(QueuePolicy {
-        kind: kind.of_machine(),
         timeout,
         in_fence,
         after_timeout,

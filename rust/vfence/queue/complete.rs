@@ -103,7 +103,11 @@ impl Queue {
     fn signal_up_to(queue: &Self, seqno: u64, error: i32) -> u32 {
         let (mut completed, rest) = queue.complete_runs(Target::Job(seqno), error);
         if rest {
-            let next = |locked: &mut Locked, now| locked.jobs.signal(now, seqno, error);
+            let next = |locked: &mut Locked, now| {
+                let jobs = locked.jobs.manual_mut()?;
+                jobs.signal(now, seqno, error)
+                    .map(CompletedJob::from_manual)
+            };
             completed += Self::complete(queue, usize::MAX, next).0;
         }
         completed
@@ -425,8 +429,9 @@ impl Queue {
         }
         let work = {
             let mut locked = queue.state.lock();
-            let jobs = &mut locked.jobs;
-            let work = jobs.begin_operations().and_then(|seqno| {
+            // Jobs of manual queues have no operations.
+            let work = locked.jobs.timed_mut().and_then(|jobs| {
+                let seqno = jobs.begin_operations()?;
                 let more = jobs.data_mut(seqno)?.more.as_ref()?;
                 Some((seqno, more.work.clone()?))
             });
@@ -438,11 +443,10 @@ impl Queue {
             return true;
         };
         if let Some(result) = work.step() {
-            queue
-                .state
-                .lock()
-                .jobs
-                .operations_done(ktime_get(), seqno, result);
+            let mut locked = queue.state.lock();
+            if let Some(jobs) = locked.jobs.timed_mut() {
+                jobs.operations_done(ktime_get(), seqno, result);
+            }
         }
         false
     }

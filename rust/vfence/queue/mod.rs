@@ -81,7 +81,10 @@ use crate::{
                 JobSegment,
                 Scheduler, //
             },
-            timed,
+            timed::{
+                self,
+                TimedScheduler, //
+            },
             types::{
                 self,
                 HasDeadline,
@@ -205,9 +208,9 @@ impl Submit for TimedJob {
     }
 
     fn submit(self, locked: &mut Locked, now: u64) -> Option<(u64, bool)> {
-        let jobs = &mut locked.jobs;
+        let jobs = locked.jobs.timed_mut()?;
         let seqno = jobs.submit(now, self).ok()?;
-        Some((seqno, jobs.pending() == 1))
+        Some((seqno, jobs.jobs.len() == 1))
     }
 }
 
@@ -282,10 +285,10 @@ impl QueueKind {
         }
     }
 
-    /// Returns what it is to the machine.
-    pub(crate) fn of_machine(self) -> SchedulerKind {
+    /// Returns the kind of scheduler that decides about its jobs.
+    pub(crate) fn scheduler_kind(self) -> SchedulerKind {
         match self {
-            Self::Timer | Self::Worker => SchedulerKind::Timer,
+            Self::Timer | Self::Worker => SchedulerKind::Timed,
             Self::Manual => SchedulerKind::Manual,
         }
     }
@@ -403,7 +406,13 @@ impl Queue {
         let history =
             KVVec::from_elem(JobRecord::default(), numbers.history(), GFP_KERNEL_ACCOUNT)?;
         let locked = Locked {
-            jobs: Scheduler::new(rules, seed, limits.max_jobs as usize, history)?,
+            jobs: Scheduler::new(
+                kind.scheduler_kind(),
+                rules,
+                seed,
+                limits.max_jobs as usize,
+                history,
+            )?,
             counter: Counter::default(),
             armed: NEVER,
             waiting: 0,
@@ -546,7 +555,7 @@ impl Queue {
 
     /// Makes room for more jobs. Fails with `EAGAIN` if there is enough for all that are allowed, `ENOMEM`.
     pub(crate) fn grow(&self) -> Result {
-        let spare = Jobs::new_segment(self.kind.of_machine())?;
+        let spare = Jobs::new_segment(self.kind.scheduler_kind())?;
         let refused = self.state.lock().jobs.add_segment(spare);
         refused.map_err(|_| EAGAIN)
     }
@@ -569,7 +578,8 @@ impl Queue {
 
     /// Calls `f` with what a job waits for, if that is pending and does. `f` runs under a spinlock.
     pub(crate) fn with_waits<R>(&self, seqno: u64, f: impl FnOnce(&Waits) -> R) -> Option<R> {
-        self.state.lock().jobs.data_mut(seqno)?.waits().map(f)
+        let mut locked = self.state.lock();
+        locked.jobs.timed_mut()?.data_mut(seqno)?.waits().map(f)
     }
 
     /// Calls `f` with the fence of a job, if that is pending. `f` runs under a spinlock.
@@ -633,7 +643,11 @@ impl Queue {
     /// then. May be called in any context.
     pub(crate) fn ready(queue: &Self, seqno: u64, last: u64, error: i32) {
         let mut locked = queue.state.lock();
-        if locked.jobs.ready(last.min(ktime_get()), seqno, error) {
+        // Jobs of manual queues have no in-fences.
+        let Some(jobs) = locked.jobs.timed_mut() else {
+            return;
+        };
+        if jobs.ready(last.min(ktime_get()), seqno, error) {
             queue.tell_start(&mut locked.jobs);
             Self::rearm(queue, &mut locked);
         }
@@ -696,13 +710,14 @@ impl Queue {
 
     /// Has `plan` done to the jobs that are submitted from now on.
     ///
-    /// Fails with `EINVAL` if interrupts are to be dropped, but nothing bounds the queue.
+    /// Fails with `EINVAL` for a manual queue, or if interrupts are to be dropped, but nothing bounds the queue.
     pub(crate) fn set_fault_plan(&self, plan: FaultPlan, drops: bool) -> Result {
-        let state = &mut self.state.lock().jobs;
-        if drops && state.timeout().is_none() {
+        let mut locked = self.state.lock();
+        let jobs = locked.jobs.timed_mut().ok_or(EINVAL)?;
+        if drops && jobs.timeout().is_none() {
             return Err(EINVAL);
         }
-        state.set_fault_plan(plan);
+        jobs.set_fault_plan(plan);
         Ok(())
     }
 
@@ -722,7 +737,7 @@ impl Queue {
 
     /// Tells who traces that the head has started, once.
     fn tell_start(&self, state: &mut Jobs) {
-        if let Some((seqno, start)) = state.take_start() {
+        if let Some((seqno, start)) = state.timed_mut().and_then(TimedScheduler::take_start) {
             trace::job_start(|| (self.context, seqno, self.id, start));
         }
     }
@@ -746,7 +761,10 @@ impl DriverTimeline for Queue {
             return;
         }
         let mut locked = self.state.lock();
-        if locked.jobs.set_deadline(ktime_get(), seqno, deadline) {
+        let Some(jobs) = locked.jobs.timed_mut() else {
+            return;
+        };
+        if jobs.set_deadline(ktime_get(), seqno, deadline) {
             Queue::rearm(self, &mut locked);
         }
     }

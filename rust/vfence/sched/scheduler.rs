@@ -13,7 +13,6 @@
 //! its jobs with `-ECANCELED`, without running them or waiting for anything, until it is reset.
 
 use super::{
-    fault_plan::FaultPlan,
     history::History,
     manual::{
         ManualScheduler,
@@ -24,7 +23,6 @@ use super::{
         RingMemory,
     },
     timed::{
-        TimedJob,
         TimedScheduler,
         TimedSlot, //
     },
@@ -81,14 +79,15 @@ where
     ///
     /// Random durations are drawn from `seed`.
     pub(crate) fn new(
+        kind: SchedulerKind,
         policy: QueuePolicy,
         seed: u64,
         most: usize,
         history: H,
     ) -> Result<Self, M::Error> {
         let history = History(history);
-        Ok(match policy.kind {
-            SchedulerKind::Timer => {
+        Ok(match kind {
+            SchedulerKind::Timed => {
                 let len = Ring::<TimedSlot<D>, M>::directory_len(most);
                 Self::Timed(TimedScheduler::new(
                     policy,
@@ -107,7 +106,7 @@ where
     /// Returns memory for some jobs of a machine of that kind. Fails as the memory does.
     pub(crate) fn new_segment(kind: SchedulerKind) -> Result<JobSegment<D, M>, M::Error> {
         Ok(match kind {
-            SchedulerKind::Timer => JobSegment::Timed(M::segment()?),
+            SchedulerKind::Timed => JobSegment::Timed(M::segment()?),
             SchedulerKind::Manual => JobSegment::Manual(M::segment()?),
         })
     }
@@ -164,21 +163,6 @@ where
         either!(self, jobs => jobs.totals())
     }
 
-    /// Has what `fault_plan` says done to the jobs that are submitted from now on, if they take time.
-    pub(crate) fn set_fault_plan(&mut self, fault_plan: FaultPlan) {
-        if let Self::Timed(jobs) = self {
-            jobs.set_fault_plan(fault_plan);
-        }
-    }
-
-    /// Returns what the caller keeps with job `seqno`, if that is pending and takes time.
-    pub(crate) fn data_mut(&mut self, seqno: u64) -> Option<&mut D> {
-        match self {
-            Self::Timed(jobs) => jobs.data_mut(seqno),
-            Self::Manual(_) => None,
-        }
-    }
-
     /// Returns what the caller keeps with job `seqno` in any case, if that is pending.
     pub(crate) fn fence_mut(&mut self, seqno: u64) -> Option<&mut D::Fence> {
         match self {
@@ -187,7 +171,7 @@ where
         }
     }
 
-    /// Returns the machine of a queue whose jobs take time.
+    /// Returns the scheduler of jobs that take time, `None` if user space completes the jobs.
     pub(crate) fn timed_mut(&mut self) -> Option<&mut TimedScheduler<D, M, H>> {
         match self {
             Self::Timed(jobs) => Some(jobs),
@@ -195,7 +179,7 @@ where
         }
     }
 
-    /// Returns the machine of a queue whose jobs take no time.
+    /// Returns the scheduler of jobs that user space completes, `None` if the jobs take time.
     pub(crate) fn manual_mut(&mut self) -> Option<&mut ManualScheduler<D::Fence, M, H>> {
         match self {
             Self::Timed(_) => None,
@@ -203,51 +187,10 @@ where
         }
     }
 
-    /// Appends a job at the time `now` and returns its sequence number.
-    ///
-    /// Gives the job back if there is no room, or if jobs take no time: those are for [`Scheduler::manual_mut`].
-    pub(crate) fn submit(&mut self, now: u64, job: TimedJob<D>) -> Result<u64, TimedJob<D>> {
-        match self {
-            Self::Timed(jobs) => jobs.submit(now, job),
-            Self::Manual(_) => Err(job),
-        }
-    }
-
-    /// As [`TimedScheduler::ready`].
-    pub(crate) fn ready(&mut self, when: u64, seqno: u64, error: i32) -> bool {
-        match self {
-            Self::Timed(jobs) => jobs.ready(when, seqno, error),
-            Self::Manual(_) => false,
-        }
-    }
-
-    /// As [`TimedScheduler::set_deadline`].
-    pub(crate) fn set_deadline(&mut self, now: u64, seqno: u64, deadline: u64) -> bool {
-        match self {
-            Self::Timed(jobs) => jobs.set_deadline(now, seqno, deadline),
-            Self::Manual(_) => false,
-        }
-    }
-
-    /// Returns the time at which [`Scheduler::pop_due`] or [`Scheduler::begin_operations`] has something to do next.
+    /// Returns the earliest time, in ns, at which [`Scheduler::pop_due`] returns a job or
+    /// [`TimedScheduler::begin_operations`] returns one that it has not returned before.
     pub(crate) fn next_event(&self) -> Option<u64> {
         either!(self, jobs => jobs.next_event())
-    }
-
-    /// As [`TimedScheduler::begin_operations`].
-    pub(crate) fn begin_operations(&mut self) -> Option<u64> {
-        match self {
-            Self::Timed(jobs) => jobs.begin_operations(),
-            Self::Manual(_) => None,
-        }
-    }
-
-    /// As [`TimedScheduler::operations_done`].
-    pub(crate) fn operations_done(&mut self, now: u64, seqno: u64, result: u64) -> bool {
-        match self {
-            Self::Timed(jobs) => jobs.operations_done(now, seqno, result),
-            Self::Manual(_) => false,
-        }
     }
 
     /// Takes the next job of whose end an interrupt tells by the time `now`; to be called until it returns `None`.
@@ -263,21 +206,6 @@ where
         match self {
             Self::Timed(jobs) => jobs.pop_ended(now).map(CompletedJob::from_timed),
             Self::Manual(jobs) => jobs.pop_due(now).map(CompletedJob::from_manual),
-        }
-    }
-
-    /// As [`ManualScheduler::signal`].
-    pub(crate) fn signal(
-        &mut self,
-        now: u64,
-        seqno: u64,
-        error: i32,
-    ) -> Option<CompletedJob<D, JobSegment<D, M>>> {
-        match self {
-            Self::Timed(_) => None,
-            Self::Manual(jobs) => jobs
-                .signal(now, seqno, error)
-                .map(CompletedJob::from_manual),
         }
     }
 
@@ -303,14 +231,6 @@ where
                 jobs.reset();
                 None
             }
-        }
-    }
-
-    /// As [`TimedScheduler::take_start`].
-    pub(crate) fn take_start(&mut self) -> Option<(u64, u64)> {
-        match self {
-            Self::Timed(jobs) => jobs.take_start(),
-            Self::Manual(_) => None,
         }
     }
 

@@ -15,9 +15,9 @@ pub(crate) const NEVER: u64 = u64::MAX;
 /// What completes the jobs of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SchedulerKind {
-    /// The time that they take.
-    Timer,
-    /// User space.
+    /// Their duration, and their operations: [`TimedScheduler`](super::timed::TimedScheduler).
+    Timed,
+    /// User space: [`ManualScheduler`](super::manual::ManualScheduler).
     Manual,
 }
 
@@ -44,7 +44,6 @@ pub(crate) enum TimeoutPolicy {
 /// How a queue was asked to behave.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct QueuePolicy {
-    pub(crate) kind: SchedulerKind,
     /// Bound on the time of a job, in ns; `None` when there is none.
     pub(crate) timeout: Option<u64>,
     pub(crate) in_fence: InFencePolicy,

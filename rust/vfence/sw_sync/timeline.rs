@@ -41,7 +41,6 @@ use crate::{
             CompletedJob,
             InFencePolicy,
             QueuePolicy,
-            SchedulerKind,
             TimeoutPolicy, //
         },
         sw_sync::counter::Standing, //
@@ -129,7 +128,6 @@ impl Values {
             return Err(ENODEV);
         }
         let rules = QueuePolicy {
-            kind: SchedulerKind::Manual,
             timeout: watchdog,
             in_fence: InFencePolicy::Propagate,
             after_timeout: TimeoutPolicy::Continue,

@@ -9,7 +9,7 @@ use crate::{
         timed::TimedJob,
         types::{JobRecord, SchedulerKind},
     },
-    setup::{empty, grow, job, rules, submit, Scheduler, MOST},
+    setup::{empty, grow, job, manual, policy, submit, timed, Scheduler, MOST},
 };
 
 fn fault(kind: FaultKind, when: FaultTrigger) -> FaultRule {
@@ -88,7 +88,7 @@ fn random_job(index: usize) -> TimedJob<usize> {
 }
 
 fn seeded(seed: u64) -> Scheduler<usize> {
-    let mut machine = empty(rules(SchedulerKind::Timer, None), seed);
+    let mut machine = empty(SchedulerKind::Timed, policy(None), seed);
     while machine.free_slots() < MOST {
         assert!(grow(&mut machine));
     }
@@ -115,7 +115,7 @@ fn seed_decides_the_durations() {
 fn fixed_durations_and_faults_draw_nothing_from_the_durations() {
     let mut plain = seeded(1);
     let mut other = seeded(1);
-    other.set_fault_plan(plan(
+    timed(&mut other).set_fault_plan(plan(
         1,
         &[fault(FaultKind::Fail, FaultTrigger::Probability(500_000))],
     ));
@@ -221,7 +221,7 @@ fn planned_faults_are_done_counted_and_shown() {
         fault(FaultKind::Fail, FaultTrigger::Every(2)),
         fault(FaultKind::Delay, FaultTrigger::Every(3)),
     ];
-    machine.set_fault_plan(plan(0, &faults));
+    timed(&mut machine).set_fault_plan(plan(0, &faults));
     for index in 0..6 {
         submit(&mut machine, 1, job(index, 10));
     }
@@ -255,14 +255,14 @@ fn planned_faults_are_done_counted_and_shown() {
 
 #[test]
 fn planned_hang_and_dropped_interrupt_need_the_timeout() {
-    let mut machine: Scheduler<usize> = empty(rules(SchedulerKind::Timer, Some(100)), 0);
+    let mut machine: Scheduler<usize> = empty(SchedulerKind::Timed, policy(Some(100)), 0);
     assert!(grow(&mut machine));
-    machine.set_fault_plan(plan(0, &[fault(FaultKind::Hang, FaultTrigger::Every(2))]));
+    timed(&mut machine).set_fault_plan(plan(0, &[fault(FaultKind::Hang, FaultTrigger::Every(2))]));
     submit(&mut machine, 1, job(0, 10));
     submit(&mut machine, 1, job(1, 10));
     assert_eq!(machine.pop_due(11).unwrap().record.error, 0);
     assert_eq!(machine.next_event(), Some(111));
-    machine.set_fault_plan(plan(
+    timed(&mut machine).set_fault_plan(plan(
         0,
         &[fault(FaultKind::DropInterrupt, FaultTrigger::Every(1))],
     ));
@@ -293,10 +293,12 @@ fn own_error_of_a_job_gives_way_to_an_injected_one() {
 }
 
 #[test]
-fn plan_of_a_manual_queue_does_nothing() {
-    let mut machine = empty(rules(SchedulerKind::Manual, None), 0);
+fn manual_scheduler_has_no_fault_plan() {
+    let mut machine = empty(SchedulerKind::Manual, policy(None), 0);
     assert!(grow(&mut machine));
-    machine.set_fault_plan(plan(0, &[fault(FaultKind::Fail, FaultTrigger::Every(1))]));
+    assert!(machine.timed_mut().is_none());
     submit(&mut machine, 1, job(0, 0));
-    assert_eq!(machine.signal(2, 1, 0).unwrap().record.error, 0);
+    let ended = manual(&mut machine).signal(2, 1, 0).unwrap();
+    assert_eq!((ended.record.error, ended.record.faults), (0, 0));
+    assert_eq!(machine.totals().faults, [0; FaultKind::NUMBERS]);
 }

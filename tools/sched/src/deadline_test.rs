@@ -8,15 +8,18 @@ use crate::{
         speed::Execution,
         types::{JobState, QueuePolicy, SchedulerKind},
     },
-    setup::{assert_end, job, machine, rules, submit, waiting, Scheduler},
+    setup::{assert_end, job, machine, policy, submit, timed, waiting, Scheduler},
 };
 use proptest::prelude::*;
 
 fn boosted(boost: u64) -> Scheduler<&'static str> {
-    machine(QueuePolicy {
-        boost,
-        ..rules(SchedulerKind::Timer, Some(10_000))
-    })
+    machine(
+        SchedulerKind::Timed,
+        QueuePolicy {
+            boost,
+            ..policy(Some(10_000))
+        },
+    )
 }
 
 fn deadline(machine: &Scheduler<&'static str>, seqno: u64) -> u64 {
@@ -33,13 +36,13 @@ fn earliest_deadline_is_recorded() {
     let mut machine = boosted(100);
     submit(&mut machine, 1, job("a", 100));
     assert_eq!(deadline(&machine, 1), 0);
-    machine.set_deadline(2, 1, 70);
-    machine.set_deadline(3, 1, 80);
+    timed(&mut machine).set_deadline(2, 1, 70);
+    timed(&mut machine).set_deadline(3, 1, 80);
     assert_eq!(deadline(&machine, 1), 70);
-    machine.set_deadline(4, 1, 60);
+    timed(&mut machine).set_deadline(4, 1, 60);
     assert_eq!(deadline(&machine, 1), 60);
     assert_end(machine.pop_due(101), "a", 101, 0);
-    assert!(!machine.set_deadline(102, 1, 5));
+    assert!(!timed(&mut machine).set_deadline(102, 1, 5));
     assert_eq!(deadline(&machine, 1), 60);
 }
 
@@ -48,8 +51,8 @@ fn deadline_zero_is_one_and_the_last_time_is_a_deadline() {
     let mut machine = boosted(100);
     submit(&mut machine, 1, job("a", 100));
     submit(&mut machine, 1, job("b", 100));
-    machine.set_deadline(2, 1, 0);
-    machine.set_deadline(2, 2, u64::MAX);
+    timed(&mut machine).set_deadline(2, 1, 0);
+    timed(&mut machine).set_deadline(2, 2, u64::MAX);
     assert_eq!(deadline(&machine, 1), 1);
     assert_eq!(deadline(&machine, 2), u64::MAX - 1);
 }
@@ -58,7 +61,7 @@ fn deadline_zero_is_one_and_the_last_time_is_a_deadline() {
 fn engine_hurries_as_much_as_it_takes() {
     let mut machine = boosted(400);
     submit(&mut machine, 100, job("a", 400));
-    assert!(machine.set_deadline(200, 1, 350));
+    assert!(timed(&mut machine).set_deadline(200, 1, 350));
     assert_eq!(machine.next_event(), Some(350));
     assert_end(machine.pop_due(350), "a", 350, 0);
 }
@@ -67,7 +70,7 @@ fn engine_hurries_as_much_as_it_takes() {
 fn engine_hurries_as_much_as_it_may() {
     let mut machine = boosted(400);
     submit(&mut machine, 100, job("a", 400));
-    machine.set_deadline(300, 1, 310);
+    timed(&mut machine).set_deadline(300, 1, 310);
     // 200 are left, which take a quarter of that.
     assert_eq!(machine.next_event(), Some(350));
 }
@@ -76,7 +79,7 @@ fn engine_hurries_as_much_as_it_may() {
 fn later_deadline_than_the_end_changes_nothing() {
     let mut machine = boosted(400);
     submit(&mut machine, 100, job("a", 400));
-    machine.set_deadline(200, 1, 501);
+    timed(&mut machine).set_deadline(200, 1, 501);
     assert_eq!(machine.next_event(), Some(500));
 }
 
@@ -85,16 +88,16 @@ fn second_deadline_counts_what_was_hurried_before() {
     let mut machine = boosted(200);
     submit(&mut machine, 0, job("a", 400));
     // Everything at double speed.
-    machine.set_deadline(0, 1, 200);
+    timed(&mut machine).set_deadline(0, 1, 200);
     assert_eq!(machine.next_event(), Some(200));
     // Half of the time, half of the work: what is left takes no less.
-    machine.set_deadline(100, 1, 120);
+    timed(&mut machine).set_deadline(100, 1, 120);
     assert_eq!(machine.next_event(), Some(200));
     // A little faster, then as fast as may be.
     let mut machine = boosted(400);
     submit(&mut machine, 0, job("a", 400));
-    machine.set_deadline(0, 1, 200);
-    machine.set_deadline(100, 1, 1);
+    timed(&mut machine).set_deadline(0, 1, 200);
+    timed(&mut machine).set_deadline(100, 1, 1);
     assert_eq!(machine.next_event(), Some(150));
 }
 
@@ -103,13 +106,13 @@ fn deadline_from_before_the_start_holds_from_the_start() {
     let mut machine = boosted(400);
     submit(&mut machine, 0, job("a", 100));
     submit(&mut machine, 0, job("b", 400));
-    assert!(!machine.set_deadline(10, 2, 300));
+    assert!(!timed(&mut machine).set_deadline(10, 2, 300));
     assert_end(machine.pop_due(100), "a", 100, 0);
     assert_eq!(machine.next_event(), Some(300));
     let mut machine = boosted(400);
     submit(&mut machine, 0, waiting("a", 400));
-    assert!(machine.set_deadline(10, 1, 20));
-    machine.ready(50, 1, 0);
+    assert!(timed(&mut machine).set_deadline(10, 1, 20));
+    timed(&mut machine).ready(50, 1, 0);
     assert_eq!(machine.next_event(), Some(150));
 }
 
@@ -117,14 +120,14 @@ fn deadline_from_before_the_start_holds_from_the_start() {
 fn hurry_may_save_a_job_from_its_timeout() {
     let slow = QueuePolicy {
         boost: 200,
-        ..rules(SchedulerKind::Timer, Some(300))
+        ..policy(Some(300))
     };
-    let mut one = machine(slow);
+    let mut one = machine(SchedulerKind::Timed, slow);
     submit(&mut one, 0, job("a", 400));
     assert_end(one.pop_due(1000), "a", 300, TIMED_OUT);
-    let mut other = machine(slow);
+    let mut other = machine(SchedulerKind::Timed, slow);
     submit(&mut other, 0, job("a", 400));
-    other.set_deadline(0, 1, 250);
+    timed(&mut other).set_deadline(0, 1, 250);
     assert_end(other.pop_due(1000), "a", 250, 0);
 }
 

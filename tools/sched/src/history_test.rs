@@ -8,11 +8,11 @@ use crate::{
         timed::TimedJob,
         types::{JobRecord, JobState, SchedulerKind},
     },
-    setup::{grow, job, machine, rules, submit, waiting, Scheduler, HISTORY},
+    setup::{grow, job, machine, manual, policy, submit, timed, waiting, Scheduler, HISTORY},
 };
 
 fn timer() -> Scheduler<usize> {
-    machine(rules(SchedulerKind::Timer, Some(10_000)))
+    machine(SchedulerKind::Timed, policy(Some(10_000)))
 }
 
 #[test]
@@ -24,7 +24,7 @@ fn job_goes_from_pending_to_running_to_completed() {
         ..JobRecord::default()
     };
     assert_eq!(machine.state(5, 1), JobState::Pending(pending));
-    machine.ready(20, 1, 0);
+    timed(&mut machine).ready(20, 1, 0);
     let running = JobRecord {
         start: 20,
         ..pending
@@ -49,11 +49,11 @@ fn job_that_is_not_the_head_is_pending() {
 
 #[test]
 fn job_of_a_manual_queue_does_not_run() {
-    let mut machine = machine(rules(SchedulerKind::Manual, None));
+    let mut machine = machine(SchedulerKind::Manual, policy(None));
     submit(&mut machine, 5, job(0, 0));
     assert!(matches!(machine.state(10, 1), JobState::Pending(_)));
-    assert_eq!(machine.take_start(), None);
-    let ended = machine.signal(10, 1, 0).unwrap();
+    assert!(machine.timed_mut().is_none());
+    let ended = manual(&mut machine).signal(10, 1, 0).unwrap();
     assert_eq!((ended.record.start, ended.record.end), (0, 10));
 }
 
@@ -85,23 +85,23 @@ fn start_is_told_once() {
     let mut machine = timer();
     submit(&mut machine, 5, job(0, 10));
     submit(&mut machine, 5, waiting(1, 10));
-    assert_eq!(machine.take_start(), Some((1, 5)));
-    assert_eq!(machine.take_start(), None);
+    assert_eq!(timed(&mut machine).take_start(), Some((1, 5)));
+    assert_eq!(timed(&mut machine).take_start(), None);
     machine.pop_due(15).unwrap();
-    assert_eq!(machine.take_start(), None);
-    machine.ready(30, 2, 0);
-    assert_eq!(machine.take_start(), Some((2, 30)));
-    assert_eq!(machine.take_start(), None);
+    assert_eq!(timed(&mut machine).take_start(), None);
+    timed(&mut machine).ready(30, 2, 0);
+    assert_eq!(timed(&mut machine).take_start(), Some((2, 30)));
+    assert_eq!(timed(&mut machine).take_start(), None);
 }
 
 #[test]
 fn payload_of_a_pending_job_can_be_changed() {
     let mut machine = timer();
     submit(&mut machine, 5, job(0, 10));
-    *machine.data_mut(1).unwrap() = 77;
+    *timed(&mut machine).data_mut(1).unwrap() = 77;
     assert_eq!(machine.pop_due(15).unwrap().data, 77);
-    assert!(machine.data_mut(1).is_none());
-    assert!(machine.data_mut(2).is_none());
+    assert!(timed(&mut machine).data_mut(1).is_none());
+    assert!(timed(&mut machine).data_mut(2).is_none());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::{
         manual::ManualJob,
         types::{JobState, SchedulerKind, TimeoutPolicy, CANCELED, TIMED_OUT},
     },
-    setup::{grow, job, machine, manual_job, rules, Scheduler},
+    setup::{grow, job, machine, manual, manual_job, policy, timed, Scheduler},
 };
 use proptest::prelude::*;
 
@@ -16,14 +16,14 @@ fn insert(machine: &mut Scheduler<usize>, now: u64, value: usize) -> bool {
     if machine.free_slots() == 0 {
         assert!(grow(machine));
     }
-    let manual = machine.manual_mut().expect("it is manual");
-    match manual.find(|pending| pending.cmp(&value)) {
+    let jobs = manual(machine);
+    match jobs.find(|pending| pending.cmp(&value)) {
         Ok(found) => {
-            assert_eq!(manual.fence_mut(found), Some(&mut { value }));
+            assert_eq!(jobs.fence_mut(found), Some(&mut { value }));
             false
         }
         Err(place) => {
-            let seqno = manual.insert(now, place, manual_job(value), |_| false);
+            let seqno = jobs.insert(now, place, manual_job(value), |_| false);
             assert_eq!(seqno.ok(), Some(place));
             true
         }
@@ -32,7 +32,7 @@ fn insert(machine: &mut Scheduler<usize>, now: u64, value: usize) -> bool {
 
 /// Completes all that is pending, and returns the payloads and how each ended.
 fn drain(machine: &mut Scheduler<usize>, now: u64) -> Vec<(usize, u64, i32)> {
-    std::iter::from_fn(|| machine.signal(now, u64::MAX, 0))
+    std::iter::from_fn(|| manual(machine).signal(now, u64::MAX, 0))
         .map(|ended| (ended.data, ended.record.end, ended.record.error))
         .collect()
 }
@@ -40,7 +40,7 @@ fn drain(machine: &mut Scheduler<usize>, now: u64) -> Vec<(usize, u64, i32)> {
 proptest! {
     #[test]
     fn inserted_jobs_end_in_their_order(values in prop::collection::vec(0..150usize, 0..150)) {
-        let mut machine = machine(rules(SchedulerKind::Manual, None));
+        let mut machine = machine(SchedulerKind::Manual, policy(None));
         let mut expected = std::collections::BTreeSet::new();
         for value in values {
             prop_assert_eq!(insert(&mut machine, 1, value), expected.insert(value));
@@ -57,7 +57,7 @@ proptest! {
         values in prop::collection::vec((0..100usize, 0..40u64), 1..100)
     ) {
         const TIMEOUT: u64 = 100;
-        let mut machine = machine(rules(SchedulerKind::Manual, Some(TIMEOUT)));
+        let mut machine = machine(SchedulerKind::Manual, policy(Some(TIMEOUT)));
         let (mut now, mut born, mut last) = (1, std::collections::BTreeMap::new(), 0);
         for (value, pause) in values.into_iter().chain([(100, 1000)]) {
             if insert(&mut machine, now, value) {
@@ -82,22 +82,22 @@ proptest! {
 
 #[test]
 fn inserted_job_needs_room() {
-    let mut machine = machine(rules(SchedulerKind::Manual, None));
+    let mut machine = machine(SchedulerKind::Manual, policy(None));
     let room = machine.free_slots();
     for value in 0..room {
         insert(&mut machine, 1, value + 1);
     }
-    let manual = machine.manual_mut().unwrap();
-    let refused = manual.insert(1, 1, manual_job(0), |_| false);
+    let jobs = manual(&mut machine);
+    let refused = jobs.insert(1, 1, manual_job(0), |_| false);
     assert_eq!(refused.err().map(|job| job.fence), Some(0));
-    let refused = manual.submit(1, manual_job(7));
+    let refused = jobs.submit(1, manual_job(7));
     assert_eq!(refused.err().map(|job| job.fence), Some(7));
-    assert_eq!(manual.pending(), room);
+    assert_eq!(jobs.pending(), room);
 }
 
 #[test]
 fn inserted_job_is_as_old_as_the_next_one() {
-    let mut machine = machine(rules(SchedulerKind::Manual, Some(100)));
+    let mut machine = machine(SchedulerKind::Manual, policy(Some(100)));
     insert(&mut machine, 10, 5);
     insert(&mut machine, 60, 3);
     let JobState::Pending(record) = machine.state(60, 1) else {
@@ -115,45 +115,34 @@ fn inserted_job_is_as_old_as_the_next_one() {
 
 #[test]
 fn what_is_cancelled_ends_with_the_error_that_is_given() {
-    let mut machine = machine(rules(SchedulerKind::Manual, None));
+    let mut machine = machine(SchedulerKind::Manual, policy(None));
     insert(&mut machine, 1, 1);
     insert(&mut machine, 1, 2);
-    let manual = machine.manual_mut().unwrap();
+    let jobs = manual(&mut machine);
+    assert_eq!(jobs.cancel(2, -2).map(|ended| ended.record.error), Some(-2));
+    assert!(jobs.stopped());
     assert_eq!(
-        manual.cancel(2, -2).map(|ended| ended.record.error),
-        Some(-2)
-    );
-    assert!(manual.stopped());
-    assert_eq!(
-        manual.pop_due(2).map(|ended| ended.record.error),
+        jobs.pop_due(2).map(|ended| ended.record.error),
         Some(CANCELED)
     );
 }
 
 #[test]
 fn manual_machine_takes_its_own_memory_only() {
-    let mut machine = machine::<usize>(rules(SchedulerKind::Manual, None));
-    let Ok(spare) = Scheduler::<usize>::new_segment(SchedulerKind::Timer);
+    let mut machine = machine::<usize>(SchedulerKind::Manual, policy(None));
+    let Ok(spare) = Scheduler::<usize>::new_segment(SchedulerKind::Timed);
     assert!(machine.add_segment(spare).is_err());
     // Nor does it have what only jobs have that take time.
     insert(&mut machine, 1, 1);
-    assert!(machine.data_mut(1).is_none());
+    assert!(machine.timed_mut().is_none());
     assert_eq!(machine.fence_mut(1), Some(&mut 1));
-    assert!(
-        machine.begin_operations().is_none()
-            && !machine.operations_done(1, 1, 0)
-            && !machine.ready(1, 1, 0)
-    );
-    let refused = machine.submit(1, job(2, 0));
-    assert_eq!(refused.err().map(|job| job.data), Some(2));
 }
 
 #[test]
 fn schedule_is_not_completed_by_user_space() {
-    let mut machine = machine::<usize>(rules(SchedulerKind::Timer, None));
-    assert!(machine.submit(1, job(0, 10)).is_ok());
+    let mut machine = machine::<usize>(SchedulerKind::Timed, policy(None));
+    assert!(timed(&mut machine).submit(1, job(0, 10)).is_ok());
     assert!(machine.manual_mut().is_none());
-    assert!(machine.signal(5, 1, 0).is_none());
     assert_eq!(machine.fence_mut(1), Some(&mut 0));
 }
 
@@ -170,17 +159,17 @@ proptest! {
     fn what_is_swept_is_gone(
         done in 0..70usize, values in 1..150usize, most in 0..50usize, every in 1..5usize
     ) {
-        let mut machine = machine(rules(SchedulerKind::Manual, None));
+        let mut machine = machine(SchedulerKind::Manual, policy(None));
         for value in 0..done + values {
             insert(&mut machine, 1, value);
         }
         for _ in 0..done {
-            machine.signal(1, u64::MAX, 0);
+            manual(&mut machine).signal(1, u64::MAX, 0);
         }
         let before = pending(&mut machine);
         let gone = |value: &usize| value % every == 0;
         let mut swept = Vec::new();
-        machine.manual_mut().unwrap().sweep(most, gone, |value| swept.push(value));
+        manual(&mut machine).sweep(most, gone, |value| swept.push(value));
         let expected: Vec<_> = before.iter().copied().filter(gone).take(most).collect();
         prop_assert_eq!(&swept, &expected);
         let left: Vec<_> = before.into_iter().filter(|value| !swept.contains(value)).collect();
@@ -201,7 +190,7 @@ proptest! {
         error in 0..2i32,
     ) {
         let mut machines: Vec<Scheduler<usize>> =
-            (0..3).map(|_| machine(rules(SchedulerKind::Manual, timeout))).collect();
+            (0..3).map(|_| machine(SchedulerKind::Manual, policy(timeout))).collect();
         let mut now = 1;
         for (number, (event, own, pause)) in jobs.iter().enumerate() {
             for machine in &mut machines {
@@ -209,7 +198,7 @@ proptest! {
                     assert!(grow(machine));
                 }
                 let job = ManualJob { event: *event, error: -own, fence: number };
-                assert!(machine.manual_mut().unwrap().submit(now, job).is_ok());
+                assert!(manual(machine).submit(now, job).is_ok());
             }
             now += pause;
         }
@@ -218,33 +207,33 @@ proptest! {
         let (mut ends, mut expected) = (Vec::new(), Vec::new());
         loop {
             let before = ends.len();
-            let manual = runs.manual_mut().unwrap();
-            manual.signal_run(now, error, |seqno, _| seqno <= upto, |seqno, data| {
+            let jobs = manual(runs);
+            jobs.signal_run(now, error, |seqno, _| seqno <= upto, |seqno, data| {
                 ends.push((seqno, data, now, error));
             });
             if ends.len() > before {
                 continue;
             }
-            match runs.signal(now, upto, error) {
+            match manual(runs).signal(now, upto, error) {
                 Some(end) => ends.push((end.seqno, end.data, end.record.end, end.record.error)),
                 None => break,
             }
         }
-        while let Some(end) = single.signal(now, upto, error) {
+        while let Some(end) = manual(single).signal(now, upto, error) {
             expected.push((end.seqno, end.data, end.record.end, end.record.error));
         }
         prop_assert_eq!(ends, expected.clone());
         let mut ends = Vec::new();
         loop {
             let seqno = next.completed() + 1;
-            let manual = next.manual_mut().unwrap();
+            let jobs = manual(next);
             if seqno <= upto {
-                if let Some((data, _)) = manual.signal_next(now, error) {
+                if let Some((data, _)) = jobs.signal_next(now, error) {
                     ends.push((seqno, data, now, error));
                     continue;
                 }
             }
-            match next.signal(now, upto, error) {
+            match manual(next).signal(now, upto, error) {
                 Some(end) => ends.push((end.seqno, end.data, end.record.end, end.record.error)),
                 None => break,
             }
@@ -261,18 +250,18 @@ proptest! {
 
 #[test]
 fn jobs_that_are_gone_make_nobody_older() {
-    let mut machine = machine::<usize>(rules(SchedulerKind::Manual, Some(100)));
+    let mut machine = machine::<usize>(SchedulerKind::Manual, policy(Some(100)));
     for (now, value) in [(10, 5), (20, 6), (30, 7)] {
         insert(&mut machine, now, value);
     }
-    let manual = machine.manual_mut().unwrap();
-    assert!(manual
+    let jobs = manual(&mut machine);
+    assert!(jobs
         .insert(60, 1, manual_job(3), |value| *value < 7)
         .is_ok());
-    assert!(manual
+    assert!(jobs
         .insert(70, 1, manual_job(2), |value| *value > 3)
         .is_ok());
-    assert!(manual.insert(70, 1, manual_job(1), |_| true).is_ok());
+    assert!(jobs.insert(70, 1, manual_job(1), |_| true).is_ok());
     let submitted = |machine: &Scheduler<usize>, seqno| match machine.state(70, seqno) {
         JobState::Pending(record) => record.submitted,
         other => panic!("{other:?}"),
@@ -285,11 +274,11 @@ fn jobs_that_are_gone_make_nobody_older() {
         [70, 30, 30]
     );
     // One is made anew, and is as old as if it had been inserted.
-    let manual = machine.manual_mut().unwrap();
-    assert_eq!(manual.renew(80, 4, 50, |value| *value == 6), Some(5));
+    let jobs = manual(&mut machine);
+    assert_eq!(jobs.renew(80, 4, 50, |value| *value == 6), Some(5));
     assert_eq!(submitted(&machine, 4), 30);
-    let manual = machine.manual_mut().unwrap();
-    assert_eq!(manual.renew(80, 6, 70, |_| false), Some(7));
+    let jobs = manual(&mut machine);
+    assert_eq!(jobs.renew(80, 6, 70, |_| false), Some(7));
     assert_eq!(submitted(&machine, 6), 80);
 }
 
@@ -299,10 +288,10 @@ fn the_next_job_is_left_alone_where_it_needs_more_thought() {
         if machine.free_slots() == 0 {
             assert!(grow(machine));
         }
-        assert!(machine.manual_mut().unwrap().submit(now, job).is_ok());
+        assert!(manual(machine).submit(now, job).is_ok());
     };
-    let mut machine = machine::<usize>(rules(SchedulerKind::Manual, Some(100)));
-    assert!(machine.manual_mut().unwrap().signal_next(1, 0).is_none());
+    let mut machine = machine::<usize>(SchedulerKind::Manual, policy(Some(100)));
+    assert!(manual(&mut machine).signal_next(1, 0).is_none());
     submit(&mut machine, 10, manual_job(1));
     submit(&mut machine, 20, manual_job(2));
     submit(
@@ -321,24 +310,24 @@ fn the_next_job_is_left_alone_where_it_needs_more_thought() {
             ..manual_job(4)
         },
     );
-    let manual = machine.manual_mut().unwrap();
+    let jobs = manual(&mut machine);
     // By a clock that is behind.
-    assert!(manual.signal_next(9, 0).is_none());
+    assert!(jobs.signal_next(9, 0).is_none());
     // It has timed out, just now.
-    assert!(manual.signal_next(110, 0).is_none());
-    assert_eq!(manual.signal_next(109, -7).map(|(data, _)| data), Some(1));
-    assert!(manual.signal_next(108, 0).is_none());
-    assert_eq!(manual.signal_next(109, 0).map(|(data, _)| data), Some(2));
-    assert!(manual.signal_next(110, 0).is_none());
+    assert!(jobs.signal_next(110, 0).is_none());
+    assert_eq!(jobs.signal_next(109, -7).map(|(data, _)| data), Some(1));
+    assert!(jobs.signal_next(108, 0).is_none());
+    assert_eq!(jobs.signal_next(109, 0).map(|(data, _)| data), Some(2));
+    assert!(jobs.signal_next(110, 0).is_none());
     assert_eq!(machine.totals().errors, 1);
     assert_eq!(drain(&mut machine, 110), [(3, 110, 0), (4, 110, -5)]);
 }
 
 #[test]
 fn the_next_job_of_a_stopped_queue_is_left_alone() {
-    let mut stops = rules(SchedulerKind::Manual, Some(100));
+    let mut stops = policy(Some(100));
     stops.after_timeout = TimeoutPolicy::Cancel;
-    let mut machine = machine::<usize>(stops);
+    let mut machine = machine::<usize>(SchedulerKind::Manual, stops);
     assert!(grow(&mut machine));
     for now in [10, 200] {
         assert!(machine
@@ -351,7 +340,7 @@ fn the_next_job_of_a_stopped_queue_is_left_alone() {
         machine.pop_due(150).map(|ended| ended.record.error),
         Some(TIMED_OUT)
     );
-    assert!(machine.manual_mut().unwrap().signal_next(210, 0).is_none());
+    assert!(manual(&mut machine).signal_next(210, 0).is_none());
     assert_eq!(
         machine.pop_due(210).map(|ended| ended.record.error),
         Some(CANCELED)

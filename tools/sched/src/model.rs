@@ -77,7 +77,7 @@ const PLAIN: Candidate = Candidate {
 };
 
 /// Returns how the jobs of a queue have to end; `resets` are the times at which it was reset.
-pub fn ends(rules: &QueuePolicy, jobs: &[History], resets: &[u64]) -> Ends {
+pub fn ends(kind: SchedulerKind, policy: &QueuePolicy, jobs: &[History], resets: &[u64]) -> Ends {
     let mut result = Ends::default();
     let (mut previous, mut seen) = (0, 0);
     let mut closing = false;
@@ -105,9 +105,9 @@ pub fn ends(rules: &QueuePolicy, jobs: &[History], resets: &[u64]) -> Ends {
             };
             (None, Some(cancelled))
         } else {
-            let start = start(rules, job, head).filter(|_| !closing);
+            let start = start(kind, policy, job, head).filter(|_| !closing);
             let kills = resets.iter().copied().filter(|reset| *reset > used);
-            (start, end(rules, job, head, seen, start, kills))
+            (start, end(kind, policy, job, head, seen, start, kills))
         };
         let Some(end) = end else {
             break;
@@ -139,16 +139,16 @@ pub fn ends(rules: &QueuePolicy, jobs: &[History], resets: &[u64]) -> Ends {
 }
 
 /// Returns when a job starts to run, if it does and nothing ends it before.
-fn start(rules: &QueuePolicy, job: &History, head: u64) -> Option<u64> {
-    let fails = job.in_error != 0 && rules.in_fence != InFencePolicy::Ignore;
-    match rules.kind {
-        SchedulerKind::Timer if !fails => job.ready.map(|ready| ready.max(head)),
+fn start(kind: SchedulerKind, policy: &QueuePolicy, job: &History, head: u64) -> Option<u64> {
+    let fails = job.in_error != 0 && policy.in_fence != InFencePolicy::Ignore;
+    match kind {
+        SchedulerKind::Timed if !fails => job.ready.map(|ready| ready.max(head)),
         _ => None,
     }
 }
 
 /// Returns when a job is done that starts at `start`, if it does not hang.
-fn done(rules: &QueuePolicy, job: &History, start: u64, seen: u64) -> u64 {
+fn done(policy: &QueuePolicy, job: &History, start: u64, seen: u64) -> u64 {
     // In units of a hundredth of what the engine does in a nanosecond at its usual speed.
     let (mut now, mut left, mut end) = (start, job.duration * 100, start + job.duration);
     let mut deadline = u64::MAX;
@@ -158,21 +158,22 @@ fn done(rules: &QueuePolicy, job: &History, start: u64, seen: u64) -> u64 {
     news.extend(job.deadlines.iter().filter(|(time, _)| !early(*time)));
     for (time, wanted) in news {
         deadline = deadline.min(wanted);
-        if time >= end || deadline >= end || rules.boost == 100 {
+        if time >= end || deadline >= end || policy.boost == 100 {
             continue;
         }
         // The same steps with the same rounding: up, to whole nanoseconds.
         let gone = (left / 100 * (end - time)).div_ceil(end - now);
         now = time;
         left = gone * 100;
-        end = end.min(deadline.max(now + left.div_ceil(rules.boost)));
+        end = end.min(deadline.max(now + left.div_ceil(policy.boost)));
     }
     end
 }
 
 /// Returns what ends a job that is the head since `head`.
 fn end(
-    rules: &QueuePolicy,
+    kind: SchedulerKind,
+    policy: &QueuePolicy,
     job: &History,
     head: u64,
     seen: u64,
@@ -188,14 +189,14 @@ fn end(
         });
     }
     let mut candidates = Vec::new();
-    let since = match rules.kind {
-        SchedulerKind::Timer => head,
+    let since = match kind {
+        SchedulerKind::Timed => head,
         SchedulerKind::Manual => job.submitted,
     };
-    let bound = rules.timeout.map(|timeout| since + timeout);
+    let bound = policy.timeout.map(|timeout| since + timeout);
     let works = job.work && job.worked.is_none();
     if let Some(start) = start.filter(|_| !job.hang && !works) {
-        let time = done(rules, job, start, seen).max(job.worked.unwrap_or(0));
+        let time = done(policy, job, start, seen).max(job.worked.unwrap_or(0));
         candidates.push(Candidate {
             due: bound.filter(|_| job.dropped).unwrap_or(time),
             time,
@@ -203,12 +204,12 @@ fn end(
             ..PLAIN
         });
     }
-    if let (None, Some(ready), SchedulerKind::Timer) = (start, job.ready, rules.kind) {
+    if let (None, Some(ready), SchedulerKind::Timed) = (start, job.ready, kind) {
         candidates.push(Candidate {
             due: ready.max(head),
             time: ready.max(head),
             error: job.in_error,
-            stops: rules.in_fence == InFencePolicy::Cancel,
+            stops: policy.in_fence == InFencePolicy::Cancel,
             ..PLAIN
         });
     }
@@ -218,7 +219,7 @@ fn end(
             time: bound,
             error: TIMED_OUT,
             timeout: true,
-            stops: rules.after_timeout == TimeoutPolicy::Cancel,
+            stops: policy.after_timeout == TimeoutPolicy::Cancel,
             ..PLAIN
         });
     }

@@ -6,10 +6,10 @@ use crate::{
     model::{CANCELED, TIMED_OUT},
     sched::{
         fault_plan::{FaultKind, InjectedFaults},
-        timed::TimedJob,
+        timed::{TimedJob, TimedScheduler},
         types::{InFencePolicy, JobState, QueuePolicy, SchedulerKind, TimeoutPolicy},
     },
-    setup::{assert_end, job, machine, rules, submit, waiting, Scheduler},
+    setup::{assert_end, job, machine, manual, policy, submit, timed, waiting, Scheduler},
 };
 
 fn hanging(name: &'static str) -> TimedJob<&'static str> {
@@ -29,22 +29,28 @@ fn silent(name: &'static str, duration: u64) -> TimedJob<&'static str> {
 }
 
 fn stopping(kind: SchedulerKind) -> Scheduler<&'static str> {
-    machine(QueuePolicy {
-        after_timeout: TimeoutPolicy::Cancel,
-        ..rules(kind, Some(100))
-    })
+    machine(
+        kind,
+        QueuePolicy {
+            after_timeout: TimeoutPolicy::Cancel,
+            ..policy(Some(100))
+        },
+    )
 }
 
 fn with_in_fences(in_fence: InFencePolicy) -> Scheduler<&'static str> {
-    machine(QueuePolicy {
-        in_fence,
-        ..rules(SchedulerKind::Timer, Some(1000))
-    })
+    machine(
+        SchedulerKind::Timed,
+        QueuePolicy {
+            in_fence,
+            ..policy(Some(1000))
+        },
+    )
 }
 
 #[test]
 fn job_completes_with_its_error_after_it_has_run() {
-    let mut machine = machine(rules(SchedulerKind::Timer, Some(1000)));
+    let mut machine = machine(SchedulerKind::Timed, policy(Some(1000)));
     let failing = TimedJob {
         error: -5,
         ..job("a", 10)
@@ -57,7 +63,7 @@ fn job_completes_with_its_error_after_it_has_run() {
 
 #[test]
 fn error_of_a_signal_comes_before_that_of_the_job() {
-    let mut machine = machine(rules(SchedulerKind::Manual, None));
+    let mut machine = machine(SchedulerKind::Manual, policy(None));
     for name in ["a", "b"] {
         let failing = TimedJob {
             error: -5,
@@ -65,13 +71,13 @@ fn error_of_a_signal_comes_before_that_of_the_job() {
         };
         submit(&mut machine, 0, failing);
     }
-    assert_end(machine.signal(1, 1, 0), "a", 1, -5);
-    assert_end(machine.signal(2, 2, -7), "b", 2, -7);
+    assert_end(manual(&mut machine).signal(1, 1, 0), "a", 1, -5);
+    assert_end(manual(&mut machine).signal(2, 2, -7), "b", 2, -7);
 }
 
 #[test]
 fn hang_ends_by_the_timeout() {
-    let mut machine = machine(rules(SchedulerKind::Timer, Some(100)));
+    let mut machine = machine(SchedulerKind::Timed, policy(Some(100)));
     submit(&mut machine, 0, hanging("a"));
     submit(&mut machine, 0, job("b", 10));
     assert_eq!(machine.state(50, 1), running(0));
@@ -90,7 +96,7 @@ fn running(start: u64) -> JobState {
 
 #[test]
 fn hang_without_timeout_stays_until_the_reset() {
-    let mut machine = machine(rules(SchedulerKind::Timer, None));
+    let mut machine = machine(SchedulerKind::Timed, policy(None));
     submit(&mut machine, 0, hanging("a"));
     submit(&mut machine, 0, job("b", 10));
     assert_eq!(machine.next_event(), None);
@@ -102,10 +108,10 @@ fn hang_without_timeout_stays_until_the_reset() {
 
 #[test]
 fn stopped_queue_cancels_until_the_reset() {
-    for kind in [SchedulerKind::Timer, SchedulerKind::Manual] {
+    for kind in [SchedulerKind::Timed, SchedulerKind::Manual] {
         let mut machine = stopping(kind);
         let first = match kind {
-            SchedulerKind::Timer => hanging("a"),
+            SchedulerKind::Timed => hanging("a"),
             SchedulerKind::Manual => job("a", 0),
         };
         submit(&mut machine, 0, first);
@@ -116,13 +122,14 @@ fn stopped_queue_cancels_until_the_reset() {
         // It does not wait for its in-fences either.
         submit(&mut machine, 140, waiting("c", 10));
         assert_eq!(machine.next_event(), Some(140));
-        assert_eq!(machine.take_start(), None);
+        let start = machine.timed_mut().and_then(TimedScheduler::take_start);
+        assert_eq!(start, None);
         assert_end(machine.pop_due(140), "c", 140, CANCELED);
         assert!(machine.reset(150).is_none());
         assert!(!machine.stopped());
         submit(&mut machine, 160, job("d", 0));
         if kind == SchedulerKind::Manual {
-            assert_end(machine.signal(170, 4, 0), "d", 170, 0);
+            assert_end(manual(&mut machine).signal(170, 4, 0), "d", 170, 0);
         } else {
             assert_end(machine.pop_due(170), "d", 160, 0);
         }
@@ -136,19 +143,19 @@ fn signal_of_a_stopped_queue_cancels() {
     let mut machine = stopping(SchedulerKind::Manual);
     submit(&mut machine, 0, job("a", 0));
     submit(&mut machine, 0, job("b", 0));
-    assert_end(machine.signal(120, 2, -5), "a", 100, TIMED_OUT);
-    assert_end(machine.signal(120, 2, -5), "b", 100, CANCELED);
+    assert_end(manual(&mut machine).signal(120, 2, -5), "a", 100, TIMED_OUT);
+    assert_end(manual(&mut machine).signal(120, 2, -5), "b", 100, CANCELED);
 }
 
 #[test]
 fn reset_cancels_what_runs_and_nothing_else() {
-    let mut machine = machine(rules(SchedulerKind::Timer, Some(1000)));
+    let mut machine = machine(SchedulerKind::Timed, policy(Some(1000)));
     submit(&mut machine, 0, job("a", 50));
     submit(&mut machine, 0, waiting("b", 50));
     submit(&mut machine, 0, job("c", 50));
     assert_end(machine.reset(20), "a", 20, CANCELED);
     assert!(machine.reset(25).is_none());
-    machine.ready(30, 2, 0);
+    timed(&mut machine).ready(30, 2, 0);
     assert_end(machine.pop_due(200), "b", 80, 0);
     assert_end(machine.pop_due(200), "c", 130, 0);
     assert_eq!(machine.totals().resets, 2);
@@ -156,15 +163,15 @@ fn reset_cancels_what_runs_and_nothing_else() {
 
 #[test]
 fn reset_of_a_manual_queue_cancels_nothing() {
-    let mut machine = machine(rules(SchedulerKind::Manual, None));
+    let mut machine = machine(SchedulerKind::Manual, policy(None));
     submit(&mut machine, 0, job("a", 0));
     assert!(machine.reset(20).is_none());
-    assert_end(machine.signal(30, 1, 0), "a", 30, 0);
+    assert_end(manual(&mut machine).signal(30, 1, 0), "a", 30, 0);
 }
 
 #[test]
 fn reset_finds_what_has_ended_unheard() {
-    let mut machine = machine(rules(SchedulerKind::Timer, Some(1000)));
+    let mut machine = machine(SchedulerKind::Timed, policy(Some(1000)));
     submit(&mut machine, 0, silent("a", 10));
     assert!(machine.pop_due(20).is_none());
     assert!(machine.pop_ended(9).is_none());
@@ -173,7 +180,7 @@ fn reset_finds_what_has_ended_unheard() {
 
 #[test]
 fn lost_interrupt_is_found_by_the_timeout() {
-    let mut machine = machine(rules(SchedulerKind::Timer, Some(100)));
+    let mut machine = machine(SchedulerKind::Timed, policy(Some(100)));
     submit(&mut machine, 0, silent("a", 10));
     submit(&mut machine, 0, job("b", 20));
     submit(&mut machine, 0, job("c", 80));
@@ -187,7 +194,7 @@ fn lost_interrupt_is_found_by_the_timeout() {
 
 #[test]
 fn interrupt_is_not_lost_without_a_timeout() {
-    let mut machine = machine(rules(SchedulerKind::Timer, None));
+    let mut machine = machine(SchedulerKind::Timed, policy(None));
     let mut job = silent("a", 10);
     job.injected.add(FaultKind::Delay, 0, 5);
     submit(&mut machine, 0, job);
@@ -206,7 +213,7 @@ fn interrupt_is_not_lost_without_a_timeout() {
 #[test]
 fn job_that_takes_too_long_times_out_heard_or_not() {
     for job in [job("a", 101), silent("a", 101)] {
-        let mut machine = machine(rules(SchedulerKind::Timer, Some(100)));
+        let mut machine = machine(SchedulerKind::Timed, policy(Some(100)));
         submit(&mut machine, 0, job);
         assert_end(machine.pop_due(100), "a", 100, TIMED_OUT);
     }
@@ -216,7 +223,7 @@ fn job_that_takes_too_long_times_out_heard_or_not() {
 fn error_of_an_in_fence_may_be_ignored() {
     let mut machine = with_in_fences(InFencePolicy::Ignore);
     submit(&mut machine, 0, waiting("a", 50));
-    machine.ready(20, 1, -5);
+    timed(&mut machine).ready(20, 1, -5);
     assert_end(machine.pop_due(100), "a", 70, 0);
     let known = TimedJob {
         in_error: -5,
@@ -231,7 +238,7 @@ fn error_of_an_in_fence_may_stop_the_queue() {
     let mut machine = with_in_fences(InFencePolicy::Cancel);
     submit(&mut machine, 0, waiting("a", 50));
     submit(&mut machine, 0, job("b", 50));
-    machine.ready(20, 1, -5);
+    timed(&mut machine).ready(20, 1, -5);
     assert_end(machine.pop_due(100), "a", 20, -5);
     assert!(machine.stopped());
     assert_end(machine.pop_due(100), "b", 20, CANCELED);
@@ -243,7 +250,7 @@ fn error_of_an_in_fence_may_stop_the_queue() {
 fn in_fence_that_does_not_fail_stops_nothing() {
     let mut machine = with_in_fences(InFencePolicy::Cancel);
     submit(&mut machine, 0, waiting("a", 50));
-    machine.ready(20, 1, 0);
+    timed(&mut machine).ready(20, 1, 0);
     assert_end(machine.pop_due(100), "a", 70, 0);
     assert!(!machine.stopped());
 }
@@ -252,8 +259,8 @@ fn in_fence_that_does_not_fail_stops_nothing() {
 fn job_that_fails_by_an_in_fence_does_not_run() {
     let mut machine = with_in_fences(InFencePolicy::Propagate);
     submit(&mut machine, 0, waiting("a", 50));
-    machine.ready(20, 1, -5);
-    assert_eq!(machine.take_start(), None);
+    timed(&mut machine).ready(20, 1, -5);
+    assert_eq!(timed(&mut machine).take_start(), None);
     assert!(machine.reset(10).is_none());
     let ended = machine.pop_due(20).unwrap();
     assert_eq!(ended.record.start, 0);
@@ -262,7 +269,7 @@ fn job_that_fails_by_an_in_fence_does_not_run() {
 
 #[test]
 fn reset_from_before_the_start_leaves_the_job_alone() {
-    let mut machine = machine(rules(SchedulerKind::Timer, Some(1000)));
+    let mut machine = machine(SchedulerKind::Timed, policy(Some(1000)));
     submit(&mut machine, 100, job("a", 10));
     // The clock went backwards.
     assert!(machine.reset(50).is_none());
@@ -271,7 +278,7 @@ fn reset_from_before_the_start_leaves_the_job_alone() {
 
 #[test]
 fn reset_lets_what_a_stopped_queue_has_not_ended_run() {
-    let mut machine = stopping(SchedulerKind::Timer);
+    let mut machine = stopping(SchedulerKind::Timed);
     submit(&mut machine, 0, hanging("a"));
     submit(&mut machine, 0, job("b", 10));
     assert_end(machine.pop_due(100), "a", 100, TIMED_OUT);

@@ -12,7 +12,7 @@ use crate::{
             InFencePolicy, JobRecord, JobState, QueuePolicy, SchedulerKind, TimeoutPolicy, Totals,
         },
     },
-    setup::{empty, grow, try_submit, CompletedJob, Scheduler, Wanted, HISTORY},
+    setup::{empty, grow, manual, timed, try_submit, CompletedJob, Scheduler, Wanted, HISTORY},
 };
 use proptest::prelude::*;
 
@@ -108,8 +108,8 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn rules() -> impl Strategy<Value = QueuePolicy> {
-    let kind = prop_oneof![2 => Just(SchedulerKind::Timer), 1 => Just(SchedulerKind::Manual)];
+fn policies() -> impl Strategy<Value = (SchedulerKind, QueuePolicy)> {
+    let kind = prop_oneof![2 => Just(SchedulerKind::Timed), 1 => Just(SchedulerKind::Manual)];
     let timeout = prop_oneof![4 => (30..60u64).prop_map(Some), 1 => Just(None)];
     let in_fence = prop_oneof![
         Just(InFencePolicy::Propagate),
@@ -119,12 +119,16 @@ fn rules() -> impl Strategy<Value = QueuePolicy> {
     let after_timeout = prop_oneof![Just(TimeoutPolicy::Continue), Just(TimeoutPolicy::Cancel)];
     let boost = prop_oneof![Just(100u64), Just(150), Just(400)];
     (kind, timeout, in_fence, after_timeout, boost).prop_map(
-        |(kind, timeout, in_fence, after_timeout, boost)| QueuePolicy {
-            kind,
-            timeout,
-            in_fence,
-            after_timeout,
-            boost,
+        |(kind, timeout, in_fence, after_timeout, boost)| {
+            (
+                kind,
+                QueuePolicy {
+                    timeout,
+                    in_fence,
+                    after_timeout,
+                    boost,
+                },
+            )
         },
     )
 }
@@ -135,7 +139,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 /// A machine, and what has happened to it.
 struct Run {
-    rules: QueuePolicy,
+    kind: SchedulerKind,
+    policy: QueuePolicy,
     machine: Scheduler<Wanted>,
     jobs: Vec<History>,
     events: Vec<bool>,
@@ -151,10 +156,11 @@ struct Run {
 }
 
 impl Run {
-    fn new(rules: QueuePolicy) -> Self {
+    fn new(kind: SchedulerKind, policy: QueuePolicy) -> Self {
         Self {
-            rules,
-            machine: empty(rules, 0),
+            kind,
+            policy,
+            machine: empty(kind, policy, 0),
             jobs: Vec::new(),
             events: Vec::new(),
             ends: Vec::new(),
@@ -205,12 +211,15 @@ impl Run {
 
     /// Asks who has started.
     fn tell(&mut self) {
-        if let Some((seqno, start)) = self.machine.take_start() {
+        let Some(jobs) = self.machine.timed_mut() else {
+            return;
+        };
+        if let Some((seqno, start)) = jobs.take_start() {
             assert!(seqno > self.told);
             assert_eq!(seqno, self.machine.completed() + 1);
             assert!(start <= self.now);
             self.told = seqno;
-            assert_eq!(self.machine.take_start(), None);
+            assert_eq!(timed(&mut self.machine).take_start(), None);
         }
     }
 
@@ -301,7 +310,7 @@ impl Run {
             data: Wanted::new(self.jobs.len()),
         };
         // The driver refuses these on a manual queue.
-        if self.rules.kind == SchedulerKind::Manual {
+        if self.kind == SchedulerKind::Manual {
             job = TimedJob {
                 duration: (0, 0),
                 waits: false,
@@ -316,7 +325,7 @@ impl Run {
             submitted: self.now,
             duration: job.duration.0 + job.injected.delay,
             hang: job.hang,
-            dropped: job.injected.has(FaultKind::DropInterrupt) && self.rules.timeout.is_some(),
+            dropped: job.injected.has(FaultKind::DropInterrupt) && self.policy.timeout.is_some(),
             error: job.error,
             ready: (!job.waits).then_some(self.now),
             in_error: job.in_error,
@@ -345,13 +354,13 @@ impl Run {
 
     /// The in-fences of a job have signalled, and that is known only now, `late` after it.
     fn ready(&mut self, job: usize, error: i32, late: u64) {
-        if self.rules.kind == SchedulerKind::Manual {
+        if self.kind == SchedulerKind::Manual {
             return;
         }
         let head = self.ends.len();
         // Not before something else has happened: the machine has seen that it had not signalled.
         let when = (self.now - late).max(self.last + 1);
-        let changed = self.machine.ready(when, job as u64 + 1, error);
+        let changed = timed(&mut self.machine).ready(when, job as u64 + 1, error);
         if let Some(history) = self.jobs.get_mut(job) {
             if job >= head && history.ready.is_none() {
                 history.ready = Some(when);
@@ -365,14 +374,14 @@ impl Run {
     }
 
     fn signal(&mut self, job: usize, error: i32) {
-        if self.rules.kind == SchedulerKind::Timer || job >= self.jobs.len() {
+        if self.kind == SchedulerKind::Timed || job >= self.jobs.len() {
             return;
         }
         for history in &mut self.jobs[..=job] {
             history.signalled.get_or_insert((self.now, error));
         }
-        while let Some(ended) = self.machine.signal(self.now, job as u64 + 1, error) {
-            self.ended(ended);
+        while let Some(ended) = manual(&mut self.machine).signal(self.now, job as u64 + 1, error) {
+            self.ended(CompletedJob::from_manual(ended));
         }
         assert!(self.ends.len() > job);
     }
@@ -389,23 +398,30 @@ impl Run {
     }
 
     fn work(&mut self, finish: bool) {
+        // Jobs of a manual queue have no operations.
+        if self.kind == SchedulerKind::Manual {
+            return;
+        }
         let (head, works) = (self.ends.len(), self.works().is_some());
         let seqno = head as u64 + 1;
-        assert_eq!(self.machine.begin_operations(), works.then_some(seqno));
+        assert_eq!(
+            timed(&mut self.machine).begin_operations(),
+            works.then_some(seqno)
+        );
         if works {
             self.begun = Some(head);
         }
         if finish {
             // That of another job is none.
-            assert!(!self.machine.operations_done(self.now, seqno + 1, 7));
+            assert!(!timed(&mut self.machine).operations_done(self.now, seqno + 1, 7));
             assert_eq!(
-                self.machine.operations_done(self.now, seqno, 3 * seqno),
+                timed(&mut self.machine).operations_done(self.now, seqno, 3 * seqno),
                 works
             );
             if works {
                 self.jobs[head].worked = Some(self.now);
             }
-            assert!(!self.machine.operations_done(self.now, seqno, 7));
+            assert!(!timed(&mut self.machine).operations_done(self.now, seqno, 7));
         }
     }
 
@@ -414,22 +430,23 @@ impl Run {
         self.interrupt();
         let head = self.ends.len();
         let deadline = self.now + left;
-        let changed = self
-            .machine
-            .set_deadline(self.now, job as u64 + 1, deadline);
-        // Those of jobs that take no time are kept by the caller.
-        let timer = self.rules.kind == SchedulerKind::Timer;
-        if job >= head && job < self.jobs.len() {
+        let seqno = job as u64 + 1;
+        let pending = job >= head && job < self.jobs.len();
+        if pending {
             self.jobs[job].deadlines.push((self.now, deadline));
-            if !timer {
-                let kept = self
-                    .machine
-                    .fence_mut(job as u64 + 1)
-                    .expect("it is pending");
-                kept.deadline = kept.deadline.min(deadline);
-            }
         }
-        assert_eq!(changed, timer && job == head && job < self.jobs.len());
+        match self.machine.timed_mut() {
+            Some(jobs) => {
+                let changed = jobs.set_deadline(self.now, seqno, deadline);
+                assert_eq!(changed, pending && job == head);
+            }
+            // The fence of a manual job keeps its deadline.
+            None if pending => {
+                let fence = self.machine.fence_mut(seqno).expect("it is pending");
+                fence.deadline = fence.deadline.min(deadline);
+            }
+            None => {}
+        }
     }
 
     fn reset(&mut self) {
@@ -461,7 +478,7 @@ impl Run {
 
     /// Returns what the model says.
     fn expected(&self) -> Ends {
-        ends(&self.rules, &self.jobs, &self.resets)
+        ends(self.kind, &self.policy, &self.jobs, &self.resets)
     }
 
     /// Checks what must hold after every step.
@@ -476,7 +493,7 @@ impl Run {
             self.ends,
             expected.ends[..count.min(expected.ends.len())],
             "{:?} {:?} {:?}",
-            self.rules,
+            self.policy,
             self.jobs,
             self.resets
         );
@@ -485,7 +502,7 @@ impl Run {
             self.machine.next_event(),
             begins.or(expected.due.get(count).copied()),
             "{:?} {:?} {:?}",
-            self.rules,
+            self.policy,
             self.jobs,
             self.resets
         );
@@ -507,7 +524,7 @@ impl Run {
             count => expected.timeouts[count - 1],
         };
         assert_eq!(timeouts, out_of_time);
-        let by_itself = match self.rules.after_timeout {
+        let by_itself = match self.policy.after_timeout {
             TimeoutPolicy::Continue => timeouts,
             TimeoutPolicy::Cancel => 0,
         };
@@ -570,8 +587,8 @@ proptest! {
 
     /// Every job ends exactly once, in order, when and how the model says.
     #[test]
-    fn machine_does_what_the_model_says(rules in rules(), steps in steps()) {
-        let mut run = Run::new(rules);
+    fn machine_does_what_the_model_says((kind, policy) in policies(), steps in steps()) {
+        let mut run = Run::new(kind, policy);
         run.step(&Step::Grow);
         for step in &steps {
             run.step(step);
@@ -583,9 +600,9 @@ proptest! {
 
     /// No job ends before its in-fences, before its time unless it is wanted, or after its timeout.
     #[test]
-    fn bounds_hold(rules in rules(), timeout in 30..60u64, steps in steps()) {
-        let rules = QueuePolicy { timeout: Some(timeout), ..rules };
-        let mut run = Run::new(rules);
+    fn bounds_hold((kind, policy) in policies(), timeout in 30..60u64, steps in steps()) {
+        let policy = QueuePolicy { timeout: Some(timeout), ..policy };
+        let mut run = Run::new(kind, policy);
         run.step(&Step::Grow);
         for step in &steps {
             run.step(step);
@@ -597,12 +614,12 @@ proptest! {
         for (job, end) in run.jobs.iter().zip(&run.ends) {
             let head = previous.max(job.submitted);
             prop_assert!(end.time >= head);
-            let since = if rules.kind == SchedulerKind::Timer { head } else { job.submitted };
+            let since = if kind == SchedulerKind::Timed { head } else { job.submitted };
             prop_assert!(end.time <= since.max(head) + timeout);
             if end.start != 0 {
                 prop_assert!(end.start >= job.ready.unwrap().max(head));
             }
-            if rules.kind == SchedulerKind::Timer && end.error == 0 {
+            if kind == SchedulerKind::Timed && end.error == 0 {
                 if let Some(worked) = job.worked {
                     prop_assert!(end.time >= worked);
                     previous = end.time;
@@ -610,7 +627,7 @@ proptest! {
                 }
                 let run = end.time - end.start;
                 prop_assert!(run <= job.duration);
-                prop_assert!(run * rules.boost >= job.duration * 100 || run == job.duration);
+                prop_assert!(run * policy.boost >= job.duration * 100 || run == job.duration);
                 if job.deadlines.is_empty() {
                     prop_assert_eq!(run, job.duration);
                 }
@@ -621,9 +638,9 @@ proptest! {
 
     /// When interrupts come, and how late, changes nothing about when jobs end.
     #[test]
-    fn late_interrupts_change_nothing(rules in rules(), steps in steps()) {
-        let mut eager = Run::new(rules);
-        let mut lazy = Run::new(rules);
+    fn late_interrupts_change_nothing((kind, policy) in policies(), steps in steps()) {
+        let mut eager = Run::new(kind, policy);
+        let mut lazy = Run::new(kind, policy);
         for run in [&mut eager, &mut lazy] {
             for _ in 0..3 {
                 prop_assert!(grow(&mut run.machine));

@@ -4,13 +4,14 @@
 
 use crate::sched::{
     fault_plan::InjectedFaults,
-    manual,
+    manual::{self, ManualScheduler},
     ring::{RingMemory, SEGMENT_LEN},
     scheduler as machine,
     scheduler::JobSegment,
-    timed::TimedJob,
+    timed::{TimedJob, TimedScheduler},
     types::{
-        HasDeadline, InFencePolicy, JobData, JobRecord, QueuePolicy, SchedulerKind, TimeoutPolicy,
+        self, HasDeadline, InFencePolicy, JobData, JobRecord, QueuePolicy, SchedulerKind,
+        TimeoutPolicy,
     },
 };
 use std::convert::Infallible;
@@ -85,21 +86,45 @@ attach!(&'static str usize Wanted);
 pub type Scheduler<P> = machine::Scheduler<P, Host, Vec<JobRecord>>;
 pub type CompletedJob<P> = crate::sched::types::CompletedJob<P, JobSegment<P, Host>>;
 
+/// Returns the scheduler of jobs that take time.
+#[track_caller]
+pub fn timed<P: JobData>(
+    scheduler: &mut Scheduler<P>,
+) -> &mut TimedScheduler<P, Host, Vec<JobRecord>> {
+    scheduler.timed_mut().expect("its jobs take time")
+}
+
+/// Returns the scheduler of jobs that user space completes.
+#[track_caller]
+pub fn manual<P: JobData>(
+    scheduler: &mut Scheduler<P>,
+) -> &mut ManualScheduler<P::Fence, Host, Vec<JobRecord>> {
+    scheduler
+        .manual_mut()
+        .expect("user space completes its jobs")
+}
+
 /// How many jobs the machines remember.
 pub const HISTORY: usize = 16;
 /// How many jobs can be pending at least, when there is memory.
 pub const MOST: usize = 200;
 
 /// Returns a machine without memory for jobs.
-pub fn empty<P: JobData>(rules: QueuePolicy, seed: u64) -> Scheduler<P> {
-    let Ok(machine) = Scheduler::new(rules, seed, MOST, vec![JobRecord::default(); HISTORY]);
+pub fn empty<P: JobData>(kind: SchedulerKind, policy: QueuePolicy, seed: u64) -> Scheduler<P> {
+    let Ok(machine) = Scheduler::new(
+        kind,
+        policy,
+        seed,
+        MOST,
+        vec![JobRecord::default(); HISTORY],
+    );
     machine
 }
 
 /// Adds memory for [`SEGMENT_LEN`] jobs. Returns whether it was taken.
 pub fn grow<P: JobData>(machine: &mut Scheduler<P>) -> bool {
     let kind = match machine {
-        Scheduler::Timed(_) => SchedulerKind::Timer,
+        Scheduler::Timed(_) => SchedulerKind::Timed,
         Scheduler::Manual(_) => SchedulerKind::Manual,
     };
     let Ok(spare) = Scheduler::new_segment(kind);
@@ -107,16 +132,15 @@ pub fn grow<P: JobData>(machine: &mut Scheduler<P>) -> bool {
 }
 
 /// Returns a machine with memory for [`SEGMENT_LEN`] jobs or so.
-pub fn machine<P: JobData>(rules: QueuePolicy) -> Scheduler<P> {
-    let mut machine = empty(rules, 0);
+pub fn machine<P: JobData>(kind: SchedulerKind, policy: QueuePolicy) -> Scheduler<P> {
+    let mut machine = empty(kind, policy, 0);
     assert!(grow(&mut machine));
     machine
 }
 
-/// Returns the rules of a queue that was made with nothing in particular.
-pub fn rules(kind: SchedulerKind, timeout: Option<u64>) -> QueuePolicy {
+/// Returns the policy of a queue with defaults but for the timeout.
+pub fn policy(timeout: Option<u64>) -> QueuePolicy {
     QueuePolicy {
-        kind,
         timeout,
         in_fence: InFencePolicy::Propagate,
         after_timeout: TimeoutPolicy::Continue,
@@ -159,15 +183,15 @@ pub fn try_submit<P>(machine: &mut Scheduler<P>, now: u64, job: TimedJob<P>) -> 
 where
     P: JobData<Fence = P> + HasDeadline,
 {
-    let Some(manual) = machine.manual_mut() else {
-        return machine.submit(now, job).map_err(|job| job.data);
-    };
+    if let Some(timed) = machine.timed_mut() {
+        return timed.submit(now, job).map_err(|job| job.data);
+    }
     let job = manual::ManualJob {
         error: job.error,
         event: job.event,
         fence: job.data,
     };
-    manual.submit(now, job).map_err(|job| job.fence)
+    manual(machine).submit(now, job).map_err(|job| job.fence)
 }
 
 #[track_caller]
@@ -180,7 +204,12 @@ pub fn submit<P: JobData<Fence = P> + HasDeadline>(
 }
 
 #[track_caller]
-pub fn assert_end(ended: Option<CompletedJob<&'static str>>, name: &str, end: u64, error: i32) {
+pub fn assert_end<S>(
+    ended: Option<types::CompletedJob<&'static str, S>>,
+    name: &str,
+    end: u64,
+    error: i32,
+) {
     let ended = ended.expect("no job has ended");
     assert_eq!(
         (ended.data, ended.record.end, ended.record.error),

@@ -6,7 +6,7 @@ use crate::sched::{
     timed::TimedJob,
     types::{JobState, SchedulerKind, TIMED_OUT},
 };
-use crate::setup::{assert_end, job, machine, rules, submit, waiting, Scheduler};
+use crate::setup::{assert_end, job, machine, policy, submit, timed, waiting, Scheduler};
 
 fn working(name: &'static str, duration: u64) -> TimedJob<&'static str> {
     TimedJob {
@@ -16,7 +16,7 @@ fn working(name: &'static str, duration: u64) -> TimedJob<&'static str> {
 }
 
 fn timer() -> Scheduler<&'static str> {
-    machine(rules(SchedulerKind::Timer, Some(100)))
+    machine(SchedulerKind::Timed, policy(Some(100)))
 }
 
 #[test]
@@ -25,15 +25,15 @@ fn job_ends_when_its_work_is_done() {
     submit(&mut machine, 10, working("a", 5));
     // Somebody has to begin at once, and is asked once.
     assert_eq!(machine.next_event(), Some(10));
-    assert_eq!(machine.begin_operations(), Some(1));
+    assert_eq!(timed(&mut machine).begin_operations(), Some(1));
     assert_eq!(machine.next_event(), Some(110));
     // And may ask as often as wanted.
-    assert_eq!(machine.begin_operations(), Some(1));
+    assert_eq!(timed(&mut machine).begin_operations(), Some(1));
     assert!(machine.pop_due(40).is_none());
     assert!(matches!(machine.state(40, 1), JobState::Running(_)));
-    assert!(machine.operations_done(40, 1, 77));
+    assert!(timed(&mut machine).operations_done(40, 1, 77));
     assert_eq!(machine.next_event(), Some(40));
-    assert_eq!(machine.begin_operations(), None);
+    assert_eq!(timed(&mut machine).begin_operations(), None);
     let ended = machine.pop_due(41);
     assert_eq!(ended.as_ref().map(|ended| ended.record.result), Some(77));
     assert_end(ended, "a", 40, 0);
@@ -43,8 +43,8 @@ fn job_ends_when_its_work_is_done() {
 fn job_takes_its_duration_at_least() {
     let mut machine = timer();
     submit(&mut machine, 10, working("a", 50));
-    assert_eq!(machine.begin_operations(), Some(1));
-    assert!(machine.operations_done(20, 1, 0));
+    assert_eq!(timed(&mut machine).begin_operations(), Some(1));
+    assert!(timed(&mut machine).operations_done(20, 1, 0));
     assert_eq!(machine.next_event(), Some(60));
     assert_end(machine.pop_due(60), "a", 60, 0);
 }
@@ -61,14 +61,14 @@ fn work_begins_when_the_job_does() {
             ..working("b", 5)
         },
     );
-    assert_eq!(machine.begin_operations(), None);
-    assert!(!machine.operations_done(10, 1, 0));
-    assert!(!machine.operations_done(10, 2, 0));
+    assert_eq!(timed(&mut machine).begin_operations(), None);
+    assert!(!timed(&mut machine).operations_done(10, 1, 0));
+    assert!(!timed(&mut machine).operations_done(10, 2, 0));
     assert_end(machine.pop_due(20), "a", 20, 0);
-    assert_eq!(machine.begin_operations(), None);
-    machine.ready(30, 2, 0);
+    assert_eq!(timed(&mut machine).begin_operations(), None);
+    timed(&mut machine).ready(30, 2, 0);
     assert_eq!(machine.next_event(), Some(30));
-    assert_eq!(machine.begin_operations(), Some(2));
+    assert_eq!(timed(&mut machine).begin_operations(), Some(2));
 }
 
 #[test]
@@ -76,13 +76,13 @@ fn work_that_takes_too_long_times_out() {
     let mut machine = timer();
     submit(&mut machine, 0, working("a", 5));
     submit(&mut machine, 0, working("b", 5));
-    assert_eq!(machine.begin_operations(), Some(1));
+    assert_eq!(timed(&mut machine).begin_operations(), Some(1));
     assert_end(machine.pop_due(100), "a", 100, TIMED_OUT);
     // What is told of it afterwards is not of the next one.
-    assert!(!machine.operations_done(101, 1, 5));
+    assert!(!timed(&mut machine).operations_done(101, 1, 5));
     assert_eq!(machine.next_event(), Some(100));
-    assert_eq!(machine.begin_operations(), Some(2));
-    assert!(machine.operations_done(102, 2, 6));
+    assert_eq!(timed(&mut machine).begin_operations(), Some(2));
+    assert!(timed(&mut machine).operations_done(102, 2, 6));
     let ended = machine.pop_due(105);
     assert_eq!(ended.as_ref().map(|ended| ended.record.result), Some(6));
     assert_end(ended, "b", 105, 0);
@@ -108,11 +108,11 @@ fn work_is_not_done_of_jobs_that_do_not_run() {
         },
     );
     submit(&mut machine, 0, working("runs", 5));
-    assert_eq!(machine.begin_operations(), None);
+    assert_eq!(timed(&mut machine).begin_operations(), None);
     assert_end(machine.pop_due(100), "hangs", 100, TIMED_OUT);
-    assert_eq!(machine.begin_operations(), None);
+    assert_eq!(timed(&mut machine).begin_operations(), None);
     assert_end(machine.pop_due(100), "fails", 100, -5);
-    assert_eq!(machine.begin_operations(), Some(3));
+    assert_eq!(timed(&mut machine).begin_operations(), Some(3));
 }
 
 #[test]
@@ -120,10 +120,10 @@ fn result_is_of_its_job_alone() {
     let mut machine = timer();
     submit(&mut machine, 0, working("a", 5));
     submit(&mut machine, 0, waiting("b", 5));
-    machine.begin_operations();
-    machine.operations_done(4, 1, 9);
+    timed(&mut machine).begin_operations();
+    timed(&mut machine).operations_done(4, 1, 9);
     assert_end(machine.pop_due(5), "a", 5, 0);
-    machine.ready(6, 2, 0);
+    timed(&mut machine).ready(6, 2, 0);
     let ended = machine.pop_due(11);
     assert_eq!(ended.as_ref().map(|ended| ended.record.result), Some(0));
     assert_end(ended, "b", 11, 0);
@@ -138,7 +138,7 @@ fn reset_ends_work_that_is_not_done() {
     let mut machine = timer();
     submit(&mut machine, 0, working("a", 5));
     submit(&mut machine, 0, working("b", 5));
-    machine.begin_operations();
+    timed(&mut machine).begin_operations();
     assert_end(machine.reset(30), "a", 30, -125);
-    assert_eq!(machine.begin_operations(), Some(2));
+    assert_eq!(timed(&mut machine).begin_operations(), Some(2));
 }
