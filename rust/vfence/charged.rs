@@ -10,9 +10,9 @@ use kernel::prelude::*;
 use pin_init::init_array_from_fn;
 
 /// The kernel's memory.
-pub(crate) struct Charged;
+pub(crate) struct ChargedMemory;
 
-impl RingMemory for Charged {
+impl RingMemory for ChargedMemory {
     type Segment<T> = KBox<[Option<T>; SEGMENT_LEN]>;
     type Directory<T> = KVVec<Option<Self::Segment<T>>>;
     type Error = Error;

@@ -6,7 +6,7 @@ use crate::{
     kernel_ext::dma_fence::Context,
     uapi::VFENCE_MAX_WAITS,
     vfence::{
-        buffer::map::MappedBuffers,
+        buffer::map::MappingTable,
         device::Device,
         events::Events,
         job::quota::Budget,
@@ -49,7 +49,7 @@ pub(crate) struct Client {
     /// For fences that jobs wait for. They may be anybody's, and who signals one has to call all that wait for it.
     waits: Arc<Budget>,
     /// The buffers that operations need.
-    pub(crate) mapped: Arc<MappedBuffers>,
+    pub(crate) mappings: Arc<MappingTable>,
     pub(crate) events: Arc<Events>,
 }
 
@@ -74,7 +74,7 @@ impl Client {
                 last_id: 0,
             }),
             waits: Budget::new(VFENCE_MAX_WAITS)?,
-            mapped: MappedBuffers::new()?,
+            mappings: MappingTable::new()?,
             events: Events::new()?,
         })
     }

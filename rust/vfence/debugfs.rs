@@ -32,9 +32,9 @@ const JOBS: u64 = 32;
 const IN_FENCES: usize = 8;
 
 /// All queues, as debugfs shows them.
-pub(crate) struct AllQueues(pub(super) Arc<Device>);
+pub(crate) struct QueuesFile(pub(super) Arc<Device>);
 
-impl Writer for AllQueues {
+impl Writer for QueuesFile {
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.try_for_each(|client, queue| {
             write_queue(f, client, queue)?;

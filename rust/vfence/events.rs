@@ -16,7 +16,7 @@ use crate::{
         VFENCE_MAX_EVENTS, //
     },
     vfence::{
-        charged::Charged,
+        charged::ChargedMemory,
         sched::ring::{
             Ring,
             RingMemory, //
@@ -42,7 +42,7 @@ const CHUNK: usize = 8;
 
 const SIZE: usize = size_of::<vfence_event>();
 
-type Unread = Ring<vfence_event, Charged>;
+type Unread = Ring<vfence_event, ChargedMemory>;
 
 struct Pending {
     unread: Unread,
@@ -72,7 +72,7 @@ pub(crate) struct Events {
 
 impl Events {
     pub(crate) fn new() -> Result<Arc<Self>> {
-        let directory = Charged::directory(Unread::directory_len(MOST))?;
+        let directory = ChargedMemory::directory(Unread::directory_len(MOST))?;
         let pending = Pending {
             unread: Ring::new(directory, 0),
             expected: 0,
@@ -246,7 +246,7 @@ impl Expected<'_> {
                     return Ok(());
                 }
             }
-            let segment = Charged::segment()?;
+            let segment = ChargedMemory::segment()?;
             let refused = self.events.pending.lock().unread.add_segment(segment);
             // There is a place for it in the directory as long as there are less than `MOST`.
             refused.map_err(|_| EAGAIN)?;

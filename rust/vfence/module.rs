@@ -5,7 +5,7 @@
 use crate::{
     kernel_ext::dma_fence,
     vfence::{
-        debugfs::AllQueues,
+        debugfs::QueuesFile,
         device::Device,
         limits::Limits, //
     },
@@ -29,7 +29,7 @@ impl Drop for Drain {
 #[pin_data]
 pub(crate) struct Engine {
     #[pin]
-    queues: debugfs::File<AllQueues>,
+    queues: debugfs::File<QueuesFile>,
     pub(crate) device: Arc<Device>,
     directory: debugfs::Dir,
     drain: Drain,
@@ -43,7 +43,7 @@ impl Engine {
             drain: Drain,
             directory: debugfs::Dir::new(crate::NAME),
             device: Device::new()?,
-            queues <- directory.read_only_file(c"queues", AllQueues(device.clone())),
+            queues <- directory.read_only_file(c"queues", QueuesFile(device.clone())),
         })
     }
 }

@@ -24,12 +24,12 @@ use zerocopy::{
 };
 
 /// Where the argument of an ioctl, or an element of an array, is in user space, and how large the caller says it is.
-pub(crate) struct Argument {
+pub(crate) struct UserArg {
     address: usize,
     size: usize,
 }
 
-impl Argument {
+impl UserArg {
     /// Returns the argument of a call with the number `cmd`.
     pub(crate) fn new(cmd: u32, address: usize) -> Self {
         Self {
@@ -59,9 +59,9 @@ impl Argument {
 
     /// Reads the structure, which has not grown yet.
     ///
-    /// Fails as [`Argument::read_from`] does.
+    /// Fails as [`UserArg::read_versioned`] does.
     pub(crate) fn read<T: FromBytes + IntoBytes + Immutable + Copy>(&self) -> Result<T> {
-        self.read_from(&[])
+        self.read_versioned(&[])
     }
 
     /// Reads the structure, which had the sizes `earlier` in earlier versions. What the caller's does not have is
@@ -69,17 +69,17 @@ impl Argument {
     ///
     /// Fails with `EINVAL` if the caller's ends where no version did, with `E2BIG` if it is larger
     /// than ours and not zero there, with `EFAULT` if it is not accessible.
-    pub(crate) fn read_from<T: FromBytes + IntoBytes + Immutable + Copy>(
+    pub(crate) fn read_versioned<T: FromBytes + IntoBytes + Immutable + Copy>(
         &self,
         earlier: &[usize],
     ) -> Result<T> {
         let mut place = MaybeUninit::uninit();
-        Ok(*self.read_to(&mut place, earlier)?)
+        Ok(*self.read_versioned_into(&mut place, earlier)?)
     }
 
-    /// As [`Argument::read_from`], into `place`: what is large is not moved.
+    /// As [`UserArg::read_versioned`], into `place`: what is large is not moved.
     #[inline]
-    pub(crate) fn read_to<'a, T: FromBytes + IntoBytes + Immutable>(
+    pub(crate) fn read_versioned_into<'a, T: FromBytes + IntoBytes + Immutable>(
         &self,
         place: &'a mut MaybeUninit<T>,
         earlier: &[usize],

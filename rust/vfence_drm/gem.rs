@@ -17,14 +17,14 @@ use crate::{
         buffer::create,
         uarg::{
             must_be_zero,
-            Argument, //
+            UserArg, //
         },
     },
 };
 use kernel::prelude::*;
 
 /// `DRM_IOCTL_VFENCE_GEM_CREATE`.
-pub(super) fn create(file: &File<DrmDriver>, argument: &Argument) -> Result {
+pub(super) fn create(file: &File<DrmDriver>, argument: &UserArg) -> Result {
     let mut create: drm_vfence_gem_create = argument.read()?;
     must_be_zero(create.flags)?;
     let buf = create::new(file.inner().device(), create.size)?;
@@ -38,7 +38,7 @@ pub(super) fn create(file: &File<DrmDriver>, argument: &Argument) -> Result {
 }
 
 /// `DRM_IOCTL_VFENCE_GEM_INFO`.
-pub(super) fn info(file: &File<DrmDriver>, argument: &Argument) -> Result {
+pub(super) fn info(file: &File<DrmDriver>, argument: &UserArg) -> Result {
     let mut info: drm_vfence_gem_info = argument.read()?;
     must_be_zero(info.flags)?;
     let object = Object::lookup(file, info.handle)?;

@@ -22,7 +22,7 @@ use crate::{
     vfence::{
         client::Client,
         ioctl::sizeless,
-        uarg::Argument, //
+        uarg::UserArg, //
     },
 };
 use kernel::{
@@ -31,7 +31,7 @@ use kernel::{
     prelude::*,
     str::CStr, //
 };
-use syncobj::FileHandles;
+use syncobj::DrmHandles;
 
 mod gem;
 mod syncobj;
@@ -66,15 +66,13 @@ impl Driver for DrmDriver {
 
     fn ioctl(file: &File<Self>, number: u32, argument: usize) -> Result<isize> {
         match sizeless(number) {
-            GEM_CREATE => gem::create(file, &Argument::new(number, argument))?,
-            GEM_INFO => gem::info(file, &Argument::new(number, argument))?,
+            GEM_CREATE => gem::create(file, &UserArg::new(number, argument))?,
+            GEM_INFO => gem::info(file, &UserArg::new(number, argument))?,
             _ => {
                 // The same size and direction, and the number of the engine's header.
                 let function = (number & 0xff) - FIRST;
                 let number = number & !0xffff | VFENCE_IOCTL_TYPE << 8 | function;
-                let done = file
-                    .inner()
-                    .ioctl(&FileHandles::new(file), number, argument);
+                let done = file.inner().ioctl(&DrmHandles::new(file), number, argument);
                 // libdrm calls again and again while it is told EAGAIN.
                 done.map_err(|error| if error == EAGAIN { EBUSY } else { error })?;
             }

@@ -31,12 +31,12 @@ use crate::{
     vfence::{
         job::{
             handles::{
-                Handles,
-                Syncs, //
+                HandleLookup,
+                JobSyncobjs, //
             },
             in_fences::InFences, //
         },
-        uarg::Argument, //
+        uarg::UserArg, //
     },
 };
 use core::cell::Cell;
@@ -50,14 +50,14 @@ use kernel::{
 const COMPARED: usize = 8;
 
 /// The handles of an open file, during one call.
-pub(super) struct FileHandles<'a> {
+pub(super) struct DrmHandles<'a> {
     file: &'a File<DrmDriver>,
     /// How many syncobjs the call has named, and how many links of timelines it has looked at.
     syncs: Cell<u32>,
     links: Cell<u32>,
 }
 
-impl<'a> FileHandles<'a> {
+impl<'a> DrmHandles<'a> {
     pub(super) fn new(file: &'a File<DrmDriver>) -> Self {
         Self {
             file,
@@ -82,7 +82,7 @@ impl<'a> FileHandles<'a> {
         }
         self.syncs.set(seen);
         for index in 0..count as usize {
-            let element = Argument::element(array, index, size as usize)?;
+            let element = UserArg::element(array, index, size as usize)?;
             let sync: drm_vfence_sync = element.read()?;
             if sync.flags & !flags != 0 {
                 return Err(EINVAL);
@@ -95,12 +95,12 @@ impl<'a> FileHandles<'a> {
     /// Adds what a job waits for at a syncobj to `syncs`, whose `earlier` are those of the jobs before it in the call.
     fn wait_for(
         &self,
-        syncs: &mut JobSyncs,
+        syncs: &mut DrmJobSyncobjs,
         sync: &drm_vfence_sync,
-        earlier: &[JobSyncs],
+        earlier: &[DrmJobSyncobjs],
     ) -> Result {
         let syncobj = Syncobj::find(self.file, sync.handle)?;
-        if let Some((within, before)) = Within::find(syncobj, sync.point, earlier)? {
+        if let Some((within, before)) = BatchWait::find(syncobj, sync.point, earlier)? {
             if let Some(fence) = before {
                 self.take_apart(syncs, &fence)?;
             }
@@ -112,8 +112,8 @@ impl<'a> FileHandles<'a> {
     }
 
     /// Adds the fences that `fence` stands for to `syncs`. Those of a timeline are found from its end on.
-    fn take_apart(&self, syncs: &mut JobSyncs, fence: &Fence) -> Result {
-        let mut last = Last::default();
+    fn take_apart(&self, syncs: &mut DrmJobSyncobjs, fence: &Fence) -> Result {
+        let mut last = RecentFences::default();
         for fence in unwrap(fence) {
             let links = self.links.get() + 1;
             if links > DRM_VFENCE_MAX_LINKS {
@@ -131,12 +131,12 @@ impl<'a> FileHandles<'a> {
 /// The fences that were found last, going back in time. Of several of the same context the one that was found first signals last, and is
 /// the only one that has to be waited for.
 #[derive(Default)]
-struct Last {
+struct RecentFences {
     fences: [Option<ARef<Fence>>; COMPARED],
     next: usize,
 }
 
-impl Last {
+impl RecentFences {
     /// Returns whether a fence has to be waited for, and takes note of it then.
     fn is_new(&mut self, fence: &ARef<Fence>) -> bool {
         let mut found = self.fences.iter().flatten();
@@ -152,13 +152,13 @@ impl Last {
 }
 
 /// Jobs of the same call that a job waits for at a syncobj: those that signal it, from the first one to the last one, by index.
-struct Within {
+struct BatchWait {
     syncobj: ARef<Syncobj>,
     first: usize,
     last: usize,
 }
 
-impl Within {
+impl BatchWait {
     /// Finds what the jobs `earlier`, which are before it in the call, put into `syncobj` for one that waits for `point`, and what
     /// was there and has to be waited for as well. Returns `None` if they do not put that there.
     ///
@@ -168,7 +168,7 @@ impl Within {
     fn find(
         syncobj: ARef<Syncobj>,
         point: u64,
-        earlier: &[JobSyncs],
+        earlier: &[DrmJobSyncobjs],
     ) -> Result<Option<(Self, Option<ARef<Fence>>)>> {
         let mut before = syncobj.fence();
         // The number of the timeline's last link, if it is one.
@@ -213,26 +213,30 @@ impl Within {
 
 /// Returns which of `jobs` signal a syncobj, and at which points; none for a binary one.
 fn signals<'a>(
-    jobs: &'a [JobSyncs],
+    jobs: &'a [DrmJobSyncobjs],
     syncobj: &'a Syncobj,
 ) -> impl DoubleEndedIterator<Item = (usize, Option<u64>)> + 'a {
-    let of = move |(job, syncs): (usize, &'a JobSyncs)| {
-        let found = move |signal: &&Signal| core::ptr::eq(&*signal.syncobj, syncobj);
+    let of = move |(job, syncs): (usize, &'a DrmJobSyncobjs)| {
+        let found = move |signal: &&SyncobjSignal| core::ptr::eq(&*signal.syncobj, syncobj);
         let signals = syncs.signals.iter().filter(found);
         signals.map(move |signal| (job, signal.at.as_ref().map(|(_, at)| *at)))
     };
     jobs.iter().enumerate().flat_map(of)
 }
 
-impl Handles for FileHandles<'_> {
-    const SMALLEST: usize = 40;
-    const WAITS: bool = true;
+impl HandleLookup for DrmHandles<'_> {
+    const MIN_SUBMIT_SIZE: usize = 40;
+    const MAY_SLEEP: bool = true;
     const USE_FLAGS: u32 = DRM_VFENCE_USE_HANDLE;
-    type Syncs = JobSyncs;
+    type Syncobjs = DrmJobSyncobjs;
 
-    fn job(&self, argument: Argument, earlier: &[JobSyncs]) -> Result<(Argument, JobSyncs)> {
+    fn resolve_job(
+        &self,
+        argument: UserArg,
+        earlier: &[DrmJobSyncobjs],
+    ) -> Result<(UserArg, DrmJobSyncobjs)> {
         let submit: drm_vfence_submit = argument.read()?;
-        let mut syncs = JobSyncs {
+        let mut syncs = DrmJobSyncobjs {
             waits: submit.in_sync_count != 0,
             fences: InFences::none(),
             earlier: KVVec::new(),
@@ -252,15 +256,15 @@ impl Handles for FileHandles<'_> {
             submit.sync_size,
             0,
             |sync| {
-                let signal = Signal::new(self.file, &sync)?;
+                let signal = SyncobjSignal::new(self.file, &sync)?;
                 Ok(syncs.signals.push(signal, GFP_KERNEL_ACCOUNT)?)
             },
         )?;
-        let job = Argument::element(submit.job, 0, submit.job_size as usize)?;
+        let job = UserArg::element(submit.job, 0, submit.job_size as usize)?;
         Ok((job, syncs))
     }
 
-    fn buf(&self, used: &vfence_use) -> Result<ARef<DmaBuf>> {
+    fn find_buffer(&self, used: &vfence_use) -> Result<ARef<DmaBuf>> {
         if used.flags & DRM_VFENCE_USE_HANDLE == 0 {
             return DmaBuf::from_fd(used.fd);
         }
@@ -271,13 +275,13 @@ impl Handles for FileHandles<'_> {
 }
 
 /// A syncobj that a job signals.
-struct Signal {
+struct SyncobjSignal {
     syncobj: ARef<Syncobj>,
     /// The point, and the memory for it; none for a binary one.
     at: Option<(AllocatedLink, u64)>,
 }
 
-impl Signal {
+impl SyncobjSignal {
     /// Fails with `ENOENT`, `ENOMEM`.
     fn new(file: &File<DrmDriver>, sync: &drm_vfence_sync) -> Result<Self> {
         Ok(Self {
@@ -291,28 +295,28 @@ impl Signal {
 }
 
 /// What a job waits for and signals by handles.
-pub(super) struct JobSyncs {
+pub(super) struct DrmJobSyncobjs {
     /// Whether it waits for anything, if only for what has signalled.
     waits: bool,
     /// What it waits for, taken apart.
     fences: InFences,
     /// Jobs before it in the call that it waits for.
-    earlier: KVVec<Within>,
-    signals: KVVec<Signal>,
+    earlier: KVVec<BatchWait>,
+    signals: KVVec<SyncobjSignal>,
     /// Its own, once it is prepared, if there are signals.
     fence: Option<Linkable>,
 }
 
-impl Syncs for JobSyncs {
-    fn waits(&self) -> bool {
+impl JobSyncobjs for DrmJobSyncobjs {
+    fn has_waits(&self) -> bool {
         self.waits
     }
 
-    fn in_fences(&mut self, earlier: &[Self]) -> Result<InFences> {
+    fn take_in_fences(&mut self, earlier: &[Self]) -> Result<InFences> {
         let mut fences = core::mem::replace(&mut self.fences, InFences::none());
         for within in &self.earlier {
             let jobs = earlier.get(..=within.last).unwrap_or_default();
-            let mut last = Last::default();
+            let mut last = RecentFences::default();
             for (job, _) in signals(jobs, &within.syncobj).rev() {
                 if job < within.first {
                     break;
@@ -333,7 +337,7 @@ impl Syncs for JobSyncs {
         !self.signals.is_empty()
     }
 
-    fn keep(&mut self, fence: Linkable) {
+    fn set_fence(&mut self, fence: Linkable) {
         self.fence = Some(fence);
     }
 
@@ -341,7 +345,7 @@ impl Syncs for JobSyncs {
         let Some(fence) = self.fence else {
             return;
         };
-        for Signal { syncobj, at } in self.signals {
+        for SyncobjSignal { syncobj, at } in self.signals {
             match at {
                 None => syncobj.replace_fence(Some(fence.fence())),
                 Some((link, point)) => syncobj.add_point(link, &fence, point),

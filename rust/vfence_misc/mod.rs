@@ -25,12 +25,12 @@ use crate::{
         },
         job::{
             handles::{
-                Handles,
-                Syncs, //
+                HandleLookup,
+                JobSyncobjs, //
             },
             in_fences::InFences, //
         },
-        uarg::Argument, //
+        uarg::UserArg, //
     },
 };
 use kernel::{
@@ -46,7 +46,7 @@ impl MiscDevice for Client {
         match cmd {
             SIGNAL_NEXT => fast::signal_next(&client, arg),
             CREATE_FENCE => fast::create_fence(&client, arg),
-            _ => client.ioctl(&NoHandles, cmd, arg).into(),
+            _ => client.ioctl(&FdsOnly, cmd, arg).into(),
         }
     }
 }
@@ -56,29 +56,29 @@ const CREATE_FENCE: u32 = _IO(VFENCE_IOCTL_TYPE, 0x0d);
 const SIGNAL_NEXT: u32 = _IO(VFENCE_IOCTL_TYPE, 0x0e);
 
 /// Jobs name file descriptors only.
-struct NoHandles;
+struct FdsOnly;
 
-impl Handles for NoHandles {
-    const SMALLEST: usize = EARLIER[0];
-    const WAITS: bool = false;
+impl HandleLookup for FdsOnly {
+    const MIN_SUBMIT_SIZE: usize = EARLIER[0];
+    const MAY_SLEEP: bool = false;
     const USE_FLAGS: u32 = 0;
-    type Syncs = ();
+    type Syncobjs = ();
 
-    fn job(&self, argument: Argument, _earlier: &[()]) -> Result<(Argument, ())> {
+    fn resolve_job(&self, argument: UserArg, _earlier: &[()]) -> Result<(UserArg, ())> {
         Ok((argument, ()))
     }
 
-    fn buf(&self, used: &vfence_use) -> Result<ARef<DmaBuf>> {
+    fn find_buffer(&self, used: &vfence_use) -> Result<ARef<DmaBuf>> {
         DmaBuf::from_fd(used.fd)
     }
 }
 
-impl Syncs for () {
-    fn waits(&self) -> bool {
+impl JobSyncobjs for () {
+    fn has_waits(&self) -> bool {
         false
     }
 
-    fn in_fences(&mut self, _earlier: &[Self]) -> Result<InFences> {
+    fn take_in_fences(&mut self, _earlier: &[Self]) -> Result<InFences> {
         Ok(InFences::none())
     }
 
@@ -86,7 +86,7 @@ impl Syncs for () {
         false
     }
 
-    fn keep(&mut self, _fence: Linkable) {}
+    fn set_fence(&mut self, _fence: Linkable) {}
 
     fn publish(self) {}
 }

@@ -30,7 +30,7 @@ use crate::{
         },
         uarg::{
             must_be_zero,
-            Argument, //
+            UserArg, //
         },
     },
 };
@@ -143,7 +143,7 @@ impl FileOperations for SwSync {
 
 impl MiscDevice for SwSync {
     fn ioctl(this: Pin<&Self>, cmd: u32, arg: usize) -> Returned {
-        let argument = Argument::new(cmd, arg);
+        let argument = UserArg::new(cmd, arg);
         match cmd {
             CREATE_FENCE => this.create_fence(&argument),
             INC => this.increment(&argument),
@@ -155,7 +155,7 @@ impl MiscDevice for SwSync {
 }
 
 impl SwSync {
-    fn create_fence(&self, argument: &Argument) -> Result {
+    fn create_fence(&self, argument: &UserArg) -> Result {
         let fd = FileDescriptorReservation::get_unused_fd_flags(O_CLOEXEC)?;
         // The name is for nobody.
         let value = argument.read_field(offset_of!(sw_sync_create_fence_data, value))?;
@@ -168,12 +168,12 @@ impl SwSync {
         Ok(())
     }
 
-    fn increment(&self, argument: &Argument) -> Result {
+    fn increment(&self, argument: &UserArg) -> Result {
         self.values.advance(argument.read()?);
         Ok(())
     }
 
-    fn get_deadline(&self, argument: &Argument) -> Result {
+    fn get_deadline(&self, argument: &UserArg) -> Result {
         let mut data: sw_sync_get_deadline = argument.read()?;
         must_be_zero(data.pad)?;
         if data.deadline_ns != 0 {

@@ -37,12 +37,12 @@ use kernel::{
 const MOST: usize = VFENCE_MAX_MAPPED as usize;
 
 /// A buffer as the device has it: mapped for its DMA, and, since that is done by the CPU, in the kernel's address space.
-struct Mapped {
+struct BufferMapping {
     vmap: Vmap,
     _mapping: Mapping,
 }
 
-impl Mapped {
+impl BufferMapping {
     /// Fails with `ENOMEM`, `EOPNOTSUPP` for the memory of a device, and as the exporter does.
     fn new(buf: &DmaBuf, device: &Arc<DmaDevice>) -> Result<Arc<Self>> {
         let attachment = Attachment::new(buf.into(), device.clone())?;
@@ -64,32 +64,32 @@ fn pages(buf: &DmaBuf) -> usize {
 }
 
 /// A buffer that is mapped, and how many have it.
-struct Entry {
-    mapped: Arc<Mapped>,
+struct TableEntry {
+    mapped: Arc<BufferMapping>,
     holders: usize,
 }
 
-struct MapState {
+struct Mappings {
     /// By address, which is the buffer's own as long as it is mapped.
-    buffers: RBTree<usize, Entry>,
+    buffers: RBTree<usize, TableEntry>,
     pages: usize,
 }
 
 /// The buffers that the jobs of a client have mapped.
 #[pin_data]
-pub(crate) struct MappedBuffers {
-    /// Held while a buffer is mapped and unmapped, so it is never mapped twice, and what is counted is what there is. The locks of
+pub(crate) struct MappingTable {
+    /// MappingCount while a buffer is mapped and unmapped, so it is never mapped twice, and what is counted is what there is. The locks of
     /// reservation objects are taken under it.
     #[pin]
-    state: Mutex<MapState>,
+    state: Mutex<Mappings>,
 }
 
-impl MappedBuffers {
+impl MappingTable {
     /// Returns none. Fails with `ENOMEM`.
     pub(crate) fn new() -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
-                state <- new_mutex!(MapState {
+                state <- new_mutex!(Mappings {
                     buffers: RBTree::new(),
                     pages: 0,
                 }),
@@ -106,7 +106,7 @@ impl MappedBuffers {
         all: &Arc<Self>,
         buf: &DmaBuf,
         device: &Arc<DmaDevice>,
-    ) -> Result<MappedBuffer> {
+    ) -> Result<MappingRef> {
         let address = core::ptr::from_ref(buf).addr();
         let mut state = all.state.lock();
         let mapped = if let Some(entry) = state.buffers.get_mut(&address) {
@@ -120,8 +120,8 @@ impl MappedBuffers {
             if device.is_bounced() {
                 return Err(EOPNOTSUPP);
             }
-            let mapped = Mapped::new(buf, device)?;
-            let entry = Entry {
+            let mapped = BufferMapping::new(buf, device)?;
+            let entry = TableEntry {
                 mapped: mapped.clone(),
                 holders: 1,
             };
@@ -130,9 +130,9 @@ impl MappedBuffers {
             state.pages += pages;
             mapped
         };
-        Ok(MappedBuffer {
+        Ok(MappingRef {
             mapped,
-            _held: Held {
+            _held: MappingCount {
                 all: all.clone(),
                 address,
             },
@@ -141,13 +141,13 @@ impl MappedBuffers {
 }
 
 /// A buffer that is mapped for a job. Dropping the last one of the same buffer unmaps it, which takes the lock of its reservation object.
-pub(crate) struct MappedBuffer {
+pub(crate) struct MappingRef {
     /// Dropped first, so that the last reference is dropped under the lock.
-    mapped: Arc<Mapped>,
-    _held: Held,
+    mapped: Arc<BufferMapping>,
+    _held: MappingCount,
 }
 
-impl MappedBuffer {
+impl MappingRef {
     /// Returns where it is in the kernel's address space.
     pub(crate) fn vmap(&self) -> &Vmap {
         &self.mapped.vmap
@@ -155,12 +155,12 @@ impl MappedBuffer {
 }
 
 /// One of those who have a buffer mapped.
-struct Held {
-    all: Arc<MappedBuffers>,
+struct MappingCount {
+    all: Arc<MappingTable>,
     address: usize,
 }
 
-impl Drop for Held {
+impl Drop for MappingCount {
     fn drop(&mut self) {
         let mut state = self.all.state.lock();
         let Some(entry) = state.buffers.get_mut(&self.address) else {

@@ -14,13 +14,13 @@ use crate::{
     vfence::{
         buffer::{
             map::{
-                MappedBuffer,
-                MappedBuffers, //
+                MappingRef,
+                MappingTable, //
             },
-            resv::Uses, //
+            resv::BufferUses, //
         },
         client::Client,
-        uarg::Argument, //
+        uarg::UserArg, //
     },
 };
 use kernel::prelude::*;
@@ -30,7 +30,7 @@ const STEP: usize = 256 << 10;
 
 /// An operation; buffers are told by their index among those that are used.
 #[derive(Clone, Copy)]
-enum Operation {
+enum BufferOperation {
     Fill {
         target: usize,
         offset: usize,
@@ -51,9 +51,9 @@ enum Operation {
     },
 }
 
-impl Operation {
+impl BufferOperation {
     /// Returns what user space describes. Fails with `EINVAL` if that cannot be.
-    fn from_user(from: &vfence_operation, uses: &Uses) -> Result<Self> {
+    fn from_user(from: &vfence_operation, uses: &BufferUses) -> Result<Self> {
         // CAST: Indices and offsets are checked against what there is, which fits.
         let (target, source) = (from.target as usize, from.source as usize);
         let writes = from.kind == FILL || from.kind == COPY;
@@ -62,13 +62,13 @@ impl Operation {
             return Err(EINVAL);
         }
         if writes {
-            uses.must_write(target)?;
+            uses.check_writable(target)?;
             must_be_inside(uses, target, from.target_offset, from.length)?;
         } else if target != 0 || from.target_offset != 0 {
             return Err(EINVAL);
         }
         if reads {
-            uses.must_read(source)?;
+            uses.check_readable(source)?;
             must_be_inside(uses, source, from.source_offset, from.length)?;
         } else if source != 0 || from.source_offset != 0 {
             return Err(EINVAL);
@@ -127,8 +127,8 @@ impl Operation {
 }
 
 /// Refuses, with `EINVAL`, ranges that are not in the buffer.
-fn must_be_inside(uses: &Uses, index: usize, offset: u64, length: u64) -> Result {
-    let size = uses.buf(index)?.size() as u64;
+fn must_be_inside(uses: &BufferUses, index: usize, offset: u64, length: u64) -> Result {
+    let size = uses.buffer(index)?.size() as u64;
     match offset.checked_add(length) {
         Some(end) if end <= size => Ok(()),
         _ => Err(EINVAL),
@@ -152,10 +152,10 @@ fn pattern(from: &vfence_operation) -> Result<u64> {
 }
 
 /// The operations of a job, and how far they have come.
-pub(crate) struct Operations {
-    list: KVec<Operation>,
+pub(crate) struct OperationList {
+    list: KVec<BufferOperation>,
     /// Those that operations need, in no order, each with its index among those that are used.
-    buffers: KVec<(usize, MappedBuffer)>,
+    buffers: KVec<(usize, MappingRef)>,
     /// How many are done, and how much of the next one.
     done: usize,
     bytes: usize,
@@ -165,7 +165,7 @@ pub(crate) struct Operations {
     result: u64,
 }
 
-impl Operations {
+impl OperationList {
     /// Prepares the operations of a job; returns `None` if there are none.
     ///
     /// Fails with `EINVAL` for too many, and for those that cannot be; `ENOSPC` if the client's jobs need too much of buffers;
@@ -173,7 +173,7 @@ impl Operations {
     pub(crate) fn from_user(
         client: &Client,
         submit: &vfence_submit,
-        uses: &Uses,
+        uses: &BufferUses,
     ) -> Result<Option<Self>> {
         let count = submit.operation_count;
         if count == 0 {
@@ -182,18 +182,19 @@ impl Operations {
         if count > VFENCE_MAX_OPERATIONS {
             return Err(EINVAL);
         }
-        let mut list: KVec<Operation> = KVec::with_capacity(count as usize, GFP_KERNEL_ACCOUNT)?;
+        let mut list: KVec<BufferOperation> =
+            KVec::with_capacity(count as usize, GFP_KERNEL_ACCOUNT)?;
         for index in 0..count as usize {
             let size = submit.operation_size as usize;
-            let element = Argument::element(submit.operations, index, size)?;
-            let operation = Operation::from_user(&element.read()?, uses)?;
+            let element = UserArg::element(submit.operations, index, size)?;
+            let operation = BufferOperation::from_user(&element.read()?, uses)?;
             list.push(operation, GFP_KERNEL_ACCOUNT)?;
         }
-        let mut buffers: KVec<(usize, MappedBuffer)> = KVec::new();
-        for index in list.iter().flat_map(Operation::needs) {
+        let mut buffers: KVec<(usize, MappingRef)> = KVec::new();
+        for index in list.iter().flat_map(BufferOperation::needs) {
             if buffers.iter().all(|(other, _)| *other != index) {
                 let device = &client.device().dma;
-                let mapped = MappedBuffers::map(&client.mapped, uses.buf(index)?, device)?;
+                let mapped = MappingTable::map(&client.mappings, uses.buffer(index)?, device)?;
                 buffers.push((index, mapped), GFP_KERNEL_ACCOUNT)?;
             }
         }
@@ -219,7 +220,7 @@ impl Operations {
         if self.bytes < operation.length() {
             return None;
         }
-        if let Operation::Crc32c { .. } = operation {
+        if let BufferOperation::Crc32c { .. } = operation {
             self.result = u64::from(!self.crc);
         }
         self.done += 1;
@@ -228,20 +229,20 @@ impl Operations {
     }
 
     /// Does `length` bytes of an operation, `from` its beginning.
-    fn some(&mut self, operation: Operation, from: usize, length: usize) -> Result {
+    fn some(&mut self, operation: BufferOperation, from: usize, length: usize) -> Result {
         let buffers = &self.buffers;
         let vmap = |index: usize| {
             let mut found = buffers.iter().filter(|(other, _)| *other == index);
             found.next().map(|(_, mapped)| mapped.vmap()).ok_or(EINVAL)
         };
         match operation {
-            Operation::Fill {
+            BufferOperation::Fill {
                 target,
                 offset,
                 pattern,
                 ..
             } => vmap(target)?.fill(offset + from, length, pattern),
-            Operation::Copy {
+            BufferOperation::Copy {
                 target,
                 target_offset,
                 source,
@@ -253,7 +254,7 @@ impl Operations {
                 source_offset + from,
                 length,
             ),
-            Operation::Crc32c { source, offset, .. } => {
+            BufferOperation::Crc32c { source, offset, .. } => {
                 let before = if from == 0 { !0 } else { self.crc };
                 self.crc = vmap(source)?.crc32c(before, offset + from, length)?;
                 Ok(())

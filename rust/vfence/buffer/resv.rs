@@ -22,11 +22,11 @@ use crate::{
     },
     vfence::{
         job::{
-            handles::Handles,
+            handles::HandleLookup,
             in_fences::InFences, //
         },
         queue::QueueRef,
-        uarg::Argument, //
+        uarg::UserArg, //
     },
 };
 use kernel::{
@@ -35,12 +35,12 @@ use kernel::{
 };
 
 /// A buffer that a job uses.
-struct Use {
+struct BufferUse {
     buf: ARef<DmaBuf>,
     flags: u32,
 }
 
-impl Use {
+impl BufferUse {
     fn writes(&self) -> bool {
         self.flags & VFENCE_USE_WRITE != 0
     }
@@ -55,13 +55,13 @@ impl Use {
 }
 
 /// The buffers that a job uses.
-pub(crate) struct Uses(KVec<Use>);
+pub(crate) struct BufferUses(KVec<BufferUse>);
 
-impl Uses {
+impl BufferUses {
     /// Takes references to the buffers that `submit` names; `seen` is how many the call has named.
     ///
     /// Fails with `EINVAL` for too many and for unknown flags, `EBADF`, `EINVAL` for a file of another kind, `EFAULT`, `E2BIG`, `ENOMEM`.
-    pub(crate) fn from_user<H: Handles>(
+    pub(crate) fn from_user<H: HandleLookup>(
         handles: &H,
         submit: &vfence_submit,
         seen: &mut u32,
@@ -75,14 +75,14 @@ impl Uses {
         }
         let mut uses = KVec::with_capacity(count as usize, GFP_KERNEL_ACCOUNT)?;
         for index in 0..count as usize {
-            let element = Argument::element(submit.uses, index, submit.use_size as usize)?;
+            let element = UserArg::element(submit.uses, index, submit.use_size as usize)?;
             let from: vfence_use = element.read()?;
             if from.flags & !(FLAGS | H::USE_FLAGS) != 0 {
                 return Err(EINVAL);
             }
-            let buf = handles.buf(&from)?;
+            let buf = handles.find_buffer(&from)?;
             let flags = from.flags;
-            uses.push(Use { buf, flags }, GFP_KERNEL_ACCOUNT)?;
+            uses.push(BufferUse { buf, flags }, GFP_KERNEL_ACCOUNT)?;
         }
         Ok(Self(uses))
     }
@@ -92,17 +92,17 @@ impl Uses {
         self.0.len()
     }
 
-    fn get(&self, index: usize) -> Result<&Use> {
+    fn get(&self, index: usize) -> Result<&BufferUse> {
         self.0.get(index).ok_or(EINVAL)
     }
 
     /// Returns a buffer. Fails with `EINVAL` if there are not as many.
-    pub(crate) fn buf(&self, index: usize) -> Result<&DmaBuf> {
+    pub(crate) fn buffer(&self, index: usize) -> Result<&DmaBuf> {
         Ok(&self.get(index)?.buf)
     }
 
     /// Refuses, with `EINVAL`, a buffer that the job does not say it writes, and with `EACCES` one that the caller may only read.
-    pub(crate) fn must_write(&self, index: usize) -> Result {
+    pub(crate) fn check_writable(&self, index: usize) -> Result {
         let used = self.get(index)?;
         if !used.writes() {
             return Err(EINVAL);
@@ -114,8 +114,8 @@ impl Uses {
     }
 
     /// Refuses, with `EACCES`, a buffer that the caller may only write.
-    pub(crate) fn must_read(&self, index: usize) -> Result {
-        if !self.buf(index)?.is_readable() {
+    pub(crate) fn check_readable(&self, index: usize) -> Result {
+        if !self.buffer(index)?.is_readable() {
             return Err(EACCES);
         }
         Ok(())
@@ -123,12 +123,12 @@ impl Uses {
 
     /// Returns whether two are the same buffer.
     pub(crate) fn is_same(&self, one: usize, other: usize) -> Result<bool> {
-        Ok(core::ptr::eq(self.buf(one)?, self.buf(other)?))
+        Ok(core::ptr::eq(self.buffer(one)?, self.buffer(other)?))
     }
 
     /// Returns whether others are to wait for the job.
-    pub(crate) fn any_adds(&self) -> bool {
-        self.0.iter().any(Use::adds)
+    pub(crate) fn any_adds_fence(&self) -> bool {
+        self.0.iter().any(BufferUse::adds)
     }
 }
 
@@ -138,14 +138,14 @@ fn address(resv: &DmaResv) -> *const DmaResv {
 }
 
 /// A job of the same call that others may have to wait for, and that uses a reservation object.
-struct Earlier {
+struct PlannedFence {
     /// Where the reservation object is among those that are locked.
     resv: usize,
     writes: bool,
     fence: Addable,
 }
 
-impl Earlier {
+impl PlannedFence {
     /// Returns whether nobody has to wait for `other` any more who waits for this, which comes after it: as the core does when it
     /// adds a fence.
     fn replaces(&self, other: &Self) -> bool {
@@ -156,15 +156,15 @@ impl Earlier {
 }
 
 /// The reservation objects of all buffers that the jobs of a call use, locked. Dropping it unlocks them.
-pub(crate) struct Locked<'a> {
+pub(crate) struct LockedBuffers<'a> {
     all: LockedAll<'a>,
     /// Of the jobs that have been seen, for each queue and reservation object the last one that writes and the last one that reads.
-    earlier: KVVec<Earlier>,
+    earlier: KVVec<PlannedFence>,
 }
 
-impl<'a> Locked<'a> {
+impl<'a> LockedBuffers<'a> {
     /// Locks what is used. Fails with `ERESTARTSYS` when a signal comes before, `ENOMEM`.
-    pub(crate) fn new(jobs: impl Iterator<Item = &'a Uses>) -> Result<Self> {
+    pub(crate) fn lock(jobs: impl Iterator<Item = &'a BufferUses>) -> Result<Self> {
         let mut resvs: KVVec<&'a DmaResv> = KVVec::new();
         for used in jobs.flat_map(|uses| uses.0.iter()) {
             let resv = used.buf.resv();
@@ -190,7 +190,7 @@ impl<'a> Locked<'a> {
     }
 
     /// Returns where what is used is among those that are locked.
-    fn place(&self, used: &Use) -> Option<usize> {
+    fn place(&self, used: &BufferUse) -> Option<usize> {
         let guards = self.all.guards();
         guards
             .binary_search_by_key(&address(used.buf.resv()), |guard| address(guard.resv()))
@@ -204,7 +204,7 @@ impl<'a> Locked<'a> {
     pub(crate) fn prepare(
         &mut self,
         queue: &QueueRef,
-        uses: &Uses,
+        uses: &BufferUses,
         in_fences: &mut InFences,
         fence: impl Fn() -> Option<Addable>,
         seen: &mut usize,
@@ -233,14 +233,14 @@ impl<'a> Locked<'a> {
                 continue;
             }
             if let Some(fence) = fence() {
-                let earlier = Earlier {
+                let earlier = PlannedFence {
                     resv: place,
                     writes: used.writes(),
                     fence,
                 };
                 self.earlier.retain(|other| !earlier.replaces(other));
                 self.earlier.push(earlier, GFP_KERNEL_ACCOUNT)?;
-                let same = |earlier: &&Earlier| earlier.resv == place;
+                let same = |earlier: &&PlannedFence| earlier.resv == place;
                 // CAST: A call has no more than `VFENCE_MAX_USES`.
                 let count = self.earlier.iter().filter(same).count() as u32;
                 self.all.reserve(place, count)?;
@@ -250,7 +250,7 @@ impl<'a> Locked<'a> {
     }
 
     /// Adds the jobs' fences to what they use, for which there is room.
-    pub(crate) fn add(&mut self) {
+    pub(crate) fn add_fences(&mut self) {
         for earlier in &self.earlier {
             let usage = if earlier.writes {
                 Usage::Write

@@ -10,7 +10,7 @@ use crate::{
         device::Device,
         uarg::{
             must_be_zero,
-            Argument, //
+            UserArg, //
         },
     },
 };
@@ -23,7 +23,7 @@ use kernel::{
 };
 
 /// Creates the buffer that the argument describes.
-pub(crate) fn create(engine: &Device, argument: &Argument) -> Result {
+pub(crate) fn create(engine: &Device, argument: &UserArg) -> Result {
     let mut create: vfence_buffer_create = argument.read()?;
     must_be_zero(create.flags)?;
     let buf = new(engine, create.size)?;

@@ -24,7 +24,7 @@ use crate::{
         uarg::{
             must_be_errno,
             must_be_zero,
-            Argument, //
+            UserArg, //
         },
     },
 };
@@ -43,7 +43,7 @@ const _: () = assert!(
 const CERTAIN: u32 = 1_000_000;
 
 /// Sets the plan that the argument describes.
-pub(crate) fn set(client: &Client, argument: &Argument) -> Result {
+pub(crate) fn set(client: &Client, argument: &UserArg) -> Result {
     let faults: vfence_queue_faults = argument.read()?;
     must_be_zero(faults.flags)?;
     let queue = client.queue(faults.queue)?;
@@ -53,7 +53,7 @@ pub(crate) fn set(client: &Client, argument: &Argument) -> Result {
     let mut plan = FaultPlan::new(faults.seed);
     let mut drops = false;
     for index in 0..faults.count as usize {
-        let element = Argument::element(faults.faults, index, faults.fault_size as usize)?;
+        let element = UserArg::element(faults.faults, index, faults.fault_size as usize)?;
         let fault = from_user(&element.read()?)?;
         drops |= fault.kind == FaultKind::DropInterrupt;
         if !plan.add(fault) {

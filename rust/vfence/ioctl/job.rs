@@ -27,7 +27,7 @@ use crate::{
         sched::types::JobState,
         uarg::{
             must_be_zero,
-            Argument, //
+            UserArg, //
         },
     },
 };
@@ -73,7 +73,7 @@ impl Drop for Wanted {
 type Queues = RBTree<u32, Wanted>;
 
 /// `VFENCE_IOCTL_WAIT`.
-pub(crate) fn wait(client: &Client, argument: &Argument) -> Result {
+pub(crate) fn wait(client: &Client, argument: &UserArg) -> Result {
     let mut wait: vfence_wait = argument.read()?;
     must_be_zero(wait.flags & !VFENCE_WAIT_ANY)?;
     must_be_zero(wait.pad)?;
@@ -115,7 +115,7 @@ fn points(
     }
     let mut points = KVec::with_capacity(wait.count as usize, GFP_KERNEL_ACCOUNT)?;
     for index in 0..wait.count as usize {
-        let element = Argument::element(wait.points, index, size_of::<vfence_point>())?;
+        let element = UserArg::element(wait.points, index, size_of::<vfence_point>())?;
         let point: vfence_point = element.read()?;
         must_be_zero(point.pad)?;
         f(&point)?;
@@ -147,7 +147,7 @@ fn want(queues: &mut Queues, client: &Client, point: &vfence_point, any: bool) -
 }
 
 /// `VFENCE_IOCTL_EXPORT`.
-pub(crate) fn export(client: &Client, argument: &Argument) -> Result {
+pub(crate) fn export(client: &Client, argument: &UserArg) -> Result {
     let mut export: vfence_export = argument.read()?;
     must_be_zero(export.flags)?;
     must_be_zero(export.pad)?;
@@ -165,8 +165,9 @@ pub(crate) fn export(client: &Client, argument: &Argument) -> Result {
 }
 
 /// `VFENCE_IOCTL_JOB_INFO`.
-pub(crate) fn job_info(client: &Client, argument: &Argument) -> Result {
-    let mut info: vfence_job_info = argument.read_from(&[offset_of!(vfence_job_info, result)])?;
+pub(crate) fn job_info(client: &Client, argument: &UserArg) -> Result {
+    let mut info: vfence_job_info =
+        argument.read_versioned(&[offset_of!(vfence_job_info, result)])?;
     must_be_zero(info.flags)?;
     must_be_zero(info.pad)?;
     let (state, record) = match client.queue(info.queue)?.job(info.seqno) {

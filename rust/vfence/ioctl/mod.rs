@@ -21,8 +21,8 @@ use crate::{
     },
     vfence::{
         client::Client,
-        job::handles::Handles,
-        uarg::Argument, //
+        job::handles::HandleLookup,
+        uarg::UserArg, //
     },
 };
 use kernel::{
@@ -64,8 +64,8 @@ impl Client {
     /// Does what an ioctl asks for, whose number is that of the header.
     ///
     /// Fails with `ENOTTY` for an unknown one, and as the header says.
-    pub(crate) fn ioctl<H: Handles>(&self, handles: &H, cmd: u32, arg: usize) -> Result {
-        let argument = Argument::new(cmd, arg);
+    pub(crate) fn ioctl<H: HandleLookup>(&self, handles: &H, cmd: u32, arg: usize) -> Result {
+        let argument = UserArg::new(cmd, arg);
         match sizeless(cmd) {
             QUERY => queue::query(&argument),
             QUEUE_CREATE => queue::create(self, &argument),

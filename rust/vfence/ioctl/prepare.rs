@@ -21,25 +21,25 @@ use crate::{
     },
     vfence::{
         buffer::{
-            ops::Operations,
+            ops::OperationList,
             resv::{
-                Locked,
-                Uses, //
+                BufferUses, //
+                LockedBuffers,
             },
         },
         client::Client,
         events::Expected,
         job::{
             handles::{
-                Handles,
-                Syncs, //
+                HandleLookup,
+                JobSyncobjs, //
             },
             in_fences::{
                 Gate,
                 InFences,
                 Waits, //
             },
-            operations::Work, //
+            operations::JobOperations, //
         },
         queue::{
             reserve::Run,
@@ -85,8 +85,8 @@ pub(crate) type Out = (SyncFile, FileDescriptorReservation);
 /// What a job waits for and uses, while more may come to it.
 pub(crate) struct Open {
     pub(crate) in_fences: InFences,
-    pub(crate) uses: Uses,
-    pub(crate) work: Option<Arc<Work>>,
+    pub(crate) uses: BufferUses,
+    pub(crate) work: Option<Arc<JobOperations>>,
 }
 
 /// One call, and what its jobs share.
@@ -100,7 +100,7 @@ pub(crate) struct Call<'a, H> {
     uses: u32,
 }
 
-impl<'a, H: Handles> Call<'a, H> {
+impl<'a, H: HandleLookup> Call<'a, H> {
     /// Begins a call for so many jobs, with the client's `submitting` held.
     pub(crate) fn new(client: &'a Client, handles: &'a H, jobs: usize) -> Self {
         Self {
@@ -118,9 +118,9 @@ impl<'a, H: Handles> Call<'a, H> {
         &mut self,
         run: &mut Run<impl Borrow<QueueRef>>,
         submit: &vfence_submit,
-        syncs: &mut H::Syncs,
+        syncs: &mut H::Syncobjs,
     ) -> Result<Prepared<ManualJob>> {
-        check_manual(submit, syncs.waits())?;
+        check_manual(submit, syncs.has_waits())?;
         let seqno = run.reserve()?;
         let event = self.event(submit)?;
         let (fence, out) = fence(run.queue(), seqno, submit, syncs, false)?;
@@ -138,18 +138,18 @@ impl<'a, H: Handles> Call<'a, H> {
         &mut self,
         run: &mut Run<impl Borrow<QueueRef>>,
         submit: &vfence_submit,
-        syncs: &mut H::Syncs,
-        earlier: &[H::Syncs],
+        syncs: &mut H::Syncobjs,
+        earlier: &[H::Syncobjs],
     ) -> Result<(Prepared<TimedJob>, Option<KBox<Open>>)> {
         check(run.queue(), submit)?;
         let seqno = run.reserve()?;
         let event = self.event(submit)?;
-        let waits = submit.in_fence_count != 0 || syncs.waits();
+        let waits = submit.in_fence_count != 0 || syncs.has_waits();
         let mut open = None;
         if waits || submit.use_count != 0 || submit.operation_count != 0 {
             open = Some(self.open(submit, syncs, earlier)?);
         }
-        let used = open.as_ref().is_some_and(|open| open.uses.any_adds());
+        let used = open.as_ref().is_some_and(|open| open.uses.any_adds_fence());
         let (fence, out) = fence(run.queue(), seqno, submit, syncs, used)?;
         let job = TimedJob {
             duration: (submit.duration_ns, submit.duration_max_ns),
@@ -181,17 +181,17 @@ impl<'a, H: Handles> Call<'a, H> {
     fn open(
         &mut self,
         submit: &vfence_submit,
-        syncs: &mut H::Syncs,
-        earlier: &[H::Syncs],
+        syncs: &mut H::Syncobjs,
+        earlier: &[H::Syncobjs],
     ) -> Result<KBox<Open>> {
-        let mut in_fences = syncs.in_fences(earlier)?;
+        let mut in_fences = syncs.take_in_fences(earlier)?;
         if submit.in_fence_count != 0 {
             let (address, count) = (submit.in_fences, submit.in_fence_count);
             in_fences.add_from_user(address, count, &mut self.seen)?;
         }
-        let uses = Uses::from_user(self.handles, submit, &mut self.uses)?;
-        let work = match Operations::from_user(self.client, submit, &uses)? {
-            Some(operations) => Some(Work::new(operations)?),
+        let uses = BufferUses::from_user(self.handles, submit, &mut self.uses)?;
+        let work = match OperationList::from_user(self.client, submit, &uses)? {
+            Some(operations) => Some(JobOperations::new(operations)?),
             None => None,
         };
         let open = Open {
@@ -205,10 +205,10 @@ impl<'a, H: Handles> Call<'a, H> {
     /// Has a job wait for others who use its buffers, which are locked, and makes room for its own fence there.
     pub(crate) fn join(
         &mut self,
-        locked: &mut Locked<'_>,
+        locked: &mut LockedBuffers<'_>,
         queue: &QueueRef,
         job: &TimedJob,
-        uses: &Uses,
+        uses: &BufferUses,
         in_fences: &mut InFences,
     ) -> Result {
         let fence = || job.data.fence.as_ref().map(Addable::from);
@@ -242,7 +242,7 @@ fn fence(
     queue: &QueueRef,
     seqno: u64,
     submit: &vfence_submit,
-    syncs: &mut impl Syncs,
+    syncs: &mut impl JobSyncobjs,
     used: bool,
 ) -> Result<(JobFence, Option<Out>)> {
     let wanted = submit.flags & VFENCE_SUBMIT_OUT_FENCE != 0;
@@ -251,7 +251,7 @@ fn fence(
     }
     let fence = AllocatedFence::new(queue.clone(), GFP_KERNEL_ACCOUNT)?.init(seqno);
     if syncs.needs_fence() {
-        syncs.keep(Linkable::from(&fence));
+        syncs.set_fence(Linkable::from(&fence));
     }
     let mut out = None;
     if wanted {
@@ -283,7 +283,7 @@ pub(crate) fn decide(
     queue: &QueueRef,
     seqno: u64,
     in_fences: InFences,
-    work: &Option<Arc<Work>>,
+    work: &Option<Arc<JobOperations>>,
 ) -> Result<Option<Arc<Gate>>> {
     job.in_error = in_fences.error();
     let waits = in_fences.prepare(queue, seqno)?;

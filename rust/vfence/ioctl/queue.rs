@@ -40,7 +40,7 @@ use crate::{
         uarg::{
             must_be_errno,
             must_be_zero,
-            Argument, //
+            UserArg, //
         },
     },
 };
@@ -50,8 +50,9 @@ use kernel::{
     prelude::*, //
 };
 
-pub(crate) fn query(argument: &Argument) -> Result {
-    let query: vfence_query = argument.read_from(&[offset_of!(vfence_query, max_buffer_size)])?;
+pub(crate) fn query(argument: &UserArg) -> Result {
+    let query: vfence_query =
+        argument.read_versioned(&[offset_of!(vfence_query, max_buffer_size)])?;
     must_be_zero(query.flags)?;
     let limits = Limits::get();
     argument.write(&vfence_query {
@@ -70,9 +71,9 @@ pub(crate) fn query(argument: &Argument) -> Result {
     })
 }
 
-pub(crate) fn create(client: &Client, argument: &Argument) -> Result {
+pub(crate) fn create(client: &Client, argument: &UserArg) -> Result {
     let mut create: vfence_queue_create =
-        argument.read_from(&[offset_of!(vfence_queue_create, timeout_ns)])?;
+        argument.read_versioned(&[offset_of!(vfence_queue_create, timeout_ns)])?;
     must_be_zero(create.flags)?;
     must_be_zero(create.pad)?;
     must_be_zero(create.pad2)?;
@@ -134,15 +135,15 @@ fn rules(kind: QueueKind, limits: &Limits, create: &vfence_queue_create) -> Resu
     })
 }
 
-pub(crate) fn destroy(client: &Client, argument: &Argument) -> Result {
+pub(crate) fn destroy(client: &Client, argument: &UserArg) -> Result {
     let destroy: vfence_queue_destroy = argument.read()?;
     must_be_zero(destroy.flags)?;
     client.destroy(destroy.queue)
 }
 
-pub(crate) fn info(client: &Client, argument: &Argument) -> Result {
+pub(crate) fn info(client: &Client, argument: &UserArg) -> Result {
     let mut info: vfence_queue_info =
-        argument.read_from(&[offset_of!(vfence_queue_info, errors)])?;
+        argument.read_versioned(&[offset_of!(vfence_queue_info, errors)])?;
     must_be_zero(info.flags)?;
     must_be_zero(info.pad)?;
     must_be_zero(info.pad2)?;
@@ -150,7 +151,7 @@ pub(crate) fn info(client: &Client, argument: &Argument) -> Result {
     argument.write(&info)
 }
 
-pub(crate) fn reset(client: &Client, argument: &Argument) -> Result {
+pub(crate) fn reset(client: &Client, argument: &UserArg) -> Result {
     let mut reset: vfence_queue_reset = argument.read()?;
     must_be_zero(reset.flags)?;
     let queue = client.queue(reset.queue)?;
@@ -164,7 +165,7 @@ pub(crate) fn reset(client: &Client, argument: &Argument) -> Result {
 
 // The stack of others is not to burden it.
 #[inline(never)]
-pub(crate) fn signal(client: &Client, argument: &Argument) -> Result {
+pub(crate) fn signal(client: &Client, argument: &UserArg) -> Result {
     let signal: vfence_signal = argument.read()?;
     must_be_zero(signal.flags)?;
     must_be_errno(signal.error)?;

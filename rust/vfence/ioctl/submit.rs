@@ -16,8 +16,8 @@ use crate::{
     },
     vfence::{
         buffer::resv::{
-            Locked,
-            Uses, //
+            BufferUses, //
+            LockedBuffers,
         },
         client::Client,
         events::Expected,
@@ -30,14 +30,14 @@ use crate::{
         },
         job::{
             handles::{
-                Handles,
-                Syncs, //
+                HandleLookup,
+                JobSyncobjs, //
             },
             in_fences::{
                 Gate,
                 InFences, //
             },
-            operations::Work, //
+            operations::JobOperations, //
         },
         queue::{
             reserve::Run,
@@ -50,7 +50,7 @@ use crate::{
         },
         uarg::{
             must_be_zero,
-            Argument, //
+            UserArg, //
         },
     },
 };
@@ -92,15 +92,15 @@ struct User {
     /// Which one of the call it is, and which one of those that take time.
     number: u32,
     index: usize,
-    uses: Uses,
-    work: Option<Arc<Work>>,
+    uses: BufferUses,
+    work: Option<Arc<JobOperations>>,
 }
 
 /// Submits the job that the argument describes.
-pub(crate) fn submit<H: Handles>(client: &Client, handles: &H, argument: Argument) -> Result {
-    let (argument, mut syncs) = handles.job(argument, &[])?;
+pub(crate) fn submit<H: HandleLookup>(client: &Client, handles: &H, argument: UserArg) -> Result {
+    let (argument, mut syncs) = handles.resolve_job(argument, &[])?;
     let mut place = MaybeUninit::uninit();
-    let submit: &vfence_submit = argument.read_to(&mut place, &EARLIER)?;
+    let submit: &vfence_submit = argument.read_versioned_into(&mut place, &EARLIER)?;
     let mut last = client.submitting.lock();
     let run = Run::only(client.queue_from(&mut last, submit.queue)?);
     let call = Call::new(client, handles, 1);
@@ -116,12 +116,12 @@ pub(crate) fn submit<H: Handles>(client: &Client, handles: &H, argument: Argumen
 
 /// Submits a job to a manual queue. Returns what the caller is still to get.
 #[inline]
-fn submit_manual<H: Handles>(
+fn submit_manual<H: HandleLookup>(
     mut call: Call<'_, H>,
     mut run: Run<&QueueRef>,
-    argument: &Argument,
+    argument: &UserArg,
     submit: &vfence_submit,
-    syncs: &mut H::Syncs,
+    syncs: &mut H::Syncobjs,
 ) -> Result<Option<Out>> {
     let prepared = call.prepare_manual(&mut run, submit, syncs)?;
     reply(argument, &prepared)?;
@@ -130,12 +130,12 @@ fn submit_manual<H: Handles>(
 }
 
 /// Submits a job to another queue. Returns what the caller is still to get.
-fn submit_timed<H: Handles>(
+fn submit_timed<H: HandleLookup>(
     mut call: Call<'_, H>,
     mut run: Run<&QueueRef>,
-    argument: &Argument,
+    argument: &UserArg,
     submit: &vfence_submit,
-    syncs: &mut H::Syncs,
+    syncs: &mut H::Syncobjs,
 ) -> Result<Option<Out>> {
     let (prepared, open) = call.prepare(&mut run, submit, syncs, &[])?;
     reply(argument, &prepared)?;
@@ -156,7 +156,7 @@ fn submit_timed<H: Handles>(
     } = KBox::into_inner(open);
     let mut locked = None;
     if uses.len() > 0 {
-        let locked = locked.insert(Locked::new(iter::once(&uses))?);
+        let locked = locked.insert(LockedBuffers::lock(iter::once(&uses))?);
         call.join(locked, run.queue(), &job, &uses, &mut in_fences)?;
     }
     // Ours is dropped after the locks: what is refused now gives buffers back, which takes them.
@@ -171,10 +171,10 @@ fn submit_timed<H: Handles>(
 }
 
 /// Submits the jobs that the argument describes.
-pub(crate) fn submit_batch<H: Handles>(
+pub(crate) fn submit_batch<H: HandleLookup>(
     client: &Client,
     handles: &H,
-    argument: &Argument,
+    argument: &UserArg,
 ) -> Result {
     let mut batch: vfence_submit_batch = argument.read()?;
     must_be_zero(batch.flags)?;
@@ -187,25 +187,25 @@ pub(crate) fn submit_batch<H: Handles>(
 }
 
 /// Submits the jobs of `batch`, whose `refused` tells which one fails.
-fn submit_all<H: Handles>(
+fn submit_all<H: HandleLookup>(
     client: &Client,
     handles: &H,
-    argument: &Argument,
+    argument: &UserArg,
     batch: &mut vfence_submit_batch,
 ) -> Result {
     let (count, size) = (batch.count, batch.job_size as usize);
-    if count == 0 || count > VFENCE_MAX_BATCH || size < H::SMALLEST {
+    if count == 0 || count > VFENCE_MAX_BATCH || size < H::MIN_SUBMIT_SIZE {
         return Err(EINVAL);
     }
     let mut arguments = KVVec::new();
     let mut syncs = KVVec::with_capacity(count as usize, GFP_KERNEL_ACCOUNT)?;
-    let look_up = |index: u32, syncs: &mut KVVec<H::Syncs>| {
-        let element = Argument::element(batch.jobs, index as usize, size)?;
-        let (argument, sync) = handles.job(element, syncs)?;
+    let look_up = |index: u32, syncs: &mut KVVec<H::Syncobjs>| {
+        let element = UserArg::element(batch.jobs, index as usize, size)?;
+        let (argument, sync) = handles.resolve_job(element, syncs)?;
         syncs.push(sync, GFP_KERNEL_ACCOUNT)?;
         Ok::<_, Error>(argument)
     };
-    if H::WAITS {
+    if H::MAY_SLEEP {
         for index in 0..count {
             batch.refused = index;
             arguments.push(look_up(index, &mut syncs)?, GFP_KERNEL_ACCOUNT)?;
@@ -231,7 +231,7 @@ fn submit_all<H: Handles>(
         let (earlier, rest) = syncs.split_at_mut(index as usize);
         let sync = rest.first_mut().ok_or(EINVAL)?;
         let mut place = MaybeUninit::uninit();
-        let submit: &vfence_submit = argument.read_to(&mut place, &EARLIER)?;
+        let submit: &vfence_submit = argument.read_versioned_into(&mut place, &EARLIER)?;
         let run = match runs.last_mut() {
             Some(run) if run.queue().id() == submit.queue => run,
             before => {
@@ -288,7 +288,7 @@ fn submit_all<H: Handles>(
     argument.write(batch)?;
     let mut locked = None;
     if !users.is_empty() {
-        locked = Some(Locked::new(users.iter().map(|user| &user.uses))?);
+        locked = Some(LockedBuffers::lock(users.iter().map(|user| &user.uses))?);
     }
     for (user, (queue, seqno, mut in_fences)) in users.iter().zip(deciding) {
         batch.refused = user.number;
@@ -322,7 +322,7 @@ fn push<T>(list: &mut KVVec<T>, value: T, most: u32) -> Result {
 }
 
 /// Tells the caller about a job. Fails with `EFAULT`.
-fn reply<J>(argument: &Argument, prepared: &Prepared<J>) -> Result {
+fn reply<J>(argument: &UserArg, prepared: &Prepared<J>) -> Result {
     let out = prepared.out.as_ref();
     let reply = Reply {
         // CAST: Descriptors fit.
@@ -368,11 +368,11 @@ fn publish(
 /// may have signalled when it is added to buffers does no harm: whoever has to wait for it needs their locks, which are `locked`.
 fn finish(
     section: SignallingSection,
-    mut locked: Option<Locked<'_>>,
+    mut locked: Option<LockedBuffers<'_>>,
     gates: impl IntoIterator<Item = Arc<Gate>>,
 ) {
     if let Some(locked) = &mut locked {
-        locked.add();
+        locked.add_fences();
     }
     for gate in gates {
         gate.pass();
@@ -382,8 +382,8 @@ fn finish(
 
 /// Tells others about jobs that are published. These need nothing more to end, and no lock but the client's is held: to put a fence into a
 /// timeline takes as long as that is.
-fn tell<S: Syncs>(syncs: impl IntoIterator<Item = S>, outs: impl IntoIterator<Item = Out>) {
-    syncs.into_iter().for_each(Syncs::publish);
+fn tell<S: JobSyncobjs>(syncs: impl IntoIterator<Item = S>, outs: impl IntoIterator<Item = Out>) {
+    syncs.into_iter().for_each(JobSyncobjs::publish);
     for (file, fd) in outs {
         file.install(fd);
     }

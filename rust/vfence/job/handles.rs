@@ -11,7 +11,7 @@ use crate::{
     uapi::vfence_use,
     vfence::{
         job::in_fences::InFences,
-        uarg::Argument, //
+        uarg::UserArg, //
     },
 };
 use kernel::{
@@ -20,41 +20,45 @@ use kernel::{
 };
 
 /// The handles of an open file, during one call.
-pub(crate) trait Handles {
+pub(crate) trait HandleLookup {
     /// The smallest argument of `SUBMIT` that there ever was, and element of that of `SUBMIT_BATCH`.
-    const SMALLEST: usize;
-    /// Whether [`Handles::job`] may wait, so that it is called for all jobs of a batch first, without locks.
-    const WAITS: bool;
-    /// Flags of uses that only [`Handles::buf`] knows.
+    const MIN_SUBMIT_SIZE: usize;
+    /// Whether [`HandleLookup::resolve_job`] may wait, so that it is called for all jobs of a batch first, without locks.
+    const MAY_SLEEP: bool;
+    /// Flags of uses that only [`HandleLookup::find_buffer`] knows.
     const USE_FLAGS: u32;
     /// What a job takes fences from and puts its own into.
-    type Syncs: Syncs;
+    type Syncobjs: JobSyncobjs;
 
     /// Returns where the job is that an argument, or an element, describes; and takes references to what it takes fences from and puts its
     /// own into. `earlier` are those of the jobs before it in the call.
     ///
     /// Fails as the header says.
-    fn job(&self, argument: Argument, earlier: &[Self::Syncs]) -> Result<(Argument, Self::Syncs)>;
+    fn resolve_job(
+        &self,
+        argument: UserArg,
+        earlier: &[Self::Syncobjs],
+    ) -> Result<(UserArg, Self::Syncobjs)>;
 
     /// Returns the buffer that a job uses. Fails with `EBADF` or `ENOENT`, `EINVAL` for what is no buffer.
-    fn buf(&self, used: &vfence_use) -> Result<ARef<DmaBuf>>;
+    fn find_buffer(&self, used: &vfence_use) -> Result<ARef<DmaBuf>>;
 }
 
 /// What a job takes fences from and puts its own into. Dropping it leaves it as it was.
-pub(crate) trait Syncs: Sized {
+pub(crate) trait JobSyncobjs: Sized {
     /// Returns whether the job waits for anything.
-    fn waits(&self) -> bool;
+    fn has_waits(&self) -> bool;
 
     /// Gives up what the job waits for, given those of the jobs before it in the call, which have been prepared. To be called once.
     ///
     /// Fails with `ENOSPC` for too many.
-    fn in_fences(&mut self, earlier: &[Self]) -> Result<InFences>;
+    fn take_in_fences(&mut self, earlier: &[Self]) -> Result<InFences>;
 
     /// Returns whether the job's fence is put anywhere.
     fn needs_fence(&self) -> bool;
 
     /// Takes note of the job's fence, if it is needed.
-    fn keep(&mut self, fence: Linkable);
+    fn set_fence(&mut self, fence: Linkable);
 
     /// Puts the fence, of which note was taken, where it belongs. Cannot fail; called when the job is published.
     fn publish(self);

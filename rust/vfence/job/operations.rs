@@ -5,7 +5,7 @@
 //! Buffers are given back by a work of its own, on another workqueue: that takes locks under which others wait for fences,
 //! which the queue's worker signals.
 
-use crate::vfence::buffer::ops::Operations;
+use crate::vfence::buffer::ops::OperationList;
 use kernel::{
     impl_has_work, new_work,
     prelude::*,
@@ -22,21 +22,21 @@ use kernel::{
 
 /// The work of a job.
 #[pin_data]
-pub(crate) struct Work {
+pub(crate) struct JobOperations {
     #[pin]
-    give_back: workqueue::Work<Work>,
+    give_back: workqueue::Work<JobOperations>,
     /// Until they are given back.
     #[pin]
-    operations: Mutex<Option<Operations>>,
+    operations: Mutex<Option<OperationList>>,
 }
 
 impl_has_work! {
-    impl HasWork<Self> for Work { self.give_back }
+    impl HasWork<Self> for JobOperations { self.give_back }
 }
 
-impl Work {
+impl JobOperations {
     /// Fails with `ENOMEM`.
-    pub(crate) fn new(operations: Operations) -> Result<Arc<Self>> {
+    pub(crate) fn new(operations: OperationList) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
                 give_back <- new_work!("vfence_give_back"),
@@ -55,7 +55,7 @@ impl Work {
     }
 }
 
-impl WorkItem for Work {
+impl WorkItem for JobOperations {
     type Pointer = Arc<Self>;
 
     fn run(work: Arc<Self>) {

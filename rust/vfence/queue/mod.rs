@@ -59,12 +59,12 @@ use crate::{
         VFENCE_QUEUE_STOPPED, //
     },
     vfence::{
-        charged::Charged,
+        charged::ChargedMemory,
         device::Device,
         events::Events,
         job::{
             in_fences::Waits,
-            operations::Work,
+            operations::JobOperations,
             quota::Budget, //
         },
         limits::Limits,
@@ -145,7 +145,7 @@ pub(crate) struct Payload {
 pub(crate) struct More {
     /// Kept until the job ends, which ends the wait.
     pub(crate) waits: Option<Waits>,
-    pub(crate) work: Option<Arc<Work>>,
+    pub(crate) work: Option<Arc<JobOperations>>,
 }
 
 impl Payload {
@@ -234,8 +234,8 @@ impl Submit for ManualJob {
     }
 }
 
-pub(crate) type Jobs = Scheduler<Payload, Charged, KVVec<JobRecord>>;
-pub(crate) type CompletedJob = types::CompletedJob<Payload, JobSegment<Payload, Charged>>;
+pub(crate) type Jobs = Scheduler<Payload, ChargedMemory, KVVec<JobRecord>>;
+pub(crate) type CompletedJob = types::CompletedJob<Payload, JobSegment<Payload, ChargedMemory>>;
 
 // A segment is a page, or fits into half of one: a pending job without a fence takes no more than a slot.
 const _: () = assert!(size_of::<Option<timed::TimedSlot<Payload>>>() <= 64);

@@ -6,7 +6,7 @@ use crate::{
     kernel_ext::timekeeping::ktime_get,
     vfence::{
         device::Device,
-        job::operations::Work,
+        job::operations::JobOperations,
         queue::{
             Queue,
             QueueRef, //
@@ -82,7 +82,7 @@ impl Worker {
     }
 
     /// Gives back what a job of its queue has needed, soon. May be called in any context.
-    pub(crate) fn give_back(&self, work: Arc<Work>) {
+    pub(crate) fn give_back(&self, work: Arc<JobOperations>) {
         if let Some(employment) = &*self.employment.lock() {
             // It is given back once.
             let _ = employment.device.givers.enqueue(work);
