@@ -2,9 +2,9 @@
 
 //! GEM objects: buffers of the engine, and those of other drivers, by handle.
 
-use super::DrmDriver;
 use crate::{
     drm::{
+        Driver,
         File,
         NewHandle,
         Object, //
@@ -15,6 +15,7 @@ use crate::{
     },
     vfence::{
         buffer::create,
+        client::Client,
         uarg::{
             must_be_zero,
             UserArg, //
@@ -24,21 +25,21 @@ use crate::{
 use kernel::prelude::*;
 
 /// `DRM_IOCTL_VFENCE_GEM_CREATE`.
-pub(super) fn create(file: &File<DrmDriver>, argument: &UserArg) -> Result {
-    let mut create: drm_vfence_gem_create = argument.read()?;
-    must_be_zero(create.flags)?;
-    let buf = create::new(file.inner().device(), create.size)?;
-    create.size = buf.size() as u64;
+pub(super) fn create<D: Driver<File = Client>>(file: &File<D>, argument: &UserArg) -> Result {
+    let mut args: drm_vfence_gem_create = argument.read()?;
+    must_be_zero(args.flags)?;
+    let buf = create::create(&file.inner().device().dma, args.size)?;
+    args.size = buf.size() as u64;
     let handle = NewHandle::new(file, buf)?;
-    create.handle = handle.number();
-    create.mmap_offset = handle.object().mmap_offset()?;
-    argument.write(&create)?;
+    args.handle = handle.number();
+    args.mmap_offset = handle.object().mmap_offset()?;
+    argument.write(&args)?;
     handle.keep();
     Ok(())
 }
 
 /// `DRM_IOCTL_VFENCE_GEM_INFO`.
-pub(super) fn info(file: &File<DrmDriver>, argument: &UserArg) -> Result {
+pub(super) fn info<D: Driver<File = Client>>(file: &File<D>, argument: &UserArg) -> Result {
     let mut info: drm_vfence_gem_info = argument.read()?;
     must_be_zero(info.flags)?;
     let object = Object::lookup(file, info.handle)?;

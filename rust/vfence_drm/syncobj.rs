@@ -2,10 +2,10 @@
 
 //! The handles that jobs name: of GEM objects, and of syncobjs that they wait for and signal.
 
-use super::DrmDriver;
 use crate::{
     drm::{
         find_fence,
+        Driver,
         File,
         Object,
         Syncobj, //
@@ -50,15 +50,15 @@ use kernel::{
 const COMPARED: usize = 8;
 
 /// The handles of an open file, during one call.
-pub(super) struct DrmHandles<'a> {
-    file: &'a File<DrmDriver>,
+pub(super) struct DrmHandles<'a, D: Driver> {
+    file: &'a File<D>,
     /// How many syncobjs the call has named, and how many links of timelines it has looked at.
     syncs: Cell<u32>,
     links: Cell<u32>,
 }
 
-impl<'a> DrmHandles<'a> {
-    pub(super) fn new(file: &'a File<DrmDriver>) -> Self {
+impl<'a, D: Driver> DrmHandles<'a, D> {
+    pub(super) fn new(file: &'a File<D>) -> Self {
         Self {
             file,
             syncs: Cell::new(0),
@@ -224,7 +224,7 @@ fn signals<'a>(
     jobs.iter().enumerate().flat_map(of)
 }
 
-impl HandleLookup for DrmHandles<'_> {
+impl<D: Driver> HandleLookup for DrmHandles<'_, D> {
     const MIN_SUBMIT_SIZE: usize = 40;
     const MAY_SLEEP: bool = true;
     const USE_FLAGS: u32 = DRM_VFENCE_USE_HANDLE;
@@ -283,7 +283,7 @@ struct SyncobjSignal {
 
 impl SyncobjSignal {
     /// Fails with `ENOENT`, `ENOMEM`.
-    fn new(file: &File<DrmDriver>, sync: &drm_vfence_sync) -> Result<Self> {
+    fn new<D: Driver>(file: &File<D>, sync: &drm_vfence_sync) -> Result<Self> {
         Ok(Self {
             syncobj: Syncobj::find(file, sync.handle)?,
             at: match sync.point {

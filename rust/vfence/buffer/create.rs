@@ -13,10 +13,7 @@ use crate::{
         dma_mapping::DmaDevice,
         vmalloc::Pages, //
     },
-    vfence::{
-        device::Device,
-        limits::Limits, //
-    },
+    vfence::limits::Limits,
     LocalModule, //
 };
 use kernel::{
@@ -50,7 +47,7 @@ pub(crate) fn is_ours(buf: &DmaBuf) -> bool {
 }
 
 /// Creates a buffer of at least `size` bytes. Fails with `EINVAL` for none, `ENOSPC` for too many, `ENOMEM`.
-pub(crate) fn new(engine: &Device, size: u64) -> Result<ARef<DmaBuf>> {
+pub(crate) fn create(device: &Arc<DmaDevice>, size: u64) -> Result<ARef<DmaBuf>> {
     if size == 0 {
         return Err(EINVAL);
     }
@@ -60,6 +57,6 @@ pub(crate) fn new(engine: &Device, size: u64) -> Result<ARef<DmaBuf>> {
     // What the administrator allows may be more than there are addresses.
     let size = usize::try_from(size).map_err(|_| ENOSPC)?;
     let pages = Arc::new(Pages::new(size, GFP_KERNEL_ACCOUNT)?, GFP_KERNEL_ACCOUNT)?;
-    let own = engine.dma.clone();
+    let own = device.clone();
     DmaBuf::export(Buffer { own }, pages)
 }

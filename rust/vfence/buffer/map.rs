@@ -78,7 +78,7 @@ struct Mappings {
 /// The buffers that the jobs of a client have mapped.
 #[pin_data]
 pub(crate) struct MappingTable {
-    /// MappingCount while a buffer is mapped and unmapped, so it is never mapped twice, and what is counted is what there is. The locks of
+    /// Held while a buffer is mapped and unmapped, so it is never mapped twice, and what is counted is what there is. The locks of
     /// reservation objects are taken under it.
     #[pin]
     state: Mutex<Mappings>,

@@ -3,6 +3,7 @@
 //! What a job does with buffers: `struct vfence_operation`, and how far it has come.
 
 use crate::{
+    kernel_ext::dma_mapping::DmaDevice,
     uapi::{
         vfence_operation,
         vfence_operation_kind_VFENCE_OPERATION_COPY as COPY,
@@ -19,11 +20,13 @@ use crate::{
             },
             resv::BufferUses, //
         },
-        client::Client,
         uarg::UserArg, //
     },
 };
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
 
 /// How much is done at a time, in bytes: for so long an end that is forced has to wait.
 const STEP: usize = 256 << 10;
@@ -171,7 +174,8 @@ impl OperationList {
     /// Fails with `EINVAL` for too many, and for those that cannot be; `ENOSPC` if the client's jobs need too much of buffers;
     /// `EFAULT`, `E2BIG`, `ENOMEM`, `EOPNOTSUPP` for the memory of a device, and as exporters do.
     pub(crate) fn from_user(
-        client: &Client,
+        mappings: &Arc<MappingTable>,
+        device: &Arc<DmaDevice>,
         submit: &vfence_submit,
         uses: &BufferUses,
     ) -> Result<Option<Self>> {
@@ -193,8 +197,7 @@ impl OperationList {
         let mut buffers: KVec<(usize, MappingRef)> = KVec::new();
         for index in list.iter().flat_map(BufferOperation::needs) {
             if buffers.iter().all(|(other, _)| *other != index) {
-                let device = &client.device().dma;
-                let mapped = MappingTable::map(&client.mappings, uses.buffer(index)?, device)?;
+                let mapped = MappingTable::map(mappings, uses.buffer(index)?, device)?;
                 buffers.push((index, mapped), GFP_KERNEL_ACCOUNT)?;
             }
         }

@@ -25,7 +25,6 @@ use crate::{
             handles::HandleLookup,
             in_fences::InFences, //
         },
-        queue::QueueRef,
         uarg::UserArg, //
     },
 };
@@ -203,7 +202,7 @@ impl<'a> LockedBuffers<'a> {
     /// Fails with `ENOSPC` for too many fences, `ENOMEM`.
     pub(crate) fn prepare(
         &mut self,
-        queue: &QueueRef,
+        context: u64,
         uses: &BufferUses,
         in_fences: &mut InFences,
         fence: impl Fn() -> Option<Addable>,
@@ -214,16 +213,15 @@ impl<'a> LockedBuffers<'a> {
             if used.waits() {
                 let usage = Usage::to_wait_for(used.writes());
                 // Those of the same queue end before it anyhow.
-                let own = queue.context().id();
                 let fences = self.all.guards().get(place).into_iter();
                 let fences = fences.flat_map(|guard| guard.fences(usage));
-                for other in fences.filter(|other| other.context() != own) {
+                for other in fences.filter(|other| other.context() != context) {
                     in_fences.add_pending(other, seen)?;
                 }
                 let earlier = self.earlier.iter().filter(|earlier| {
                     earlier.resv == place
                         && (earlier.writes || used.writes())
-                        && earlier.fence.fence().context() != own
+                        && earlier.fence.fence().context() != context
                 });
                 for earlier in earlier {
                     in_fences.add_pending(earlier.fence.fence(), seen)?;

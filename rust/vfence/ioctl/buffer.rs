@@ -6,8 +6,8 @@ use crate::{
     kernel_ext::dma_buf::DmaBuf,
     uapi::vfence_buffer_create,
     vfence::{
-        buffer::create::new,
-        device::Device,
+        buffer::create,
+        client::Client,
         uarg::{
             must_be_zero,
             UserArg, //
@@ -23,15 +23,15 @@ use kernel::{
 };
 
 /// Creates the buffer that the argument describes.
-pub(crate) fn create(engine: &Device, argument: &UserArg) -> Result {
-    let mut create: vfence_buffer_create = argument.read()?;
-    must_be_zero(create.flags)?;
-    let buf = new(engine, create.size)?;
+pub(crate) fn create(client: &Client, argument: &UserArg) -> Result {
+    let mut args: vfence_buffer_create = argument.read()?;
+    must_be_zero(args.flags)?;
+    let buf = create::create(&client.device().dma, args.size)?;
     let fd = FileDescriptorReservation::get_unused_fd_flags(O_CLOEXEC)?;
-    create.size = buf.size() as u64;
+    args.size = buf.size() as u64;
     // CAST: Descriptors fit.
-    create.fd = fd.reserved_fd() as i32;
-    argument.write(&create)?;
+    args.fd = fd.reserved_fd() as i32;
+    argument.write(&args)?;
     DmaBuf::install(buf, fd);
     Ok(())
 }

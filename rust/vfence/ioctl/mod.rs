@@ -79,7 +79,7 @@ impl Client {
             JOB_INFO => job::job_info(self, &argument),
             QUEUE_RESET => queue::reset(self, &argument),
             QUEUE_FAULTS => faults::set(self, &argument),
-            BUFFER_CREATE => buffer::create(self.device(), &argument),
+            BUFFER_CREATE => buffer::create(self, &argument),
             _ => Err(ENOTTY),
         }
     }

@@ -190,7 +190,8 @@ impl<'a, H: HandleLookup> Call<'a, H> {
             in_fences.add_from_user(address, count, &mut self.seen)?;
         }
         let uses = BufferUses::from_user(self.handles, submit, &mut self.uses)?;
-        let work = match OperationList::from_user(self.client, submit, &uses)? {
+        let (mappings, device) = (&self.client.mappings, &self.client.device().dma);
+        let work = match OperationList::from_user(mappings, device, submit, &uses)? {
             Some(operations) => Some(JobOperations::new(operations)?),
             None => None,
         };
@@ -212,7 +213,7 @@ impl<'a, H: HandleLookup> Call<'a, H> {
         in_fences: &mut InFences,
     ) -> Result {
         let fence = || job.data.fence.as_ref().map(Addable::from);
-        locked.prepare(queue, uses, in_fences, fence, &mut self.seen)
+        locked.prepare(queue.context().id(), uses, in_fences, fence, &mut self.seen)
     }
 
     /// Has the kernel's fault injection decide about a job that takes time, which cannot be refused any more.
