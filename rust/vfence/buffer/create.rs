@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `VFENCE_IOCTL_BUFFER_CREATE`: memory that is shared as a dma-buf.
+//! Creates the dma-bufs that this driver exports, for `VFENCE_IOCTL_BUFFER_CREATE` and
+//! `DRM_IOCTL_VFENCE_GEM_CREATE`.
 //!
-//! A buffer belongs to nobody but those who refer to it: it outlives the client. As long as it is there, so is the module.
+//! A buffer lives as long as a file descriptor, a GEM object, a mapping or a job refers to it,
+//! which can be longer than its client. It holds a reference to the module.
 
 use crate::{
     kernel_ext::{
@@ -25,28 +27,33 @@ use kernel::{
     },
 };
 
-/// Whose the memory of a buffer is.
-struct Buffer {
-    /// Our own device, for which the next job wants the buffer again.
-    own: Arc<DmaDevice>,
+/// The exporter's data of a buffer.
+struct ExportedBuffer {
+    /// The device for which operations map the buffer. The exporter keeps that mapping for the next
+    /// job instead of unmapping it with each job.
+    device: Arc<DmaDevice>,
 }
 
-impl Exporter for Buffer {
+impl Exporter for ExportedBuffer {
     type OwnerModule = LocalModule;
 
     const NAME: &'static CStr = c"vfence";
 
     fn kept_for(&self) -> Option<&Arc<DmaDevice>> {
-        Some(&self.own)
+        Some(&self.device)
     }
 }
 
-/// Returns whether a buffer is one of these, also if it is of the other module that has this source.
-pub(crate) fn is_ours(buf: &DmaBuf) -> bool {
-    buf.exporter_name() == Buffer::NAME
+/// Returns whether this driver exports `buf`, in this module or in the other one that is built from
+/// this source.
+pub(crate) fn is_vfence_buffer(buf: &DmaBuf) -> bool {
+    buf.exporter_name() == ExportedBuffer::NAME
 }
 
-/// Creates a buffer of at least `size` bytes. Fails with `EINVAL` for none, `ENOSPC` for too many, `ENOMEM`.
+/// Creates a buffer of `size` bytes, rounded up to whole pages, that operations will map for
+/// `device`. The memory is zeroed and charged to the caller's memory cgroup.
+///
+/// Fails with `EINVAL` if `size` is 0, `ENOSPC` if it is above [`Limits::max_buffer`], `ENOMEM`.
 pub(crate) fn create(device: &Arc<DmaDevice>, size: u64) -> Result<ARef<DmaBuf>> {
     if size == 0 {
         return Err(EINVAL);
@@ -54,9 +61,9 @@ pub(crate) fn create(device: &Arc<DmaDevice>, size: u64) -> Result<ARef<DmaBuf>>
     if size > Limits::get().max_buffer {
         return Err(ENOSPC);
     }
-    // What the administrator allows may be more than there are addresses.
+    // `max_buffer` may exceed the address space.
     let size = usize::try_from(size).map_err(|_| ENOSPC)?;
     let pages = Arc::new(Pages::new(size, GFP_KERNEL_ACCOUNT)?, GFP_KERNEL_ACCOUNT)?;
-    let own = device.clone();
-    DmaBuf::export(Buffer { own }, pages)
+    let device = device.clone();
+    DmaBuf::export(ExportedBuffer { device }, pages)
 }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The buffers that the jobs of a client have mapped: each of them once, however many jobs need it.
+//! The mappings that the jobs of a client need: each buffer is mapped once, however many jobs
+//! operate on it.
 //!
-//! What an exporter allocates to map a buffer grows with the buffer, and it may charge that to nobody. So pages are counted, those of
-//! different buffers, and nothing is kept of a buffer once the last job that needs it has let it go.
+//! The memory that an exporter allocates to map a buffer grows with the size of the buffer, and the
+//! exporter may charge it to no memory cgroup. The table therefore bounds the pages of all mapped
+//! buffers of a client, and unmaps a buffer as soon as no job needs it any more.
 
 use crate::{
     kernel_ext::{
@@ -33,64 +35,71 @@ use kernel::{
     },
 };
 
-/// Most pages that are mapped at a time.
-const MOST: usize = VFENCE_MAX_MAPPED as usize;
+/// Most pages that the mappings of a client may have, see [`pages`].
+const MAX_PAGES: usize = VFENCE_MAX_MAPPED as usize;
 
-/// A buffer as the device has it: mapped for its DMA, and, since that is done by the CPU, in the kernel's address space.
+/// A buffer that is mapped twice: for the DMA of the device, as an importer's driver does, and into
+/// the kernel's address space, where the CPU performs the operations.
 struct BufferMapping {
     vmap: Vmap,
-    _mapping: Mapping,
+    _dma: Mapping,
 }
 
 impl BufferMapping {
-    /// Fails with `ENOMEM`, `EOPNOTSUPP` for the memory of a device, and as the exporter does.
+    /// Attaches `device` to `buf` and maps it. Takes the lock of the buffer's reservation object.
+    ///
+    /// Fails with `ENOMEM`, with `EOPNOTSUPP` if the CPU cannot access the memory, and with the
+    /// errno of the exporter.
     fn new(buf: &DmaBuf, device: &Arc<DmaDevice>) -> Result<Arc<Self>> {
         let attachment = Attachment::new(buf.into(), device.clone())?;
-        let mapped = Self {
-            _mapping: attachment.map(DataDirection::Bidirectional)?,
+        let mapping = Self {
+            _dma: attachment.map(DataDirection::Bidirectional)?,
             vmap: Vmap::new(buf.into())?,
         };
-        Ok(Arc::new(mapped, GFP_KERNEL_ACCOUNT)?)
+        Ok(Arc::new(mapping, GFP_KERNEL_ACCOUNT)?)
     }
 }
 
-/// Returns as how many pages a buffer counts. What it takes to map one of ours is charged, as the buffer is.
+/// Returns the number of pages for which `buf` counts towards [`MAX_PAGES`]: 1 for a buffer of this
+/// driver, because the memory that its mappings take is charged to a memory cgroup.
 fn pages(buf: &DmaBuf) -> usize {
-    if create::is_ours(buf) {
+    if create::is_vfence_buffer(buf) {
         1
     } else {
         buf.size().div_ceil(PAGE_SIZE)
     }
 }
 
-/// A buffer that is mapped, and how many have it.
+/// A buffer in the table, and the number of [`MappingCount`]s that keep it there.
 struct TableEntry {
-    mapped: Arc<BufferMapping>,
-    holders: usize,
+    mapping: Arc<BufferMapping>,
+    count: usize,
 }
 
+/// The contents of a [`MappingTable`].
 struct Mappings {
-    /// By address, which is the buffer's own as long as it is mapped.
-    buffers: RBTree<usize, TableEntry>,
+    /// By the address of the buffer, which stays allocated while it is mapped.
+    by_address: RBTree<usize, TableEntry>,
+    /// The sum of [`pages`] over `by_address`, at most [`MAX_PAGES`].
     pages: usize,
 }
 
-/// The buffers that the jobs of a client have mapped.
+/// The mappings that the jobs of a client need.
 #[pin_data]
 pub(crate) struct MappingTable {
-    /// Held while a buffer is mapped and unmapped, so it is never mapped twice, and what is counted is what there is. The locks of
-    /// reservation objects are taken under it.
+    /// Held while a buffer is mapped or unmapped, so that no buffer is mapped twice and `pages` is
+    /// exact. The locks of reservation objects nest inside.
     #[pin]
-    state: Mutex<Mappings>,
+    mappings: Mutex<Mappings>,
 }
 
 impl MappingTable {
-    /// Returns none. Fails with `ENOMEM`.
+    /// Creates an empty table. Fails with `ENOMEM`.
     pub(crate) fn new() -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
-                state <- new_mutex!(Mappings {
-                    buffers: RBTree::new(),
+                mappings <- new_mutex!(Mappings {
+                    by_address: RBTree::new(),
                     pages: 0,
                 }),
             }),
@@ -98,80 +107,85 @@ impl MappingTable {
         )
     }
 
-    /// Maps a buffer for `device`, unless it is mapped already. Takes the lock of its reservation object.
+    /// Maps `buf` for `device`, or takes another reference if `buf` is in the table. Takes the lock
+    /// of the buffer's reservation object.
     ///
-    /// Fails with `ENOSPC` if that were too many pages, `ENOMEM`, `EOPNOTSUPP` for the memory of a device, or if the kernel has ours bounce, and
-    /// as the exporter does.
+    /// Fails with `ENOSPC` if the client's mappings would have too many pages, `ENOMEM`, with
+    /// `EOPNOTSUPP` if the CPU cannot access the memory or DMA goes through bounce buffers, and
+    /// with the errno of the exporter.
     pub(crate) fn map(
-        all: &Arc<Self>,
+        table: &Arc<Self>,
         buf: &DmaBuf,
         device: &Arc<DmaDevice>,
     ) -> Result<MappingRef> {
         let address = core::ptr::from_ref(buf).addr();
-        let mut state = all.state.lock();
-        let mapped = if let Some(entry) = state.buffers.get_mut(&address) {
-            entry.holders += 1;
-            entry.mapped.clone()
+        let mut mappings = table.mappings.lock();
+        let mapping = if let Some(entry) = mappings.by_address.get_mut(&address) {
+            entry.count += 1;
+            entry.mapping.clone()
         } else {
             let pages = pages(buf);
-            if pages > MOST - state.pages {
+            if pages > MAX_PAGES - mappings.pages {
                 return Err(ENOSPC);
             }
+            // Unmapping copies the bounce buffers back, over what the CPU has written meanwhile.
             if device.is_bounced() {
                 return Err(EOPNOTSUPP);
             }
-            let mapped = BufferMapping::new(buf, device)?;
+            let mapping = BufferMapping::new(buf, device)?;
             let entry = TableEntry {
-                mapped: mapped.clone(),
-                holders: 1,
+                mapping: mapping.clone(),
+                count: 1,
             };
             let node = RBTreeNode::new(address, entry, GFP_KERNEL_ACCOUNT)?;
-            state.buffers.insert(node);
-            state.pages += pages;
-            mapped
+            mappings.by_address.insert(node);
+            mappings.pages += pages;
+            mapping
         };
         Ok(MappingRef {
-            mapped,
-            _held: MappingCount {
-                all: all.clone(),
+            mapping,
+            _count: MappingCount {
+                table: table.clone(),
                 address,
             },
         })
     }
 }
 
-/// A buffer that is mapped for a job. Dropping the last one of the same buffer unmaps it, which takes the lock of its reservation object.
+/// A reference of a job to a mapped buffer. Dropping the last reference to a buffer unmaps it,
+/// which takes the lock of its reservation object.
 pub(crate) struct MappingRef {
-    /// Dropped first, so that the last reference is dropped under the lock.
-    mapped: Arc<BufferMapping>,
-    _held: MappingCount,
+    /// Declared, and so dropped, before `_count`: the last reference is then the table's, and
+    /// [`MappingCount`] drops that with [`MappingTable::mappings`] held.
+    mapping: Arc<BufferMapping>,
+    _count: MappingCount,
 }
 
 impl MappingRef {
-    /// Returns where it is in the kernel's address space.
+    /// Returns the mapping in the kernel's address space.
     pub(crate) fn vmap(&self) -> &Vmap {
-        &self.mapped.vmap
+        &self.mapping.vmap
     }
 }
 
-/// One of those who have a buffer mapped.
+/// One of [`TableEntry::count`]. Dropping the last one removes the entry.
 struct MappingCount {
-    all: Arc<MappingTable>,
+    table: Arc<MappingTable>,
     address: usize,
 }
 
 impl Drop for MappingCount {
     fn drop(&mut self) {
-        let mut state = self.all.state.lock();
-        let Some(entry) = state.buffers.get_mut(&self.address) else {
+        let mut mappings = self.table.mappings.lock();
+        let Some(entry) = mappings.by_address.get_mut(&self.address) else {
             return;
         };
-        entry.holders -= 1;
-        if entry.holders == 0 {
-            let pages = pages(entry.mapped.vmap.buf());
-            let unmapped = state.buffers.remove(&self.address);
+        entry.count -= 1;
+        if entry.count == 0 {
+            let pages = pages(entry.mapping.vmap.buf());
+            let unmapped = mappings.by_address.remove(&self.address);
             drop(unmapped);
-            state.pages -= pages;
+            mappings.pages -= pages;
         }
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! dma-bufs: creating them, mapping them for operations, implicit synchronisation, and the operations.
+//! dma-bufs: creation, mappings, implicit synchronisation, and the operations of jobs on them.
 
 pub(crate) mod create;
 pub(crate) mod map;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a job does with buffers: `struct vfence_operation`, and how far it has come.
+//! The operations of a job on its buffers, `struct vfence_operation`: how they are checked, and how
+//! the worker of the queue performs them in steps.
 
 use crate::{
     kernel_ext::dma_mapping::DmaDevice,
@@ -28,10 +29,12 @@ use kernel::{
     sync::Arc, //
 };
 
-/// How much is done at a time, in bytes: for so long an end that is forced has to wait.
+/// Most bytes of one step. Completing a job early, by the watchdog or a reset, waits for the step
+/// that the worker is performing.
 const STEP: usize = 256 << 10;
 
-/// An operation; buffers are told by their index among those that are used.
+/// A checked operation. `target` and `source` are indices in the job's [`BufferUses`]; offsets and
+/// lengths are in bytes and within the buffer.
 #[derive(Clone, Copy)]
 enum BufferOperation {
     Fill {
@@ -55,9 +58,12 @@ enum BufferOperation {
 }
 
 impl BufferOperation {
-    /// Returns what user space describes. Fails with `EINVAL` if that cannot be.
-    fn from_user(from: &vfence_operation, uses: &BufferUses) -> Result<Self> {
-        // CAST: Indices and offsets are checked against what there is, which fits.
+    /// Checks an operation on the buffers of `uses`.
+    ///
+    /// Fails with `EINVAL` as `struct vfence_operation` describes, and with `EACCES` if the
+    /// caller's descriptor does not permit the access.
+    fn new(from: &vfence_operation, uses: &BufferUses) -> Result<Self> {
+        // CAST: An index has 32 bits.
         let (target, source) = (from.target as usize, from.source as usize);
         let writes = from.kind == FILL || from.kind == COPY;
         let reads = from.kind == COPY || from.kind == CRC32C;
@@ -66,19 +72,21 @@ impl BufferOperation {
         }
         if writes {
             uses.check_writable(target)?;
-            must_be_inside(uses, target, from.target_offset, from.length)?;
+            check_range(uses, target, from.target_offset, from.length)?;
         } else if target != 0 || from.target_offset != 0 {
             return Err(EINVAL);
         }
         if reads {
             uses.check_readable(source)?;
-            must_be_inside(uses, source, from.source_offset, from.length)?;
+            check_range(uses, source, from.source_offset, from.length)?;
         } else if source != 0 || from.source_offset != 0 {
             return Err(EINVAL);
         }
         if from.kind != FILL && (from.pattern != 0 || from.pattern_size != 0) {
             return Err(EINVAL);
         }
+        // CAST: `check_range()` bounds these by the size of a buffer; an offset it does not check
+        // is 0.
         let (target_offset, source_offset) =
             (from.target_offset as usize, from.source_offset as usize);
         let length = from.length as usize;
@@ -110,16 +118,17 @@ impl BufferOperation {
         }
     }
 
-    /// Returns which buffers it needs.
-    fn needs(&self) -> impl Iterator<Item = usize> {
-        let both = match *self {
+    /// Returns the indices of the buffers that the operation accesses.
+    fn buffers(&self) -> impl Iterator<Item = usize> {
+        let buffers = match *self {
             Self::Fill { target, .. } => [Some(target), None],
             Self::Copy { target, source, .. } => [Some(target), Some(source)],
             Self::Crc32c { source, .. } => [None, Some(source)],
         };
-        both.into_iter().flatten()
+        buffers.into_iter().flatten()
     }
 
+    /// Returns the number of bytes that the operation processes.
     fn length(&self) -> usize {
         match *self {
             Self::Fill { length, .. } | Self::Copy { length, .. } | Self::Crc32c { length, .. } => {
@@ -129,8 +138,8 @@ impl BufferOperation {
     }
 }
 
-/// Refuses, with `EINVAL`, ranges that are not in the buffer.
-fn must_be_inside(uses: &BufferUses, index: usize, offset: u64, length: u64) -> Result {
+/// Checks that a buffer of `uses` contains the range. Fails with `EINVAL` if not.
+fn check_range(uses: &BufferUses, index: usize, offset: u64, length: u64) -> Result {
     let size = uses.buffer(index)?.size() as u64;
     match offset.checked_add(length) {
         Some(end) if end <= size => Ok(()),
@@ -138,7 +147,10 @@ fn must_be_inside(uses: &BufferUses, index: usize, offset: u64, length: u64) -> 
     }
 }
 
-/// Returns eight bytes of the pattern. Fails with `EINVAL` if that does not fit the range.
+/// Returns the pattern of a fill, repeated to 8 bytes.
+///
+/// Fails with `EINVAL` if `pattern_size` is not 1, 4 or 8, `pattern` is larger than that, or
+/// `target_offset` or `length` is no multiple of it.
 fn pattern(from: &vfence_operation) -> Result<u64> {
     let size = u64::from(from.pattern_size);
     let (repeated, fits) = match size {
@@ -147,32 +159,33 @@ fn pattern(from: &vfence_operation) -> Result<u64> {
         8 => (1, true),
         _ => return Err(EINVAL),
     };
-    // The size is a power of two.
     if !fits || (from.target_offset | from.length) & (size - 1) != 0 {
         return Err(EINVAL);
     }
     Ok(from.pattern.wrapping_mul(repeated))
 }
 
-/// The operations of a job, and how far they have come.
+/// The operations of a job and their progress.
 pub(crate) struct OperationList {
     list: KVec<BufferOperation>,
-    /// Those that operations need, in no order, each with its index among those that are used.
-    buffers: KVec<(usize, MappingRef)>,
-    /// How many are done, and how much of the next one.
-    done: usize,
-    bytes: usize,
-    /// Of the range that is summed up.
+    /// The mappings of the buffers that `list` accesses, each with the index of its buffer.
+    mappings: KVec<(usize, MappingRef)>,
+    /// The number of operations that are complete, which is the index of the current one.
+    completed: usize,
+    /// The number of bytes of the current operation that are processed.
+    processed: usize,
+    /// The CRC-32C of the `processed` bytes, without the final inversion.
     crc: u32,
-    /// The last sum.
+    /// The checksum of the last complete CRC32C operation, or 0.
     result: u64,
 }
 
 impl OperationList {
-    /// Prepares the operations of a job; returns `None` if there are none.
+    /// Copies the operations of a job from user space, checks them against `uses`, and maps the
+    /// buffers that they access for `device`. Returns `None` if the job has no operations.
     ///
-    /// Fails with `EINVAL` for too many, and for those that cannot be; `ENOSPC` if the client's jobs need too much of buffers;
-    /// `EFAULT`, `E2BIG`, `ENOMEM`, `EOPNOTSUPP` for the memory of a device, and as exporters do.
+    /// Fails with `EINVAL` for more than `VFENCE_MAX_OPERATIONS`, with `EFAULT` or `E2BIG` for the
+    /// array, and as [`BufferOperation::new`] and [`MappingTable::map`] do.
     pub(crate) fn from_user(
         mappings: &Arc<MappingTable>,
         device: &Arc<DmaDevice>,
@@ -186,57 +199,63 @@ impl OperationList {
         if count > VFENCE_MAX_OPERATIONS {
             return Err(EINVAL);
         }
-        let mut list: KVec<BufferOperation> =
-            KVec::with_capacity(count as usize, GFP_KERNEL_ACCOUNT)?;
+        let mut list = KVec::with_capacity(count as usize, GFP_KERNEL_ACCOUNT)?;
         for index in 0..count as usize {
             let size = submit.operation_size as usize;
             let element = UserArg::element(submit.operations, index, size)?;
-            let operation = BufferOperation::from_user(&element.read()?, uses)?;
+            let operation = BufferOperation::new(&element.read()?, uses)?;
             list.push(operation, GFP_KERNEL_ACCOUNT)?;
         }
-        let mut buffers: KVec<(usize, MappingRef)> = KVec::new();
-        for index in list.iter().flat_map(BufferOperation::needs) {
-            if buffers.iter().all(|(other, _)| *other != index) {
-                let mapped = MappingTable::map(mappings, uses.buffer(index)?, device)?;
-                buffers.push((index, mapped), GFP_KERNEL_ACCOUNT)?;
+        let mut mapped: KVec<(usize, MappingRef)> = KVec::new();
+        for index in list.iter().flat_map(BufferOperation::buffers) {
+            if mapped.iter().all(|(other, _)| *other != index) {
+                let mapping = MappingTable::map(mappings, uses.buffer(index)?, device)?;
+                mapped.push((index, mapping), GFP_KERNEL_ACCOUNT)?;
             }
         }
         Ok(Some(Self {
             list,
-            buffers,
-            done: 0,
-            bytes: 0,
+            mappings: mapped,
+            completed: 0,
+            processed: 0,
             crc: 0,
             result: 0,
         }))
     }
 
-    /// Does some of what is left. Returns the result when that was all.
+    /// Processes up to [`STEP`] bytes of the current operation. Returns the result of the job once
+    /// all operations are complete.
     pub(crate) fn step(&mut self) -> Option<u64> {
-        let Some(operation) = self.list.get(self.done).copied() else {
+        let Some(operation) = self.list.get(self.completed).copied() else {
             return Some(self.result);
         };
-        let length = STEP.min(operation.length() - self.bytes);
-        // What was checked when it was submitted cannot fail.
-        let _ = self.some(operation, self.bytes, length);
-        self.bytes += length;
-        if self.bytes < operation.length() {
+        let length = STEP.min(operation.length() - self.processed);
+        // `BufferOperation::new()` has checked the ranges, and `from_user()` has mapped the
+        // buffers.
+        let _ = self.process(operation, length);
+        self.processed += length;
+        if self.processed < operation.length() {
             return None;
         }
         if let BufferOperation::Crc32c { .. } = operation {
             self.result = u64::from(!self.crc);
         }
-        self.done += 1;
-        self.bytes = 0;
-        (self.done == self.list.len()).then_some(self.result)
+        self.completed += 1;
+        self.processed = 0;
+        (self.completed == self.list.len()).then_some(self.result)
     }
 
-    /// Does `length` bytes of an operation, `from` its beginning.
-    fn some(&mut self, operation: BufferOperation, from: usize, length: usize) -> Result {
-        let buffers = &self.buffers;
+    /// Processes `length` bytes of `operation`, the current one, after those that are `processed`.
+    ///
+    /// Fails with `EINVAL` if a buffer is not mapped or too small.
+    fn process(&mut self, operation: BufferOperation, length: usize) -> Result {
+        let (mappings, processed) = (&self.mappings, self.processed);
         let vmap = |index: usize| {
-            let mut found = buffers.iter().filter(|(other, _)| *other == index);
-            found.next().map(|(_, mapped)| mapped.vmap()).ok_or(EINVAL)
+            let mut found = mappings.iter().filter(|(other, _)| *other == index);
+            found
+                .next()
+                .map(|(_, mapping)| mapping.vmap())
+                .ok_or(EINVAL)
         };
         match operation {
             BufferOperation::Fill {
@@ -244,7 +263,7 @@ impl OperationList {
                 offset,
                 pattern,
                 ..
-            } => vmap(target)?.fill(offset + from, length, pattern),
+            } => vmap(target)?.fill(offset + processed, length, pattern),
             BufferOperation::Copy {
                 target,
                 target_offset,
@@ -252,14 +271,14 @@ impl OperationList {
                 source_offset,
                 ..
             } => vmap(target)?.copy(
-                target_offset + from,
+                target_offset + processed,
                 vmap(source)?,
-                source_offset + from,
+                source_offset + processed,
                 length,
             ),
             BufferOperation::Crc32c { source, offset, .. } => {
-                let before = if from == 0 { !0 } else { self.crc };
-                self.crc = vmap(source)?.crc32c(before, offset + from, length)?;
+                let crc = if processed == 0 { !0 } else { self.crc };
+                self.crc = vmap(source)?.crc32c(crc, offset + processed, length)?;
                 Ok(())
             }
         }

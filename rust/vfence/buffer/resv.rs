@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The buffers that a job uses, and whose fences it waits for and joins: implicit synchronisation.
+//! The buffers that a job uses, and their reservation objects: implicit synchronisation.
+//!
+//! [`LockedBuffers::prepare`] adds to the in-fences of a job the fences that each use has to wait
+//! for, and reserves a slot for the job's own fence. [`LockedBuffers::add_fences`], which cannot
+//! fail, adds the fences of all jobs once they are published. The locks are held in between, so no
+//! other job can use the buffers without waiting for these.
 
 use crate::{
     kernel_ext::{
@@ -33,9 +38,10 @@ use kernel::{
     sync::aref::ARef, //
 };
 
-/// A buffer that a job uses.
+/// A use of a buffer by a job: `struct vfence_use`.
 struct BufferUse {
     buf: ARef<DmaBuf>,
+    /// `VFENCE_USE_*`.
     flags: u32,
 }
 
@@ -44,32 +50,36 @@ impl BufferUse {
         self.flags & VFENCE_USE_WRITE != 0
     }
 
+    /// Returns whether the job waits for fences of the reservation object.
     fn waits(&self) -> bool {
         self.flags & VFENCE_USE_NO_WAIT == 0
     }
 
-    fn adds(&self) -> bool {
+    /// Returns whether the job's fence goes into the reservation object.
+    fn adds_fence(&self) -> bool {
         self.flags & VFENCE_USE_NO_ADD == 0
     }
 }
 
-/// The buffers that a job uses.
+/// The uses of a job, in the order of `vfence_submit.uses`.
 pub(crate) struct BufferUses(KVec<BufferUse>);
 
 impl BufferUses {
-    /// Takes references to the buffers that `submit` names; `seen` is how many the call has named.
+    /// Copies the uses of a job from user space and takes references to the buffers. `call_uses` is
+    /// the number of uses in the call, to which those of the job are added.
     ///
-    /// Fails with `EINVAL` for too many and for unknown flags, `EBADF`, `EINVAL` for a file of another kind, `EFAULT`, `E2BIG`, `ENOMEM`.
+    /// Fails with `EINVAL` for more than `VFENCE_MAX_USES` in the call or for unknown flags, with
+    /// `EFAULT` or `E2BIG` for the array, as [`HandleLookup::find_buffer`] does, and with `ENOMEM`.
     pub(crate) fn from_user<H: HandleLookup>(
         handles: &H,
         submit: &vfence_submit,
-        seen: &mut u32,
+        call_uses: &mut u32,
     ) -> Result<Self> {
         const FLAGS: u32 = VFENCE_USE_WRITE | VFENCE_USE_NO_WAIT | VFENCE_USE_NO_ADD;
 
         let count = submit.use_count;
-        *seen = seen.checked_add(count).ok_or(EINVAL)?;
-        if *seen > VFENCE_MAX_USES {
+        *call_uses = call_uses.checked_add(count).ok_or(EINVAL)?;
+        if *call_uses > VFENCE_MAX_USES {
             return Err(EINVAL);
         }
         let mut uses = KVec::with_capacity(count as usize, GFP_KERNEL_ACCOUNT)?;
@@ -86,21 +96,23 @@ impl BufferUses {
         Ok(Self(uses))
     }
 
-    /// Returns how many there are.
+    /// Returns the number of uses.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
+    /// Returns use `index`. Fails with `EINVAL` if there is none.
     fn get(&self, index: usize) -> Result<&BufferUse> {
         self.0.get(index).ok_or(EINVAL)
     }
 
-    /// Returns a buffer. Fails with `EINVAL` if there are not as many.
+    /// Returns the buffer of use `index`. Fails with `EINVAL` if there is none.
     pub(crate) fn buffer(&self, index: usize) -> Result<&DmaBuf> {
         Ok(&self.get(index)?.buf)
     }
 
-    /// Refuses, with `EINVAL`, a buffer that the job does not say it writes, and with `EACCES` one that the caller may only read.
+    /// Checks that use `index` is a write. Fails with `EINVAL` if not, and with `EACCES` if the
+    /// descriptor of the buffer is not open for writing.
     pub(crate) fn check_writable(&self, index: usize) -> Result {
         let used = self.get(index)?;
         if !used.writes() {
@@ -112,7 +124,8 @@ impl BufferUses {
         Ok(())
     }
 
-    /// Refuses, with `EACCES`, a buffer that the caller may only write.
+    /// Checks that the buffer of use `index` may be read. Fails with `EINVAL` if there is no such
+    /// use, and with `EACCES` if the descriptor of the buffer is not open for reading.
     pub(crate) fn check_readable(&self, index: usize) -> Result {
         if !self.buffer(index)?.is_readable() {
             return Err(EACCES);
@@ -120,49 +133,57 @@ impl BufferUses {
         Ok(())
     }
 
-    /// Returns whether two are the same buffer.
+    /// Returns whether two uses are of the same buffer. Fails with `EINVAL` if there is no such
+    /// use.
     pub(crate) fn is_same(&self, one: usize, other: usize) -> Result<bool> {
         Ok(core::ptr::eq(self.buffer(one)?, self.buffer(other)?))
     }
 
-    /// Returns whether others are to wait for the job.
+    /// Returns whether the job's fence goes into any reservation object.
     pub(crate) fn any_adds_fence(&self) -> bool {
-        self.0.iter().any(BufferUse::adds)
+        self.0.iter().any(BufferUse::adds_fence)
     }
 }
 
-/// Returns what reservation objects are ordered by.
+/// Returns the address of a reservation object, by which [`LockedBuffers`] sorts.
 fn address(resv: &DmaResv) -> *const DmaResv {
     resv
 }
 
-/// A job of the same call that others may have to wait for, and that uses a reservation object.
+/// The fence of a job of the call that [`LockedBuffers::add_fences`] will add to a reservation
+/// object.
 struct PlannedFence {
-    /// Where the reservation object is among those that are locked.
+    /// The index of the reservation object in [`LockedBuffers::guards`].
     resv: usize,
+    /// Whether the job writes the buffer: the usage is `Write`, otherwise `Read`.
     writes: bool,
     fence: Addable,
 }
 
 impl PlannedFence {
-    /// Returns whether nobody has to wait for `other` any more who waits for this, which comes after it: as the core does when it
-    /// adds a fence.
-    fn replaces(&self, other: &Self) -> bool {
-        other.resv == self.resv
-            && other.fence.fence().context() == self.fence.fence().context()
-            && (self.writes || !other.writes)
+    /// Returns whether this fence replaces `earlier`, which is of an earlier job. The core applies
+    /// the same rule when it adds a fence: context and reservation object are the same, and whoever
+    /// waits for `earlier` also waits for the usage of this fence.
+    fn replaces(&self, earlier: &Self) -> bool {
+        earlier.resv == self.resv
+            && earlier.fence.fence().context() == self.fence.fence().context()
+            && (self.writes || !earlier.writes)
     }
 }
 
-/// The reservation objects of all buffers that the jobs of a call use, locked. Dropping it unlocks them.
+/// The locked reservation objects of all buffers that the jobs of a call use. Dropping it unlocks
+/// them.
 pub(crate) struct LockedBuffers<'a> {
-    all: LockedAll<'a>,
-    /// Of the jobs that have been seen, for each queue and reservation object the last one that writes and the last one that reads.
-    earlier: KVVec<PlannedFence>,
+    /// Sorted by [`address`].
+    guards: LockedAll<'a>,
+    /// The fences of the jobs that were prepared, without those that a later one replaces.
+    planned: KVVec<PlannedFence>,
 }
 
 impl<'a> LockedBuffers<'a> {
-    /// Locks what is used. Fails with `ERESTARTSYS` when a signal comes before, `ENOMEM`.
+    /// Locks the reservation objects of all buffers that `jobs` use, each once.
+    ///
+    /// Fails with `ERESTARTSYS` if a signal interrupts the wait for a lock, `ENOMEM`.
     pub(crate) fn lock(jobs: impl Iterator<Item = &'a BufferUses>) -> Result<Self> {
         let mut resvs: KVVec<&'a DmaResv> = KVVec::new();
         for used in jobs.flat_map(|uses| uses.0.iter()) {
@@ -175,7 +196,7 @@ impl<'a> LockedBuffers<'a> {
                     .map_err(|_| ENOMEM)?;
             }
         }
-        let all = LockedAll::new(&resvs, GFP_KERNEL_ACCOUNT).map_err(|error| {
+        let guards = LockedAll::new(&resvs, GFP_KERNEL_ACCOUNT).map_err(|error| {
             if error == EINTR {
                 ERESTARTSYS
             } else {
@@ -183,80 +204,83 @@ impl<'a> LockedBuffers<'a> {
             }
         })?;
         Ok(Self {
-            all,
-            earlier: KVVec::new(),
+            guards,
+            planned: KVVec::new(),
         })
     }
 
-    /// Returns where what is used is among those that are locked.
-    fn place(&self, used: &BufferUse) -> Option<usize> {
-        let guards = self.all.guards();
+    /// Returns the index of the reservation object of a use.
+    fn index(&self, used: &BufferUse) -> Option<usize> {
+        let guards = self.guards.guards();
         guards
             .binary_search_by_key(&address(used.buf.resv()), |guard| address(guard.resv()))
             .ok()
     }
 
-    /// Has `in_fences` wait for what a job has to wait for before it uses `uses`, and makes room for its own
-    /// fence, which is `fence` unless nobody is to wait for it. Jobs come in their order.
+    /// Adds to `in_fences` the fences that a job with the uses `uses` has to wait for, and reserves
+    /// slots for its own fence. The jobs of a call are prepared in their order.
     ///
-    /// Fails with `ENOSPC` for too many fences, `ENOMEM`.
+    /// `context` is the context of the job's queue. Its fences are skipped, because the jobs of a
+    /// queue complete in order. `fence` returns the job's fence, `None` if the job has none.
+    /// `scanned` counts the fences that the call has examined.
+    ///
+    /// Fails as [`InFences::add_pending`] does, and with `ENOMEM`.
     pub(crate) fn prepare(
         &mut self,
         context: u64,
         uses: &BufferUses,
         in_fences: &mut InFences,
         fence: impl Fn() -> Option<Addable>,
-        seen: &mut usize,
+        scanned: &mut usize,
     ) -> Result {
         for used in &uses.0 {
-            let place = self.place(used).ok_or(EINVAL)?;
+            let resv = self.index(used).ok_or(EINVAL)?;
             if used.waits() {
                 let usage = Usage::to_wait_for(used.writes());
-                // Those of the same queue end before it anyhow.
-                let fences = self.all.guards().get(place).into_iter();
-                let fences = fences.flat_map(|guard| guard.fences(usage));
-                for other in fences.filter(|other| other.context() != context) {
-                    in_fences.add_pending(other, seen)?;
+                let guards = self.guards.guards().get(resv).into_iter();
+                let present = guards.flat_map(|guard| guard.fences(usage));
+                for other in present.filter(|other| other.context() != context) {
+                    in_fences.add_pending(other, scanned)?;
                 }
-                let earlier = self.earlier.iter().filter(|earlier| {
-                    earlier.resv == place
-                        && (earlier.writes || used.writes())
-                        && earlier.fence.fence().context() != context
+                let planned = self.planned.iter().filter(|planned| {
+                    planned.resv == resv
+                        && (planned.writes || used.writes())
+                        && planned.fence.fence().context() != context
                 });
-                for earlier in earlier {
-                    in_fences.add_pending(earlier.fence.fence(), seen)?;
+                for planned in planned {
+                    in_fences.add_pending(planned.fence.fence(), scanned)?;
                 }
             }
-            if !used.adds() {
+            if !used.adds_fence() {
                 continue;
             }
             if let Some(fence) = fence() {
-                let earlier = PlannedFence {
-                    resv: place,
+                let planned = PlannedFence {
+                    resv,
                     writes: used.writes(),
                     fence,
                 };
-                self.earlier.retain(|other| !earlier.replaces(other));
-                self.earlier.push(earlier, GFP_KERNEL_ACCOUNT)?;
-                let same = |earlier: &&PlannedFence| earlier.resv == place;
-                // CAST: A call has no more than `VFENCE_MAX_USES`.
-                let count = self.earlier.iter().filter(same).count() as u32;
-                self.all.reserve(place, count)?;
+                self.planned.retain(|earlier| !planned.replaces(earlier));
+                self.planned.push(planned, GFP_KERNEL_ACCOUNT)?;
+                let same = |planned: &&PlannedFence| planned.resv == resv;
+                // CAST: A call has at most `VFENCE_MAX_USES` uses.
+                let count = self.planned.iter().filter(same).count() as u32;
+                self.guards.reserve(resv, count)?;
             }
         }
         Ok(())
     }
 
-    /// Adds the jobs' fences to what they use, for which there is room.
+    /// Adds the fences of all prepared jobs to the reservation objects.
     pub(crate) fn add_fences(&mut self) {
-        for earlier in &self.earlier {
-            let usage = if earlier.writes {
+        for planned in &self.planned {
+            let usage = if planned.writes {
                 Usage::Write
             } else {
                 Usage::Read
             };
-            // `prepare()` has made room.
-            let _ = self.all.add(earlier.resv, &earlier.fence, usage);
+            // `prepare()` has reserved the slot, so this does not fail.
+            let _ = self.guards.add(planned.resv, &planned.fence, usage);
         }
     }
 }
