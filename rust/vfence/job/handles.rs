@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What jobs can name besides file descriptors. A device node may have handles: of buffers, and of objects that fences are taken from and
-//! put into. `/dev/vfence` has none.
+//! The objects that jobs of a device node name besides file descriptors: the interface between the
+//! submission of jobs and the node.
+//!
+//! On the DRM node, a job names GEM objects and syncobjs by handle. On `/dev/vfence` it cannot.
 
 use crate::{
     kernel_ext::{
@@ -19,47 +21,55 @@ use kernel::{
     sync::aref::ARef, //
 };
 
-/// The handles of an open file, during one call.
+/// Looks up the handles that the jobs of one call name. Lives as long as the call.
 pub(crate) trait HandleLookup {
-    /// The smallest argument of `SUBMIT` that there ever was, and element of that of `SUBMIT_BATCH`.
+    /// The size in bytes of the oldest version of the structure that describes a job on this node.
     const MIN_SUBMIT_SIZE: usize;
-    /// Whether [`HandleLookup::resolve_job`] may wait, so that it is called for all jobs of a batch first, without locks.
+    /// Whether [`HandleLookup::resolve_job`] may sleep until user space submits a fence. It is then
+    /// called for all jobs of a call before the call takes any lock.
     const MAY_SLEEP: bool;
-    /// Flags of uses that only [`HandleLookup::find_buffer`] knows.
+    /// The flags of `struct vfence_use` that only this node accepts.
     const USE_FLAGS: u32;
-    /// What a job takes fences from and puts its own into.
+    /// The syncobjs of a job.
     type Syncobjs: JobSyncobjs;
 
-    /// Returns where the job is that an argument, or an element, describes; and takes references to what it takes fences from and puts its
-    /// own into. `earlier` are those of the jobs before it in the call.
+    /// Resolves the handles of the job that `argument` describes. Returns the location of its
+    /// `struct vfence_submit`, and its syncobjs. `earlier` are the syncobjs of the jobs before it
+    /// in the call.
     ///
-    /// Fails as the header says.
+    /// Fails as the UAPI header of the node describes.
     fn resolve_job(
         &self,
         argument: UserArg,
         earlier: &[Self::Syncobjs],
     ) -> Result<(UserArg, Self::Syncobjs)>;
 
-    /// Returns the buffer that a job uses. Fails with `EBADF` or `ENOENT`, `EINVAL` for what is no buffer.
+    /// Returns the buffer of a use.
+    ///
+    /// Fails with `EBADF` for a bad descriptor, `ENOENT` for a bad handle, and `EINVAL` for the
+    /// descriptor of anything but a dma-buf.
     fn find_buffer(&self, used: &vfence_use) -> Result<ARef<DmaBuf>>;
 }
 
-/// What a job takes fences from and puts its own into. Dropping it leaves it as it was.
+/// The syncobjs that a job waits for and signals. Dropping this leaves them unchanged.
 pub(crate) trait JobSyncobjs: Sized {
-    /// Returns whether the job waits for anything.
+    /// Returns whether the job names syncobjs to wait for, even if their fences have signalled.
     fn has_waits(&self) -> bool;
 
-    /// Gives up what the job waits for, given those of the jobs before it in the call, which have been prepared. To be called once.
+    /// Takes the in-fences out of `self`; called once. `earlier` are the syncobjs of the jobs
+    /// before this one in the call; [`JobSyncobjs::set_fence`] has been called for those that need
+    /// a fence.
     ///
-    /// Fails with `ENOSPC` for too many.
+    /// Fails with `ENOSPC` for more than `VFENCE_MAX_IN_FENCES`, and with `ENOMEM`.
     fn take_in_fences(&mut self, earlier: &[Self]) -> Result<InFences>;
 
-    /// Returns whether the job's fence is put anywhere.
+    /// Returns whether the job signals any syncobj, and so needs a fence.
     fn needs_fence(&self) -> bool;
 
-    /// Takes note of the job's fence, if it is needed.
+    /// Sets the fence of the job, if [`JobSyncobjs::needs_fence`].
     fn set_fence(&mut self, fence: Linkable);
 
-    /// Puts the fence, of which note was taken, where it belongs. Cannot fail; called when the job is published.
+    /// Puts the fence of the job into the syncobjs that the job signals. Called once the job is
+    /// published; cannot fail.
     fn publish(self);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a job consists of besides its place in a queue: in-fences, handles of the device node, operations,
-//! and the quota that its client has for them.
+//! The parts of a job other than its place in a queue: in-fences, handles of the device node,
+//! operations, and the quota of its client.
 
 pub(crate) mod handles;
 pub(crate) mod in_fences;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The work of a job: its operations, which its queue's worker does, and what has to be given back afterwards.
+//! The operations of a job, shared between the job and the worker that performs them.
 //!
-//! Buffers are given back by a work of its own, on another workqueue: that takes locks under which others wait for fences,
-//! which the queue's worker signals.
+//! The buffers are unmapped by a work item of its own, on a workqueue other than that of the
+//! queues' workers. Unmapping takes locks of reservation objects, whose holders may wait for
+//! fences, which the workers signal.
 
 use crate::vfence::buffer::ops::OperationList;
 use kernel::{
@@ -20,36 +21,37 @@ use kernel::{
     },
 };
 
-/// The work of a job.
+/// The operations of a job. Enqueued as a work item, it unmaps the buffers.
 #[pin_data]
 pub(crate) struct JobOperations {
     #[pin]
-    give_back: workqueue::Work<JobOperations>,
-    /// Until they are given back.
+    unmap: workqueue::Work<JobOperations>,
+    /// `None` once the buffers are unmapped.
     #[pin]
-    operations: Mutex<Option<OperationList>>,
+    list: Mutex<Option<OperationList>>,
 }
 
 impl_has_work! {
-    impl HasWork<Self> for JobOperations { self.give_back }
+    impl HasWork<Self> for JobOperations { self.unmap }
 }
 
 impl JobOperations {
     /// Fails with `ENOMEM`.
-    pub(crate) fn new(operations: OperationList) -> Result<Arc<Self>> {
+    pub(crate) fn new(list: OperationList) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
-                give_back <- new_work!("vfence_give_back"),
-                operations <- new_mutex!(Some(operations)),
+                unmap <- new_work!("vfence_unmap"),
+                list <- new_mutex!(Some(list)),
             }),
             GFP_KERNEL_ACCOUNT,
         )
     }
 
-    /// Does some of it. Returns the result when that was all.
+    /// Performs one step, see [`OperationList::step`]. Returns the result of the job once all
+    /// operations are complete, and 0 if the buffers are unmapped already.
     pub(crate) fn step(&self) -> Option<u64> {
-        match &mut *self.operations.lock() {
-            Some(operations) => operations.step(),
+        match &mut *self.list.lock() {
+            Some(list) => list.step(),
             None => Some(0),
         }
     }
@@ -58,8 +60,9 @@ impl JobOperations {
 impl WorkItem for JobOperations {
     type Pointer = Arc<Self>;
 
-    fn run(work: Arc<Self>) {
-        let operations = work.operations.lock().take();
-        drop(operations);
+    fn run(this: Arc<Self>) {
+        let list = this.list.lock().take();
+        // Dropped without the mutex: unmapping sleeps on locks of reservation objects.
+        drop(list);
     }
 }
