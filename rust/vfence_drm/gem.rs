@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! GEM objects: buffers of the engine, and those of other drivers, by handle.
+//! The ioctls for GEM objects, each of which represents a dma-buf of this driver or of another one.
 
 use crate::{
     drm::{
@@ -24,7 +24,10 @@ use crate::{
 };
 use kernel::prelude::*;
 
-/// `DRM_IOCTL_VFENCE_GEM_CREATE`.
+/// `DRM_IOCTL_VFENCE_GEM_CREATE`: creates a buffer and a handle for it.
+///
+/// Fails with `EINVAL` if `flags` is not 0, as [`create::create`] does, with `EFAULT` and `ENOMEM`.
+/// The handle is kept only if the reply can be written.
 pub(super) fn create<D: Driver<File = Client>>(file: &File<D>, argument: &UserArg) -> Result {
     let mut args: drm_vfence_gem_create = argument.read()?;
     must_be_zero(args.flags)?;
@@ -38,12 +41,14 @@ pub(super) fn create<D: Driver<File = Client>>(file: &File<D>, argument: &UserAr
     Ok(())
 }
 
-/// `DRM_IOCTL_VFENCE_GEM_INFO`.
+/// `DRM_IOCTL_VFENCE_GEM_INFO`: returns the size and the mmap offset of the object with a handle.
+///
+/// Fails with `EINVAL` if `flags` is not 0, `ENOENT` for an unknown handle, `EFAULT`, `ENOMEM`.
 pub(super) fn info<D: Driver<File = Client>>(file: &File<D>, argument: &UserArg) -> Result {
-    let mut info: drm_vfence_gem_info = argument.read()?;
-    must_be_zero(info.flags)?;
-    let object = Object::lookup(file, info.handle)?;
-    info.size = object.buf().size() as u64;
-    info.mmap_offset = object.mmap_offset()?;
-    argument.write(&info)
+    let mut args: drm_vfence_gem_info = argument.read()?;
+    must_be_zero(args.flags)?;
+    let object = Object::lookup(file, args.handle)?;
+    args.size = object.buf().size() as u64;
+    args.mmap_offset = object.mmap_offset()?;
+    argument.write(&args)
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The DRM driver: the engine of `/dev/vfence` on a render node, with the objects of DRM.
+//! The DRM driver: the ioctls of `/dev/vfence` on a primary and a render node, with DRM objects.
 //!
-//! `gem` are buffers by handle, `syncobj` what jobs wait for and signal by handle. All else is the engine's.
+//! `gem` has the ioctls for GEM objects, `syncobj` the syncobjs that jobs wait for and signal. The
+//! other ioctls are those of [`vfence::ioctl`](crate::vfence::ioctl).
 
 #![deny(unsafe_code)]
 
@@ -37,19 +38,20 @@ mod gem;
 mod syncobj;
 
 const GEM_CREATE: u32 = sizeless(_IOWR::<drm_vfence_gem_create>(
-    DRM,
+    DRM_TYPE,
     FIRST + DRM_VFENCE_GEM_CREATE,
 ));
 const GEM_INFO: u32 = sizeless(_IOWR::<drm_vfence_gem_info>(
-    DRM,
+    DRM_TYPE,
     FIRST + DRM_VFENCE_GEM_INFO,
 ));
 
-/// The type of DRM's ioctls, and the first of a driver's own.
-const DRM: u32 = bindings::DRM_IOCTL_BASE as u32;
+/// The type of DRM ioctls.
+const DRM_TYPE: u32 = bindings::DRM_IOCTL_BASE as u32;
+/// The number of the first ioctl of a driver.
 const FIRST: u32 = bindings::DRM_COMMAND_BASE;
 
-/// The driver of the DRM device.
+/// The driver of the DRM device. An open file is a [`Client`].
 pub(crate) struct DrmDriver;
 
 #[vtable]
@@ -69,12 +71,14 @@ impl Driver for DrmDriver {
             GEM_CREATE => gem::create(file, &UserArg::new(number, argument))?,
             GEM_INFO => gem::info(file, &UserArg::new(number, argument))?,
             _ => {
-                // The same size and direction, and the number of the engine's header.
+                // The reverse of DRM_VFENCE_IOCTL(): size and direction stay, type and number
+                // change.
                 let function = (number & 0xff) - FIRST;
                 let number = number & !0xffff | VFENCE_IOCTL_TYPE << 8 | function;
-                let done = file.inner().ioctl(&DrmHandles::new(file), number, argument);
-                // libdrm calls again and again while it is told EAGAIN.
-                done.map_err(|error| if error == EAGAIN { EBUSY } else { error })?;
+                let handles = DrmHandles::new(file);
+                let result = file.inner().ioctl(&handles, number, argument);
+                // drmIoctl() of libdrm repeats a call that fails with EAGAIN.
+                result.map_err(|error| if error == EAGAIN { EBUSY } else { error })?;
             }
         }
         Ok(0)

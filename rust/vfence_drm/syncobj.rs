@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The handles that jobs name: of GEM objects, and of syncobjs that they wait for and signal.
+//! The handles that jobs name on a DRM node: of syncobjs that they wait for and signal, and of GEM
+//! objects that they use.
+//!
+//! A job waits for the fence that a syncobj has at the time of the call. A job of a batch can also
+//! wait for a point that an earlier job of the batch signals. That job is not published yet, so the
+//! fence is not in the syncobj: [`BatchWait`] finds it among the earlier jobs.
 
 use crate::{
     drm::{
@@ -39,25 +44,29 @@ use crate::{
         uarg::UserArg, //
     },
 };
-use core::cell::Cell;
+use core::{
+    cell::Cell,
+    mem::offset_of, //
+};
 use kernel::{
     prelude::*,
     sync::aref::ARef, //
 };
 
-/// How many fences of a timeline, the last ones found, are compared with the next one. More queues than these seldom take turns on a
-/// timeline.
-const COMPARED: usize = 8;
+/// The number of contexts among which [`RecentFences`] recognises a context again.
+const RECENT_FENCES: usize = 8;
 
-/// The handles of an open file, during one call.
+/// The handles of an open file. Lives as long as a call, and enforces the limits of a call.
 pub(super) struct DrmHandles<'a, D: Driver> {
     file: &'a File<D>,
-    /// How many syncobjs the call has named, and how many links of timelines it has looked at.
+    /// The number of syncobjs that the call has named, at most `DRM_VFENCE_MAX_SYNCS`.
     syncs: Cell<u32>,
+    /// The number of fences that the call has examined, at most `DRM_VFENCE_MAX_LINKS`.
     links: Cell<u32>,
 }
 
 impl<'a, D: Driver> DrmHandles<'a, D> {
+    /// Returns the handles of `file` for one call.
     pub(super) fn new(file: &'a File<D>) -> Self {
         Self {
             file,
@@ -66,8 +75,11 @@ impl<'a, D: Driver> DrmHandles<'a, D> {
         }
     }
 
-    /// Calls `f` with each element of an array. Fails with `EINVAL` if the call has named too many, for other flags than `flags`, and as `f`
-    /// does.
+    /// Calls `f` with each of the `count` elements of the array at `array` in user space, which
+    /// have the size `size`.
+    ///
+    /// Fails with `EINVAL` for more than `DRM_VFENCE_MAX_SYNCS` in the call or for flags other than
+    /// `flags`, with `EFAULT` or `E2BIG` for the array, and as `f` does.
     fn each(
         &self,
         array: u64,
@@ -76,11 +88,11 @@ impl<'a, D: Driver> DrmHandles<'a, D> {
         flags: u32,
         mut f: impl FnMut(drm_vfence_sync) -> Result,
     ) -> Result {
-        let seen = self.syncs.get().checked_add(count).ok_or(EINVAL)?;
-        if seen > DRM_VFENCE_MAX_SYNCS {
+        let syncs = self.syncs.get().checked_add(count).ok_or(EINVAL)?;
+        if syncs > DRM_VFENCE_MAX_SYNCS {
             return Err(EINVAL);
         }
-        self.syncs.set(seen);
+        self.syncs.set(syncs);
         for index in 0..count as usize {
             let element = UserArg::element(array, index, size as usize)?;
             let sync: drm_vfence_sync = element.read()?;
@@ -92,140 +104,149 @@ impl<'a, D: Driver> DrmHandles<'a, D> {
         Ok(())
     }
 
-    /// Adds what a job waits for at a syncobj to `syncs`, whose `earlier` are those of the jobs before it in the call.
+    /// Adds the fences that a job waits for at the syncobj and point of `sync` to `syncobjs`, those
+    /// of the job. `earlier` are the syncobjs of the jobs before it in the call.
+    ///
+    /// Fails as `struct drm_vfence_sync` describes, and with `ENOMEM`.
     fn wait_for(
         &self,
-        syncs: &mut DrmJobSyncobjs,
+        syncobjs: &mut DrmJobSyncobjs,
         sync: &drm_vfence_sync,
         earlier: &[DrmJobSyncobjs],
     ) -> Result {
         let syncobj = Syncobj::find(self.file, sync.handle)?;
-        if let Some((within, before)) = BatchWait::find(syncobj, sync.point, earlier)? {
-            if let Some(fence) = before {
-                self.take_apart(syncs, &fence)?;
+        if let Some(mut wait) = BatchWait::find(syncobj, sync.point, earlier)? {
+            if let Some(fence) = wait.present.take() {
+                self.add_fences(syncobjs, &fence)?;
             }
-            return Ok(syncs.earlier.push(within, GFP_KERNEL_ACCOUNT)?);
+            return Ok(syncobjs.batch_waits.push(wait, GFP_KERNEL_ACCOUNT)?);
         }
         let wait = sync.flags & DRM_VFENCE_SYNC_WAIT_FOR_SUBMIT != 0;
         let fence = find_fence(self.file, sync.handle, sync.point, wait)?;
-        self.take_apart(syncs, &fence)
+        self.add_fences(syncobjs, &fence)
     }
 
-    /// Adds the fences that `fence` stands for to `syncs`. Those of a timeline are found from its end on.
-    fn take_apart(&self, syncs: &mut DrmJobSyncobjs, fence: &Fence) -> Result {
-        let mut last = RecentFences::default();
+    /// Adds the fences that the container `fence` consists of to `syncobjs`. Those of a timeline
+    /// come in descending order.
+    ///
+    /// Fails with `ENOSPC` if the call has examined more than `DRM_VFENCE_MAX_LINKS`, and as
+    /// [`InFences::add_plain`] does.
+    fn add_fences(&self, syncobjs: &mut DrmJobSyncobjs, fence: &Fence) -> Result {
+        let mut recent = RecentFences::default();
         for fence in unwrap(fence) {
             let links = self.links.get() + 1;
             if links > DRM_VFENCE_MAX_LINKS {
                 return Err(ENOSPC);
             }
             self.links.set(links);
-            if last.is_new(&fence) {
-                syncs.fences.add_plain(fence)?;
+            if recent.insert(&fence) {
+                syncobjs.in_fences.add_plain(fence)?;
             }
         }
         Ok(())
     }
 }
 
-/// The fences that were found last, going back in time. Of several of the same context the one that was found first signals last, and is
-/// the only one that has to be waited for.
+/// The last fences of a walk from the end of a timeline to its beginning. Of several fences of one
+/// context, a job needs to wait for the latest only, which the walk meets first. At most
+/// [`RECENT_FENCES`] contexts are compared, which bounds the cost of a step.
 #[derive(Default)]
 struct RecentFences {
-    fences: [Option<ARef<Fence>>; COMPARED],
-    next: usize,
+    fences: [Option<ARef<Fence>>; RECENT_FENCES],
+    /// The number of insertions. The next one replaces entry `inserted % RECENT_FENCES`.
+    inserted: usize,
 }
 
 impl RecentFences {
-    /// Returns whether a fence has to be waited for, and takes note of it then.
-    fn is_new(&mut self, fence: &ARef<Fence>) -> bool {
-        let mut found = self.fences.iter().flatten();
-        if found.any(|later| later.is_same_or_later(fence)) {
+    /// Inserts `fence` and returns true, unless a fence is present that signals no earlier.
+    fn insert(&mut self, fence: &ARef<Fence>) -> bool {
+        let mut present = self.fences.iter().flatten();
+        if present.any(|later| later.is_same_or_later(fence)) {
             return false;
         }
-        if let Some(place) = self.fences.get_mut(self.next % COMPARED) {
+        if let Some(place) = self.fences.get_mut(self.inserted % RECENT_FENCES) {
             *place = Some(fence.clone());
         }
-        self.next += 1;
+        self.inserted += 1;
         true
     }
 }
 
-/// Jobs of the same call that a job waits for at a syncobj: those that signal it, from the first one to the last one, by index.
+/// A wait for a point of a syncobj that earlier jobs of the same call signal.
 struct BatchWait {
     syncobj: ARef<Syncobj>,
+    /// The fence that the syncobj has before the call, if the wait includes it.
+    present: Option<ARef<Fence>>,
+    /// The indices of the first and the last job that the wait includes. Of the jobs between them,
+    /// it includes those that signal the syncobj.
     first: usize,
     last: usize,
 }
 
 impl BatchWait {
-    /// Finds what the jobs `earlier`, which are before it in the call, put into `syncobj` for one that waits for `point`, and what
-    /// was there and has to be waited for as well. Returns `None` if they do not put that there.
+    /// Returns the wait for `point` of `syncobj`: what `dma_fence_chain_find_seqno()` would find if
+    /// all jobs of `earlier` were published. Returns `None` if none of them has to signal for it.
     ///
-    /// It is what `dma_fence_chain_find_seqno()` would find if all of them had been published. Fails with `EINVAL` if that were no timeline
-    /// any more.
-    #[allow(clippy::type_complexity)]
+    /// Fails with `EINVAL` if a job makes the syncobj a binary one and `point` is not 0.
     fn find(
         syncobj: ARef<Syncobj>,
         point: u64,
         earlier: &[DrmJobSyncobjs],
-    ) -> Result<Option<(Self, Option<ARef<Fence>>)>> {
-        let mut before = syncobj.fence();
-        // The number of the timeline's last link, if it is one.
-        let chain = before.as_ref().filter(|fence| fence.is_chain());
+    ) -> Result<Option<Self>> {
+        let mut present = syncobj.fence();
+        // The seqno of the last link; `None` if the syncobj is no timeline.
+        let chain = present.as_ref().filter(|fence| fence.is_chain());
         let mut end = chain.map(|fence| fence.seqno());
-        // From where on jobs count, and the one whose link is found.
-        let (mut first, mut last, mut any) = (0, None, false);
+        let (mut first, mut last, mut signalled) = (0, None, false);
         for (job, at) in signals(earlier, &syncobj) {
-            any = true;
+            signalled = true;
             let Some(at) = at else {
-                // It takes the place of all that was there.
-                (first, last, end, before) = (job, Some(job), None, None);
+                // A binary signal replaces the fence, and with it all earlier points.
+                (first, last, end, present) = (job, Some(job), None, None);
                 continue;
             };
-            // A link that does not come after the last one begins a timeline anew, which counts on from there.
+            // `prev_seqno` and seqno of the new link, as dma_fence_chain_init() sets them.
             let previous = end.filter(|end| at > *end).unwrap_or(0);
             end = Some(end.map_or(at, |end| end.max(at)));
             if point == 0 || previous < point {
                 last = Some(job);
             }
         }
+        if !signalled {
+            return Ok(None);
+        }
         let reached = match end {
-            _ if !any => return Ok(None),
             Some(end) => end >= point,
             None if point == 0 => true,
             None => return Err(EINVAL),
         };
-        Ok(match last {
-            Some(last) if reached => {
-                let within = Self {
-                    syncobj,
-                    first,
-                    last,
-                };
-                Some((within, before))
-            }
-            // They do not reach it, or it was there before them.
-            _ => None,
-        })
+        // Without `last`, the syncobj has reached the point before the call.
+        Ok(last.filter(|_| reached).map(|last| Self {
+            syncobj,
+            present,
+            first,
+            last,
+        }))
     }
 }
 
-/// Returns which of `jobs` signal a syncobj, and at which points; none for a binary one.
+/// Returns the index of each job that signals `syncobj`, with the point, or `None` for a binary
+/// signal.
 fn signals<'a>(
     jobs: &'a [DrmJobSyncobjs],
     syncobj: &'a Syncobj,
 ) -> impl DoubleEndedIterator<Item = (usize, Option<u64>)> + 'a {
-    let of = move |(job, syncs): (usize, &'a DrmJobSyncobjs)| {
-        let found = move |signal: &&SyncobjSignal| core::ptr::eq(&*signal.syncobj, syncobj);
-        let signals = syncs.signals.iter().filter(found);
-        signals.map(move |signal| (job, signal.at.as_ref().map(|(_, at)| *at)))
+    let of_job = move |(job, syncobjs): (usize, &'a DrmJobSyncobjs)| {
+        let same = move |signal: &&SyncobjSignal| core::ptr::eq(&*signal.syncobj, syncobj);
+        let signals = syncobjs.signals.iter().filter(same);
+        signals.map(move |signal| (job, signal.point.as_ref().map(|(_, point)| *point)))
     };
-    jobs.iter().enumerate().flat_map(of)
+    jobs.iter().enumerate().flat_map(of_job)
 }
 
 impl<D: Driver> HandleLookup for DrmHandles<'_, D> {
-    const MIN_SUBMIT_SIZE: usize = 40;
+    // The last field of the first version.
+    const MIN_SUBMIT_SIZE: usize = offset_of!(drm_vfence_submit, out_sync_count) + size_of::<u32>();
     const MAY_SLEEP: bool = true;
     const USE_FLAGS: u32 = DRM_VFENCE_USE_HANDLE;
     type Syncobjs = DrmJobSyncobjs;
@@ -236,10 +257,10 @@ impl<D: Driver> HandleLookup for DrmHandles<'_, D> {
         earlier: &[DrmJobSyncobjs],
     ) -> Result<(UserArg, DrmJobSyncobjs)> {
         let submit: drm_vfence_submit = argument.read()?;
-        let mut syncs = DrmJobSyncobjs {
-            waits: submit.in_sync_count != 0,
-            fences: InFences::none(),
-            earlier: KVVec::new(),
+        let mut syncobjs = DrmJobSyncobjs {
+            has_waits: submit.in_sync_count != 0,
+            in_fences: InFences::none(),
+            batch_waits: KVVec::new(),
             signals: KVVec::new(),
             fence: None,
         };
@@ -248,7 +269,7 @@ impl<D: Driver> HandleLookup for DrmHandles<'_, D> {
             submit.in_sync_count,
             submit.sync_size,
             DRM_VFENCE_SYNC_WAIT_FOR_SUBMIT,
-            |sync| self.wait_for(&mut syncs, &sync, earlier),
+            |sync| self.wait_for(&mut syncobjs, &sync, earlier),
         )?;
         self.each(
             submit.out_syncs,
@@ -257,18 +278,18 @@ impl<D: Driver> HandleLookup for DrmHandles<'_, D> {
             0,
             |sync| {
                 let signal = SyncobjSignal::new(self.file, &sync)?;
-                Ok(syncs.signals.push(signal, GFP_KERNEL_ACCOUNT)?)
+                Ok(syncobjs.signals.push(signal, GFP_KERNEL_ACCOUNT)?)
             },
         )?;
         let job = UserArg::element(submit.job, 0, submit.job_size as usize)?;
-        Ok((job, syncs))
+        Ok((job, syncobjs))
     }
 
     fn find_buffer(&self, used: &vfence_use) -> Result<ARef<DmaBuf>> {
         if used.flags & DRM_VFENCE_USE_HANDLE == 0 {
             return DmaBuf::from_fd(used.fd);
         }
-        // CAST: A handle has as many bits.
+        // CAST: A handle has 32 bits.
         let object = Object::lookup(self.file, used.fd as u32)?;
         Ok(object.buf().clone())
     }
@@ -277,16 +298,16 @@ impl<D: Driver> HandleLookup for DrmHandles<'_, D> {
 /// A syncobj that a job signals.
 struct SyncobjSignal {
     syncobj: ARef<Syncobj>,
-    /// The point, and the memory for it; none for a binary one.
-    at: Option<(AllocatedLink, u64)>,
+    /// The point of a timeline and its link, `None` for a binary syncobj.
+    point: Option<(AllocatedLink, u64)>,
 }
 
 impl SyncobjSignal {
-    /// Fails with `ENOENT`, `ENOMEM`.
+    /// Fails with `ENOENT` for an unknown handle, `ENOMEM`.
     fn new<D: Driver>(file: &File<D>, sync: &drm_vfence_sync) -> Result<Self> {
         Ok(Self {
             syncobj: Syncobj::find(file, sync.handle)?,
-            at: match sync.point {
+            point: match sync.point {
                 0 => None,
                 point => Some((AllocatedLink::new(GFP_KERNEL_ACCOUNT)?, point)),
             },
@@ -294,43 +315,42 @@ impl SyncobjSignal {
     }
 }
 
-/// What a job waits for and signals by handles.
+/// The syncobjs of a job on a DRM node.
 pub(super) struct DrmJobSyncobjs {
-    /// Whether it waits for anything, if only for what has signalled.
-    waits: bool,
-    /// What it waits for, taken apart.
-    fences: InFences,
-    /// Jobs before it in the call that it waits for.
-    earlier: KVVec<BatchWait>,
+    has_waits: bool,
+    /// The fences that the syncobjs have.
+    in_fences: InFences,
+    /// The waits for earlier jobs of the call, whose fences do not exist yet.
+    batch_waits: KVVec<BatchWait>,
     signals: KVVec<SyncobjSignal>,
-    /// Its own, once it is prepared, if there are signals.
+    /// The fence of the job, from [`JobSyncobjs::set_fence`] on.
     fence: Option<Linkable>,
 }
 
 impl JobSyncobjs for DrmJobSyncobjs {
     fn has_waits(&self) -> bool {
-        self.waits
+        self.has_waits
     }
 
     fn take_in_fences(&mut self, earlier: &[Self]) -> Result<InFences> {
-        let mut fences = core::mem::replace(&mut self.fences, InFences::none());
-        for within in &self.earlier {
-            let jobs = earlier.get(..=within.last).unwrap_or_default();
-            let mut last = RecentFences::default();
-            for (job, _) in signals(jobs, &within.syncobj).rev() {
-                if job < within.first {
+        let mut in_fences = core::mem::replace(&mut self.in_fences, InFences::none());
+        for wait in &self.batch_waits {
+            let jobs = earlier.get(..=wait.last).unwrap_or_default();
+            let mut recent = RecentFences::default();
+            for (job, _) in signals(jobs, &wait.syncobj).rev() {
+                if job < wait.first {
                     break;
                 }
-                let Some(fence) = jobs.get(job).and_then(|syncs| syncs.fence.as_ref()) else {
+                let Some(fence) = jobs.get(job).and_then(|syncobjs| syncobjs.fence.as_ref()) else {
                     continue;
                 };
                 let fence = fence.fence().into();
-                if last.is_new(&fence) {
-                    fences.add_plain(fence)?;
+                if recent.insert(&fence) {
+                    in_fences.add_plain(fence)?;
                 }
             }
         }
-        Ok(fences)
+        Ok(in_fences)
     }
 
     fn needs_fence(&self) -> bool {
@@ -345,8 +365,8 @@ impl JobSyncobjs for DrmJobSyncobjs {
         let Some(fence) = self.fence else {
             return;
         };
-        for SyncobjSignal { syncobj, at } in self.signals {
-            match at {
+        for SyncobjSignal { syncobj, point } in self.signals {
+            match point {
                 None => syncobj.replace_fence(Some(fence.fence())),
                 Some((link, point)) => syncobj.add_point(link, &fence, point),
             }
