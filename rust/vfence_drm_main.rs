@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! vfence_drm: the virtual device that produces fences, as a DRM device with a render node.
+//! vfence_drm: a virtual DRM device that produces fences.
 //!
-//! The engine, [`vfence`], is the same source as in the module vfence, and so are the floors below it. On top of it is the DRM driver,
-//! [`vfence_drm`], below that are abstractions of DRM, [`drm`]. See `Documentation/design.md`.
+//! The driver is [`vfence_drm`], the DRM driver, on top of [`vfence`], which this module shares
+//! with the module vfence as source. It builds on [`drm`] and [`kernel_ext`], safe abstractions
+//! that the `kernel` crate lacks, which build on [`drm_bindings`] and [`bindings`]. See
+//! `Documentation/design.md`.
 
 use kernel::{
     prelude::*,
@@ -21,12 +23,12 @@ mod drm_uapi;
 mod kernel_ext;
 mod trace;
 mod uapi;
-// What only sw_sync needs is not used here. What nobody needs is found when the other module is built.
+// Code that only sw_sync needs is dead here. The module vfence is built without this attribute.
 #[allow(dead_code)]
 mod vfence;
 mod vfence_drm;
 
-/// What is called after the module: its directory in debugfs, its devices.
+/// The name of the module, of its debugfs directory and of its device.
 const NAME: &CStr = c"vfence_drm";
 
 module! {
@@ -39,24 +41,24 @@ module! {
     params: {
         watchdog_ms: u32 {
             default: 2000,
-            description: "Bound on how long the head of a queue, or a manual job, stays pending, in ms; 0 lifts it",
+            description: "Longest time a queue head or manual job is pending, in ms; 0: unbounded",
         },
         max_queues: u32 {
             default: 64,
-            description: "Most queues that an open file of the device can have",
+            description: "Most queues of an open file, at least 1",
         },
         max_jobs: u32 {
             default: 16384,
-            description: "Most jobs that a queue can have pending, up to 1048576",
+            description: "Most pending jobs of a queue, 1 to 1048576",
         },
         max_buffer_mib: u32 {
             default: 256,
-            description: "Largest buffer, in MiB, up to 1048576",
+            description: "Largest buffer in MiB, 1 to 1048576",
         },
     },
 }
 
-/// The module while it is loaded. Unloading drops the fields in this order.
+/// The state of the loaded module. Unloading drops the fields in this order.
 #[pin_data]
 struct VfenceDrmModule {
     registration: drm::Registration<vfence_drm::DrmDriver>,
@@ -68,7 +70,10 @@ impl kernel::InPlaceModule for VfenceDrmModule {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             engine <- vfence::module::Engine::new(),
-            registration: drm::Registration::new(engine.device.dma.device(), engine.device.clone())?,
+            registration: {
+                let (parent, device) = (engine.device.dma.device(), engine.device.clone());
+                drm::Registration::new(parent, device)?
+            },
         })
     }
 }

@@ -2,8 +2,9 @@
 
 //! vfence: a virtual device that produces fences.
 //!
-//! Three floors, of which each uses only the one below: the driver ([`vfence`], the engine, and [`vfence_misc`], its device node), safe
-//! abstractions that the `kernel` crate lacks ([`kernel_ext`]), and [`bindings`]. See `Documentation/design.md`.
+//! The driver is [`vfence_misc`], the device nodes, on top of [`vfence`]. It builds on
+//! [`kernel_ext`], safe abstractions that the `kernel` crate lacks, which build on [`bindings`].
+//! See `Documentation/design.md`.
 
 use kernel::{
     prelude::*,
@@ -19,7 +20,7 @@ mod uapi;
 mod vfence;
 mod vfence_misc;
 
-/// What is called after the module: its directory in debugfs, its device.
+/// The name of the module, of its debugfs directory and of its device.
 const NAME: &CStr = c"vfence";
 
 module! {
@@ -32,32 +33,32 @@ module! {
     params: {
         watchdog_ms: u32 {
             default: 2000,
-            description: "Bound on how long the head of a queue, or a manual job, stays pending, in ms; 0 lifts it",
+            description: "Longest time a queue head or manual job is pending, in ms; 0: unbounded",
         },
         max_queues: u32 {
             default: 64,
-            description: "Most queues that an open file of the device can have",
+            description: "Most queues of an open file, at least 1",
         },
         max_jobs: u32 {
             default: 16384,
-            description: "Most jobs that a queue can have pending, up to 1048576",
+            description: "Most pending jobs of a queue, 1 to 1048576",
         },
         max_buffer_mib: u32 {
             default: 256,
-            description: "Largest buffer, in MiB, up to 1048576",
+            description: "Largest buffer in MiB, 1 to 1048576",
         },
         sw_sync: u32 {
             default: 0,
-            description: "1: a drop-in for the kernel's sw_sync is /dev/sw_sync",
+            description: "1: provide /dev/sw_sync, compatible with the kernel's sw_sync",
         },
         sw_sync_watchdog_ms: u32 {
             default: 10000,
-            description: "Bound on how long fences of /dev/sw_sync stay pending, in ms; 0 lifts it",
+            description: "Longest time a fence of /dev/sw_sync is pending, in ms; 0: unbounded",
         },
     },
 }
 
-/// The module while it is loaded. Unloading drops the fields in this order.
+/// The state of the loaded module. Unloading drops the fields in this order.
 #[pin_data]
 struct VfenceModule {
     #[pin]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The misc devices: `/dev/vfence`, the engine and nothing else, and `/dev/sw_sync`.
+//! The misc devices `/dev/vfence` and `/dev/sw_sync`. This file has the ioctls of the former.
 
 #![deny(unsafe_code)]
 
@@ -51,21 +51,29 @@ impl MiscDevice for Client {
     }
 }
 
-/// The header's calls whose argument is a number, which DRM would take for a pointer.
+/// The fast ioctls, whose argument is a number. DRM has none: its core takes every argument for a
+/// pointer.
 const CREATE_FENCE: u32 = _IO(VFENCE_IOCTL_TYPE, 0x0d);
 const SIGNAL_NEXT: u32 = _IO(VFENCE_IOCTL_TYPE, 0x0e);
 
-/// Jobs name file descriptors only.
+/// Jobs name objects by file descriptor only.
 struct FdsOnly;
+
+/// The syncobjs of a job on `/dev/vfence`: none.
+struct NoSyncobjs;
 
 impl HandleLookup for FdsOnly {
     const MIN_SUBMIT_SIZE: usize = EARLIER[0];
     const MAY_SLEEP: bool = false;
     const USE_FLAGS: u32 = 0;
-    type Syncobjs = ();
+    type Syncobjs = NoSyncobjs;
 
-    fn resolve_job(&self, argument: UserArg, _earlier: &[()]) -> Result<(UserArg, ())> {
-        Ok((argument, ()))
+    fn resolve_job(
+        &self,
+        argument: UserArg,
+        _earlier: &[NoSyncobjs],
+    ) -> Result<(UserArg, NoSyncobjs)> {
+        Ok((argument, NoSyncobjs))
     }
 
     fn find_buffer(&self, used: &vfence_use) -> Result<ARef<DmaBuf>> {
@@ -73,7 +81,7 @@ impl HandleLookup for FdsOnly {
     }
 }
 
-impl JobSyncobjs for () {
+impl JobSyncobjs for NoSyncobjs {
     fn has_waits(&self) -> bool {
         false
     }
