@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Ring, and lists of them, in the kernel's memory, charged to the caller's memory cgroup.
+//! The memory of rings in the kernel: charged to the memory cgroup of the task that allocates it.
 
 use crate::vfence::sched::ring::{
     RingMemory,
@@ -9,7 +9,7 @@ use crate::vfence::sched::ring::{
 use kernel::prelude::*;
 use pin_init::init_array_from_fn;
 
-/// The kernel's memory.
+/// Allocates segments with `kmalloc()` and directories with `kvmalloc()`, `GFP_KERNEL_ACCOUNT`.
 pub(crate) struct ChargedMemory;
 
 impl RingMemory for ChargedMemory {

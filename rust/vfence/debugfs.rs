@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is to be seen from outside: `queues` in debugfs, and `/proc/PID/fdinfo`.
+//! The text of the debugfs file `queues` and of `/proc/PID/fdinfo/FD`.
 
 use crate::{
     kernel_ext::dma_fence::Fence,
@@ -27,11 +27,12 @@ use kernel::{
     },
 };
 
-/// How many pending jobs of a queue are shown, and how many in-fences of a job.
-const JOBS: u64 = 32;
-const IN_FENCES: usize = 8;
+/// Most pending jobs that are listed for a queue.
+const MAX_JOBS: u64 = 32;
+/// Most in-fences that are listed for a job.
+const MAX_IN_FENCES: usize = 8;
 
-/// All queues, as debugfs shows them.
+/// The debugfs file `queues`: all queues of the device and their oldest pending jobs.
 pub(crate) struct QueuesFile(pub(super) Arc<Device>);
 
 impl Writer for QueuesFile {
@@ -43,6 +44,7 @@ impl Writer for QueuesFile {
     }
 }
 
+/// Writes the line of a queue.
 fn write_queue(f: &mut fmt::Formatter<'_>, client: u64, queue: &Queue) -> fmt::Result {
     let mut info = Default::default();
     queue.fill(&mut info);
@@ -53,7 +55,9 @@ fn write_queue(f: &mut fmt::Formatter<'_>, client: u64, queue: &Queue) -> fmt::R
         (Numbers::Jobs, QueueKind::Worker) => "worker",
         (Numbers::Jobs, QueueKind::Manual) => "manual",
     };
-    f.write_fmt(fmt!("client {} queue {} {} {} context {} submitted {} completed {} errors {} timeouts {} resets {} faults {}{}\n",
+    f.write_fmt(fmt!(
+        "client {} queue {} {} {} context {} submitted {} completed {} \
+         errors {} timeouts {} resets {} faults {}{}\n",
         client,
         queue.id(),
         queue.name().as_c_str(),
@@ -69,11 +73,12 @@ fn write_queue(f: &mut fmt::Formatter<'_>, client: u64, queue: &Queue) -> fmt::R
     ))
 }
 
-/// Writes about the oldest pending jobs, one at a time: no lock is held while it is written. While others create fences of sw_sync, a line may
-/// have the value of one and the times of another.
+/// Writes the lines of the oldest pending jobs. Each is read under the locks of the queue and
+/// written without them. On a timeline of sw_sync, fences can be inserted in between, so that the
+/// value and the times of a line may be those of two fences.
 fn write_jobs(f: &mut fmt::Formatter<'_>, queue: &Queue) -> fmt::Result {
     let (first, last) = (queue.completed() + 1, queue.submitted());
-    for seqno in (first..=last).take(JOBS as usize) {
+    for seqno in (first..=last).take(MAX_JOBS as usize) {
         let shown = queue.shown(seqno);
         let (state, record) = match queue.job(seqno) {
             JobState::Pending(record) => ("pending", record),
@@ -91,17 +96,17 @@ fn write_jobs(f: &mut fmt::Formatter<'_>, queue: &Queue) -> fmt::Result {
         ))?;
         write_in_fences(f, queue, seqno)?;
     }
-    if last >= first + JOBS {
-        f.write_fmt(fmt!("  and {} more jobs\n", last + 1 - first - JOBS))?;
+    if last >= first + MAX_JOBS {
+        f.write_fmt(fmt!("  and {} more jobs\n", last + 1 - first - MAX_JOBS))?;
     }
     Ok(())
 }
 
-/// Writes what a job waits for still.
+/// Writes the lines of the pending in-fences of a job.
 fn write_in_fences(f: &mut fmt::Formatter<'_>, queue: &Queue, seqno: u64) -> fmt::Result {
-    let mut fences: [Option<ARef<Fence>>; IN_FENCES] = [const { None }; IN_FENCES];
+    let mut fences: [Option<ARef<Fence>>; MAX_IN_FENCES] = [const { None }; MAX_IN_FENCES];
     let more = queue.with_waits(seqno, |waits| {
-        // Their drivers must not be asked under a lock.
+        // Reads only the flag: `is_signaled()` calls into the fence's driver, which takes locks.
         let mut pending = waits.fences().filter(|fence| !fence.signaled_flag());
         for (place, fence) in fences.iter_mut().zip(pending.by_ref()) {
             *place = Some(fence.into());
@@ -127,7 +132,7 @@ fn write_in_fences(f: &mut fmt::Formatter<'_>, queue: &Queue, seqno: u64) -> fmt
     }
 }
 
-/// Writes about an open file of the device.
+/// Writes the lines of an open file in `/proc/PID/fdinfo/FD`.
 pub(crate) fn show_fdinfo(client: &Client, seq: &SeqFile) {
     let (mut queues, mut jobs) = (0, 0);
     client.for_each(|queue| {

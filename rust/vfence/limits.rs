@@ -1,32 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the administrator allows: the module's parameters.
+//! The limits that the administrator sets with the parameters of the module.
 
 use crate::module_parameters;
 use kernel::prelude::*;
 
-/// Most jobs that a queue can be allowed to have pending.
-const MOST_JOBS: u32 = 1 << 20;
+/// The largest valid `max_jobs`.
+const HIGHEST_MAX_JOBS: u32 = 1 << 20;
 
-/// Most bytes that a buffer can be allowed to have.
-const MOST_BUFFER: u64 = 1 << 40;
+/// The largest valid `max_buffer_mib`, in bytes.
+const HIGHEST_MAX_BUFFER: u64 = 1 << 40;
 
-/// The bounds on what a client can pin, and for how long.
+/// Bounds on the resources that a client can pin, and on the time for which it can.
 #[derive(Clone, Copy)]
 pub(crate) struct Limits {
-    /// Bound on how long the head of a timer queue, or a manual job, stays pending, in ns; `None` when
-    /// it was lifted.
+    /// Longest time that the head of a timer or worker queue, or a job of a manual queue, stays
+    /// pending, in ns; `None` if unbounded.
     pub(crate) watchdog: Option<u64>,
-    /// Most queues of a client.
+    /// Most queues of a client, at least 1.
     pub(crate) max_queues: u32,
-    /// Most pending jobs of a queue.
+    /// Most pending jobs of a queue, at least 1.
     pub(crate) max_jobs: u32,
-    /// Most bytes of a buffer.
+    /// Largest buffer, in bytes.
     pub(crate) max_buffer: u64,
 }
 
 impl Limits {
-    /// Returns the limits.
+    /// Returns the limits according to the present values of the parameters.
     pub(crate) fn get() -> Self {
         Self {
             watchdog: match *module_parameters::watchdog_ms.value_ref() {
@@ -39,23 +39,32 @@ impl Limits {
         }
     }
 
-    /// Fails with `EINVAL`, and says why, if a parameter makes no sense; to be called on loading.
+    /// Checks the parameters when the module is loaded. Fails with `EINVAL`, and logs the reason,
+    /// if one is out of range.
     pub(crate) fn check() -> Result {
         let limits = Self::get();
         if limits.max_queues == 0 {
-            pr_err!("max_queues must not be 0\n");
+            pr_err!("max_queues=0: must be at least 1\n");
             return Err(EINVAL);
         }
-        if limits.max_jobs == 0 || limits.max_jobs > MOST_JOBS {
-            pr_err!("max_jobs must be from 1 to {}\n", MOST_JOBS);
+        if limits.max_jobs == 0 || limits.max_jobs > HIGHEST_MAX_JOBS {
+            pr_err!(
+                "max_jobs={}: must be from 1 to {}\n",
+                limits.max_jobs,
+                HIGHEST_MAX_JOBS
+            );
             return Err(EINVAL);
         }
-        if limits.max_buffer == 0 || limits.max_buffer > MOST_BUFFER {
-            pr_err!("max_buffer_mib must be from 1 to {}\n", MOST_BUFFER >> 20);
+        if limits.max_buffer == 0 || limits.max_buffer > HIGHEST_MAX_BUFFER {
+            pr_err!(
+                "max_buffer_mib={}: must be from 1 to {}\n",
+                limits.max_buffer >> 20,
+                HIGHEST_MAX_BUFFER >> 20
+            );
             return Err(EINVAL);
         }
         if limits.watchdog.is_none() {
-            pr_notice!("watchdog_ms=0: fences may stay unsignalled for ever\n");
+            pr_notice!("watchdog_ms=0: the time until a fence signals is unbounded\n");
         }
         Ok(())
     }
