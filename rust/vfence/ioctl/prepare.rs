@@ -52,9 +52,15 @@ use crate::{
             QueueRef,
             TimedJob, //
         },
-        sched::fault_plan::{
-            FaultKind,
-            InjectedFaults, //
+        sched::{
+            fault_plan::{
+                FaultKind,
+                InjectedFaults, //
+            },
+            types::{
+                DurationRange,
+                InFenceState, //
+            },
         },
         uarg::must_be_errno, //
     },
@@ -152,9 +158,11 @@ impl<'a, H: HandleLookup> Call<'a, H> {
         let used = open.as_ref().is_some_and(|open| open.uses.any_adds_fence());
         let (fence, out) = fence(run.queue(), seqno, submit, syncs, used)?;
         let job = TimedJob {
-            duration: (submit.duration_ns, submit.duration_max_ns),
-            waits: false,
-            in_error: 0,
+            duration: DurationRange {
+                min: submit.duration_ns,
+                max: submit.duration_max_ns,
+            },
+            in_fences: InFenceState::default(),
             error: submit.error,
             hang: submit.flags & VFENCE_SUBMIT_HANG != 0,
             injected: InjectedFaults::default(),
@@ -286,12 +294,15 @@ pub(crate) fn decide(
     in_fences: InFences,
     work: &Option<Arc<JobOperations>>,
 ) -> Result<Option<Arc<Gate>>> {
-    job.in_error = in_fences.error();
+    let error = in_fences.error();
     let waits = in_fences.prepare(queue, seqno)?;
     let gate = waits.as_ref().map(Waits::gate);
-    job.waits = waits.is_some();
+    job.in_fences = InFenceState {
+        pending: waits.is_some(),
+        error,
+    };
     job.operations = work.is_some();
-    if job.waits || job.operations {
+    if waits.is_some() || job.operations {
         let work = work.clone();
         job.data.more = Some(KBox::new(More { waits, work }, GFP_KERNEL_ACCOUNT)?);
     }

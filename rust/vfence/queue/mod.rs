@@ -199,7 +199,7 @@ pub(crate) trait Submit {
 
 impl Submit for TimedJob {
     fn duration(&self) -> u64 {
-        self.duration.0
+        self.duration.min
     }
 
     fn in_fences(&self) -> u32 {
@@ -209,8 +209,8 @@ impl Submit for TimedJob {
 
     fn submit(self, locked: &mut Locked, now: u64) -> Option<(u64, bool)> {
         let jobs = locked.jobs.timed_mut()?;
-        let seqno = jobs.submit(now, self).ok()?;
-        Some((seqno, jobs.jobs.len() == 1))
+        let submitted = jobs.submit(now, self).ok()?;
+        Some((submitted.seqno, submitted.is_head))
     }
 }
 
@@ -226,11 +226,14 @@ impl Submit for ManualJob {
     #[inline(always)]
     fn submit(self, locked: &mut Locked, now: u64) -> Option<(u64, bool)> {
         let jobs = locked.jobs.manual_mut()?;
-        let seqno = jobs.submit(now, self).ok()?;
+        let submitted = jobs.submit(now, self).ok()?;
         // All jobs end as long after their submission: if the timer is set, it is not for later, unless the queue is stopped. With others
         // pending it is set, or somebody who ends them is about to set it.
-        let alone = jobs.pending() == 1;
-        Some((seqno, alone && (locked.armed == NEVER || jobs.stopped())))
+        let alone = submitted.is_head;
+        Some((
+            submitted.seqno,
+            alone && (locked.armed == NEVER || jobs.stopped()),
+        ))
     }
 }
 

@@ -23,6 +23,7 @@ use super::{
         JobRecord,
         JobState,
         QueuePolicy,
+        Submitted,
         TimeoutPolicy,
         Totals,
         CANCELED,
@@ -201,12 +202,17 @@ where
     ///
     /// Gives the job back if there is no room.
     #[inline]
-    pub(crate) fn submit(&mut self, now: u64, job: ManualJob<F>) -> Result<u64, ManualJob<F>> {
+    pub(crate) fn submit(
+        &mut self,
+        now: u64,
+        job: ManualJob<F>,
+    ) -> Result<Submitted, ManualJob<F>> {
         // INVARIANT: It is not earlier than those before.
         let submitted = self.last_submitted.max(now);
         let seqno = self.jobs.push(ManualSlot::new(submitted, job))?;
         self.last_submitted = submitted;
-        Ok(seqno)
+        let is_head = seqno == self.jobs.first();
+        Ok(Submitted { seqno, is_head })
     }
 
     /// Returns the pending job that `compare` says is equal, or else where there is a place for it: before which job. The jobs must be
@@ -237,14 +243,15 @@ where
         seqno: u64,
         job: ManualJob<F>,
         gone: impl Fn(&F) -> bool,
-    ) -> Result<u64, ManualJob<F>> {
+    ) -> Result<Submitted, ManualJob<F>> {
         if self.jobs.get(seqno).is_none() {
             return self.submit(now, job);
         }
         // INVARIANT: It is not earlier than those before, and not later than those behind it that are not gone.
         let slot = ManualSlot::new(self.age(now, seqno, gone), job);
         self.jobs.insert(seqno, slot)?;
-        Ok(seqno)
+        let is_head = seqno == self.jobs.first();
+        Ok(Submitted { seqno, is_head })
     }
 
     /// Returns when the first of the jobs from `seqno` on that is not gone was submitted, or `now`.

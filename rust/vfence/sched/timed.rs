@@ -33,11 +33,14 @@ use super::{
         shown,
         Cause,
         CompletedJob,
+        DurationRange,
         InFencePolicy,
+        InFenceState,
         JobRecord,
         JobState,
         Outcome,
         QueuePolicy,
+        Submitted,
         TimeoutPolicy,
         Totals,
         CANCELED,
@@ -49,12 +52,8 @@ use core::ops::DerefMut;
 
 /// A job that takes time, as it is submitted; `D` is what the caller keeps with it.
 pub(crate) struct TimedJob<D> {
-    /// How long it runs, in ns: from the first to the second, both included.
-    pub(crate) duration: (u64, u64),
-    /// Whether it still has to wait for in-fences: [`Scheduler::ready`] will tell.
-    pub(crate) waits: bool,
-    /// The error of an in-fence that is known already, or 0.
-    pub(crate) in_error: i32,
+    pub(crate) duration: DurationRange,
+    pub(crate) in_fences: InFenceState,
     /// The error to complete with after running, or 0.
     pub(crate) error: i32,
     /// Whether it never ends by itself.
@@ -210,15 +209,19 @@ where
     /// Appends a job at the time `now` and returns its sequence number.
     ///
     /// Gives the job back if there is no room.
-    pub(crate) fn submit(&mut self, now: u64, mut job: TimedJob<D>) -> Result<u64, TimedJob<D>> {
+    pub(crate) fn submit(
+        &mut self,
+        now: u64,
+        mut job: TimedJob<D>,
+    ) -> Result<Submitted, TimedJob<D>> {
         if self.jobs.free_slots() == 0 {
             return Err(job);
         }
         let now = now.max(self.last_submitted);
-        let (low, high) = job.duration;
-        let mut duration = low;
-        if high > low {
-            duration = self.durations.between(low, high);
+        let DurationRange { min, max } = job.duration;
+        let mut duration = min;
+        if max > min {
+            duration = self.durations.between(min, max);
         }
         job.injected.join(self.fault_plan.next());
         duration = duration.saturating_add(job.injected.delay);
@@ -237,7 +240,7 @@ where
         }
         let slot = TimedSlot {
             submitted: now,
-            ready: if job.waits { NEVER } else { now },
+            ready: if job.in_fences.pending { NEVER } else { now },
             duration,
             deadline: NEVER,
             error: if injected.error != 0 {
@@ -245,7 +248,7 @@ where
             } else {
                 job.error
             },
-            in_error: job.in_error,
+            in_error: job.in_fences.error,
             faults: injected.kinds,
             hang: job.hang || injected.has(FaultKind::Hang),
             event: job.event,
@@ -260,11 +263,12 @@ where
             }
         };
         self.last_submitted = now;
-        if seqno == self.jobs.first() {
+        let is_head = seqno == self.jobs.first();
+        if is_head {
             self.head_since = self.head_since.max(now);
             self.settle();
         }
-        Ok(seqno)
+        Ok(Submitted { seqno, is_head })
     }
 
     /// Takes note that the last in-fence of job `seqno` signalled at the time `when`, which may be some time ago; `error` is

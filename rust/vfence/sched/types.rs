@@ -52,6 +52,32 @@ pub(crate) struct QueuePolicy {
     pub(crate) boost: u64,
 }
 
+/// How long jobs run, in ns; each job draws a duration from `min` to `max`, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DurationRange {
+    pub(crate) min: u64,
+    /// At most `min`, such as 0, for exactly `min`.
+    pub(crate) max: u64,
+}
+
+/// The in-fences of a job when it is submitted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct InFenceState {
+    /// Whether some have not signalled: the job starts after
+    /// [`TimedScheduler::ready`](super::timed::TimedScheduler::ready).
+    pub(crate) pending: bool,
+    /// The error of one that has signalled, a negative errno; 0 if there is none.
+    pub(crate) error: i32,
+}
+
+/// A job that was submitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Submitted {
+    pub(crate) seqno: u64,
+    /// Whether no other job is pending.
+    pub(crate) is_head: bool,
+}
+
 /// What is remembered of a job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct JobRecord {

@@ -7,7 +7,7 @@ use crate::{
         fault_plan::{FaultKind, FaultPlan, FaultRule, FaultTrigger, InjectedFaults},
         random::Random,
         timed::TimedJob,
-        types::{JobRecord, SchedulerKind},
+        types::{DurationRange, JobRecord, SchedulerKind},
     },
     setup::{empty, grow, job, manual, policy, submit, timed, Scheduler, MOST},
 };
@@ -82,7 +82,7 @@ fn runs(machine: &mut Scheduler<usize>) -> Vec<u64> {
 
 fn random_job(index: usize) -> TimedJob<usize> {
     TimedJob {
-        duration: (100, 200),
+        duration: DurationRange { min: 100, max: 200 },
         ..job(index, 0)
     }
 }

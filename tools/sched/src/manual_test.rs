@@ -24,7 +24,7 @@ fn insert(machine: &mut Scheduler<usize>, now: u64, value: usize) -> bool {
         }
         Err(place) => {
             let seqno = jobs.insert(now, place, manual_job(value), |_| false);
-            assert_eq!(seqno.ok(), Some(place));
+            assert_eq!(seqno.ok().map(|submitted| submitted.seqno), Some(place));
             true
         }
     }

@@ -7,7 +7,7 @@ use crate::{
     sched::{
         fault_plan::{FaultKind, InjectedFaults},
         timed::{TimedJob, TimedScheduler},
-        types::{InFencePolicy, JobState, QueuePolicy, SchedulerKind, TimeoutPolicy},
+        types::{InFencePolicy, InFenceState, JobState, QueuePolicy, SchedulerKind, TimeoutPolicy},
     },
     setup::{assert_end, job, machine, manual, policy, submit, timed, waiting, Scheduler},
 };
@@ -226,7 +226,10 @@ fn error_of_an_in_fence_may_be_ignored() {
     timed(&mut machine).ready(20, 1, -5);
     assert_end(machine.pop_due(100), "a", 70, 0);
     let known = TimedJob {
-        in_error: -5,
+        in_fences: InFenceState {
+            pending: false,
+            error: -5,
+        },
         ..job("b", 50)
     };
     submit(&mut machine, 100, known);

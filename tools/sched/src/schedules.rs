@@ -9,7 +9,8 @@ use crate::{
         scheduler::JobSegment,
         timed::TimedJob,
         types::{
-            InFencePolicy, JobRecord, JobState, QueuePolicy, SchedulerKind, TimeoutPolicy, Totals,
+            DurationRange, InFencePolicy, InFenceState, JobRecord, JobState, QueuePolicy,
+            SchedulerKind, TimeoutPolicy, Totals,
         },
     },
     setup::{empty, grow, manual, timed, try_submit, CompletedJob, Scheduler, Wanted, HISTORY},
@@ -299,9 +300,14 @@ impl Run {
             injected.add(FaultKind::DropInterrupt, 0, 0);
         }
         let mut job = TimedJob {
-            duration: (submit.duration, 0),
-            waits: submit.waits,
-            in_error: submit.in_error,
+            duration: DurationRange {
+                min: submit.duration,
+                max: 0,
+            },
+            in_fences: InFenceState {
+                pending: submit.waits,
+                error: submit.in_error,
+            },
             error: submit.error,
             hang: submit.hang,
             injected,
@@ -312,9 +318,8 @@ impl Run {
         // The driver refuses these on a manual queue.
         if self.kind == SchedulerKind::Manual {
             job = TimedJob {
-                duration: (0, 0),
-                waits: false,
-                in_error: 0,
+                duration: DurationRange { min: 0, max: 0 },
+                in_fences: InFenceState::default(),
                 hang: false,
                 injected: InjectedFaults::default(),
                 operations: false,
@@ -323,12 +328,12 @@ impl Run {
         }
         let history = History {
             submitted: self.now,
-            duration: job.duration.0 + job.injected.delay,
+            duration: job.duration.min + job.injected.delay,
             hang: job.hang,
             dropped: job.injected.has(FaultKind::DropInterrupt) && self.policy.timeout.is_some(),
             error: job.error,
-            ready: (!job.waits).then_some(self.now),
-            in_error: job.in_error,
+            ready: (!job.in_fences.pending).then_some(self.now),
+            in_error: job.in_fences.error,
             deadlines: Vec::new(),
             work: job.operations,
             worked: None,

@@ -10,8 +10,8 @@ use crate::sched::{
     scheduler::JobSegment,
     timed::{TimedJob, TimedScheduler},
     types::{
-        self, HasDeadline, InFencePolicy, JobData, JobRecord, QueuePolicy, SchedulerKind,
-        TimeoutPolicy,
+        self, DurationRange, HasDeadline, InFencePolicy, InFenceState, JobData, JobRecord,
+        QueuePolicy, SchedulerKind, TimeoutPolicy,
     },
 };
 use std::convert::Infallible;
@@ -150,9 +150,11 @@ pub fn policy(timeout: Option<u64>) -> QueuePolicy {
 
 pub fn job<P>(data: P, duration: u64) -> TimedJob<P> {
     TimedJob {
-        duration: (duration, 0),
-        waits: false,
-        in_error: 0,
+        duration: DurationRange {
+            min: duration,
+            max: duration,
+        },
+        in_fences: InFenceState::default(),
         error: 0,
         hang: false,
         injected: InjectedFaults::default(),
@@ -164,7 +166,10 @@ pub fn job<P>(data: P, duration: u64) -> TimedJob<P> {
 
 pub fn waiting<P>(data: P, duration: u64) -> TimedJob<P> {
     TimedJob {
-        waits: true,
+        in_fences: InFenceState {
+            pending: true,
+            error: 0,
+        },
         ..job(data, duration)
     }
 }
@@ -184,14 +189,20 @@ where
     P: JobData<Fence = P> + HasDeadline,
 {
     if let Some(timed) = machine.timed_mut() {
-        return timed.submit(now, job).map_err(|job| job.data);
+        return timed
+            .submit(now, job)
+            .map(|submitted| submitted.seqno)
+            .map_err(|job| job.data);
     }
     let job = manual::ManualJob {
         error: job.error,
         event: job.event,
         fence: job.data,
     };
-    manual(machine).submit(now, job).map_err(|job| job.fence)
+    let submitted = manual(machine).submit(now, job);
+    submitted
+        .map(|submitted| submitted.seqno)
+        .map_err(|job| job.fence)
 }
 
 #[track_caller]

@@ -4,7 +4,10 @@
 
 use crate::{
     model::{CANCELED, TIMED_OUT},
-    sched::{timed::TimedJob, types::SchedulerKind},
+    sched::{
+        timed::TimedJob,
+        types::{InFenceState, SchedulerKind},
+    },
     setup::{
         assert_end, empty, job, machine, manual, policy, submit, timed, try_submit, waiting,
         Scheduler,
@@ -117,7 +120,10 @@ fn error_of_an_in_fence_ends_the_job_without_running_it() {
 fn first_error_counts() {
     let mut machine = machine(SchedulerKind::Timed, policy(Some(1000)));
     let failed = TimedJob {
-        in_error: -5,
+        in_fences: InFenceState {
+            pending: true,
+            error: -5,
+        },
         ..waiting("a", 500)
     };
     submit(&mut machine, 0, failed);

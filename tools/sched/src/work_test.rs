@@ -4,7 +4,7 @@
 
 use crate::sched::{
     timed::TimedJob,
-    types::{JobState, SchedulerKind, TIMED_OUT},
+    types::{InFenceState, JobState, SchedulerKind, TIMED_OUT},
 };
 use crate::setup::{assert_end, job, machine, policy, submit, timed, waiting, Scheduler};
 
@@ -57,7 +57,10 @@ fn work_begins_when_the_job_does() {
         &mut machine,
         0,
         TimedJob {
-            waits: true,
+            in_fences: InFenceState {
+                pending: true,
+                error: 0,
+            },
             ..working("b", 5)
         },
     );
@@ -103,7 +106,10 @@ fn work_is_not_done_of_jobs_that_do_not_run() {
         &mut machine,
         0,
         TimedJob {
-            in_error: -5,
+            in_fences: InFenceState {
+                pending: false,
+                error: -5,
+            },
             ..working("fails", 5)
         },
     );
