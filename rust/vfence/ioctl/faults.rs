@@ -36,7 +36,7 @@ const _: () = assert!(
         && FaultKind::Hang as u32 == HANG
         && FaultKind::Delay as u32 == DELAY
         && FaultKind::DropInterrupt as u32 == DROP_INTERRUPT
-        && FaultPlan::MOST == VFENCE_MAX_FAULTS as usize
+        && FaultPlan::MAX_RULES == VFENCE_MAX_FAULTS as usize
 );
 
 /// Certainty, in millionths.
@@ -78,20 +78,20 @@ fn from_user(fault: &vfence_fault) -> Result<FaultRule> {
     {
         return Err(EINVAL);
     }
-    let when = match (fault.every, fault.probability) {
+    let trigger = match (fault.every, fault.probability) {
         (1.., 0) => FaultTrigger::Every(fault.every),
         (0, 1..=CERTAIN) => FaultTrigger::Probability(fault.probability),
         _ => return Err(EINVAL),
     };
     Ok(FaultRule {
         kind,
-        when,
+        trigger,
         error: fault.error,
         delay: fault.delay_ns,
-        left: match fault.limit {
+        remaining: match fault.limit {
             0 => u64::MAX,
             limit => limit,
         },
-        passed: 0,
+        since_last: 0,
     })
 }

@@ -114,7 +114,7 @@ fn rules(kind: QueueKind, limits: &Limits, create: &vfence_queue_create) -> Resu
         IN_FENCE_CANCEL => InFencePolicy::Cancel,
         _ => return Err(EINVAL),
     };
-    let after_timeout = match create.timeout_policy {
+    let on_timeout = match create.timeout_policy {
         TIMEOUT_CONTINUE => TimeoutPolicy::Continue,
         TIMEOUT_CANCEL => TimeoutPolicy::Cancel,
         _ => return Err(EINVAL),
@@ -129,9 +129,9 @@ fn rules(kind: QueueKind, limits: &Limits, create: &vfence_queue_create) -> Resu
     }
     Ok(QueuePolicy {
         timeout,
-        in_fence,
-        after_timeout,
-        boost: u64::from(boost),
+        on_in_fence_error: in_fence,
+        on_timeout,
+        boost_percent: u64::from(boost),
     })
 }
 

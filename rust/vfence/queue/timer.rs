@@ -77,7 +77,7 @@ impl Queue {
             let due = locked.armed;
             let jobs = locked.jobs.timed_mut()?;
             ended = jobs.pop_plain(due, |data| data.more.is_none())?;
-            let idle = jobs.jobs.len() == 0;
+            let idle = jobs.pending() == 0;
             locked.armed = NEVER;
             room_wanted = mem::take(&mut locked.room_wanted);
             let PlainCompletion {

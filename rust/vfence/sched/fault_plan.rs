@@ -21,7 +21,7 @@ pub(crate) enum FaultKind {
 
 impl FaultKind {
     /// How many there are, and one for the number 0, which is none.
-    pub(crate) const NUMBERS: usize = 5;
+    pub(crate) const COUNT: usize = 5;
 
     pub(crate) const ALL: [Self; 4] = [Self::Fail, Self::Hang, Self::Delay, Self::DropInterrupt];
 
@@ -44,23 +44,23 @@ pub(crate) enum FaultTrigger {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FaultRule {
     pub(crate) kind: FaultKind,
-    pub(crate) when: FaultTrigger,
+    pub(crate) trigger: FaultTrigger,
     /// The error of [`FaultKind::Fail`].
     pub(crate) error: i32,
     /// How much longer [`FaultKind::Delay`] takes, in ns.
     pub(crate) delay: u64,
     /// How often it may be done yet.
-    pub(crate) left: u64,
+    pub(crate) remaining: u64,
     /// How many jobs have passed since it was done by [`FaultTrigger::Every`].
-    pub(crate) passed: u32,
+    pub(crate) since_last: u32,
 }
 
 impl FaultRule {
     fn hits(&mut self, random: &mut Random) -> bool {
-        let hit = match self.when {
+        let hit = match self.trigger {
             FaultTrigger::Every(every) => {
-                self.passed += 1;
-                self.passed >= every
+                self.since_last += 1;
+                self.since_last >= every
             }
             FaultTrigger::Probability(millionths) => {
                 random.between(0, 999_999) < u64::from(millionths)
@@ -69,11 +69,11 @@ impl FaultRule {
         if !hit {
             return false;
         }
-        self.passed = 0;
-        if self.left == 0 {
+        self.since_last = 0;
+        if self.remaining == 0 {
             return false;
         }
-        self.left -= 1;
+        self.remaining -= 1;
         true
     }
 }
@@ -93,7 +93,7 @@ impl InjectedFaults {
     /// Adds a fault; of several errors the first one counts, delays add up.
     pub(crate) fn add(&mut self, kind: FaultKind, error: i32, delay: u64) {
         let kinds = kind.bit();
-        self.join(Self {
+        self.merge(Self {
             kinds,
             error,
             delay,
@@ -101,7 +101,7 @@ impl InjectedFaults {
     }
 
     /// Adds all of `more`.
-    pub(crate) fn join(&mut self, more: Self) {
+    pub(crate) fn merge(&mut self, more: Self) {
         self.kinds |= more.kinds;
         if self.error == 0 {
             self.error = more.error;
@@ -117,23 +117,23 @@ impl InjectedFaults {
 
 /// The faults of a queue, and the random numbers that they are drawn from.
 pub(crate) struct FaultPlan {
-    faults: [Option<FaultRule>; Self::MOST],
+    faults: [Option<FaultRule>; Self::MAX_RULES],
     random: Random,
 }
 
 impl FaultPlan {
     /// Most faults of a plan.
-    pub(crate) const MOST: usize = 16;
+    pub(crate) const MAX_RULES: usize = 16;
 
     /// Returns a plan by which nothing goes wrong.
-    pub(crate) fn none() -> Self {
+    pub(crate) fn empty() -> Self {
         Self::new(0)
     }
 
     /// Returns a plan without faults yet, whose probabilities will be drawn from `seed`.
     pub(crate) fn new(seed: u64) -> Self {
         Self {
-            faults: [None; Self::MOST],
+            faults: [None; Self::MAX_RULES],
             random: Random::new(seed),
         }
     }
@@ -150,7 +150,7 @@ impl FaultPlan {
     }
 
     /// Decides what is done to the next job.
-    pub(crate) fn next(&mut self) -> InjectedFaults {
+    pub(crate) fn next_job(&mut self) -> InjectedFaults {
         let mut injected = InjectedFaults::default();
         for fault in self.faults.iter_mut().map_while(Option::as_mut) {
             if fault.hits(&mut self.random) {

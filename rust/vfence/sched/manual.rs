@@ -122,7 +122,7 @@ where
 {
     /// The bound on the time of a job; [`NEVER`] if there is none.
     timeout: u64,
-    after_timeout: TimeoutPolicy,
+    on_timeout: TimeoutPolicy,
     pub(crate) jobs: Ring<ManualSlot<F>, M>,
     history: History<H>,
     /// When the last job was submitted.
@@ -148,7 +148,7 @@ where
         // INVARIANT: Nothing is pending.
         Self {
             timeout: policy.timeout.unwrap_or(NEVER),
-            after_timeout: policy.after_timeout,
+            on_timeout: policy.on_timeout,
             jobs: Ring::new(directory, 1),
             history,
             last_submitted: 0,
@@ -452,7 +452,7 @@ where
         match cause {
             Cause::Timeout => {
                 self.totals.timeouts += 1;
-                match self.after_timeout {
+                match self.on_timeout {
                     TimeoutPolicy::Cancel => self.stopped = true,
                     TimeoutPolicy::Continue => self.totals.resets += 1,
                 }

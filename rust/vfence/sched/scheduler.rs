@@ -123,7 +123,7 @@ where
 
     /// Returns how many jobs are pending.
     pub(crate) fn pending(&self) -> usize {
-        either!(self, machine => machine.jobs.len())
+        either!(self, machine => machine.pending())
     }
 
     /// Returns how many jobs can be submitted with the memory that is there.

@@ -153,7 +153,7 @@ where
             jobs: Ring::new(directory, 1),
             history,
             durations: Random::new(seed),
-            fault_plan: FaultPlan::none(),
+            fault_plan: FaultPlan::empty(),
             head_since: 0,
             start: NEVER,
             execution: None,
@@ -175,6 +175,11 @@ where
     /// Returns the sequence number of the job that ended last.
     pub(crate) fn completed(&self) -> u64 {
         self.jobs.first() - 1
+    }
+
+    /// Returns how many jobs are pending.
+    pub(crate) fn pending(&self) -> usize {
+        self.jobs.len()
     }
 
     /// Returns whether the queue is stopped.
@@ -223,7 +228,7 @@ where
         if max > min {
             duration = self.durations.between(min, max);
         }
-        job.injected.join(self.fault_plan.next());
+        job.injected.merge(self.fault_plan.next_job());
         duration = duration.saturating_add(job.injected.delay);
         let mut injected = job.injected;
         if injected.kinds != 0 {
@@ -307,7 +312,7 @@ where
             return false;
         }
         if let Some(execution) = &mut self.execution {
-            execution.hurry(now, deadline, self.policy.boost);
+            execution.hurry(now, deadline, self.policy.boost_percent);
             self.outcome = self.head_outcome();
         }
         true
@@ -315,7 +320,7 @@ where
 
     /// Returns whether an in-fence's error keeps a job from running.
     fn fails_early(&self, slot: &TimedSlot<D>) -> bool {
-        slot.in_error != 0 && self.policy.in_fence != InFencePolicy::Ignore
+        slot.in_error != 0 && self.policy.on_in_fence_error != InFencePolicy::Ignore
     }
 
     /// Forgets what was known of the last head.
@@ -337,7 +342,7 @@ where
             let mut execution = None;
             if !head.hang {
                 let mut usual = Execution::new(start, head.duration);
-                usual.hurry(start, head.deadline, self.policy.boost);
+                usual.hurry(start, head.deadline, self.policy.boost_percent);
                 execution = Some(usual);
             }
             (self.start, self.execution) = (start, execution);
@@ -543,12 +548,14 @@ where
         match cause {
             Cause::Timeout => {
                 self.totals.timeouts += 1;
-                match self.policy.after_timeout {
+                match self.policy.on_timeout {
                     TimeoutPolicy::Cancel => self.stopped = true,
                     TimeoutPolicy::Continue => self.totals.resets += 1,
                 }
             }
-            Cause::InFence if self.policy.in_fence == InFencePolicy::Cancel => self.stopped = true,
+            Cause::InFence if self.policy.on_in_fence_error == InFencePolicy::Cancel => {
+                self.stopped = true
+            }
             // Those behind it do not start any more.
             Cause::Closed => self.stopped = true,
             Cause::InFence | Cause::Other => {}

@@ -46,10 +46,10 @@ pub(crate) enum TimeoutPolicy {
 pub(crate) struct QueuePolicy {
     /// Bound on the time of a job, in ns; `None` when there is none.
     pub(crate) timeout: Option<u64>,
-    pub(crate) in_fence: InFencePolicy,
-    pub(crate) after_timeout: TimeoutPolicy,
+    pub(crate) on_in_fence_error: InFencePolicy,
+    pub(crate) on_timeout: TimeoutPolicy,
     /// How fast the engine may run to meet a deadline, in percent of its usual speed, 100 at least.
-    pub(crate) boost: u64,
+    pub(crate) boost_percent: u64,
 }
 
 /// How long jobs run, in ns; each job draws a duration from `min` to `max`, both included.
@@ -134,7 +134,7 @@ pub(crate) struct Totals {
     pub(crate) timeouts: u64,
     pub(crate) resets: u64,
     /// Jobs that something was done to, by the number of the fault's kind.
-    pub(crate) faults: [u64; FaultKind::NUMBERS],
+    pub(crate) faults: [u64; FaultKind::COUNT],
 }
 
 /// Why a job ends.

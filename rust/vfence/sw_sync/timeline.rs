@@ -129,9 +129,9 @@ impl Values {
         }
         let rules = QueuePolicy {
             timeout: watchdog,
-            in_fence: InFencePolicy::Propagate,
-            after_timeout: TimeoutPolicy::Continue,
-            boost: 100,
+            on_in_fence_error: InFencePolicy::Propagate,
+            on_timeout: TimeoutPolicy::Continue,
+            boost_percent: 100,
         };
         let config = Config {
             numbers: Numbers::Values,

@@ -15,11 +15,11 @@ use crate::{
 fn fault(kind: FaultKind, when: FaultTrigger) -> FaultRule {
     FaultRule {
         kind,
-        when,
+        trigger: when,
         error: if kind == FaultKind::Fail { -5 } else { 0 },
         delay: if kind == FaultKind::Delay { 7 } else { 0 },
-        left: u64::MAX,
-        passed: 0,
+        remaining: u64::MAX,
+        since_last: 0,
     }
 }
 
@@ -33,7 +33,7 @@ fn plan(seed: u64, faults: &[FaultRule]) -> FaultPlan {
 
 /// Returns which of the first `count` jobs have a fault.
 fn hits(plan: &mut FaultPlan, count: usize) -> Vec<usize> {
-    (1..=count).filter(|_| plan.next().kinds != 0).collect()
+    (1..=count).filter(|_| plan.next_job().kinds != 0).collect()
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn every_so_manyth_job_is_hit() {
 fn limit_ends_it() {
     for when in [FaultTrigger::Every(2), FaultTrigger::Probability(1_000_000)] {
         let limited = FaultRule {
-            left: 3,
+            remaining: 3,
             ..fault(FaultKind::Hang, when)
         };
         assert_eq!(hits(&mut plan(0, &[limited]), 100).len(), 3);
@@ -177,7 +177,7 @@ fn delays_add_up_to_the_longest_at_most() {
         ..fault(FaultKind::Delay, FaultTrigger::Every(1))
     };
     let mut plan = plan(0, &[delay(u64::MAX - 1), delay(5)]);
-    assert_eq!(plan.next().delay, u64::MAX);
+    assert_eq!(plan.next_job().delay, u64::MAX);
 }
 
 #[test]
@@ -200,18 +200,18 @@ fn faults_of_a_plan_add_up() {
         error: -5,
         delay,
     };
-    assert_eq!(plan.next(), expect(7));
-    assert_eq!(plan.next(), expect(14));
+    assert_eq!(plan.next_job(), expect(7));
+    assert_eq!(plan.next_job(), expect(14));
 }
 
 #[test]
 fn plan_is_full_some_time() {
-    let mut plan = FaultPlan::none();
-    for _ in 0..FaultPlan::MOST {
+    let mut plan = FaultPlan::empty();
+    for _ in 0..FaultPlan::MAX_RULES {
         assert!(plan.add(fault(FaultKind::Hang, FaultTrigger::Every(5))));
     }
     assert!(!plan.add(fault(FaultKind::Fail, FaultTrigger::Every(1))));
-    assert_eq!(plan.next(), InjectedFaults::default());
+    assert_eq!(plan.next_job(), InjectedFaults::default());
 }
 
 #[test]
@@ -300,5 +300,5 @@ fn manual_scheduler_has_no_fault_plan() {
     submit(&mut machine, 1, job(0, 0));
     let ended = manual(&mut machine).signal(2, 1, 0).unwrap();
     assert_eq!((ended.record.error, ended.record.faults), (0, 0));
-    assert_eq!(machine.totals().faults, [0; FaultKind::NUMBERS]);
+    assert_eq!(machine.totals().faults, [0; FaultKind::COUNT]);
 }

@@ -16,7 +16,7 @@ fn boosted(boost: u64) -> Scheduler<&'static str> {
     machine(
         SchedulerKind::Timed,
         QueuePolicy {
-            boost,
+            boost_percent: boost,
             ..policy(Some(10_000))
         },
     )
@@ -119,7 +119,7 @@ fn deadline_from_before_the_start_holds_from_the_start() {
 #[test]
 fn hurry_may_save_a_job_from_its_timeout() {
     let slow = QueuePolicy {
-        boost: 200,
+        boost_percent: 200,
         ..policy(Some(300))
     };
     let mut one = machine(SchedulerKind::Timed, slow);

@@ -326,7 +326,7 @@ fn the_next_job_is_left_alone_where_it_needs_more_thought() {
 #[test]
 fn the_next_job_of_a_stopped_queue_is_left_alone() {
     let mut stops = policy(Some(100));
-    stops.after_timeout = TimeoutPolicy::Cancel;
+    stops.on_timeout = TimeoutPolicy::Cancel;
     let mut machine = machine::<usize>(SchedulerKind::Manual, stops);
     assert!(grow(&mut machine));
     for now in [10, 200] {

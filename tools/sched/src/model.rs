@@ -140,7 +140,7 @@ pub fn ends(kind: SchedulerKind, policy: &QueuePolicy, jobs: &[History], resets:
 
 /// Returns when a job starts to run, if it does and nothing ends it before.
 fn start(kind: SchedulerKind, policy: &QueuePolicy, job: &History, head: u64) -> Option<u64> {
-    let fails = job.in_error != 0 && policy.in_fence != InFencePolicy::Ignore;
+    let fails = job.in_error != 0 && policy.on_in_fence_error != InFencePolicy::Ignore;
     match kind {
         SchedulerKind::Timed if !fails => job.ready.map(|ready| ready.max(head)),
         _ => None,
@@ -158,14 +158,14 @@ fn done(policy: &QueuePolicy, job: &History, start: u64, seen: u64) -> u64 {
     news.extend(job.deadlines.iter().filter(|(time, _)| !early(*time)));
     for (time, wanted) in news {
         deadline = deadline.min(wanted);
-        if time >= end || deadline >= end || policy.boost == 100 {
+        if time >= end || deadline >= end || policy.boost_percent == 100 {
             continue;
         }
         // The same steps with the same rounding: up, to whole nanoseconds.
         let gone = (left / 100 * (end - time)).div_ceil(end - now);
         now = time;
         left = gone * 100;
-        end = end.min(deadline.max(now + left.div_ceil(policy.boost)));
+        end = end.min(deadline.max(now + left.div_ceil(policy.boost_percent)));
     }
     end
 }
@@ -209,7 +209,7 @@ fn end(
             due: ready.max(head),
             time: ready.max(head),
             error: job.in_error,
-            stops: policy.in_fence == InFencePolicy::Cancel,
+            stops: policy.on_in_fence_error == InFencePolicy::Cancel,
             ..PLAIN
         });
     }
@@ -219,7 +219,7 @@ fn end(
             time: bound,
             error: TIMED_OUT,
             timeout: true,
-            stops: policy.after_timeout == TimeoutPolicy::Cancel,
+            stops: policy.on_timeout == TimeoutPolicy::Cancel,
             ..PLAIN
         });
     }

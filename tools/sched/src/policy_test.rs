@@ -32,7 +32,7 @@ fn stopping(kind: SchedulerKind) -> Scheduler<&'static str> {
     machine(
         kind,
         QueuePolicy {
-            after_timeout: TimeoutPolicy::Cancel,
+            on_timeout: TimeoutPolicy::Cancel,
             ..policy(Some(100))
         },
     )
@@ -42,7 +42,7 @@ fn with_in_fences(in_fence: InFencePolicy) -> Scheduler<&'static str> {
     machine(
         SchedulerKind::Timed,
         QueuePolicy {
-            in_fence,
+            on_in_fence_error: in_fence,
             ..policy(Some(1000))
         },
     )

@@ -117,17 +117,17 @@ fn policies() -> impl Strategy<Value = (SchedulerKind, QueuePolicy)> {
         Just(InFencePolicy::Ignore),
         Just(InFencePolicy::Cancel)
     ];
-    let after_timeout = prop_oneof![Just(TimeoutPolicy::Continue), Just(TimeoutPolicy::Cancel)];
+    let on_timeout = prop_oneof![Just(TimeoutPolicy::Continue), Just(TimeoutPolicy::Cancel)];
     let boost = prop_oneof![Just(100u64), Just(150), Just(400)];
-    (kind, timeout, in_fence, after_timeout, boost).prop_map(
-        |(kind, timeout, in_fence, after_timeout, boost)| {
+    (kind, timeout, in_fence, on_timeout, boost).prop_map(
+        |(kind, timeout, in_fence, on_timeout, boost)| {
             (
                 kind,
                 QueuePolicy {
                     timeout,
-                    in_fence,
-                    after_timeout,
-                    boost,
+                    on_in_fence_error: in_fence,
+                    on_timeout,
+                    boost_percent: boost,
                 },
             )
         },
@@ -529,7 +529,7 @@ impl Run {
             count => expected.timeouts[count - 1],
         };
         assert_eq!(timeouts, out_of_time);
-        let by_itself = match self.policy.after_timeout {
+        let by_itself = match self.policy.on_timeout {
             TimeoutPolicy::Continue => timeouts,
             TimeoutPolicy::Cancel => 0,
         };
@@ -632,7 +632,7 @@ proptest! {
                 }
                 let run = end.time - end.start;
                 prop_assert!(run <= job.duration);
-                prop_assert!(run * policy.boost >= job.duration * 100 || run == job.duration);
+                prop_assert!(run * policy.boost_percent >= job.duration * 100 || run == job.duration);
                 if job.deadlines.is_empty() {
                     prop_assert_eq!(run, job.duration);
                 }

@@ -142,9 +142,9 @@ pub fn machine<P: JobData>(kind: SchedulerKind, policy: QueuePolicy) -> Schedule
 pub fn policy(timeout: Option<u64>) -> QueuePolicy {
     QueuePolicy {
         timeout,
-        in_fence: InFencePolicy::Propagate,
-        after_timeout: TimeoutPolicy::Continue,
-        boost: 100,
+        on_in_fence_error: InFencePolicy::Propagate,
+        on_timeout: TimeoutPolicy::Continue,
+        boost_percent: 100,
     }
 }
 
