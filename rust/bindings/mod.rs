@@ -65,8 +65,7 @@ pub(crate) use helpers::{
     kernel_fpu_begin, //
 };
 pub(crate) use helpers::{
-    copy_words_from_user,
-    copy_words_to_user,
+    copy_struct_from_user,
     dma_coerce_mask_and_coherent,
     dma_fence_begin_signalling,
     dma_fence_end_signalling,

@@ -26,7 +26,6 @@ pub(crate) mod sync_file;
 pub(crate) mod task;
 pub(crate) mod timekeeping;
 pub(crate) mod tracepoint;
-pub(crate) mod transmute;
 pub(crate) mod uaccess;
 pub(crate) mod user_page;
 pub(crate) mod vmalloc;

@@ -4,8 +4,8 @@
 //!
 //! C header: [`include/linux/timekeeping.h`](srctree/include/linux/timekeeping.h)
 //!
-//! The `kernel` crate's `Instant` cannot be made of, or turned into, the absolute time that a fence's timestamp
-//! and a timer's expiry are, so those are plain nanoseconds here.
+//! The `kernel` crate's `Instant` cannot be made of, or turned into, the absolute time that a
+//! fence's timestamp and a timer's expiry are, so those are plain nanoseconds here.
 
 use crate::bindings;
 
@@ -18,8 +18,6 @@ pub(super) fn ktime(ns: u64) -> bindings::ktime_t {
 pub(crate) fn ktime_get() -> u64 {
     // SAFETY: There are no requirements; it may be called from any context but NMI.
     let now = unsafe { bindings::ktime_get() };
-    // SAFETY: The clock starts at 0 and does not go backwards.
-    unsafe { core::hint::assert_unchecked(now >= 0) };
-    // CAST: So it is not negative.
+    // CAST: `CLOCK_MONOTONIC` starts at 0 and does not go backwards.
     now as u64
 }

@@ -4,8 +4,7 @@
 
 use crate::kernel_ext::{
     dma_fence::Fence,
-    transmute::Plain,
-    uaccess, //
+    uaccess::copy_struct_from_user, //
 };
 use core::mem::MaybeUninit;
 use kernel::{
@@ -53,8 +52,10 @@ impl UserArg {
         })
     }
 
-    fn slice(&self, size: usize) -> UserSlice {
-        UserSlice::new(UserPtr::from_addr(self.address), size)
+    /// Returns the `size` bytes at `offset`. Fails with `EFAULT` if there is no such address.
+    fn slice(&self, offset: usize, size: usize) -> Result<UserSlice> {
+        let address = self.address.checked_add(offset).ok_or(EFAULT)?;
+        Ok(UserSlice::new(UserPtr::from_addr(address), size))
     }
 
     /// Reads the structure, which has not grown yet.
@@ -84,47 +85,26 @@ impl UserArg {
         place: &'a mut MaybeUninit<T>,
         earlier: &[usize],
     ) -> Result<&'a mut T> {
-        if self.size == size_of::<T>() {
-            return uaccess::read(self.address, place);
-        }
-        let value = place.write(T::new_zeroed());
-        self.read_other(value.as_mut_bytes(), earlier)?;
-        Ok(value)
-    }
-
-    /// Reads a structure of another size than ours.
-    fn read_other(&self, value: &mut [u8], earlier: &[usize]) -> Result {
-        if self.size < value.len() && !earlier.contains(&self.size) {
+        if self.size < size_of::<T>() && !earlier.contains(&self.size) {
             return Err(EINVAL);
         }
-        let mut reader = self.slice(self.size).reader();
-        let known = self.size.min(value.len());
-        reader.read_slice(&mut value[..known])?;
-        let mut rest = [0; 64];
-        while !reader.is_empty() {
-            let part = &mut rest[..reader.len().min(64)];
-            reader.read_slice(part)?;
-            if part.iter().any(|byte| *byte != 0) {
-                return Err(E2BIG);
-            }
-        }
-        Ok(())
+        let value = place.write(T::new_zeroed());
+        copy_struct_from_user(value, UserPtr::from_addr(self.address), self.size)?;
+        Ok(value)
     }
 
     /// Reads a field at `offset`, which the caller's structure has in every version. Fails with `EFAULT`.
     pub(crate) fn read_field<T: FromBytes + IntoBytes + Copy>(&self, offset: usize) -> Result<T> {
-        let mut place = MaybeUninit::uninit();
-        let address = self.address.checked_add(offset).ok_or(EFAULT)?;
-        Ok(*uaccess::read(address, &mut place)?)
+        let mut value = T::new_zeroed();
+        let mut reader = self.slice(offset, size_of::<T>())?.reader();
+        reader.read_slice(value.as_mut_bytes())?;
+        Ok(value)
     }
 
     /// Writes back what the caller's structure has of ours. Fails with `EFAULT`.
     pub(crate) fn write<T: IntoBytes + Immutable>(&self, value: &T) -> Result {
         let known = self.size.min(size_of::<T>());
-        let mut writer = self.slice(known).writer();
-        if known == size_of::<T>() {
-            return writer.write(Plain::of(value));
-        }
+        let mut writer = self.slice(0, known)?.writer();
         writer.write_slice(&value.as_bytes()[..known])
     }
 
@@ -132,7 +112,8 @@ impl UserArg {
     ///
     /// Fails with `EFAULT`.
     pub(crate) fn write_field<T: IntoBytes + Immutable>(&self, offset: usize, value: &T) -> Result {
-        uaccess::write(self.address.checked_add(offset).ok_or(EFAULT)?, value)
+        let mut writer = self.slice(offset, size_of::<T>())?.writer();
+        writer.write_slice(value.as_bytes())
     }
 }
 
