@@ -58,12 +58,6 @@ pub(crate) use generated::{
     RUST_CONST_FMODE_NOWAIT as FMODE_NOWAIT,
     RUST_CONST_IOCB_NOWAIT as IOCB_NOWAIT, //
 };
-#[cfg(CONFIG_X86_64)]
-pub(crate) use helpers::{
-    boot_cpu_has_avx,
-    irq_fpu_usable,
-    kernel_fpu_begin, //
-};
 pub(crate) use helpers::{
     copy_struct_from_user,
     dma_coerce_mask_and_coherent,

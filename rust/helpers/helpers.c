@@ -9,7 +9,6 @@
 #include "dma-mapping.c"
 #include "dma-resv.c"
 #include "fault-inject.c"
-#include "fpu.c"
 #include "mm.c"
 #include "sched.c"
 #include "string.c"

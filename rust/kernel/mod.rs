@@ -18,7 +18,6 @@ pub(crate) mod dma_mapping;
 pub(crate) mod dma_resv;
 pub(crate) mod fault_inject;
 pub(crate) mod file_operations;
-pub(crate) mod fpu;
 pub(crate) mod hrtimer;
 pub(crate) mod miscdevice;
 pub(crate) mod scatterlist;

@@ -5,10 +5,7 @@
 //! C header: [`include/linux/iosys-map.h`](srctree/include/linux/iosys-map.h)
 
 use super::DmaBuf;
-use crate::{
-    bindings,
-    kernel_ext::fpu, //
-};
+use crate::bindings;
 use core::ptr::NonNull;
 use kernel::{
     error::to_result,
@@ -110,8 +107,8 @@ impl Vmap {
             self.range(offset, length)?,
             from.range(from_offset, length)?,
         );
-        // SAFETY: Both are valid for so many bytes.
-        unsafe { copy(to.as_ptr(), from.as_ptr(), length) };
+        // SAFETY: Both ranges are valid for `length` bytes. C's function allows concurrent writes.
+        unsafe { bindings::memcpy(to.as_ptr().cast(), from.as_ptr().cast(), length) };
         Ok(())
     }
 
@@ -145,22 +142,6 @@ impl Drop for Vmap {
     fn drop(&mut self) {
         // SAFETY: By the type invariants.
         unsafe { bindings::dma_buf_vunmap_unlocked(self.buf.as_raw(), &mut self.map) };
-    }
-}
-
-/// Copies `length` bytes between memories that others may change meanwhile, like `memcpy()`.
-///
-/// That uses instructions that copy single bytes where processors are said to be fast at it. Emulated ones are not, and user space has vector
-/// registers for long copies on any. So have these.
-///
-/// # Safety
-///
-/// Both must be valid for so many bytes.
-unsafe fn copy(to: *mut u8, from: *const u8, length: usize) {
-    // SAFETY: By the requirements of this function; what is left is behind what was copied.
-    unsafe {
-        let done = fpu::copy_blocks(to, from, length);
-        bindings::memcpy(to.add(done).cast(), from.add(done).cast(), length - done);
     }
 }
 
