@@ -52,9 +52,9 @@ pub(crate) fn array(
 mod tests {
     use super::*;
     use crate::kernel_ext::dma_fence::{
-        tests::{
+        fixture::{
             pending,
-            Count, //
+            CallCount, //
         },
         Callback, //
     };
@@ -85,7 +85,7 @@ mod tests {
         let array = array(fences, Context::new(), 1)?;
         assert!(array.is_container());
         assert!(!array.is_signaled());
-        let count = Count::new()?;
+        let count = CallCount::new()?;
         let mut callback = Callback::new(array.clone(), count.clone(), GFP_KERNEL)?;
         callback.arm();
         two.complete(Err(EIO), 1);
@@ -94,7 +94,7 @@ mod tests {
         one.complete(Ok(()), 2);
         assert_eq!(wait(&array), Some(Err(EIO)));
         drop(callback);
-        assert_eq!(count.seen(), (1, EIO.to_errno()));
+        assert_eq!(count.calls(), (1, EIO.to_errno()));
         Ok(())
     }
 

@@ -24,23 +24,23 @@ use kernel::{
 ///
 /// The fence is no chain.
 #[derive(Clone)]
-pub(crate) struct Linkable(ARef<Fence>);
+pub(crate) struct NonChainFence(ARef<Fence>);
 
-impl Linkable {
+impl NonChainFence {
     /// Returns the fence.
     pub(crate) fn fence(&self) -> &Fence {
         &self.0
     }
 }
 
-impl<T: DriverTimeline> From<&PendingFence<T>> for Linkable {
+impl<T: DriverTimeline> From<&PendingFence<T>> for NonChainFence {
     fn from(fence: &PendingFence<T>) -> Self {
         // INVARIANT: It has the operations of a driver, not those of chains.
         Self(fence.fence().into())
     }
 }
 
-impl TryFrom<ARef<Fence>> for Linkable {
+impl TryFrom<ARef<Fence>> for NonChainFence {
     type Error = Error;
 
     /// Fails with `EINVAL` for a chain.
@@ -76,7 +76,7 @@ impl AllocatedLink {
     pub(crate) fn init(
         self,
         previous: Option<ARef<Fence>>,
-        fence: Linkable,
+        fence: NonChainFence,
         seqno: u64,
     ) -> ARef<Fence> {
         let previous = previous.map_or(core::ptr::null_mut(), |fence| {
@@ -101,14 +101,14 @@ pub(crate) fn chain(
     fence: ARef<Fence>,
     seqno: u64,
 ) -> Result<ARef<Fence>> {
-    let fence = Linkable::try_from(fence)?;
+    let fence = NonChainFence::try_from(fence)?;
     Ok(AllocatedLink::new(GFP_KERNEL)?.init(previous, fence, seqno))
 }
 
 #[kernel::macros::kunit_tests(vfence_dma_fence_chain)]
 mod tests {
     use super::*;
-    use crate::kernel_ext::dma_fence::tests::pending;
+    use crate::kernel_ext::dma_fence::fixture::pending;
 
     #[test]
     fn link_is_a_container_with_its_seqno() -> Result {

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
     use crate::kernel_ext::{
         dma_fence::{
-            tests::pending,
+            fixture::pending,
             Context, //
         },
         dma_fence_array::array,

@@ -126,16 +126,16 @@ impl DmaResv {
 /// # Invariants
 ///
 /// The fence is no container.
-pub(crate) struct Addable(ARef<Fence>);
+pub(crate) struct NonContainerFence(ARef<Fence>);
 
-impl Addable {
+impl NonContainerFence {
     /// Returns the fence.
     pub(crate) fn fence(&self) -> &Fence {
         &self.0
     }
 }
 
-impl<T: DriverTimeline> From<&PendingFence<T>> for Addable {
+impl<T: DriverTimeline> From<&PendingFence<T>> for NonContainerFence {
     fn from(fence: &PendingFence<T>) -> Self {
         // INVARIANT: It has the operations of a driver, not those of containers.
         Self(fence.fence().into())
@@ -200,7 +200,7 @@ impl<'a> DmaResvGuard<'a> {
     /// signalled already.
     ///
     /// Fails with `ENOSPC` if no room was reserved, and then only.
-    pub(crate) fn add(&mut self, fence: &Addable, usage: Usage) -> Result {
+    pub(crate) fn add(&mut self, fence: &NonContainerFence, usage: Usage) -> Result {
         self.slots = self.slots.checked_sub(1).ok_or(ENOSPC)?;
         let fence = fence.fence().as_raw();
         // SAFETY: By the type invariants it is locked and there was room. The fence is valid, and no container. The core takes a
@@ -337,7 +337,7 @@ impl<'a> LockedAll<'a> {
 
     /// Adds a fence to object `index`. Fails with `EINVAL` if there is no such object, `ENOSPC` if no room was reserved, and then
     /// only.
-    pub(crate) fn add(&mut self, index: usize, fence: &Addable, usage: Usage) -> Result {
+    pub(crate) fn add(&mut self, index: usize, fence: &NonContainerFence, usage: Usage) -> Result {
         self.guards.get_mut(index).ok_or(EINVAL)?.add(fence, usage)
     }
 }
@@ -399,9 +399,9 @@ impl Drop for Context {
 mod tests {
     use super::*;
     use crate::kernel_ext::{
-        dma_fence::tests::{
+        dma_fence::fixture::{
             pending,
-            pending_in_a_row, //
+            pending_pair, //
         },
         workqueue::OwnedQueue, //
     };
@@ -451,8 +451,8 @@ mod tests {
         let (reader, writer) = (pending()?, pending()?);
         let mut guard = object.resv.lock()?;
         guard.reserve(2)?;
-        guard.add(&Addable::from(&reader), Usage::Read)?;
-        guard.add(&Addable::from(&writer), Usage::Write)?;
+        guard.add(&NonContainerFence::from(&reader), Usage::Read)?;
+        guard.add(&NonContainerFence::from(&writer), Usage::Write)?;
         let count = |write| guard.fences(Usage::to_wait_for(write)).count();
         assert_eq!((count(false), count(true)), (1, 2));
         assert_eq!(guard.fences(Usage::Kernel).count(), 0);
@@ -473,30 +473,39 @@ mod tests {
         let object = owned()?;
         let (one, two) = (pending()?, pending()?);
         let mut guard = object.resv.lock()?;
-        assert_eq!(guard.add(&Addable::from(&one), Usage::Write), Err(ENOSPC));
+        assert_eq!(
+            guard.add(&NonContainerFence::from(&one), Usage::Write),
+            Err(ENOSPC)
+        );
         assert_eq!(guard.reserve(0), Err(EINVAL));
         guard.reserve(1)?;
         // Not one more.
         guard.reserve(1)?;
-        guard.add(&Addable::from(&one), Usage::Write)?;
-        assert_eq!(guard.add(&Addable::from(&two), Usage::Write), Err(ENOSPC));
+        guard.add(&NonContainerFence::from(&one), Usage::Write)?;
+        assert_eq!(
+            guard.add(&NonContainerFence::from(&two), Usage::Write),
+            Err(ENOSPC)
+        );
         drop(guard);
         let mut guard = object.resv.lock()?;
-        assert_eq!(guard.add(&Addable::from(&two), Usage::Write), Err(ENOSPC));
+        assert_eq!(
+            guard.add(&NonContainerFence::from(&two), Usage::Write),
+            Err(ENOSPC)
+        );
         Ok(())
     }
 
     #[test]
     fn fence_takes_the_place_of_what_it_comes_after() -> Result {
         let object = owned()?;
-        let [first, second] = pending_in_a_row()?;
+        let [first, second] = pending_pair()?;
         let mut guard = object.resv.lock()?;
         guard.reserve(3)?;
-        guard.add(&Addable::from(&first), Usage::Read)?;
-        guard.add(&Addable::from(&second), Usage::Write)?;
+        guard.add(&NonContainerFence::from(&first), Usage::Read)?;
+        guard.add(&NonContainerFence::from(&second), Usage::Write)?;
         assert_eq!(guard.fences(Usage::Bookkeep).count(), 1);
         // Those who write later do not wait for this read only.
-        guard.add(&Addable::from(&second), Usage::Read)?;
+        guard.add(&NonContainerFence::from(&second), Usage::Read)?;
         assert_eq!(guard.fences(Usage::Bookkeep).count(), 2);
         Ok(())
     }
@@ -505,7 +514,7 @@ mod tests {
     fn fence_may_have_signalled() -> Result {
         let object = owned()?;
         let fence = pending()?;
-        let addable = Addable::from(&fence);
+        let addable = NonContainerFence::from(&fence);
         let mut guard = object.resv.lock()?;
         guard.reserve(1)?;
         fence.complete(Ok(()), 1);
@@ -540,14 +549,14 @@ mod tests {
         all.reserve(1, 1)?;
         assert_eq!(all.reserve(2, 1), Err(EINVAL));
         assert_eq!(
-            all.add(0, &Addable::from(&fence), Usage::Write),
+            all.add(0, &NonContainerFence::from(&fence), Usage::Write),
             Err(ENOSPC)
         );
         assert_eq!(
-            all.add(2, &Addable::from(&fence), Usage::Write),
+            all.add(2, &NonContainerFence::from(&fence), Usage::Write),
             Err(EINVAL)
         );
-        all.add(1, &Addable::from(&fence), Usage::Write)?;
+        all.add(1, &NonContainerFence::from(&fence), Usage::Write)?;
         let count = |index: usize| all.guards()[index].fences(Usage::Bookkeep).count();
         assert_eq!((count(0), count(1)), (0, 1));
         Ok(())

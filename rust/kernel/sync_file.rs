@@ -79,7 +79,7 @@ pub(crate) fn get_fence(fd: i32) -> Result<ARef<Fence>> {
 #[kernel::macros::kunit_tests(vfence_sync_file)]
 mod tests {
     use super::*;
-    use crate::kernel_ext::dma_fence::tests::pending;
+    use crate::kernel_ext::dma_fence::fixture::pending;
     use kernel::fs::file::flags::O_CLOEXEC;
 
     #[test]

@@ -138,7 +138,7 @@ impl Client {
         };
         let queue = Queue::new(
             id,
-            Context::new(),
+            Context::new().into(),
             config(id)?,
             limits,
             self.waits.clone(),

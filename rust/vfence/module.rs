@@ -21,7 +21,7 @@ struct Drain;
 
 impl Drop for Drain {
     fn drop(&mut self) {
-        dma_fence::drain();
+        dma_fence::exit_barrier();
     }
 }
 

@@ -28,7 +28,7 @@ use crate::{
         dma_fence::Fence,
         dma_fence_chain::{
             AllocatedLink,
-            Linkable, //
+            NonChainFence, //
         },
         dma_fence_unwrap::unwrap, //
     },
@@ -324,7 +324,7 @@ pub(super) struct DrmJobSyncobjs {
     batch_waits: KVVec<BatchWait>,
     signals: KVVec<SyncobjSignal>,
     /// The fence of the job, from [`JobSyncobjs::set_fence`] on.
-    fence: Option<Linkable>,
+    fence: Option<NonChainFence>,
 }
 
 impl JobSyncobjs for DrmJobSyncobjs {
@@ -357,7 +357,7 @@ impl JobSyncobjs for DrmJobSyncobjs {
         !self.signals.is_empty()
     }
 
-    fn set_fence(&mut self, fence: Linkable) {
+    fn set_fence(&mut self, fence: NonChainFence) {
         self.fence = Some(fence);
     }
 

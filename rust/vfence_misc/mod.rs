@@ -7,7 +7,7 @@
 use crate::{
     kernel_ext::{
         dma_buf::DmaBuf,
-        dma_fence_chain::Linkable,
+        dma_fence_chain::NonChainFence,
         miscdevice::{
             MiscDevice,
             Returned, //
@@ -94,7 +94,7 @@ impl JobSyncobjs for NoSyncobjs {
         false
     }
 
-    fn set_fence(&mut self, _fence: Linkable) {}
+    fn set_fence(&mut self, _fence: NonChainFence) {}
 
     fn publish(self) {}
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Being told when a fence signals.
+//! Callbacks that run when a fence signals.
 
 use super::{
-    timestamp_ns,
+    fence::timestamp_ns,
     Fence,
     SignalledFence, //
 };
@@ -18,43 +18,46 @@ use kernel::{
     types::Opaque, //
 };
 
-/// What is told when a fence signals.
+/// The receiver of a [`Callback`].
 pub(crate) trait Signalled: Send + Sync + 'static {
-    /// Called once, when the fence of the [`Callback`] has signalled; `timestamp` is when its work was done, in ns on
-    /// `CLOCK_MONOTONIC`, as far as its driver tells the truth.
+    /// Called once, when the fence of the [`Callback`] has signalled.
     ///
-    /// May be called in hard interrupt context, and with the fence's lock held: it must not signal
-    /// a fence, and must not drop the callback.
+    /// `timestamp` is the time at which the fence's driver says that its work was done, in ns on
+    /// `CLOCK_MONOTONIC`.
+    ///
+    /// May be called in hard interrupt context, with the fence's lock held: it must not signal a
+    /// fence, and must not drop the callback.
     fn signalled(&self, result: Result, timestamp: u64);
 }
 
-/// A callback that waits for a fence, and whom it tells.
+/// A callback on a fence, and its receiver.
 ///
-/// It does nothing until it is [armed](Callback::arm). Dropping it removes it from the fence; when that
-/// is done, it is not running and will not be called. Dropping takes the fence's lock, so it must not happen
-/// in a callback of the same fence.
+/// [`Callback::arm`] adds the callback to the fence. Dropping it removes it: when the drop returns,
+/// the receiver is not running and will not be called. The drop takes the fence's lock, so it must
+/// not happen in a callback of the same fence.
 ///
 /// # Invariants
 ///
-/// `inner` came from `KBox::into_raw()` and is owned by this. While it is armed, the fence's list may
-/// contain its `cb`, and the receiver is only used through shared references.
+/// The pointer came from `KBox::into_raw()`, and the callback owns it. After arming, `cb` may be in
+/// the fence's list, and only shared references to `receiver` exist.
 pub(crate) struct Callback<T: Signalled>(NonNull<Inner<T>>);
 
 struct Inner<T: Signalled> {
     cb: Opaque<bindings::dma_fence_cb>,
-    /// Only used by the owner of the `Callback`.
+    /// Accessed only by the owner of the `Callback`.
     armed: bool,
     fence: ARef<Fence>,
     receiver: T,
 }
 
-// SAFETY: The receiver is told from any context, and dropped where the callback is.
+// SAFETY: `T` is `Send` and `Sync`: the receiver is called in any context, and dropped with the
+// callback.
 unsafe impl<T: Signalled> Send for Callback<T> {}
-// SAFETY: The function that takes `&self` gives the fence, which is `Sync`.
+// SAFETY: The only function that takes `&self` returns the fence, which is `Sync`.
 unsafe impl<T: Signalled> Sync for Callback<T> {}
 
 impl<T: Signalled> Callback<T> {
-    /// Creates a callback for `fence` that tells `receiver`. Fails with `ENOMEM`.
+    /// Creates a callback on `fence` that calls `receiver`. Fails with `ENOMEM`.
     pub(crate) fn new(fence: ARef<Fence>, receiver: T, flags: Flags) -> Result<Self> {
         let inner = KBox::new(
             Inner {
@@ -73,22 +76,23 @@ impl<T: Signalled> Callback<T> {
 
     /// Returns the fence.
     pub(crate) fn fence(&self) -> &Fence {
-        // SAFETY: By the type invariants the box is valid, and nobody writes this field.
+        // SAFETY: By the type invariants the box is valid. The field is constant.
         unsafe { &(*self.0.as_ptr()).fence }
     }
 
-    /// Has the receiver told when the fence signals; at once if it has signalled already.
+    /// Adds the callback to the fence. If the fence has signalled, calls the receiver immediately.
     ///
-    /// Does nothing the second time. Must not be called with a lock held that the receiver takes.
+    /// A second call does nothing. The caller must not hold a lock that the receiver takes.
     pub(crate) fn arm(&mut self) {
         let inner = self.0.as_ptr();
-        // SAFETY: By the type invariants the box is ours, and only the owner uses `armed`.
+        // SAFETY: By the type invariants the box is valid, and only its owner accesses `armed`.
         if core::mem::replace(unsafe { &mut (*inner).armed }, true) {
             return;
         }
-        // SAFETY: By the type invariants the box is valid; nobody writes these fields any more.
+        // SAFETY: By the type invariants the box is valid. These fields are constant.
         let (fence, receiver) = unsafe { (&(*inner).fence, &(*inner).receiver) };
-        // SAFETY: The fence is valid. `cb` stays where it is until `drop()` has removed it.
+        // SAFETY: The fence is valid. `cb` does not move until `drop()` has removed it from the
+        // fence.
         let ret = unsafe {
             bindings::dma_fence_add_callback(
                 fence.as_raw(),
@@ -97,25 +101,26 @@ impl<T: Signalled> Callback<T> {
             )
         };
         if ret != 0 {
-            // INVARIANT: The core has refused the callback since it has.
-            let fence = SignalledFence(fence.clone());
+            // SAFETY: The core refuses a callback only if the fence has signalled.
+            let fence = unsafe { SignalledFence::new(fence.clone()) };
             receiver.signalled(fence.result(), fence.timestamp());
         }
     }
 
     /// # Safety
     ///
-    /// `cb` must be that of a `Callback<T>` that was armed, and `fence` its fence, signalled and locked.
+    /// `cb` must be the `cb` of an armed `Callback<T>`, and `fence` its fence, which must have
+    /// signalled. The caller must hold the fence's lock.
     unsafe extern "C" fn callback(
         fence: *mut bindings::dma_fence,
         cb: *mut bindings::dma_fence_cb,
     ) {
-        // SAFETY: By the requirements of this function. It stays alive during the call: `drop()`
-        // takes the fence's lock.
+        // SAFETY: By the safety requirements of this function. `drop()` takes the fence's lock
+        // before it frees the box.
         let receiver = unsafe { &(*container_of!(Opaque::cast_from(cb), Inner<T>, cb)).receiver };
-        // SAFETY: The error of a fence that has signalled does not change.
+        // SAFETY: The fence has signalled, so the field is constant.
         let error = unsafe { (*fence).error };
-        // SAFETY: It has signalled.
+        // SAFETY: The fence has signalled.
         let timestamp = unsafe { bindings::dma_fence_timestamp(fence) };
         receiver.signalled(to_result(error), timestamp_ns(timestamp));
     }
@@ -124,10 +129,10 @@ impl<T: Signalled> Callback<T> {
 impl<T: Signalled> Drop for Callback<T> {
     fn drop(&mut self) {
         let inner = self.0.as_ptr();
-        // SAFETY: By the type invariants the box is ours, and only the owner uses `armed`.
+        // SAFETY: By the type invariants the box is valid, and only its owner accesses `armed`.
         if unsafe { (*inner).armed } {
-            // SAFETY: The `cb` was given to `dma_fence_add_callback()` for this fence, which leaves
-            // an empty list if the fence had signalled.
+            // SAFETY: `arm()` passed `cb` to `dma_fence_add_callback()` for this fence, which
+            // initialises the list head even if the fence has signalled.
             unsafe {
                 bindings::dma_fence_remove_callback(
                     (*inner).fence.as_raw(),
@@ -135,7 +140,61 @@ impl<T: Signalled> Drop for Callback<T> {
                 )
             };
         }
-        // SAFETY: The box is ours, and the fence has forgotten the callback.
+        // SAFETY: By the type invariants the box is ours, and `cb` is in no list.
         drop(unsafe { KBox::from_raw(inner) });
+    }
+}
+
+#[kernel::macros::kunit_tests(vfence_dma_fence_callback)]
+mod tests {
+    use super::{
+        super::fixture::{
+            pending,
+            CallCount, //
+        },
+        *, //
+    };
+
+    #[test]
+    fn callback_is_called_once() -> Result {
+        let (fence, count) = (pending()?, CallCount::new()?);
+        let mut callback = Callback::new(fence.fence().into(), count.clone(), GFP_KERNEL)?;
+        callback.arm();
+        callback.arm();
+        assert_eq!(count.calls(), (0, 0));
+        fence.complete(Err(EIO), 7);
+        assert_eq!(count.calls(), (1, EIO.to_errno()));
+        assert_eq!(count.timestamp(), 7);
+        drop(callback);
+        assert_eq!(count.calls(), (1, EIO.to_errno()));
+        Ok(())
+    }
+
+    #[test]
+    fn arming_on_a_signalled_fence_calls_immediately() -> Result {
+        let (fence, count) = (pending()?, CallCount::new()?);
+        let mut callback = Callback::new(fence.fence().into(), count.clone(), GFP_KERNEL)?;
+        fence.complete(Err(EIO), 8);
+        assert_eq!(count.calls(), (0, 0));
+        callback.arm();
+        assert_eq!(count.calls(), (1, EIO.to_errno()));
+        assert_eq!(count.timestamp(), 8);
+        Ok(())
+    }
+
+    #[test]
+    fn dropped_callback_is_not_called() -> Result {
+        let (fence, count) = (pending()?, CallCount::new()?);
+        let mut callback = Callback::new(fence.fence().into(), count.clone(), GFP_KERNEL)?;
+        callback.arm();
+        drop(callback);
+        drop(Callback::new(
+            fence.fence().into(),
+            count.clone(),
+            GFP_KERNEL,
+        )?);
+        fence.complete(Ok(()), 1);
+        assert_eq!(count.calls(), (0, 0));
+        Ok(())
     }
 }

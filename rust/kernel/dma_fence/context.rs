@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Which fences are in one order: execution contexts.
+//! Execution contexts, which order fences.
 
 use super::{
-    Allocation,
+    memory::FenceMemory,
     DriverTimeline,
     Fence, //
 };
 use crate::bindings;
-use core::marker::PhantomData;
+use core::{
+    marker::PhantomData,
+    num::NonZeroU32, //
+};
 use kernel::{
     prelude::*,
     sync::{
@@ -17,136 +20,162 @@ use kernel::{
     },
 };
 
-/// An execution context: fences of the same context signal in the order of their sequence numbers.
+/// An execution context. The fences of a context signal in the order of their seqnos.
 ///
-/// Contexts are numbers, unique until the system reboots, and need not be given back. Who has one
-/// can say that fences belong to it, so it is not copied.
-pub(crate) struct Context(pub(super) u64);
+/// Contexts are numbers that are unique until the system reboots, and are never freed. The owner of
+/// a `Context` decides which fences belong to it, so the type is not `Copy`.
+pub(crate) struct Context(u64);
 
 impl Context {
-    /// Returns a new context.
+    /// Allocates a context.
     pub(crate) fn new() -> Self {
-        // SAFETY: There are no requirements but that the number is not 0.
+        // SAFETY: The number of contexts is not 0.
         Self(unsafe { bindings::dma_fence_context_alloc(1) })
     }
 
-    /// Returns its number.
+    /// Returns the context's number.
     pub(crate) fn id(&self) -> u64 {
         self.0
     }
 }
 
-/// Contexts that are all for timelines of the same type, so that it can be told whether a fence is
-/// of such a timeline, whoever has that now.
+/// A context that only a timeline of the type `T` can have.
+pub(crate) struct TypedContext<T: DriverTimeline>(u64, PhantomData<fn() -> T>);
+
+impl<T: DriverTimeline> TypedContext<T> {
+    /// Returns the context's number.
+    pub(crate) fn id(&self) -> u64 {
+        self.0
+    }
+}
+
+impl<T: DriverTimeline> From<Context> for TypedContext<T> {
+    fn from(context: Context) -> Self {
+        Self(context.0, PhantomData)
+    }
+}
+
+/// Allocates contexts for timelines of the type `T`, and finds the driver's data of their fences.
+///
+/// A signalled fence has no operations any more that identify its driver. Its context still does.
 #[pin_data]
-pub(crate) struct Contexts<T: DriverTimeline> {
+pub(crate) struct ContextAllocator<T: DriverTimeline> {
+    /// The number of contexts that are allocated from the core at a time.
+    chunk: NonZeroU32,
     #[pin]
-    taken: Mutex<Taken>,
+    chunks: Mutex<Chunks>,
     _timelines: PhantomData<fn() -> T>,
 }
 
-/// What was taken of all contexts: rows of [`Contexts::ROW`].
-struct Taken {
-    /// The first one of each row.
-    rows: KVec<u64>,
-    /// How many of the last row have not been used yet.
-    left: u64,
+struct Chunks {
+    /// The first context of each chunk.
+    first: KVec<u64>,
+    /// The number of unused contexts in the last chunk.
+    unused: u32,
 }
 
-/// One of [`Contexts`].
-pub(crate) struct ContextOf<T: DriverTimeline>(u64, PhantomData<fn() -> T>);
-
-/// A context that a timeline of `T` can have.
-pub(crate) trait ContextFor<T: DriverTimeline>: sealed::IntoContext<T> {
-    /// Returns its number.
-    fn id(&self) -> u64;
-}
-
-pub(super) mod sealed {
-    use super::{
-        Context,
-        ContextOf,
-        DriverTimeline, //
-    };
-
-    /// Only for [`Timeline::new`](super::Timeline::new): what is made of a `ContextOf<T>` is good
-    /// for a timeline of `T` and nothing else.
-    pub(crate) trait IntoContext<T> {
-        fn into_context(self, _: Token) -> Context;
-    }
-
-    /// Who has it belongs to fences.
-    pub(crate) struct Token(pub(in super::super) ());
-
-    impl<T> IntoContext<T> for Context {
-        fn into_context(self, _: Token) -> Context {
-            self
-        }
-    }
-
-    impl<T: DriverTimeline> IntoContext<T> for ContextOf<T> {
-        fn into_context(self, _: Token) -> Context {
-            Context(self.0)
-        }
-    }
-}
-
-impl<T: DriverTimeline> ContextFor<T> for Context {
-    fn id(&self) -> u64 {
-        self.0
-    }
-}
-
-impl<T: DriverTimeline> ContextFor<T> for ContextOf<T> {
-    fn id(&self) -> u64 {
-        self.0
-    }
-}
-
-impl<T: DriverTimeline> Contexts<T> {
-    /// How many are taken at a time. So many that rows are few, and so few that the numbers of
-    /// contexts, which are parts of names, stay short.
-    pub(super) const ROW: u32 = 1024;
-
-    /// Returns an object that has none yet.
-    pub(crate) fn new() -> impl PinInit<Self> {
-        let taken = Taken {
-            rows: KVec::new(),
-            left: 0,
+impl<T: DriverTimeline> ContextAllocator<T> {
+    /// Creates an allocator that takes `chunk` contexts from the core at a time.
+    ///
+    /// [`Self::data_of`] searches all chunks, so large chunks make it fast.
+    pub(crate) fn new(chunk: NonZeroU32) -> impl PinInit<Self> {
+        let chunks = Chunks {
+            first: KVec::new(),
+            unused: 0,
         };
         pin_init!(Self {
-            taken <- new_mutex!(taken),
+            chunk,
+            chunks <- new_mutex!(chunks),
             _timelines: PhantomData,
         })
     }
 
-    /// Returns one that was not used before. Fails with `ENOMEM`.
-    pub(crate) fn next(&self) -> Result<ContextOf<T>> {
-        let mut taken = self.taken.lock();
-        if taken.left == 0 {
-            taken.rows.reserve(1, GFP_KERNEL)?;
-            // SAFETY: There are no requirements but that the number is not 0.
-            let first = unsafe { bindings::dma_fence_context_alloc(Self::ROW) };
-            taken.rows.push(first, GFP_KERNEL)?;
-            taken.left = u64::from(Self::ROW);
+    /// Allocates a context. Fails with `ENOMEM`.
+    pub(crate) fn alloc(&self) -> Result<TypedContext<T>> {
+        let mut chunks = self.chunks.lock();
+        if chunks.unused == 0 {
+            chunks.first.reserve(1, GFP_KERNEL)?;
+            // SAFETY: The number of contexts is not 0.
+            let first = unsafe { bindings::dma_fence_context_alloc(self.chunk.get()) };
+            chunks.first.push(first, GFP_KERNEL)?;
+            chunks.unused = self.chunk.get();
         }
-        let first = taken.rows.last().ok_or(ENOMEM)?;
-        let context = first + u64::from(Self::ROW) - taken.left;
-        taken.left -= 1;
-        Ok(ContextOf(context, PhantomData))
+        let first = chunks.first.last().ok_or(ENOMEM)?;
+        let context = first + u64::from(self.chunk.get() - chunks.unused);
+        chunks.unused -= 1;
+        Ok(TypedContext(context, PhantomData))
     }
 
-    /// Returns the driver's data of a fence, which may have signalled. Returns `None` if the fence
-    /// is of another context.
+    /// Returns the driver's data of a fence, which may have signalled.
+    ///
+    /// Returns `None` if the fence's context is not from this allocator.
     pub(crate) fn data_of<'a>(&self, fence: &'a Fence) -> Option<&'a T::FenceData> {
         let context = fence.context();
-        let is_of = |first: &u64| context.wrapping_sub(*first) < u64::from(Self::ROW);
-        if !self.taken.lock().rows.iter().any(is_of) {
+        let contains = |first: &u64| context.wrapping_sub(*first) < u64::from(self.chunk.get());
+        if !self.chunks.lock().first.iter().any(contains) {
             return None;
         }
-        // SAFETY: Only a timeline of `T` can have a `ContextOf<T>`, and an `AllocatedFence<T>`
-        // initialises all fences of such a timeline: the fence is the `base` of an `Allocation<T>`.
-        // The reference keeps it allocated for `'a`.
-        Some(unsafe { Allocation::<T>::data(fence.as_raw()) })
+        // SAFETY: Only a timeline of `T` can have a `TypedContext<T>`, and only an
+        // `AllocatedFence<T>` initialises fences of such a timeline, so the fence is the `base` of
+        // a `FenceMemory<T>`. The reference keeps that allocated for `'a`.
+        Some(unsafe { FenceMemory::<T>::data(fence.as_raw()) })
+    }
+}
+
+#[kernel::macros::kunit_tests(vfence_dma_fence_context)]
+mod tests {
+    use super::{
+        super::{
+            fixture::{
+                pending,
+                KunitTimeline,
+                LastDeadline, //
+            },
+            AllocatedFence,
+            PendingFence,
+            Timeline, //
+        },
+        *, //
+    };
+    use kernel::sync::aref::ARef;
+
+    type Contexts = Pin<KBox<ContextAllocator<KunitTimeline>>>;
+
+    const CHUNK: u32 = 16;
+
+    fn contexts() -> Result<Contexts> {
+        let chunk = NonZeroU32::new(CHUNK).ok_or(EINVAL)?;
+        KBox::pin_init(ContextAllocator::new(chunk), GFP_KERNEL)
+    }
+
+    fn fence_of(contexts: &Contexts) -> Result<PendingFence<KunitTimeline>> {
+        let data = Ok(KunitTimeline::new());
+        let timeline = Timeline::new::<Error>(contexts.alloc()?, data, GFP_KERNEL)?;
+        Ok(AllocatedFence::new(timeline, GFP_KERNEL)?.init(7))
+    }
+
+    #[test]
+    fn data_is_found_for_fences_of_the_contexts() -> Result {
+        let contexts = contexts()?;
+        let (fence, two) = (fence_of(&contexts)?, fence_of(&contexts)?);
+        assert!(fence.fence().context() != two.fence().context());
+        let reference: ARef<Fence> = fence.fence().into();
+        let deadline_of = |fence: &Fence| contexts.data_of(fence).map(LastDeadline::get);
+        assert_eq!(deadline_of(&reference), Some(0));
+        reference.set_deadline(500);
+        assert_eq!(deadline_of(&reference), Some(500));
+        assert_eq!(fence.data().get(), 500);
+        fence.complete(Ok(()), 1);
+        // The timeline has no references any more, but the fence has.
+        assert_eq!(deadline_of(&reference), Some(500));
+        assert!(contexts.data_of(pending()?.fence()).is_none());
+        assert!(self::contexts()?.data_of(&reference).is_none());
+        for _ in 0..2 * CHUNK {
+            contexts.alloc()?;
+        }
+        let fence = fence_of(&contexts)?;
+        assert_eq!(deadline_of(fence.fence()), Some(0));
+        assert_eq!(deadline_of(&reference), Some(500));
+        Ok(())
     }
 }

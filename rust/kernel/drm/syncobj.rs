@@ -25,7 +25,7 @@ use crate::{
         dma_fence::Fence,
         dma_fence_chain::{
             AllocatedLink,
-            Linkable, //
+            NonChainFence, //
         },
     },
 };
@@ -103,7 +103,7 @@ impl Syncobj {
 
     /// Adds a fence to a timeline, and wakes who waits for that. Does not sleep, but is for tasks, and looks at all points that are pending.
     /// A point that is not above the last one counts as that.
-    pub(crate) fn add_point(&self, link: AllocatedLink, fence: &Linkable, point: u64) {
+    pub(crate) fn add_point(&self, link: AllocatedLink, fence: &NonChainFence, point: u64) {
         let fence = fence.fence().as_raw();
         // SAFETY: By the type invariants; the link is new, and the core's from now on. The core takes a count of the fence, which is no chain.
         unsafe { bindings::drm_syncobj_add_point(self.0.get(), link.into_raw(), fence, point) };
@@ -139,7 +139,7 @@ pub(crate) fn find_fence<T: Driver>(
 mod tests {
     use super::*;
     use crate::kernel_ext::{
-        dma_fence::tests::pending,
+        dma_fence::fixture::pending,
         dma_fence_unwrap::unwrap, //
     };
 
@@ -173,8 +173,8 @@ mod tests {
     fn timeline_has_all_its_points() -> Result {
         let syncobj = Syncobj::new()?;
         let (one, two) = (pending()?, pending()?);
-        syncobj.add_point(link()?, &Linkable::from(&one), 3);
-        syncobj.add_point(link()?, &Linkable::from(&two), 7);
+        syncobj.add_point(link()?, &NonChainFence::from(&one), 3);
+        syncobj.add_point(link()?, &NonChainFence::from(&two), 7);
         let last = syncobj.fence().ok_or(EINVAL)?;
         assert!(last.is_container());
         assert_eq!(last.seqno(), 7);
@@ -193,8 +193,8 @@ mod tests {
     fn point_below_the_last_counts_as_that() -> Result {
         let syncobj = Syncobj::new()?;
         let (one, two) = (pending()?, pending()?);
-        syncobj.add_point(link()?, &Linkable::from(&one), 7);
-        syncobj.add_point(link()?, &Linkable::from(&two), 3);
+        syncobj.add_point(link()?, &NonChainFence::from(&one), 7);
+        syncobj.add_point(link()?, &NonChainFence::from(&two), 3);
         assert_eq!(syncobj.fence().map(|fence| fence.seqno()), Some(7));
         Ok(())
     }
@@ -203,7 +203,7 @@ mod tests {
     fn fence_makes_a_timeline_a_binary_one() -> Result {
         let syncobj = Syncobj::new()?;
         let (one, two) = (pending()?, pending()?);
-        syncobj.add_point(link()?, &Linkable::from(&one), 1);
+        syncobj.add_point(link()?, &NonChainFence::from(&one), 1);
         syncobj.replace_fence(Some(two.fence()));
         let fence = syncobj.fence().ok_or(EINVAL)?;
         assert!(!fence.is_container());

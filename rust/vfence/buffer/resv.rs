@@ -11,9 +11,9 @@ use crate::{
     kernel_ext::{
         dma_buf::DmaBuf,
         dma_resv::{
-            Addable,
             DmaResv,
             LockedAll,
+            NonContainerFence,
             Usage, //
         },
     },
@@ -157,7 +157,7 @@ struct PlannedFence {
     resv: usize,
     /// Whether the job writes the buffer: the usage is `Write`, otherwise `Read`.
     writes: bool,
-    fence: Addable,
+    fence: NonContainerFence,
 }
 
 impl PlannedFence {
@@ -230,7 +230,7 @@ impl<'a> LockedBuffers<'a> {
         context: u64,
         uses: &BufferUses,
         in_fences: &mut InFences,
-        fence: impl Fn() -> Option<Addable>,
+        fence: impl Fn() -> Option<NonContainerFence>,
         scanned: &mut usize,
     ) -> Result {
         for used in &uses.0 {

@@ -8,8 +8,8 @@ use crate::{
             AllocatedFence,
             PendingFence, //
         },
-        dma_fence_chain::Linkable,
-        dma_resv::Addable,
+        dma_fence_chain::NonChainFence,
+        dma_resv::NonContainerFence,
         fault_inject::FaultAttr,
         sync_file::SyncFile, //
     },
@@ -220,8 +220,8 @@ impl<'a, H: HandleLookup> Call<'a, H> {
         uses: &BufferUses,
         in_fences: &mut InFences,
     ) -> Result {
-        let fence = || job.data.fence.as_ref().map(Addable::from);
-        locked.prepare(queue.context().id(), uses, in_fences, fence, &mut self.seen)
+        let fence = || job.data.fence.as_ref().map(NonContainerFence::from);
+        locked.prepare(queue.context_id(), uses, in_fences, fence, &mut self.seen)
     }
 
     /// Has the kernel's fault injection decide about a job that takes time, which cannot be refused any more.
@@ -260,7 +260,7 @@ fn fence(
     }
     let fence = AllocatedFence::new(queue.clone(), GFP_KERNEL_ACCOUNT)?.init(seqno);
     if syncs.needs_fence() {
-        syncs.set_fence(Linkable::from(&fence));
+        syncs.set_fence(NonChainFence::from(&fence));
     }
     let mut out = None;
     if wanted {

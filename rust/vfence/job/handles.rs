@@ -8,7 +8,7 @@
 use crate::{
     kernel_ext::{
         dma_buf::DmaBuf,
-        dma_fence_chain::Linkable, //
+        dma_fence_chain::NonChainFence, //
     },
     uapi::vfence_use,
     vfence::{
@@ -67,7 +67,7 @@ pub(crate) trait JobSyncobjs: Sized {
     fn needs_fence(&self) -> bool;
 
     /// Sets the fence of the job, if [`JobSyncobjs::needs_fence`].
-    fn set_fence(&mut self, fence: Linkable);
+    fn set_fence(&mut self, fence: NonChainFence);
 
     /// Puts the fence of the job into the syncobjs that the job signals. Called once the job is
     /// published; cannot fail.

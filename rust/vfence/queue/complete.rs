@@ -5,8 +5,8 @@
 use crate::{
     kernel_ext::{
         dma_fence::{
+            FenceBatch,
             PendingFence,
-            Row,
             SignalledFence,
             SignallingSection, //
         },
@@ -204,7 +204,7 @@ impl Queue {
             let counter = locked.counter;
             if let Some(jobs) = locked.jobs.manual_mut() {
                 let now = ktime_get();
-                let row = row.insert(Row::<_, SEGMENT_LEN>::new(result(error), now));
+                let row = row.insert(FenceBatch::<_, SEGMENT_LEN>::new(result(error), now));
                 let done = |seqno, fence: JobFence| {
                     completed += 1;
                     trace::job_complete(|| {

@@ -39,11 +39,11 @@ use crate::{
     kernel_ext::{
         dma_fence::{
             AllocatedFence,
-            ContextFor,
             DriverTimeline,
             Fence,
             PendingFence,
-            Timeline, //
+            Timeline,
+            TypedContext, //
         },
         hrtimer::HrTimerOwner,
         timekeeping::ktime_get,
@@ -393,7 +393,7 @@ impl Queue {
     /// Creates a queue without jobs, whose fences are of `context`. Fails with `ENOMEM`.
     pub(crate) fn new(
         id: u32,
-        context: impl ContextFor<Self>,
+        context: TypedContext<Self>,
         config: Config,
         limits: Limits,
         waits: Arc<Budget>,

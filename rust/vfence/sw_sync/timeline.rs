@@ -13,7 +13,7 @@ use crate::{
     kernel_ext::{
         dma_fence::{
             AllocatedFence,
-            Contexts,
+            ContextAllocator,
             Fence, //
         },
         timekeeping::ktime_get, //
@@ -46,7 +46,10 @@ use crate::{
         sw_sync::counter::Standing, //
     },
 };
-use core::ops::Deref;
+use core::{
+    num::NonZeroU32,
+    ops::Deref, //
+};
 use kernel::{
     prelude::*,
     sync::{
@@ -65,6 +68,10 @@ use kernel::{
 /// The id of a timeline's queue: it is the only one of its file.
 const ID: u32 = 1;
 
+/// The number of contexts that are allocated at a time. Contexts are part of names, so few unused ones
+/// keep the names short.
+const CONTEXT_CHUNK: NonZeroU32 = NonZeroU32::new(1024).unwrap();
+
 /// How many fences that nobody has any more are looked for at a time.
 const SWEEP: usize = 16;
 
@@ -75,7 +82,7 @@ pub(crate) struct Shared {
     live: Atomic<bool>,
     device: Arc<Device>,
     #[pin]
-    contexts: Contexts<Queue>,
+    contexts: ContextAllocator<Queue>,
     // Of these there are none.
     events: Arc<Events>,
     waits: Arc<Budget>,
@@ -87,7 +94,7 @@ impl Shared {
         try_pin_init!(Self {
             live: Atomic::new(false),
             device,
-            contexts <- Contexts::new(),
+            contexts <- ContextAllocator::new(CONTEXT_CHUNK),
             events: Events::new()?,
             waits: Budget::new(0)?,
         })
@@ -141,7 +148,7 @@ impl Values {
             seed: 0,
         };
         let (waits, events) = (shared.waits.clone(), shared.events.clone());
-        let context = shared.contexts.next()?;
+        let context = shared.contexts.alloc()?;
         let queue = Queue::new(ID, context, config, Limits::get(), waits, events)?;
         let client = shared.device.next_client();
         let entry = shared.device.entry(client, &queue)?;

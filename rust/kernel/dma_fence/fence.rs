@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! References to a fence of any driver, which can wait for it but not signal it.
+
+use super::super::timekeeping::ktime;
+use crate::bindings;
+use core::ptr::NonNull;
+use kernel::{
+    error::to_result,
+    prelude::*,
+    str::CStr,
+    sync::{
+        aref::{
+            ARef,
+            AlwaysRefCounted, //
+        },
+        rcu, //
+    },
+    types::Opaque, //
+};
+
+/// A fence of any driver: C's `struct dma_fence`.
+///
+/// A reference to it, such as [`ARef<Fence>`], cannot signal it.
+///
+/// # Invariants
+///
+/// Instances are initialised and reference-counted by the core.
+#[repr(transparent)]
+pub(crate) struct Fence(Opaque<bindings::dma_fence>);
+
+// SAFETY: Any thread may drop the last reference to a fence, in any context.
+unsafe impl Send for Fence {}
+// SAFETY: All functions that take `&self` may be called concurrently.
+unsafe impl Sync for Fence {}
+
+// SAFETY: A fence has a reference count, and is freed when the count drops to 0.
+unsafe impl AlwaysRefCounted for Fence {
+    fn inc_ref(&self) {
+        // SAFETY: The reference shows that the count is not 0.
+        unsafe { bindings::dma_fence_get(self.as_raw()) };
+    }
+
+    unsafe fn dec_ref(obj: NonNull<Self>) {
+        // SAFETY: The caller owns the count that it gives up.
+        unsafe { bindings::dma_fence_put(obj.cast().as_ptr()) };
+    }
+}
+
+impl Fence {
+    /// The largest errno that a fence can carry: `MAX_ERRNO` of `err.h`.
+    pub(crate) const MAX_ERRNO: i32 = bindings::MAX_ERRNO as i32;
+
+    /// Returns the C structure.
+    pub(crate) fn as_raw(&self) -> *mut bindings::dma_fence {
+        self.0.get()
+    }
+
+    /// Returns the number of the fence's [`Context`](super::Context).
+    pub(crate) fn context(&self) -> u64 {
+        // SAFETY: The field is constant after initialisation.
+        unsafe { (*self.as_raw()).context }
+    }
+
+    /// Returns the seqno of the fence in its context.
+    pub(crate) fn seqno(&self) -> u64 {
+        // SAFETY: The field is constant after initialisation.
+        unsafe { (*self.as_raw()).seqno }
+    }
+
+    /// Returns whether `other` is this fence, or an earlier fence of the same context.
+    pub(crate) fn is_same_or_later(&self, other: &Self) -> bool {
+        self.context() == other.context()
+            // SAFETY: Both are valid fences of the same context.
+            && unsafe { bindings::dma_fence_is_later_or_same(self.as_raw(), other.as_raw()) }
+    }
+
+    /// Returns whether the fence has signalled.
+    ///
+    /// May call the fence's driver, so the caller must not hold a lock that the driver may take.
+    pub(crate) fn is_signaled(&self) -> bool {
+        // SAFETY: The reference is a valid fence.
+        unsafe { bindings::dma_fence_is_signaled(self.as_raw()) }
+    }
+
+    /// Returns whether the fence's signalled flag is set, without calling the fence's driver.
+    ///
+    /// The flag alone must not be waited for: some drivers set it only when they are asked.
+    pub(crate) fn signaled_flag(&self) -> bool {
+        // SAFETY: The reference is a valid fence.
+        unsafe { bindings::dma_fence_test_signaled_flag(self.as_raw()) }
+    }
+
+    /// Returns the result of the fence, `None` while it is pending.
+    ///
+    /// May call the fence's driver, and takes the fence's lock.
+    pub(crate) fn result(&self) -> Option<Result> {
+        // SAFETY: The reference is a valid fence.
+        match unsafe { bindings::dma_fence_get_status(self.as_raw()) } {
+            0 => None,
+            status => Some(to_result(status)),
+        }
+    }
+
+    /// Asks the fence's driver to signal by `deadline`, in ns on `CLOCK_MONOTONIC`.
+    ///
+    /// May call the driver, so the caller must not hold a lock that the driver may take.
+    pub(crate) fn set_deadline(&self, deadline: u64) {
+        // SAFETY: The reference is a valid fence.
+        unsafe { bindings::dma_fence_set_deadline(self.as_raw(), ktime(deadline)) };
+    }
+
+    /// Calls `f` with the names of the driver and the timeline. A signalled fence has the core's.
+    pub(crate) fn with_names(&self, f: impl FnOnce(&CStr, &CStr)) {
+        let _section = rcu::read_lock();
+        // SAFETY: The reference is a valid fence.
+        let driver = unsafe { bindings::dma_fence_driver_name(self.as_raw()) };
+        // SAFETY: The reference is a valid fence.
+        let timeline = unsafe { bindings::dma_fence_timeline_name(self.as_raw()) };
+        // SAFETY: Both are strings that live until the end of the RCU read-side section.
+        let (driver, timeline) =
+            unsafe { (CStr::from_char_ptr(driver), CStr::from_char_ptr(timeline)) };
+        f(driver, timeline);
+    }
+
+    /// Returns whether the fence is a `dma_fence_chain`.
+    pub(crate) fn is_chain(&self) -> bool {
+        // SAFETY: The reference is a valid fence.
+        !unsafe { bindings::to_dma_fence_chain(self.as_raw()) }.is_null()
+    }
+
+    /// Returns whether the fence is a `dma_fence_array` or a `dma_fence_chain`.
+    pub(crate) fn is_container(&self) -> bool {
+        // SAFETY: The reference is a valid fence.
+        unsafe { bindings::dma_fence_is_container(self.as_raw()) }
+    }
+}
+
+/// A reference to a fence that has signalled.
+///
+/// # Invariants
+///
+/// The fence has signalled.
+pub(crate) struct SignalledFence(ARef<Fence>);
+
+impl SignalledFence {
+    /// Wraps a fence.
+    ///
+    /// # Safety
+    ///
+    /// The fence must have signalled.
+    pub(super) unsafe fn new(fence: ARef<Fence>) -> Self {
+        // INVARIANT: By the safety requirements of this function.
+        Self(fence)
+    }
+
+    /// Returns the result of the fence.
+    pub(crate) fn result(&self) -> Result {
+        self.0.result().unwrap_or(Ok(()))
+    }
+
+    /// Returns the time at which the fence's work was done, in ns on `CLOCK_MONOTONIC`.
+    pub(crate) fn timestamp(&self) -> u64 {
+        // SAFETY: By the type invariants the fence has signalled, so it has a timestamp.
+        timestamp_ns(unsafe { bindings::dma_fence_timestamp(self.0.as_raw()) })
+    }
+}
+
+/// Converts a fence's timestamp. A negative one, which only a faulty driver sets, becomes 0.
+pub(super) fn timestamp_ns(timestamp: bindings::ktime_t) -> u64 {
+    u64::try_from(timestamp).unwrap_or(0)
+}
+
+#[kernel::macros::kunit_tests(vfence_dma_fence)]
+mod tests {
+    use super::{
+        super::fixture::{
+            pending,
+            pending_pair, //
+        },
+        *, //
+    };
+    use crate::kernel_ext::dma_fence::exit_barrier;
+
+    #[test]
+    fn later_fences_of_a_context_include_earlier_ones() -> Result {
+        let ([one, two], other) = (pending_pair()?, pending()?);
+        assert!(two.fence().is_same_or_later(one.fence()));
+        assert!(two.fence().is_same_or_later(two.fence()));
+        assert!(!one.fence().is_same_or_later(two.fence()));
+        assert!(!two.fence().is_same_or_later(other.fence()));
+        // Signal in seqno order.
+        drop(one);
+        drop(two);
+        Ok(())
+    }
+
+    /// Asserts that the fence has these names of the driver and the timeline.
+    fn assert_names(fence: &Fence, expected: (&CStr, &CStr)) {
+        let mut called = false;
+        fence.with_names(|driver, timeline| {
+            called = true;
+            assert!((driver, timeline) == expected);
+        });
+        assert!(called);
+    }
+
+    #[test]
+    fn signalling_detaches_the_driver() -> Result {
+        let fence = pending()?;
+        let reference: ARef<Fence> = fence.fence().into();
+        assert_names(&reference, (c"kunit", c"kunit-timeline"));
+        fence.complete(Ok(()), 1);
+        assert_names(&reference, (c"detached-driver", c"signaled-timeline"));
+        exit_barrier();
+        Ok(())
+    }
+}

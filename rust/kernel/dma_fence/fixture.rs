@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! Fences for KUnit cases, here and in other files.
+
+use super::{
+    AllocatedFence,
+    Context,
+    DriverTimeline,
+    PendingFence,
+    Signalled,
+    Timeline, //
+};
+use kernel::{
+    prelude::*,
+    str::CStr,
+    sync::{
+        aref::ARef,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    },
+};
+
+/// A timeline that records the deadlines that are set on its fences.
+pub(crate) struct KunitTimeline {
+    /// The seqno of the last fence on which a deadline was set.
+    pub(super) seqno: Atomic<u64>,
+    /// The deadline that was set.
+    pub(super) deadline: Atomic<i64>,
+}
+
+impl KunitTimeline {
+    pub(super) fn new() -> Self {
+        Self {
+            seqno: Atomic::new(0),
+            deadline: Atomic::new(0),
+        }
+    }
+}
+
+/// The last deadline that was set on a fence; 0 if none was.
+pub(crate) struct LastDeadline(Atomic<i64>);
+
+impl LastDeadline {
+    pub(super) fn get(&self) -> i64 {
+        self.0.load(Relaxed)
+    }
+}
+
+impl Default for LastDeadline {
+    fn default() -> Self {
+        Self(Atomic::new(0))
+    }
+}
+
+impl DriverTimeline for KunitTimeline {
+    type FenceData = LastDeadline;
+
+    fn driver_name(&self) -> &CStr {
+        c"kunit"
+    }
+
+    fn timeline_name(&self) -> &CStr {
+        c"kunit-timeline"
+    }
+
+    fn set_deadline(&self, data: &LastDeadline, seqno: u64, deadline: i64) {
+        data.0.store(deadline, Relaxed);
+        self.seqno.store(seqno, Relaxed);
+        self.deadline.store(deadline, Relaxed);
+    }
+}
+
+pub(super) fn timeline() -> Result<ARef<Timeline<KunitTimeline>>> {
+    let data = Ok(KunitTimeline::new());
+    Timeline::new::<Error>(Context::new().into(), data, GFP_KERNEL)
+}
+
+/// Returns a pending fence of a context of its own.
+pub(crate) fn pending() -> Result<PendingFence<KunitTimeline>> {
+    Ok(AllocatedFence::new(timeline()?, GFP_KERNEL_ACCOUNT)?.init(1))
+}
+
+/// Returns two pending fences of the same context, in seqno order.
+pub(crate) fn pending_pair() -> Result<[PendingFence<KunitTimeline>; 2]> {
+    let timeline = timeline()?;
+    Ok([
+        AllocatedFence::new(timeline.clone(), GFP_KERNEL)?.init(1),
+        AllocatedFence::new(timeline, GFP_KERNEL)?.init(2),
+    ])
+}
+
+/// Counts calls of [`Signalled::signalled`], and keeps the arguments of the last one.
+pub(crate) struct CallCount {
+    calls: Atomic<i32>,
+    errno: Atomic<i32>,
+    timestamp: Atomic<u64>,
+}
+
+impl CallCount {
+    pub(crate) fn new() -> Result<Arc<Self>> {
+        Ok(Arc::new(
+            Self {
+                calls: Atomic::new(0),
+                errno: Atomic::new(0),
+                timestamp: Atomic::new(0),
+            },
+            GFP_KERNEL,
+        )?)
+    }
+
+    /// Returns the last timestamp.
+    pub(crate) fn timestamp(&self) -> u64 {
+        self.timestamp.load(Relaxed)
+    }
+
+    /// Returns the number of calls and the last errno.
+    pub(crate) fn calls(&self) -> (i32, i32) {
+        (self.calls.load(Relaxed), self.errno.load(Relaxed))
+    }
+}
+
+impl Signalled for Arc<CallCount> {
+    fn signalled(&self, result: Result, timestamp: u64) {
+        self.calls.fetch_add(1, Relaxed);
+        self.timestamp.store(timestamp, Relaxed);
+        let errno = result.err().map_or(0, Error::to_errno);
+        self.errno.store(errno, Relaxed);
+    }
+}

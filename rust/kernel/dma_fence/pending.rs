@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! A driver's own fences, from allocation to signalling.
+
+use super::{
+    super::timekeeping::{
+        ktime,
+        ktime_get, //
+    },
+    memory::FenceMemory,
+    DriverTimeline,
+    Fence,
+    SignalledFence,
+    Timeline, //
+};
+use crate::bindings;
+use core::{
+    marker::PhantomData,
+    mem::ManuallyDrop,
+    ptr::NonNull, //
+};
+use kernel::{
+    alloc::Flags,
+    interrupt::LocalInterruptDisabled,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        SpinLockIrqGuard, //
+    },
+};
+
+/// The type of `dma_fence_init()` and `dma_fence_init64()`.
+type Init = unsafe extern "C" fn(
+    *mut bindings::dma_fence,
+    *const bindings::dma_fence_ops,
+    *mut bindings::spinlock_t,
+    u64,
+    u64,
+);
+
+/// The memory of a fence, before the fence's initialisation.
+pub(crate) struct AllocatedFence<T: DriverTimeline> {
+    memory: KBox<FenceMemory<T>>,
+    timeline: ARef<Timeline<T>>,
+}
+
+impl<T: DriverTimeline> AllocatedFence<T> {
+    /// Allocates a fence for `timeline`. Fails with `ENOMEM`.
+    #[inline]
+    pub(crate) fn new(timeline: ARef<Timeline<T>>, flags: Flags) -> Result<Self> {
+        let memory = FenceMemory::new(flags)?;
+        Ok(Self { memory, timeline })
+    }
+
+    /// Initialises the fence with the seqno `seqno`.
+    ///
+    /// The fences of a timeline signal in seqno order. Only a fence for work that is done already
+    /// may have a lower seqno than a signalled one.
+    pub(crate) fn init(self, seqno: u64) -> PendingFence<T> {
+        self.init_by(seqno, bindings::dma_fence_init64)
+    }
+
+    /// Initialises the fence with a 32-bit seqno, which wraps around: one seqno is later than
+    /// another if their difference, modulo 2³², is less than 2³¹.
+    ///
+    /// All pending fences of a timeline must be within 2³¹ of each other.
+    pub(crate) fn init_wrapping(self, seqno: u32) -> PendingFence<T> {
+        self.init_by(u64::from(seqno), bindings::dma_fence_init)
+    }
+
+    fn init_by(mut self, seqno: u64, init: Init) -> PendingFence<T> {
+        let context = self.timeline.context_id();
+        self.memory.timeline = ARef::into_raw(self.timeline).as_ptr();
+        let fence = KBox::into_raw(self.memory).cast::<bindings::dma_fence>();
+        // SAFETY: `base` is at offset 0 of the memory, which is ours. The operations are static. A
+        // null lock selects the inline one.
+        unsafe {
+            init(
+                fence,
+                &FenceMemory::<T>::OPS,
+                core::ptr::null_mut(),
+                context,
+                seqno,
+            )
+        };
+        // SAFETY: The fence is initialised, and its only count is ours. `Fence` is a transparent
+        // wrapper.
+        let fence = unsafe { ARef::from_raw(NonNull::new_unchecked(fence).cast()) };
+        // INVARIANT: There is no other reference to the fence, so it has not signalled. It is the
+        // `base` of a `FenceMemory<T>`, which has a count of the timeline.
+        PendingFence(ManuallyDrop::new(fence), PhantomData)
+    }
+}
+
+/// The type of the functions that signal a fence.
+type Signal = unsafe extern "C" fn(*mut bindings::dma_fence, bindings::ktime_t);
+
+/// The only owner of a fence that can signal it.
+///
+/// Dropping it signals the fence with `-ECANCELED`. It must not be leaked: the fence would never
+/// signal, and would refer to its module's code after the module is unloaded.
+///
+/// # Invariants
+///
+/// The fence is the `base` of a `FenceMemory<T>`. It has not signalled, and there is no other
+/// `PendingFence` of it. The `PendingFence` owns a count of the memory's timeline. Both counts are
+/// taken only when the `PendingFence` goes.
+pub(crate) struct PendingFence<T: DriverTimeline>(
+    ManuallyDrop<ARef<Fence>>,
+    // The timeline is `Send` and `Sync`.
+    PhantomData<fn() -> T>,
+);
+
+impl<T: DriverTimeline> PendingFence<T> {
+    /// Returns the fence, which can be shared.
+    pub(crate) fn fence(&self) -> &Fence {
+        &self.0
+    }
+
+    /// Returns whether there are other references to the fence.
+    ///
+    /// `true` may be stale at once. `false` is not, unless an RCU reader can still find a reference
+    /// that was just removed.
+    pub(crate) fn is_shared(&self) -> bool {
+        // SAFETY: The fence is valid.
+        unsafe { bindings::dma_fence_refcount(self.0.as_raw()) > 1 }
+    }
+
+    /// Returns the driver's data of the fence.
+    #[inline]
+    pub(crate) fn data(&self) -> &T::FenceData {
+        // SAFETY: By the type invariants the fence is the `base` of a `FenceMemory<T>`. `self` has
+        // a reference to it.
+        unsafe { FenceMemory::<T>::data(self.0.as_raw()) }
+    }
+
+    /// Signals the fence with `result`. `timestamp` is the time at which the work was done, in ns
+    /// on `CLOCK_MONOTONIC`.
+    ///
+    /// Calls the callbacks of all waiters. May be called in any context. The caller must not hold a
+    /// lock that a callback on any fence may take.
+    pub(crate) fn complete(self, result: Result, timestamp: u64) -> SignalledFence {
+        self.complete_by(result, timestamp, bindings::dma_fence_signal_timestamp)
+    }
+
+    /// Like [`PendingFence::complete`], under a lock that no callback on any fence may take,
+    /// directly or through another lock. Does not save the interrupt state, which the lock has
+    /// saved.
+    #[inline]
+    pub(crate) fn complete_with<U>(
+        self,
+        _lock: &SpinLockIrqGuard<'_, U>,
+        result: Result,
+        timestamp: u64,
+    ) -> SignalledFence {
+        self.complete_irqs_off(result, timestamp)
+    }
+
+    /// Like [`PendingFence::complete_with`], with interrupts disabled. A lock may be held under the
+    /// same condition.
+    ///
+    /// Not for `PREEMPT_RT`, where the fence's lock sleeps, which needs interrupts enabled.
+    #[inline]
+    pub(crate) fn complete_in_interrupt(
+        self,
+        _irqs_off: &LocalInterruptDisabled,
+        result: Result,
+        timestamp: u64,
+    ) -> SignalledFence {
+        self.complete_irqs_off(result, timestamp)
+    }
+
+    /// Signals the fence under the inline lock. The caller has disabled interrupts, or, on
+    /// `PREEMPT_RT`, holds a spinlock.
+    #[inline]
+    fn complete_irqs_off(self, result: Result, timestamp: u64) -> SignalledFence {
+        self.complete_by(
+            result,
+            timestamp,
+            bindings::dma_fence_signal_timestamp_irqs_off,
+        )
+    }
+
+    #[inline]
+    fn complete_by(self, result: Result, timestamp: u64, signal: Signal) -> SignalledFence {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: `this` is not dropped, so this is the only call. The callers pass a function that
+        // may be called in their context.
+        unsafe { this.signal(result, timestamp, signal) };
+        // SAFETY: `this` is not dropped, so the reference is taken once. The fence has signalled.
+        unsafe { SignalledFence::new(ManuallyDrop::take(&mut this.0)) }
+    }
+
+    /// # Safety
+    ///
+    /// Must be called once: it gives up the count of the timeline. `signal` must be a function that
+    /// signals a fence, and that may be called in the present context.
+    #[inline]
+    unsafe fn signal(&mut self, result: Result, timestamp: u64, signal: Signal) {
+        let fence = self.0.as_raw();
+        // SAFETY: By the type invariants. The field is constant.
+        let timeline = unsafe { FenceMemory::<T>::timeline_ptr(fence) };
+        if let Err(error) = result {
+            // SAFETY: By the type invariants the fence has not signalled, and only we can signal
+            // it.
+            unsafe { bindings::dma_fence_set_error(fence, error.to_errno()) };
+        }
+        // SAFETY: The fence is valid. By the safety requirements of this function.
+        unsafe { signal(fence, ktime(timestamp)) };
+        // SAFETY: By the type invariants the count is ours, and the caller ensures that it is taken
+        // once.
+        drop(unsafe { ARef::from_raw(NonNull::new_unchecked(timeline.cast_mut())) });
+    }
+}
+
+impl<T: DriverTimeline> Drop for PendingFence<T> {
+    fn drop(&mut self) {
+        // SAFETY: `self` goes, so this is the only call.
+        unsafe {
+            self.signal(
+                Err(ECANCELED),
+                ktime_get(),
+                bindings::dma_fence_signal_timestamp,
+            )
+        };
+        // SAFETY: `self` goes, so the reference is taken once.
+        drop(unsafe { ManuallyDrop::take(&mut self.0) });
+    }
+}
+
+#[kernel::macros::kunit_tests(vfence_dma_fence_pending)]
+mod tests {
+    use super::{
+        super::fixture::{
+            pending,
+            timeline, //
+        },
+        *, //
+    };
+    use kernel::interrupt::local_interrupt_disable;
+
+    #[test]
+    fn allocation_can_be_dropped() -> Result {
+        drop(AllocatedFence::new(timeline()?, GFP_KERNEL)?);
+        Ok(())
+    }
+
+    #[test]
+    fn fence_is_shared_while_there_are_references() -> Result {
+        let fence = pending()?;
+        assert!(!fence.is_shared());
+        let reference: ARef<Fence> = fence.fence().into();
+        assert!(fence.is_shared());
+        drop(reference);
+        assert!(!fence.is_shared());
+        Ok(())
+    }
+
+    #[test]
+    fn wrapping_seqnos_are_in_order() -> Result {
+        let timeline = timeline()?;
+        let before = AllocatedFence::new(timeline.clone(), GFP_KERNEL)?.init_wrapping(u32::MAX);
+        let after = AllocatedFence::new(timeline, GFP_KERNEL)?.init_wrapping(0);
+        assert!(after.fence().is_same_or_later(before.fence()));
+        assert!(!before.fence().is_same_or_later(after.fence()));
+        // Signal in seqno order.
+        drop(before);
+        drop(after);
+        Ok(())
+    }
+
+    #[test]
+    fn complete_signals_with_timestamp() -> Result {
+        let fence = pending()?;
+        let reference: ARef<Fence> = fence.fence().into();
+        assert!(!reference.is_signaled());
+        assert!(reference.result().is_none());
+        let signalled = fence.complete(Ok(()), 12345);
+        assert!(reference.is_signaled());
+        assert_eq!(signalled.result(), Ok(()));
+        assert_eq!(signalled.timestamp(), 12345);
+        Ok(())
+    }
+
+    #[test]
+    fn complete_signals_an_error() -> Result {
+        let signalled = pending()?.complete(Err(EIO), 1);
+        assert_eq!(signalled.result(), Err(EIO));
+        Ok(())
+    }
+
+    #[test]
+    fn complete_signals_with_interrupts_disabled() -> Result {
+        if cfg!(CONFIG_PREEMPT_RT) {
+            return Ok(());
+        }
+        let fence = pending()?;
+        let reference: ARef<Fence> = fence.fence().into();
+        let irqs_off = local_interrupt_disable();
+        let signalled = fence.complete_in_interrupt(&irqs_off, Err(EIO), 12345);
+        drop(irqs_off);
+        assert!(reference.is_signaled());
+        assert_eq!(signalled.result(), Err(EIO));
+        assert_eq!(signalled.timestamp(), 12345);
+        Ok(())
+    }
+
+    #[test]
+    fn drop_signals_ecanceled() -> Result {
+        let fence = pending()?;
+        let reference: ARef<Fence> = fence.fence().into();
+        drop(fence);
+        assert_eq!(reference.result(), Some(Err(ECANCELED)));
+        Ok(())
+    }
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! Lockdep's annotation of the path on which a published fence signals.
+//!
+//! C documentation: "fence signalling annotation" in
+//! [`drivers/dma-buf/dma-fence.c`](srctree/drivers/dma-buf/dma-fence.c)
+
+use crate::bindings;
+use kernel::types::NotThreadSafe;
+
+/// A section between publishing a fence and signalling it.
+///
+/// Lockdep reports whatever in it could wait for a fence, and so deadlock: an allocation that may
+/// reclaim memory, or a lock that is held elsewhere while waiting for a fence. Without lockdep the
+/// section does nothing.
+pub(crate) struct SignallingSection {
+    cookie: bool,
+    /// The annotation belongs to the task.
+    _not_send: NotThreadSafe,
+}
+
+impl SignallingSection {
+    /// Begins a section, which ends when the returned value is dropped. Sections may be nested.
+    #[must_use = "the section ends immediately unless the value is kept"]
+    pub(crate) fn begin() -> Self {
+        Self {
+            // SAFETY: The function may be called in any context.
+            cookie: cfg!(CONFIG_LOCKDEP) && unsafe { bindings::dma_fence_begin_signalling() },
+            _not_send: NotThreadSafe,
+        }
+    }
+}
+
+impl Drop for SignallingSection {
+    fn drop(&mut self) {
+        if cfg!(CONFIG_LOCKDEP) {
+            // SAFETY: The cookie is from `begin()`, in the same task.
+            unsafe { bindings::dma_fence_end_signalling(self.cookie) };
+        }
+    }
+}
+
+#[kernel::macros::kunit_tests(vfence_dma_fence_signalling)]
+mod tests {
+    use super::{
+        super::fixture::pending,
+        *, //
+    };
+    use kernel::prelude::*;
+
+    #[test]
+    fn sections_nest() -> Result {
+        let fence = pending()?;
+        let outer = SignallingSection::begin();
+        let inner = SignallingSection::begin();
+        drop(inner);
+        fence.complete(Ok(()), 1);
+        drop(outer);
+        Ok(())
+    }
+}
