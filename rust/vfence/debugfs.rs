@@ -6,13 +6,20 @@ use crate::{
     kernel_ext::dma_fence::Fence,
     vfence::{
         client::Client,
-        device::Device,
+        device::{
+            Device,
+            Listed, //
+        },
         queue::{
-            Numbers,
             Queue,
             QueueKind, //
         },
-        sched::types::JobState, //
+        sched::types::JobState,
+        sw_sync::timeline::{
+            self,
+            FenceInfo,
+            SwSyncTimeline, //
+        },
     },
 };
 use kernel::{
@@ -37,9 +44,12 @@ pub(crate) struct QueuesFile(pub(super) Arc<Device>);
 
 impl Writer for QueuesFile {
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.try_for_each(|client, queue| {
-            write_queue(f, client, queue)?;
-            write_jobs(f, queue)
+        self.0.try_for_each(|client, listed| match listed {
+            Listed::Queue(queue) => {
+                write_queue(f, client, queue)?;
+                write_jobs(f, queue)
+            }
+            Listed::Timeline(timeline) => write_timeline(f, client, timeline),
         })
     }
 }
@@ -49,11 +59,10 @@ fn write_queue(f: &mut fmt::Formatter<'_>, client: u64, queue: &Queue) -> fmt::R
     let mut info = Default::default();
     queue.fill(&mut info);
     let stopped = if info.state == 0 { "" } else { " stopped" };
-    let kind = match (queue.numbers(), queue.kind()) {
-        (Numbers::Values, _) => "sw_sync",
-        (Numbers::Jobs, QueueKind::Timer) => "timer",
-        (Numbers::Jobs, QueueKind::Worker) => "worker",
-        (Numbers::Jobs, QueueKind::Manual) => "manual",
+    let kind = match queue.kind() {
+        QueueKind::Timer => "timer",
+        QueueKind::Worker => "worker",
+        QueueKind::Manual => "manual",
     };
     f.write_fmt(fmt!(
         "client {} queue {} {} {} context {} submitted {} completed {} \
@@ -73,13 +82,50 @@ fn write_queue(f: &mut fmt::Formatter<'_>, client: u64, queue: &Queue) -> fmt::R
     ))
 }
 
+/// Writes the lines of a timeline of sw_sync, in the format of a queue. Its jobs are the pending
+/// fences, with their values.
+fn write_timeline(
+    f: &mut fmt::Formatter<'_>,
+    client: u64,
+    timeline: &SwSyncTimeline,
+) -> fmt::Result {
+    let mut infos = [FenceInfo::default(); MAX_JOBS as usize];
+    let totals = timeline.inspect(&mut infos);
+    // Each timeout is an error, and the timeline goes on as a queue does after a reset.
+    f.write_fmt(fmt!(
+        "client {} queue {} {} sw_sync context {} submitted {} completed {} \
+         errors {} timeouts {} resets {} faults 0\n",
+        client,
+        timeline::ID,
+        timeline.name(),
+        timeline.context_id(),
+        totals.completed + totals.pending as u64,
+        totals.completed,
+        totals.timeouts,
+        totals.timeouts,
+        totals.timeouts,
+    ))?;
+    for info in infos.iter().take(totals.pending) {
+        // CAST: User space set an unsigned time. 0 stands for no deadline.
+        let deadline = info.deadline.map_or(0, |deadline| (deadline as u64).max(1));
+        f.write_fmt(fmt!(
+            "  job {} pending submitted {} start 0 deadline {} faults 0x0\n",
+            info.value,
+            info.created,
+            deadline,
+        ))?;
+    }
+    if totals.pending > infos.len() {
+        f.write_fmt(fmt!("  and {} more jobs\n", totals.pending - infos.len()))?;
+    }
+    Ok(())
+}
+
 /// Writes the lines of the oldest pending jobs. Each is read under the locks of the queue and
-/// written without them. On a timeline of sw_sync, fences can be inserted in between, so that the
-/// value and the times of a line may be those of two fences.
+/// written without them.
 fn write_jobs(f: &mut fmt::Formatter<'_>, queue: &Queue) -> fmt::Result {
     let (first, last) = (queue.completed() + 1, queue.submitted());
     for seqno in (first..=last).take(MAX_JOBS as usize) {
-        let shown = queue.shown(seqno);
         let (state, record) = match queue.job(seqno) {
             JobState::Pending(record) => ("pending", record),
             JobState::Running(record) => ("running", record),
@@ -87,7 +133,7 @@ fn write_jobs(f: &mut fmt::Formatter<'_>, queue: &Queue) -> fmt::Result {
         };
         f.write_fmt(fmt!(
             "  job {} {} submitted {} start {} deadline {} faults {:#x}\n",
-            shown,
+            seqno,
             state,
             record.submitted,
             record.start,

@@ -8,9 +8,12 @@ use crate::{
         fault_inject::FaultAttr,
         workqueue::OwnedQueue, //
     },
-    vfence::queue::{
-        Queue,
-        QueueRef, //
+    vfence::{
+        queue::QueueRef,
+        sw_sync::timeline::{
+            self,
+            TimelineRef, //
+        },
     },
 };
 use kernel::{
@@ -52,12 +55,18 @@ pub(crate) struct Device {
     #[pin]
     pub(crate) drop_interrupt: FaultAttr,
     #[pin]
-    queues: Mutex<RBTree<Key, QueueRef>>,
+    queues: Mutex<RBTree<Key, Listed>>,
     clients: Atomic<u64>,
 }
 
-/// The place of a queue in the list of all.
-pub(crate) struct Entry(RBTreeNode<Key, QueueRef>);
+/// An entry of the list that debugfs shows.
+pub(crate) enum Listed {
+    Queue(QueueRef),
+    Timeline(TimelineRef),
+}
+
+/// The memory of an entry of the list.
+pub(crate) struct Entry(RBTreeNode<Key, Listed>);
 
 impl Device {
     /// Creates it. Its directory in debugfs is there already.
@@ -86,12 +95,16 @@ impl Device {
 
     /// Prepares a queue's place in the list of all. Fails with `ENOMEM`.
     pub(crate) fn entry(&self, client: u64, queue: &QueueRef) -> Result<Entry> {
-        let key = (client, queue.id());
-        Ok(Entry(RBTreeNode::new(
-            key,
-            queue.clone(),
-            GFP_KERNEL_ACCOUNT,
-        )?))
+        Self::new_entry((client, queue.id()), Listed::Queue(queue.clone()))
+    }
+
+    /// Prepares an entry for a timeline of sw_sync. Fails with `ENOMEM`.
+    pub(crate) fn timeline_entry(&self, client: u64, timeline: &TimelineRef) -> Result<Entry> {
+        Self::new_entry((client, timeline::ID), Listed::Timeline(timeline.clone()))
+    }
+
+    fn new_entry(key: Key, listed: Listed) -> Result<Entry> {
+        Ok(Entry(RBTreeNode::new(key, listed, GFP_KERNEL_ACCOUNT)?))
     }
 
     /// Puts a queue into the list of all.
@@ -105,14 +118,15 @@ impl Device {
         drop(hidden);
     }
 
-    /// Calls `f` with each queue, and the id of its client, until it fails; nobody creates or ends one meanwhile.
+    /// Calls `f` with each entry of the list, and the id of its client, until it fails. The list is
+    /// locked meanwhile.
     pub(crate) fn try_for_each<E>(
         &self,
-        mut f: impl FnMut(u64, &Queue) -> Result<(), E>,
+        mut f: impl FnMut(u64, &Listed) -> Result<(), E>,
     ) -> Result<(), E> {
         self.queues
             .lock()
             .iter()
-            .try_for_each(|((client, _), queue)| f(*client, queue))
+            .try_for_each(|((client, _), listed)| f(*client, listed))
     }
 }

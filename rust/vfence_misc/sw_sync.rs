@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `/dev/sw_sync`: the interface of the kernel's sw_sync, as `include/uapi/linux/sw_sync.h` describes it.
+//! `/dev/sw_sync`: the interface of the kernel's sw_sync, as `include/uapi/linux/sw_sync.h`
+//! describes it.
 
 use crate::{
     kernel_ext::{
@@ -24,9 +25,15 @@ use crate::{
     },
     vfence::{
         device::Device,
-        sw_sync::timeline::{
-            Shared,
-            Values, //
+        limits::Limits,
+        sw_sync::{
+            name::Name,
+            timeline::{
+                self,
+                SwSyncTimeline,
+                TimelineContexts,
+                TimelineRef, //
+            },
         },
         uarg::{
             must_be_zero,
@@ -50,7 +57,14 @@ use kernel::{
     seq_file::SeqFile,
     seq_print,
     str::CStr,
-    sync::Arc, //
+    sync::{
+        atomic::{
+            Acquire,
+            Atomic,
+            Release, //
+        },
+        Arc, //
+    },
 };
 
 const NAME: &CStr = c"sw_sync";
@@ -59,11 +73,51 @@ const CREATE_FENCE: u32 = _IOWR::<sw_sync_create_fence_data>(MAGIC, 0);
 const INC: u32 = _IOW::<u32>(MAGIC, 1);
 const GET_DEADLINE: u32 = _IOWR::<sw_sync_get_deadline>(MAGIC, 2);
 
-/// An open file of the device: a timeline.
+/// The data that all open files share.
 #[pin_data]
-pub(crate) struct SwSync {
+pub(crate) struct Shared {
+    /// Set when the module can no longer fail to load. Before, `open()` fails with `ENODEV`.
+    live: Atomic<bool>,
+    device: Arc<Device>,
+    /// The contexts of all timelines, by which `GET_DEADLINE` recognises their fences.
     #[pin]
-    values: Values,
+    contexts: TimelineContexts,
+}
+
+/// An open file of the device: a timeline in the list of debugfs.
+pub(crate) struct SwSync {
+    shared: Arc<Shared>,
+    client: u64,
+    timeline: TimelineRef,
+}
+
+impl SwSync {
+    fn new(shared: &Arc<Shared>) -> Result<Self> {
+        if !shared.live.load(Acquire) {
+            return Err(ENODEV);
+        }
+        let timeline = SwSyncTimeline::new(
+            shared.contexts.alloc()?,
+            Name::truncated(&current_comm()),
+            watchdog(),
+            Limits::get().max_jobs as usize,
+        )?;
+        let client = shared.device.next_client();
+        let entry = shared.device.timeline_entry(client, &timeline)?;
+        shared.device.show(entry);
+        Ok(Self {
+            shared: shared.clone(),
+            client,
+            timeline,
+        })
+    }
+}
+
+impl Drop for SwSync {
+    fn drop(&mut self) {
+        self.shared.device.hide(self.client, timeline::ID);
+        self.timeline.close();
+    }
 }
 
 /// The device.
@@ -73,10 +127,14 @@ pub(crate) struct Registration {
 }
 
 impl Registration {
-    /// Lets it be opened, and says what that means; to be called when the module cannot fail to load any more.
+    /// Lets `open()` succeed, and logs which nodes exist. Called when the module can no longer fail
+    /// to load.
     pub(crate) fn go_live(&self) {
         if cfg!(CONFIG_SW_SYNC) {
-            pr_info!("/dev/sw_sync is ours, /sys/kernel/debug/sync/sw_sync is the kernel's own: a program that looks there finds that\n");
+            pr_info!(
+                "/dev/sw_sync is ours, /sys/kernel/debug/sync/sw_sync is the kernel's own: \
+                 a program that looks there finds that\n"
+            );
         } else {
             pr_info!("/dev/sw_sync is ours; this kernel has no /sys/kernel/debug/sync/sw_sync\n");
         }
@@ -85,12 +143,13 @@ impl Registration {
                 "sw_sync_watchdog_ms=0: fences of /dev/sw_sync may stay unsignalled for ever\n"
             );
         }
-        self.shared.go_live();
+        self.shared.live.store(true, Release);
     }
 }
 
-/// Registers the device if the module was asked for it. Fails as the registration does, and with `EINVAL` if the
-/// parameter is neither 0 nor 1.
+/// Registers the device if the module parameter `sw_sync` is 1.
+///
+/// Fails with `EINVAL` if the parameter is neither 0 nor 1, and with the errors of the registration.
 pub(crate) fn register(device: &Arc<Device>) -> Result<Option<Registration>> {
     match *module_parameters::sw_sync.value_ref() {
         0 => return Ok(None),
@@ -100,7 +159,14 @@ pub(crate) fn register(device: &Arc<Device>) -> Result<Option<Registration>> {
             return Err(EINVAL);
         }
     }
-    let shared = Arc::pin_init(Shared::new(device.clone()), GFP_KERNEL)?;
+    let shared = Arc::pin_init(
+        pin_init!(Shared {
+            live: Atomic::new(false),
+            device: device.clone(),
+            contexts <- SwSyncTimeline::contexts(),
+        }),
+        GFP_KERNEL,
+    )?;
     let registration = MiscDeviceRegistration::register(NAME, Ok(shared.clone()));
     let device = KBox::pin_init(registration, GFP_KERNEL)?;
     Ok(Some(Registration {
@@ -109,7 +175,7 @@ pub(crate) fn register(device: &Arc<Device>) -> Result<Option<Registration>> {
     }))
 }
 
-/// Returns for how long fences may be pending, in ns; `None` when that was lifted.
+/// Returns the bound on the time that a fence stays pending, in ns; `None` if there is no bound.
 fn watchdog() -> Option<u64> {
     match *module_parameters::sw_sync_watchdog_ms.value_ref() {
         0 => None,
@@ -122,8 +188,7 @@ impl FileOperations for SwSync {
     type Data = Arc<Shared>;
 
     fn open(shared: &Arc<Shared>) -> Result<Pin<KBox<Self>>> {
-        let values = Values::new(shared.clone(), &current_comm(), watchdog());
-        KBox::pin_init(try_pin_init!(Self { values <- values }), GFP_KERNEL_ACCOUNT)
+        Ok(KBox::pin(Self::new(shared)?, GFP_KERNEL_ACCOUNT)?)
     }
 
     fn release(_this: Pin<KBox<Self>>) {}
@@ -137,7 +202,7 @@ impl FileOperations for SwSync {
     }
 
     fn show_fdinfo(this: Pin<&Self>, seq: &SeqFile) {
-        seq_print!(seq, "vfence-jobs:\t{}\n", this.values.pending());
+        seq_print!(seq, "vfence-jobs:\t{}\n", this.timeline.pending());
     }
 }
 
@@ -157,10 +222,10 @@ impl MiscDevice for SwSync {
 impl SwSync {
     fn create_fence(&self, argument: &UserArg) -> Result {
         let fd = FileDescriptorReservation::get_unused_fd_flags(O_CLOEXEC)?;
-        // The name is for nobody.
+        // `name` is not used.
         let value = argument.read_field(offset_of!(sw_sync_create_fence_data, value))?;
-        // When the reply cannot be written, nobody has the fence, which is as good as none.
-        let file = self.values.create(value, SyncFile::create)?;
+        // If the reply cannot be written, the file and its reference to the fence are dropped.
+        let file = SwSyncTimeline::create(&self.timeline, value, SyncFile::create)?;
         // CAST: Descriptors fit.
         let number = fd.reserved_fd() as i32;
         argument.write_field(offset_of!(sw_sync_create_fence_data, fence), &number)?;
@@ -169,7 +234,7 @@ impl SwSync {
     }
 
     fn increment(&self, argument: &UserArg) -> Result {
-        self.values.advance(argument.read()?);
+        self.timeline.advance(argument.read()?);
         Ok(())
     }
 
@@ -180,8 +245,9 @@ impl SwSync {
             return Err(EINVAL);
         }
         let fence = sync_file::get_fence(data.fence_fd).map_err(|_| EINVAL)?;
-        // CAST: What looks negative is given back as it came.
-        data.deadline_ns = self.values.deadline(&fence)? as u64;
+        let deadline = self.shared.contexts.data_of(&fence).ok_or(EINVAL)?;
+        // CAST: User space set an unsigned time.
+        data.deadline_ns = deadline.earliest().ok_or(ENOENT)? as u64;
         argument.write(&data)
     }
 }

@@ -69,6 +69,7 @@ use crate::{
         },
         limits::Limits,
         queue::{
+            counter::Counter,
             counters::Counters,
             deadline::Deadline,
             name::Name,
@@ -96,7 +97,6 @@ use crate::{
                 NEVER, //
             },
         },
-        sw_sync::counter::Counter, //
     },
 };
 use kernel::{
@@ -118,6 +118,7 @@ use kernel::{
 };
 
 pub(crate) mod complete;
+pub(crate) mod counter;
 pub(crate) mod counters;
 pub(crate) mod deadline;
 pub(crate) mod name;

@@ -1,74 +1,82 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A counter of 32 bits that user space advances, and what has become of its values.
+//! The counter of a timeline, and the keys that order the values of its fences.
 //!
-//! Plain; `tools/sched` compiles this very file on the host. Values are compared modulo 2³², as in the kernel's
-//! `__dma_fence_is_later()`.
+//! Pure code; `tools/sched` compiles this file on the host.
+//!
+//! User space counts with 32 bits and compares values modulo 2³², as `__dma_fence_is_later()` does.
+//! The counter has 64 bits, and a value has the 64-bit *key* that is nearest to the counter. The
+//! low 32 bits of a key are the value. Keys do not wrap around, so the key of a pending fence does
+//! not change while the counter advances, and an ordered tree can use it.
 
-use core::cmp::Ordering;
-
-/// What has become of a value.
+/// The state of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
-    /// It has been reached.
+pub(crate) enum ValueState {
+    /// The counter has reached the value.
     Reached,
-    /// It was given up: so was a later one.
+    /// The watchdog has given up this value or a later one.
     GivenUp,
-    /// It is still to come.
-    Later,
+    /// The value is pending.
+    Pending,
 }
 
 /// The counter of a timeline.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Counter {
-    value: u32,
-    /// The latest value that was given up, if it is later than `value`.
-    given_up: u32,
+    /// The key of the current value.
+    reached: u64,
+    /// The highest key that the watchdog has given up, or a lower key than `reached`.
+    given_up: u64,
 }
 
-/// Returns how two values compare that are within 2³¹ of each other.
-fn compare(one: u32, other: u32) -> Ordering {
-    // CAST: The difference, which is what has a sign.
-    (one.wrapping_sub(other) as i32).cmp(&0)
+impl Default for Counter {
+    /// Returns a counter with the value 0.
+    fn default() -> Self {
+        Self {
+            // The keys of earlier values are not negative.
+            reached: 1 << 32,
+            given_up: 0,
+        }
+    }
 }
 
 impl Counter {
-    /// Advances the counter by `step`, up to `i32::MAX`.
+    /// Advances the counter by `step`, which is at most `i32::MAX`.
     pub(crate) fn advance(&mut self, step: u32) {
-        self.value = self.value.wrapping_add(step);
-        if compare(self.given_up, self.value).is_lt() {
-            self.given_up = self.value;
-        }
+        self.reached += u64::from(step);
     }
 
-    /// Gives up a value, and all that are earlier.
-    pub(crate) fn give_up(&mut self, value: u32) {
-        if compare(value, self.given_up).is_gt() {
-            self.given_up = value;
-        }
+    /// Gives up the value with the key `key`, and all earlier values.
+    pub(crate) fn give_up(&mut self, key: u64) {
+        self.given_up = self.given_up.max(key);
     }
 
-    /// Returns how two values compare by when they come: by their distance from the counter, which is negative if they have been
-    /// reached.
-    pub(crate) fn compare(&self, one: u32, other: u32) -> Ordering {
-        // CAST: The distances, which have a sign.
-        let distance = |value: u32| value.wrapping_sub(self.value) as i32;
-        distance(one).cmp(&distance(other))
+    /// Returns the key of the current value: the highest key that the counter has reached.
+    pub(crate) fn reached(&self) -> u64 {
+        self.reached
     }
 
-    /// Returns whether `value` has been reached.
-    pub(crate) fn reached(&self, value: u32) -> bool {
-        compare(value, self.value).is_le()
+    /// Returns the key of `value`, within 2³¹ of that of the current value.
+    pub(crate) fn key(&self, value: u32) -> u64 {
+        // CAST: The low 32 bits are the current value. The difference of two values is signed.
+        let distance = value.wrapping_sub(self.reached as u32) as i32;
+        self.reached.wrapping_add_signed(i64::from(distance))
     }
 
-    /// Returns what has become of `value`.
-    pub(crate) fn standing(&self, value: u32) -> Standing {
-        if self.reached(value) {
-            Standing::Reached
-        } else if compare(value, self.given_up).is_le() {
-            Standing::GivenUp
+    /// Returns the state of the value with the key `key`.
+    pub(crate) fn state(&self, key: u64) -> ValueState {
+        if key <= self.reached {
+            ValueState::Reached
+        } else if key <= self.given_up {
+            ValueState::GivenUp
         } else {
-            Standing::Later
+            ValueState::Pending
         }
     }
+}
+
+/// Returns the value of a key.
+pub(crate) fn value(key: u64) -> u32 {
+    // CAST: The low 32 bits of a key are its value.
+    key as u32
 }

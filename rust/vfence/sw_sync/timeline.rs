@@ -1,361 +1,479 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A counter with fences that stand for its values: a manual queue whose jobs are in the order of their values and not in that in
-//! which they came.
+//! A timeline: a counter, and the fences that signal when it reaches their values.
 //!
-//! The queue's machine has the jobs, [`Counter`] what has become of the values. Both are under the queue's lock, so that a fence that
-//! somebody has is pending if its value is still to come and was not given up, and else has signalled or is just about to: who pops
-//! it from the machine signals it with that lock held since before.
+//! # Locks
 //!
-//! [`Counter`]: super::counter::Counter
+//! | lock | held while | order |
+//! |---|---|---|
+//! | `advancing`, a mutex | the counter advances and the fences that it reaches signal | outermost |
+//! | `state`, a spinlock | fences enter and leave the tree, and signal | before the locks of fences |
+//!
+//! Fences signal with `state` held, so they signal in the order of their values, and a fence that
+//! is not in the tree has signalled. No callback of a fence takes `state`: no job waits inside a
+//! timeline, and each fence keeps its own deadline. Nothing is allocated or freed under `state`.
+//!
+//! Pending fences hold references to their timeline. [`SwSyncTimeline::close`] signals them, so a
+//! timeline whose last reference is dropped has no pending fence and no armed timer.
 
 use crate::{
+    impl_hr_timer_owner,
     kernel_ext::{
         dma_fence::{
             AllocatedFence,
             ContextAllocator,
-            Fence, //
+            DriverTimeline,
+            Fence,
+            FenceBatch,
+            PendingFence,
+            SignallingSection,
+            Timeline,
+            TypedContext, //
         },
+        hrtimer::HrTimerOwner,
         timekeeping::ktime_get, //
     },
     trace,
-    vfence::{
-        device::Device,
-        events::Events,
-        job::quota::Budget,
-        limits::Limits,
-        queue::{
-            complete::Target,
-            name::Name,
+    vfence::sw_sync::{
+        age::{
+            counts_from,
+            Watched, //
+        },
+        counter::{
             value,
-            Config,
-            JobFence,
-            Locked,
-            ManualJob,
-            Numbers,
-            Queue,
-            QueueKind,
-            QueueRef, //
+            Counter,
+            ValueState, //
         },
-        sched::types::{
-            CompletedJob,
-            InFencePolicy,
-            QueuePolicy,
-            TimeoutPolicy, //
+        deadline::Deadline,
+        name::Name,
+        pending::{
+            allocate_block,
+            EmptyBlock,
+            OrderedTree,
+            BLOCK_LEN, //
         },
-        sw_sync::counter::Standing, //
     },
 };
 use core::{
-    num::NonZeroU32,
-    ops::Deref, //
+    mem,
+    num::NonZeroU32, //
 };
 use kernel::{
     prelude::*,
+    str::CStr,
     sync::{
         aref::ARef,
-        atomic::{
-            Acquire,
-            Atomic,
-            Release, //
-        },
         new_mutex,
-        Arc,
-        Mutex, //
+        new_spinlock_irq,
+        Mutex,
+        SpinLockIrq,
+        SpinLockIrqGuard, //
     },
+    time::hrtimer::HrTimer,
 };
 
-/// The id of a timeline's queue: it is the only one of its file.
-const ID: u32 = 1;
+/// The queue id that trace events and debugfs show: a timeline is the only one of its file.
+pub(crate) const ID: u32 = 1;
 
-/// The number of contexts that are allocated at a time. Contexts are part of names, so few unused ones
-/// keep the names short.
+/// The number of contexts that are allocated at a time. Contexts are part of names, so few unused
+/// ones keep the names short.
 const CONTEXT_CHUNK: NonZeroU32 = NonZeroU32::new(1024).unwrap();
 
-/// How many fences that nobody has any more are looked for at a time.
-const SWEEP: usize = 16;
+/// A time that never comes.
+pub(super) const NEVER: u64 = u64::MAX;
 
-/// What all timelines share.
-#[pin_data]
-pub(crate) struct Shared {
-    /// Whether the module is there to stay: until then it might go although somebody has opened its device.
-    live: Atomic<bool>,
-    device: Arc<Device>,
+/// The number of blocks whose fences signal at a time, with interrupts disabled.
+const BLOCKS: usize = 8;
+
+/// The number of unreferenced fences that a full timeline drops at a time.
+const DROPPED: usize = 16;
+
+/// The contexts of timelines, which tell whether a fence is of a timeline.
+pub(crate) type TimelineContexts = ContextAllocator<SwSyncTimeline>;
+
+/// A counted reference to a timeline.
+pub(crate) type TimelineRef = ARef<Timeline<SwSyncTimeline>>;
+
+/// A fence in the tree of its timeline.
+pub(super) struct PendingValue {
+    /// The time from which the watchdog counts: see [`counts_from`].
+    pub(super) created: u64,
+    pub(super) fence: PendingFence<SwSyncTimeline>,
+}
+
+impl Watched for PendingValue {
+    fn created(&self) -> u64 {
+        self.created
+    }
+
+    fn is_referenced(&self) -> bool {
+        self.fence.is_shared()
+    }
+}
+
+// A block fits into an object of kmalloc-192, with the links and the key of its node.
+const _: () = assert!(BLOCK_LEN * size_of::<Option<PendingValue>>() <= 160);
+
+/// The data that the lock `state` protects.
+pub(super) struct State {
+    pub(super) counter: Counter,
+    pub(super) pending: OrderedTree<PendingValue>,
+    /// The expiry that the timer was started for, or [`NEVER`]. It is not later than the end of the
+    /// first fence's time.
+    pub(super) armed: u64,
+    /// The number of fences that have left the tree and signalled.
+    pub(super) completed: u64,
+    /// The number of fences that the watchdog has ended.
+    pub(super) timeouts: u64,
+}
+
+/// A timeline, which is the data of the [`Timeline`] of its fences.
+#[pin_data(PinnedDrop)]
+pub(crate) struct SwSyncTimeline {
     #[pin]
-    contexts: ContextAllocator<Queue>,
-    // Of these there are none.
-    events: Arc<Events>,
-    waits: Arc<Budget>,
-}
-
-impl Shared {
-    /// Creates it. Fails with `ENOMEM`.
-    pub(crate) fn new(device: Arc<Device>) -> impl PinInit<Self, Error> {
-        try_pin_init!(Self {
-            live: Atomic::new(false),
-            device,
-            contexts <- ContextAllocator::new(CONTEXT_CHUNK),
-            events: Events::new()?,
-            waits: Budget::new(0)?,
-        })
-    }
-
-    /// Lets timelines be created; to be called when the module cannot fail to load any more.
-    pub(crate) fn go_live(&self) {
-        self.live.store(true, Release);
-    }
-}
-
-/// A timeline. Dropping it ends what is pending with `-ENOENT`.
-#[pin_data]
-pub(crate) struct Values {
-    queue: Open,
-    /// Held while the counter is advanced, until all that it has reached has signalled: values are compared by their distance.
+    timer: HrTimer<Self>,
+    context: u64,
+    name: Name,
+    /// The time after which the watchdog ends a fence, in ns, or [`NEVER`].
+    pub(super) watchdog: u64,
+    /// The maximum number of pending fences.
+    max_pending: usize,
     #[pin]
     advancing: Mutex<()>,
+    #[pin]
+    pub(super) state: SpinLockIrq<State>,
 }
 
-impl Values {
-    /// Creates a timeline whose counter is 0; its fences are pending for `watchdog` ns at most. Fails with `ENOMEM`.
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        name: &[u8],
-        watchdog: Option<u64>,
-    ) -> impl PinInit<Self, Error> {
-        let queue = Self::open(shared, name, watchdog);
-        try_pin_init!(Self {
-            queue: queue?,
-            advancing <- new_mutex!(()),
-        })
+impl_hr_timer_owner! {
+    impl HrTimerOwner for SwSyncTimeline { self.timer }
+}
+
+impl DriverTimeline for SwSyncTimeline {
+    type FenceData = Deadline;
+
+    fn driver_name(&self) -> &CStr {
+        c"sw_sync"
     }
 
-    /// Creates the queue of a timeline.
-    fn open(shared: Arc<Shared>, name: &[u8], watchdog: Option<u64>) -> Result<Open> {
-        if !shared.live.load(Acquire) {
-            return Err(ENODEV);
-        }
-        let rules = QueuePolicy {
-            timeout: watchdog,
-            on_in_fence_error: InFencePolicy::Propagate,
-            on_timeout: TimeoutPolicy::Continue,
-            boost_percent: 100,
-        };
-        let config = Config {
-            numbers: Numbers::Values,
-            kind: QueueKind::Manual,
-            name: Name::truncated(name),
-            rules,
-            seed: 0,
-        };
-        let (waits, events) = (shared.waits.clone(), shared.events.clone());
-        let context = shared.contexts.alloc()?;
-        let queue = Queue::new(ID, context, config, Limits::get(), waits, events)?;
-        let client = shared.device.next_client();
-        let entry = shared.device.entry(client, &queue)?;
-        shared.device.show(entry);
-        Ok(Open {
-            shared,
-            client,
-            queue,
-        })
+    fn timeline_name(&self) -> &CStr {
+        self.name.as_c_str()
     }
 
-    /// Creates a fence that signals when the counter reaches `value`. `prepare` makes something of it, before anybody else can have it.
+    fn set_deadline(&self, data: &Deadline, _seqno: u64, deadline: i64) {
+        data.record(deadline);
+    }
+}
+
+/// The numbers that debugfs shows of a timeline.
+pub(crate) struct Totals {
+    pub(crate) pending: usize,
+    pub(crate) completed: u64,
+    pub(crate) timeouts: u64,
+}
+
+/// A pending fence as debugfs shows it.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct FenceInfo {
+    pub(crate) value: u32,
+    pub(crate) created: u64,
+    pub(crate) deadline: Option<i64>,
+}
+
+/// The result of [`SwSyncTimeline::place`].
+enum Placed {
+    /// The fence is pending or has signalled. Another fence may have left the tree for it.
+    Done,
+    Replaced(PendingFence<SwSyncTimeline>),
+    /// A referenced fence of the same value is pending.
+    Exists(ARef<Fence>),
+    /// The timeline is full.
+    Full(PendingFence<SwSyncTimeline>),
+    /// The tree needs memory for a block.
+    NoBlock(PendingFence<SwSyncTimeline>),
+}
+
+/// The fences that may signal next.
+enum Next {
+    Signal,
+    TimeOut,
+    None,
+}
+
+impl SwSyncTimeline {
+    /// Creates a timeline with the counter at 0, whose fences have the context `context`.
     ///
-    /// When a fence of that value is pending already, and somebody has it, what is made of that one is returned, so `prepare` may be
-    /// called twice. Fails with `ENOSPC` if too many are pending, with `ENOMEM`, and as `prepare` does.
+    /// `watchdog` bounds how long a fence stays pending, in ns; `None` lifts the bound. Fails with
+    /// `ENOMEM`.
+    pub(crate) fn new(
+        context: TypedContext<Self>,
+        name: Name,
+        watchdog: Option<u64>,
+        max_pending: usize,
+    ) -> Result<TimelineRef> {
+        let state = State {
+            counter: Counter::default(),
+            pending: OrderedTree::new(),
+            armed: NEVER,
+            completed: 0,
+            timeouts: 0,
+        };
+        let context_id = context.id();
+        let timeline = try_pin_init!(Self {
+            timer <- HrTimer::new(),
+            context: context_id,
+            name,
+            watchdog: watchdog.unwrap_or(NEVER),
+            max_pending,
+            advancing <- new_mutex!((), "sw_sync_advancing"),
+            state <- new_spinlock_irq!(state, "sw_sync_state"),
+        }? Error);
+        Timeline::new(context, timeline, GFP_KERNEL_ACCOUNT)
+    }
+
+    /// Creates the allocator of the contexts of timelines.
+    pub(crate) fn contexts() -> impl PinInit<TimelineContexts> {
+        TimelineContexts::new(CONTEXT_CHUNK)
+    }
+
+    /// Returns the id of the fences' context.
+    pub(crate) fn context_id(&self) -> u64 {
+        self.context
+    }
+
+    /// Returns the name that the fences show.
+    pub(crate) fn name(&self) -> &CStr {
+        self.name.as_c_str()
+    }
+
+    /// Creates a fence that signals when the counter reaches `value`. `prepare` runs before the
+    /// fence can signal, and its result is returned.
+    ///
+    /// If a fence of this value is pending and referenced, `prepare` is called again, for that
+    /// fence. Fails with `ENOSPC` if the timeline is full, with `ENOMEM`, and with the errors of
+    /// `prepare`.
     pub(crate) fn create<R>(
-        &self,
+        timeline: &TimelineRef,
         value: u32,
         mut prepare: impl FnMut(&Fence) -> Result<R>,
     ) -> Result<R> {
-        let queue = &self.queue;
-        let fence =
-            AllocatedFence::new(QueueRef::clone(queue), GFP_KERNEL_ACCOUNT)?.init_wrapping(value);
+        let fence = AllocatedFence::new(timeline.clone(), GFP_KERNEL_ACCOUNT)?;
+        let mut fence = fence.init_wrapping(value);
         let prepared = prepare(fence.fence())?;
-        let mut job = ManualJob {
-            error: 0,
-            event: false,
-            fence: Some(fence),
-        };
+        let mut block = None;
         loop {
-            match self.place(value, job) {
-                Placed::Pending => return Ok(prepared),
-                Placed::Over(job, result) => {
-                    if let Some(fence) = job.fence {
-                        queue.complete_late(fence, result);
+            match timeline.place(value, fence, block.take()) {
+                Placed::Done => return Ok(prepared),
+                // The fence is unreferenced, so its `-ECANCELED` is not visible.
+                Placed::Replaced(_unreferenced) => return Ok(prepared),
+                Placed::Exists(existing) => return prepare(&existing),
+                Placed::Full(refused) => {
+                    if !timeline.drop_unreferenced() {
+                        return Err(ENOSPC);
                     }
-                    return Ok(prepared);
+                    fence = refused;
                 }
-                Placed::Known(fence) => return prepare(&fence),
-                // Nobody sees that it signals.
-                Placed::Renewed(_gone) => return Ok(prepared),
-                Placed::NoRoom(refused) => {
-                    job = refused;
-                    if queue.pending() >= queue.limits().max_jobs as usize {
-                        if !self.sweep() {
-                            return Err(ENOSPC);
-                        }
-                        continue;
-                    }
-                    match queue.grow() {
-                        // Somebody else has made room.
-                        Err(error) if error == EAGAIN => {}
-                        result => result?,
-                    }
+                Placed::NoBlock(refused) => {
+                    block = Some(allocate_block(GFP_KERNEL_ACCOUNT)?);
+                    fence = refused;
                 }
             }
         }
     }
 
-    /// Forgets some fences that nobody has any more. Returns whether there were any.
-    fn sweep(&self) -> bool {
-        let mut gone: [JobFence; SWEEP] = [const { None }; SWEEP];
-        let mut places = gone.iter_mut();
-        {
-            let mut locked = self.queue.state.lock();
-            let Some(jobs) = locked.jobs.manual_mut() else {
-                return false;
-            };
-            jobs.sweep(SWEEP, is_gone, |fence| {
-                if let Some(place) = places.next() {
-                    *place = fence;
-                }
-            });
-            self.queue.show_submitted(jobs.submitted());
+    /// Makes a fence pending, or signals it if its value is reached or given up. `block` is memory
+    /// for the tree.
+    fn place(
+        &self,
+        value: u32,
+        fence: PendingFence<Self>,
+        block: Option<EmptyBlock<PendingValue>>,
+    ) -> Placed {
+        let _section = SignallingSection::begin();
+        let _unused;
+        let mut guard = self.state.lock();
+        let now = ktime_get();
+        let State {
+            counter,
+            pending,
+            armed,
+            ..
+        } = &mut *guard;
+        _unused = block.and_then(|block| pending.add(block));
+        let key = counter.key(value);
+        if let Some(existing) = pending.get_mut(key) {
+            if existing.fence.is_shared() {
+                return Placed::Exists(existing.fence.fence().into());
+            }
+            let unreferenced = mem::replace(&mut existing.fence, fence);
+            let created = counts_from(pending, key, now);
+            if let Some(replaced) = pending.get_mut(key) {
+                replaced.created = created;
+            }
+            return Placed::Replaced(unreferenced);
         }
-        gone.iter().any(Option::is_some)
+        let state = counter.state(key);
+        // While an earlier fence is pending, another thread is signalling the fences up to the
+        // counter. It signals this one in its turn.
+        if state != ValueState::Pending && pending.first().is_none_or(|(first, _)| key < first) {
+            let result = match state {
+                ValueState::GivenUp => Err(ETIMEDOUT),
+                ValueState::Reached | ValueState::Pending => Ok(()),
+            };
+            let signalled = fence.complete_with(&guard, result, now);
+            drop(guard);
+            drop(signalled);
+            return Placed::Done;
+        }
+        if pending.len() >= self.max_pending {
+            return Placed::Full(fence);
+        }
+        let created = counts_from(pending, key, now);
+        if let Err(refused) = pending.insert(key, PendingValue { created, fence }) {
+            return Placed::NoBlock(refused.fence);
+        }
+        trace::job_submit(|| (self.context, u64::from(value), ID, 0, 0));
+        // Otherwise, the timer is armed for the first fence, which does not time out later.
+        if pending.len() == 1 {
+            self.arm(armed, self.expiry(created));
+        }
+        Placed::Done
     }
 
-    /// Makes a job with a fence pending, if there is something to wait for.
-    fn place(&self, value: u32, job: ManualJob) -> Placed {
-        let mut locked = self.queue.state.lock();
-        let now = ktime_get();
-        let counter = locked.counter;
-        let standing = counter.standing(value);
-        let idle = locked.jobs.pending() == 0;
-        let Some(jobs) = locked.jobs.manual_mut() else {
-            return Placed::NoRoom(job);
-        };
-        let place = match jobs.find(|fence| counter.compare(self::value(fence), value)) {
-            Ok(seqno) => match jobs.fence_mut(seqno) {
-                Some(Some(fence)) if fence.is_shared() => {
-                    return Placed::Known(fence.fence().into());
-                }
-                _ => {
-                    let gone = jobs.renew(now, seqno, job.fence, is_gone);
-                    return Placed::Renewed(gone.flatten());
+    /// Removes up to [`DROPPED`] unreferenced fences. Returns whether there were any.
+    fn drop_unreferenced(&self) -> bool {
+        let mut fences = [const { None }; DROPPED];
+        let mut blocks = [const { None }; DROPPED];
+        let (mut free_fences, mut free_blocks) = (fences.iter_mut(), blocks.iter_mut());
+        self.state.lock().pending.remove_unused(
+            DROPPED,
+            |pending| !pending.fence.is_shared(),
+            |pending| {
+                if let Some(place) = free_fences.next() {
+                    *place = Some(pending.fence);
                 }
             },
-            Err(place) => place,
-        };
-        // With earlier ones that are pending, somebody is just completing those, and this one then.
-        if standing != Standing::Later && place <= jobs.completed() + 1 {
-            let result = match standing {
-                Standing::GivenUp => Err(ETIMEDOUT),
-                _ => Ok(()),
-            };
-            return Placed::Over(job, result);
-        }
-        let most = self.queue.limits().max_jobs as usize;
-        if jobs.pending() >= most {
-            return Placed::NoRoom(job);
-        }
-        match jobs.insert(now, place, job, is_gone) {
-            Ok(_) => {
-                trace::job_submit(|| (self.queue.context_id(), u64::from(value), ID, 0, 0));
-                self.queue.show_submitted(jobs.submitted());
-                if idle {
-                    Queue::rearm(&self.queue, &mut locked);
+            |block| {
+                if let Some(place) = free_blocks.next() {
+                    *place = Some(block);
                 }
-                Placed::Pending
-            }
-            Err(job) => Placed::NoRoom(job),
-        }
+            },
+        );
+        fences.iter().any(Option::is_some)
     }
 
-    /// Adds `step` to the counter, and signals what it has reached.
+    /// Adds `step` to the counter, and signals the fences that it reaches.
+    ///
+    /// Pending values stay within 2³¹ of the counter: it advances in steps of at most `i32::MAX`,
+    /// each after the fences of the previous one have signalled.
     pub(crate) fn advance(&self, mut step: u32) {
-        const MOST: u32 = i32::MAX as u32;
+        const MAX: u32 = i32::MAX as u32;
 
         let _advancing = self.advancing.lock();
-        while step > MOST {
-            self.advance_by(MOST);
-            step -= MOST;
+        while step > MAX {
+            self.advance_by(MAX);
+            step -= MAX;
         }
         self.advance_by(step);
     }
 
     fn advance_by(&self, step: u32) {
-        self.queue.state.lock().counter.advance(step);
-        let (_, rest) = self.queue.complete_runs(Target::Reached, 0);
-        if !rest {
-            return;
-        }
-        // What is left has timed out, as an interrupt is about to say.
-        let next = |locked: &mut Locked, now: u64| {
-            let counter = locked.counter;
-            let jobs = locked.jobs.manual_mut()?;
-            if !counter.reached(value(jobs.first()?)) {
-                return None;
+        let _section = SignallingSection::begin();
+        let mut state = self.state.lock();
+        state.counter.advance(step);
+        let reached = state.counter.reached();
+        self.signal(state, reached, Ok(()));
+    }
+
+    /// Signals the pending fences up to the key `last` with `result`, those that have timed out
+    /// with `-ETIMEDOUT`.
+    fn signal<'a>(&'a self, mut state: SpinLockIrqGuard<'a, State>, last: u64, result: Result) {
+        loop {
+            match self.signal_some(state, last, result) {
+                Next::None => return,
+                Next::Signal => {}
+                Next::TimeOut => {
+                    self.time_out_some(self.state.lock());
+                }
             }
-            let seqno = jobs.completed() + 1;
-            jobs.signal(now, seqno, 0).map(CompletedJob::from_manual)
+            state = self.state.lock();
+        }
+    }
+
+    /// Signals fences of up to [`BLOCKS`] blocks, up to the key `last` and up to the first fence
+    /// that has timed out.
+    fn signal_some(
+        &self,
+        mut guard: SpinLockIrqGuard<'_, State>,
+        last: u64,
+        result: Result,
+    ) -> Next {
+        let mut emptied = [const { None }; BLOCKS];
+        let now = ktime_get();
+        let error = result.map_or_else(|error| error.to_errno(), |()| 0);
+        let mut batch = FenceBatch::<_, { BLOCKS * BLOCK_LEN }>::new(result, now);
+        let State {
+            pending, completed, ..
+        } = &mut *guard;
+        pending.remove_first(
+            &mut emptied,
+            |key, value| key <= last && !self.has_timed_out(value, now),
+            |key, pending| {
+                *completed += 1;
+                let value = u64::from(value(key));
+                trace::job_complete(|| (self.context, value, ID, error, 0, now));
+                batch.push(pending.fence);
+            },
+        );
+        let next = match pending.first() {
+            Some((key, value)) if key <= last => {
+                if self.has_timed_out(value, now) {
+                    Next::TimeOut
+                } else {
+                    Next::Signal
+                }
+            }
+            _ => Next::None,
         };
-        Queue::complete(&self.queue, usize::MAX, next);
+        batch.complete_with(&guard);
+        drop(guard);
+        next
     }
 
-    /// Returns the deadline of a fence of this or another timeline, in ns on `CLOCK_MONOTONIC`.
-    ///
-    /// Fails with `ENOENT` if it has none, with `EINVAL` if it is of no such timeline.
-    pub(crate) fn deadline(&self, fence: &Fence) -> Result<i64> {
-        let contexts = &self.queue.shared.contexts;
-        let deadline = contexts.data_of(fence).ok_or(EINVAL)?;
-        deadline.signed().ok_or(ENOENT)
+    /// Signals the pending fences with `-ENOENT`. The caller must not create another one.
+    pub(crate) fn close(&self) {
+        {
+            let _section = SignallingSection::begin();
+            self.signal(self.state.lock(), u64::MAX, Err(ENOENT));
+        }
+        // No fence is pending, so no thread starts the timer again.
+        self.cancel_timer();
     }
 
-    /// Returns how many fences are pending.
+    /// Returns the number of pending fences.
     pub(crate) fn pending(&self) -> usize {
-        self.queue.pending()
+        self.state.lock().pending.len()
     }
-}
 
-/// The queue of a timeline, shown among all others. Dropping it closes it.
-struct Open {
-    shared: Arc<Shared>,
-    client: u64,
-    queue: QueueRef,
-}
-
-impl Deref for Open {
-    type Target = QueueRef;
-
-    fn deref(&self) -> &QueueRef {
-        &self.queue
+    /// Returns the numbers for debugfs, and fills `infos` with the first pending fences.
+    pub(crate) fn inspect(&self, infos: &mut [FenceInfo]) -> Totals {
+        let mut state = self.state.lock();
+        let mut places = infos.iter_mut();
+        // No fence has the key 0.
+        state.pending.find_map_after(0, |key, pending| {
+            let Some(place) = places.next() else {
+                return Some(());
+            };
+            *place = FenceInfo {
+                value: value(key),
+                created: pending.created,
+                deadline: pending.fence.data().earliest(),
+            };
+            None
+        });
+        Totals {
+            pending: state.pending.len(),
+            completed: state.completed,
+            timeouts: state.timeouts,
+        }
     }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.shared.device.hide(self.client, ID);
-        Queue::close(&self.queue);
-    }
-}
-
-/// What has become of a job that was to be made pending.
-enum Placed {
-    Pending,
-    /// Its value is not to come any more.
-    Over(ManualJob, Result),
-    /// There is this one of the same value.
-    Known(ARef<Fence>),
-    /// There was this one of the same value, which nobody had any more.
-    Renewed(JobFence),
-    /// The queue has to grow.
-    NoRoom(ManualJob),
-}
-
-/// Returns whether a fence is one that nobody has any more.
-fn is_gone(fence: &JobFence) -> bool {
-    !fence.as_ref().is_some_and(|fence| fence.is_shared())
 }
