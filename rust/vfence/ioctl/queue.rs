@@ -28,7 +28,6 @@ use crate::{
         queue::{
             name::Name,
             Config,
-            Numbers,
             Queue,
             QueueKind, //
         },
@@ -83,7 +82,6 @@ pub(crate) fn create(client: &Client, argument: &UserArg) -> Result {
     let (name, seed) = (create.name, create.seed);
     let config = |id| {
         Ok(Config {
-            numbers: Numbers::Jobs,
             kind,
             name: Name::from_user(&name, id)?,
             rules,

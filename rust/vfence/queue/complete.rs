@@ -19,12 +19,10 @@ use crate::{
         job::in_fences::Waits,
         queue::{
             counters::Done,
-            value,
             CompletedJob,
             JobFence,
             Locked,
             More,
-            Numbers,
             Payload,
             Queue,
             QueueKind,
@@ -32,7 +30,10 @@ use crate::{
         },
         sched::{
             ring::SEGMENT_LEN,
-            types::JobRecord, //
+            types::{
+                self,
+                JobRecord, //
+            },
         },
     },
 };
@@ -44,15 +45,6 @@ use kernel::{
         SpinLockIrqGuard, //
     },
 };
-
-/// Which jobs of a manual queue user space completes.
-#[derive(Clone, Copy)]
-pub(crate) enum Target {
-    /// Those up to this one.
-    Job(u64),
-    /// Those whose values the counter has reached.
-    Reached,
-}
 
 /// The lock under which a queue's fences signal: `signalling`, or `state` of a manual queue.
 enum Order<'a> {
@@ -101,7 +93,7 @@ impl Queue {
     // What it keeps on the stack is not to burden who completes one job.
     #[inline(never)]
     fn signal_up_to(queue: &Self, seqno: u64, error: i32) -> u32 {
-        let (mut completed, rest) = queue.complete_runs(Target::Job(seqno), error);
+        let (mut completed, rest) = queue.complete_runs(seqno, error);
         if rest {
             let next = |locked: &mut Locked, now| {
                 let jobs = locked.jobs.manual_mut()?;
@@ -181,19 +173,11 @@ impl Queue {
         }
     }
 
-    /// Signals a fence of a manual queue that never was pending, after those that are being signalled just now.
-    pub(crate) fn complete_late(&self, fence: PendingFence<Self>, result: Result) {
-        let order = self.state.lock();
-        let fence = fence.complete_with(&order, result, ktime_get());
-        drop(order);
-        drop(fence);
-    }
-
-    /// Completes the jobs of a manual queue up to `target` that have nothing but perhaps a fence, up to the first one that has more to
+    /// Completes the jobs of a manual queue up to `last` that have nothing but perhaps a fence, up to the first one that has more to
     /// it. Returns how many there were, and whether there is such a one.
     ///
     /// As jobs that are still pending are not older, there is no need to set the timer.
-    pub(crate) fn complete_runs(&self, target: Target, error: i32) -> (u32, bool) {
+    pub(crate) fn complete_runs(&self, last: u64, error: i32) -> (u32, bool) {
         let _section = SignallingSection::begin();
         let (mut completed, mut room_wanted) = (0, false);
         let rest = loop {
@@ -201,33 +185,19 @@ impl Queue {
             let mut more = false;
             let (mut spare, mut row) = (None, None);
             let mut locked = self.state.lock();
-            let counter = locked.counter;
             if let Some(jobs) = locked.jobs.manual_mut() {
                 let now = ktime_get();
                 let row = row.insert(FenceBatch::<_, SEGMENT_LEN>::new(result(error), now));
                 let done = |seqno, fence: JobFence| {
                     completed += 1;
-                    trace::job_complete(|| {
-                        let shown = self.numbers.shown(seqno, &fence);
-                        (self.context, shown, self.id, error, 0, now)
-                    });
+                    trace::job_complete(|| (self.context, seqno, self.id, error, 0, now));
                     if let Some(fence) = fence {
                         row.push(fence);
                     }
                 };
-                match target {
-                    Target::Job(last) => {
-                        let wanted = |seqno, _: &JobFence| seqno <= last;
-                        spare = jobs.signal_run(now, error, wanted, done);
-                        more = jobs.completed() < last && jobs.pending() > 0;
-                    }
-                    Target::Reached => {
-                        let reached = |fence: &JobFence| counter.reached(value(fence));
-                        let wanted = |_, fence: &JobFence| reached(fence);
-                        spare = jobs.signal_run(now, error, wanted, done);
-                        more = jobs.first().is_some_and(reached);
-                    }
-                }
+                let wanted = |seqno, _: &JobFence| seqno <= last;
+                spare = jobs.signal_run(now, error, wanted, done);
+                more = jobs.completed() < last && jobs.pending() > 0;
             }
             if let Some(row) = &mut row {
                 row.complete_with(&locked);
@@ -275,9 +245,8 @@ impl Queue {
         let engine = queue.stop_engine();
         let begun = ktime_get();
         Self::complete(queue, usize::MAX, |locked, _| locked.jobs.pop_ended(begun));
-        let error = queue.numbers.closed();
         Self::complete(queue, usize::MAX, |locked, now| {
-            locked.jobs.cancel(now, error)
+            locked.jobs.cancel(now, types::CANCELED)
         });
         drop(engine);
         // Nothing is pending, so nobody starts it again.
@@ -374,27 +343,13 @@ impl Queue {
         (completed, all)
     }
 
-    /// Tells who traces that a job has ended, and that the next one has started. What comes before a value whose time is over is
-    /// not to come any more either.
+    /// Tells who traces that a job has ended, and that the next one has started.
     fn note_end(&self, locked: &mut Locked, ended: &CompletedJob) {
         let JobRecord {
             start, end, error, ..
         } = ended.record;
-        trace::job_complete(|| {
-            let shown = self.numbers.shown(ended.seqno, &ended.data.fence);
-            (self.context, shown, self.id, error, start, end)
-        });
+        trace::job_complete(|| (self.context, ended.seqno, self.id, error, start, end));
         self.tell_start(&mut locked.jobs);
-        if self.numbers == Numbers::Values && error != 0 {
-            match &ended.data.fence {
-                // CAST: Values have 32 bits.
-                Some(fence) if fence.is_shared() => {
-                    locked.counter.give_up(fence.fence().seqno() as u32);
-                }
-                // Nobody has waited for it.
-                _ => {}
-            }
-        }
     }
 
     /// Returns what user space is told about the end of a job.

@@ -9,7 +9,6 @@
 //! | the client's `submitting`, a mutex | jobs are prepared and published | outermost |
 //! | the client's `last_signalled`, a mutex | the queue there is looked up, and its next job is signalled, if it is a plain one | outermost |
 //! | that of a client's queues, a mutex | they are looked at, added and removed | after `submitting` and `last_signalled`; nothing is waited for but that |
-//! | `advancing` of a timeline of sw_sync, a mutex | its counter is advanced, until all that this has reached has signalled | outermost |
 //! | the lock of the client's mapped buffers, a mutex | a buffer is mapped, or given back | after `submitting` |
 //! | those of reservation objects | jobs that use buffers are decided about and published; a buffer is mapped, or given back | after the former; no user memory is accessed, nothing mapped or given back by us under several of them |
 //! | that of a buffer's list of who has it mapped, a mutex | the list is looked at or changed, for an importer or for an access by the CPU | after the former |
@@ -69,7 +68,6 @@ use crate::{
         },
         limits::Limits,
         queue::{
-            counter::Counter,
             counters::Counters,
             deadline::Deadline,
             name::Name,
@@ -118,7 +116,6 @@ use kernel::{
 };
 
 pub(crate) mod complete;
-pub(crate) mod counter;
 pub(crate) mod counters;
 pub(crate) mod deadline;
 pub(crate) mod name;
@@ -163,7 +160,7 @@ impl Payload {
 
 impl HasDeadline for JobFence {
     fn deadline(&self) -> u64 {
-        self.as_ref().map_or(NEVER, |fence| fence.data().unsigned())
+        self.as_ref().map_or(NEVER, |fence| fence.data().earliest())
     }
 }
 
@@ -248,8 +245,6 @@ const _: () = assert!(size_of::<Option<manual::ManualSlot<JobFence>>>() <= 24);
 /// What the lock `state` protects.
 pub(crate) struct Locked {
     pub(crate) jobs: Jobs,
-    /// Of a queue whose fences stand for values.
-    pub(crate) counter: Counter,
     /// When the timer is to expire, or [`NEVER`]: not later than there is something to do. It is not set anew for what comes
     /// later than that, since that happens with each job, and it expires for nothing once in a long while. It is started with the
     /// lock held: when it expires, and was not started again until the lock is taken, this time has come.
@@ -298,52 +293,8 @@ impl QueueKind {
     }
 }
 
-/// What the sequence numbers of a queue's fences are.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Numbers {
-    /// Those of the jobs.
-    Jobs,
-    /// Values of a counter that user space advances, for sw_sync. Such a queue is a manual one, and its jobs have fences.
-    Values,
-}
-
-impl Numbers {
-    /// Returns what fences show as the name of their driver.
-    fn driver_name(self) -> &'static CStr {
-        match self {
-            Self::Jobs => c"vfence",
-            Self::Values => c"sw_sync",
-        }
-    }
-
-    /// Returns how many jobs that have ended are remembered.
-    fn history(self) -> usize {
-        match self {
-            Self::Jobs => VFENCE_HISTORY as usize,
-            Self::Values => 0,
-        }
-    }
-
-    /// Returns the number of a job as those know it who see its fence.
-    fn shown(self, seqno: u64, fence: &JobFence) -> u64 {
-        match self {
-            Self::Jobs => seqno,
-            Self::Values => u64::from(value(fence)),
-        }
-    }
-
-    /// Returns the error of what is pending when the queue is closed.
-    fn closed(self) -> i32 {
-        match self {
-            Self::Jobs => types::CANCELED,
-            Self::Values => ENOENT.to_errno(),
-        }
-    }
-}
-
 /// How a queue is to be.
 pub(crate) struct Config {
-    pub(crate) numbers: Numbers,
     pub(crate) kind: QueueKind,
     pub(crate) name: Name,
     pub(crate) rules: QueuePolicy,
@@ -361,7 +312,6 @@ pub(crate) struct Queue {
     timer: HrTimer<Self>,
     id: u32,
     kind: QueueKind,
-    numbers: Numbers,
     name: Name,
     context: u64,
     limits: Limits,
@@ -401,14 +351,16 @@ impl Queue {
         events: Arc<Events>,
     ) -> Result<QueueRef> {
         let Config {
-            numbers,
             kind,
             name,
             rules,
             seed,
         } = config;
-        let history =
-            KVVec::from_elem(JobRecord::default(), numbers.history(), GFP_KERNEL_ACCOUNT)?;
+        let history = KVVec::from_elem(
+            JobRecord::default(),
+            VFENCE_HISTORY as usize,
+            GFP_KERNEL_ACCOUNT,
+        )?;
         let locked = Locked {
             jobs: Scheduler::new(
                 kind.scheduler_kind(),
@@ -417,7 +369,6 @@ impl Queue {
                 limits.max_jobs as usize,
                 history,
             )?,
-            counter: Counter::default(),
             armed: NEVER,
             waiting: 0,
             room_wanted: false,
@@ -436,7 +387,6 @@ impl Queue {
             timer <- HrTimer::new(),
             id,
             kind,
-            numbers,
             name,
             context: context_id,
             limits,
@@ -469,11 +419,6 @@ impl Queue {
     /// Returns the number of its fences' context.
     pub(crate) fn context_id(&self) -> u64 {
         self.context
-    }
-
-    /// Returns what the sequence numbers of its fences are.
-    pub(crate) fn numbers(&self) -> Numbers {
-        self.numbers
     }
 
     pub(crate) fn kind(&self) -> QueueKind {
@@ -564,11 +509,6 @@ impl Queue {
         refused.map_err(|_| EAGAIN)
     }
 
-    /// Shows what has been submitted.
-    pub(crate) fn show_submitted(&self, seqno: u64) {
-        self.counters.show_submitted(seqno);
-    }
-
     /// Locks `signalling` if the queue needs that. With this lock and that of `state`, what counts as completed has signalled, too.
     fn signalling(&self) -> Option<SpinLockIrqGuard<'_, ()>> {
         (self.kind != QueueKind::Manual).then(|| self.signalling.lock())
@@ -589,12 +529,6 @@ impl Queue {
     /// Calls `f` with the fence of a job, if that is pending. `f` runs under a spinlock.
     fn with_fence<R>(&self, seqno: u64, f: impl FnOnce(&mut JobFence) -> R) -> Option<R> {
         self.state.lock().jobs.fence_mut(seqno).map(f)
-    }
-
-    /// Returns the number of a pending job as those know it who see its fence.
-    pub(crate) fn shown(&self, seqno: u64) -> u64 {
-        self.with_fence(seqno, |fence| self.numbers.shown(seqno, fence))
-            .unwrap_or(seqno)
     }
 
     /// Publishes jobs that there is room for. It is not full, so each of them goes in.
@@ -751,7 +685,7 @@ impl DriverTimeline for Queue {
     type FenceData = Deadline;
 
     fn driver_name(&self) -> &CStr {
-        self.numbers.driver_name()
+        c"vfence"
     }
 
     fn timeline_name(&self) -> &CStr {
@@ -774,14 +708,6 @@ impl DriverTimeline for Queue {
     }
 }
 
-/// Returns the value that a fence stands for.
-pub(crate) fn value(fence: &JobFence) -> u32 {
-    // CAST: Values have 32 bits.
-    fence
-        .as_ref()
-        .map_or(0, |fence| fence.fence().seqno() as u32)
-}
-
 #[kernel::macros::kunit_tests(vfence_queue)]
 mod tests {
     use super::*;
@@ -790,6 +716,5 @@ mod tests {
     fn machine_has_the_right_errnos() {
         assert_eq!(types::CANCELED, ECANCELED.to_errno());
         assert_eq!(types::TIMED_OUT, ETIMEDOUT.to_errno());
-        assert_eq!(ENOENT.to_errno(), ENOENT.to_errno());
     }
 }

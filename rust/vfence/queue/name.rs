@@ -31,15 +31,6 @@ impl Name {
         Ok(Self(name))
     }
 
-    /// Makes it of `bytes`, up to a NUL, or as much of them as there is room for.
-    pub(crate) fn truncated(bytes: &[u8]) -> Self {
-        let given = bytes.split(|byte| *byte == 0).next().unwrap_or(&[]);
-        let mut name = [0; Self::LEN];
-        let len = given.len().min(Self::LEN - 1);
-        name[..len].copy_from_slice(&given[..len]);
-        Self(name)
-    }
-
     /// Returns the name with all its NULs.
     pub(crate) fn as_bytes(&self) -> &[u8; Self::LEN] {
         &self.0
@@ -65,16 +56,6 @@ mod tests {
     #[test]
     fn name_must_end() {
         assert!(Name::from_user(&[b'x'; Name::LEN], 1).is_err());
-    }
-
-    #[test]
-    fn name_that_is_too_long_is_cut_off() {
-        assert_eq!(Name::truncated(b"short\0er").as_c_str(), c"short");
-        assert_eq!(
-            Name::truncated(&[b'x'; 40]).as_c_str().to_bytes(),
-            [b'x'; Name::LEN - 1]
-        );
-        assert_eq!(Name::truncated(b"").as_c_str(), c"");
     }
 
     #[test]
