@@ -17,8 +17,6 @@ mod bindings;
 mod kernel_ext;
 mod trace;
 mod uapi;
-// The mode of the queue for sw_sync goes with the next commit.
-#[allow(dead_code)]
 mod vfence;
 mod vfence_misc;
 

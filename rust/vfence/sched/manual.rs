@@ -31,10 +31,7 @@ use super::{
         TIMED_OUT, //
     },
 };
-use core::{
-    cmp::Ordering,
-    ops::DerefMut, //
-};
+use core::ops::DerefMut;
 
 /// A job as it is submitted; `F` is what the caller keeps with it.
 pub(crate) struct ManualJob<F> {
@@ -113,7 +110,7 @@ type Taken<F, M> = (F, Option<<M as RingMemory>::Segment<ManualSlot<F>>>);
 ///
 /// # Invariants
 ///
-/// Submission times do not decrease from one job to the next, but for jobs that are gone: see [`ManualScheduler::insert`].
+/// Submission times do not decrease from one job to the next.
 pub(crate) struct ManualScheduler<F, M, H>
 where
     F: HasDeadline,
@@ -193,11 +190,6 @@ where
         self.jobs.get_mut(seqno).map(|slot| &mut slot.fence)
     }
 
-    /// Returns what the caller keeps with the job that ends next.
-    pub(crate) fn first(&self) -> Option<&F> {
-        self.jobs.get(self.jobs.first()).map(|slot| &slot.fence)
-    }
-
     /// Appends a job at the time `now` and returns its sequence number.
     ///
     /// Gives the job back if there is no room.
@@ -213,91 +205,6 @@ where
         self.last_submitted = submitted;
         let is_head = seqno == self.jobs.first();
         Ok(Submitted { seqno, is_head })
-    }
-
-    /// Returns the pending job that `compare` says is equal, or else where there is a place for it: before which job. The jobs must be
-    /// in the order of `compare`, which tells how what is kept with a job compares with what is looked for.
-    pub(crate) fn find(&self, compare: impl Fn(&F) -> Ordering) -> Result<u64, u64> {
-        let (mut low, mut high) = (self.jobs.first(), self.jobs.next());
-        // Most are later than all others.
-        let mut middle = high.saturating_sub(1);
-        while low < high {
-            let Some(slot) = self.jobs.get(middle) else {
-                break;
-            };
-            match compare(&slot.fence) {
-                Ordering::Less => low = middle + 1,
-                Ordering::Greater => high = middle,
-                Ordering::Equal => return Ok(middle),
-            }
-            middle = low + (high - low) / 2;
-        }
-        Err(low)
-    }
-
-    /// As [`ManualScheduler::submit`], but the job comes before the pending job `seqno`, whose number and those of all behind it rise by one. It is as
-    /// old as that job, so it does not time out later; or as the next one, if `gone` says that nobody waits for that job any more.
-    pub(crate) fn insert(
-        &mut self,
-        now: u64,
-        seqno: u64,
-        job: ManualJob<F>,
-        gone: impl Fn(&F) -> bool,
-    ) -> Result<Submitted, ManualJob<F>> {
-        if self.jobs.get(seqno).is_none() {
-            return self.submit(now, job);
-        }
-        // INVARIANT: It is not earlier than those before, and not later than those behind it that are not gone.
-        let slot = ManualSlot::new(self.age(now, seqno, gone), job);
-        self.jobs.insert(seqno, slot)?;
-        let is_head = seqno == self.jobs.first();
-        Ok(Submitted { seqno, is_head })
-    }
-
-    /// Returns when the first of the jobs from `seqno` on that is not gone was submitted, or `now`.
-    fn age(&self, now: u64, seqno: u64, gone: impl Fn(&F) -> bool) -> u64 {
-        /// How many are looked at; who lets go of more has fences that end early.
-        const MOST: u64 = 64;
-
-        for seqno in seqno..seqno + MOST {
-            match self.jobs.get(seqno) {
-                Some(slot) if gone(&slot.fence) => {}
-                Some(slot) => return slot.submitted,
-                None => return now.max(self.last_submitted),
-            }
-        }
-        self.jobs
-            .get(seqno + MOST)
-            .map_or(now, |slot| slot.submitted)
-    }
-
-    /// Makes a pending job anew, at the time `now`: returns what was kept with it before. It is as old as one that is inserted there.
-    pub(crate) fn renew(
-        &mut self,
-        now: u64,
-        seqno: u64,
-        fence: F,
-        gone: impl Fn(&F) -> bool,
-    ) -> Option<F> {
-        let submitted = self.age(now, seqno + 1, gone);
-        self.last_submitted = self.last_submitted.max(submitted);
-        let slot = self.jobs.get_mut(seqno)?;
-        // INVARIANT: As for one that is inserted.
-        slot.submitted = submitted;
-        Some(core::mem::replace(&mut slot.fence, fence))
-    }
-
-    /// Forgets the first `most` pending jobs that `gone` says are, and gives what is kept with them to `removed`. The numbers of
-    /// those behind them fall.
-    pub(crate) fn sweep(
-        &mut self,
-        most: usize,
-        gone: impl Fn(&F) -> bool,
-        mut removed: impl FnMut(F),
-    ) {
-        // INVARIANT: What is left has the order that it had.
-        self.jobs
-            .sweep(most, |slot| gone(&slot.fence), |slot| removed(slot.fence));
     }
 
     /// Returns when the next job ends if user space does nothing, with which error, and why.

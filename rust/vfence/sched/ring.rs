@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A queue of values that grows without moving any: a ring of segments. Values can also be put in, or swept out, in the middle, which moves
-//! those behind.
+//! A queue of values that grows without moving any: a ring of segments.
 //!
 //! Plain, without allocation: the caller passes segments in before they are needed, and gets back those that
 //! are not needed any more, to free them where that is allowed. Values are numbered on, from the first
@@ -127,49 +126,6 @@ impl<T, M: RingMemory> Ring<T, M> {
         }
         self.next += 1;
         Ok(index)
-    }
-
-    /// Puts a value before the one with the number `index`; the numbers of that one and of all behind it rise by one. Gives it back if
-    /// there is no room, or no such value.
-    pub(crate) fn insert(&mut self, index: u64, value: T) -> Result<(), T> {
-        if index < self.first || index >= self.next || self.free_slots() == 0 {
-            return Err(value);
-        }
-        for moved in (index..self.next).rev() {
-            let value = self.place(moved).and_then(Option::take);
-            if let Some(place) = self.place(moved + 1) {
-                *place = value;
-            }
-        }
-        match self.place(index) {
-            Some(place) => *place = Some(value),
-            None => return Err(value),
-        }
-        self.next += 1;
-        Ok(())
-    }
-
-    /// Removes the first `most` values that `gone` says are, and gives them to `removed`; what is behind them moves up.
-    pub(crate) fn sweep(
-        &mut self,
-        most: usize,
-        gone: impl Fn(&T) -> bool,
-        mut removed: impl FnMut(T),
-    ) {
-        let (mut next, mut left) = (self.first, most);
-        for index in self.first..self.next {
-            let Some(value) = self.place(index).and_then(Option::take) else {
-                continue;
-            };
-            if left > 0 && gone(&value) {
-                left -= 1;
-                removed(value);
-            } else if let Some(place) = self.place(next) {
-                *place = Some(value);
-                next += 1;
-            }
-        }
-        self.next = next;
     }
 
     /// Removes the oldest value; also returns a segment if one is not needed any more.
