@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How an ioctl's argument is read and written: the header's "rules for all ioctls".
+//! Extensible structures in user space: the arguments of ioctls, and the elements of their arrays.
+//!
+//! A structure grows at its end. User space passes the size that it was built for. Fields that it
+//! does not have read as 0; fields that the driver does not have must be 0. Besides these rules of
+//! `copy_struct_from_user()`, the driver refuses a size that no version of the structure had.
 
 use crate::kernel_ext::{
     dma_fence::Fence,
@@ -22,14 +26,16 @@ use zerocopy::{
     IntoBytes, //
 };
 
-/// Where the argument of an ioctl, or an element of an array, is in user space, and how large the caller says it is.
+/// A structure in user space: the argument of an ioctl, or an element of an array.
 pub(crate) struct UserArg {
     address: usize,
+    /// The size in bytes that the caller gives, less than 2^14 for an argument, at most `PAGE_SIZE`
+    /// for an element.
     size: usize,
 }
 
 impl UserArg {
-    /// Returns the argument of a call with the number `cmd`.
+    /// Returns the argument at `address` of the ioctl `cmd`, whose number includes the size.
     pub(crate) fn new(cmd: u32, address: usize) -> Self {
         Self {
             address,
@@ -37,9 +43,11 @@ impl UserArg {
         }
     }
 
-    /// Returns the element `index` of an array in user space at `array`, whose elements have the size `size`.
+    /// Returns element `index` of the array at `array` in user space, whose elements have `size`
+    /// bytes.
     ///
-    /// Fails with `E2BIG` if that is more than a page, `EFAULT` if there is no such address.
+    /// Fails with `E2BIG` if `size` exceeds `PAGE_SIZE`, and with `EFAULT` if the address
+    /// overflows.
     pub(crate) fn element(array: u64, index: usize, size: usize) -> Result<Self> {
         if size > PAGE_SIZE {
             return Err(E2BIG);
@@ -52,24 +60,25 @@ impl UserArg {
         })
     }
 
-    /// Returns the `size` bytes at `offset`. Fails with `EFAULT` if there is no such address.
+    /// Returns `size` bytes at `offset` in the structure. Fails with `EFAULT` if the address
+    /// overflows.
     fn slice(&self, offset: usize, size: usize) -> Result<UserSlice> {
         let address = self.address.checked_add(offset).ok_or(EFAULT)?;
         Ok(UserSlice::new(UserPtr::from_addr(address), size))
     }
 
-    /// Reads the structure, which has not grown yet.
-    ///
-    /// Fails as [`UserArg::read_versioned`] does.
+    /// Copies a structure that has had one size only from user space. Fails as
+    /// [`UserArg::read_versioned`] does.
     pub(crate) fn read<T: FromBytes + IntoBytes + Immutable + Copy>(&self) -> Result<T> {
         self.read_versioned(&[])
     }
 
-    /// Reads the structure, which had the sizes `earlier` in earlier versions. What the caller's does not have is
-    /// zero.
+    /// Copies a structure from user space. `earlier` are the sizes in bytes of its earlier
+    /// versions; fields that the caller's version does not have are 0.
     ///
-    /// Fails with `EINVAL` if the caller's ends where no version did, with `E2BIG` if it is larger
-    /// than ours and not zero there, with `EFAULT` if it is not accessible.
+    /// Fails with `EINVAL` if the caller's size is below the present one and not in `earlier`, with
+    /// `E2BIG` if it is larger and the rest is not 0, and with `EFAULT` if the memory is not
+    /// accessible.
     pub(crate) fn read_versioned<T: FromBytes + IntoBytes + Immutable + Copy>(
         &self,
         earlier: &[usize],
@@ -78,7 +87,8 @@ impl UserArg {
         Ok(*self.read_versioned_into(&mut place, earlier)?)
     }
 
-    /// As [`UserArg::read_versioned`], into `place`: what is large is not moved.
+    /// Like [`UserArg::read_versioned`], but copies to `place`, so that a large structure is not
+    /// moved.
     #[inline]
     pub(crate) fn read_versioned_into<'a, T: FromBytes + IntoBytes + Immutable>(
         &self,
@@ -93,7 +103,7 @@ impl UserArg {
         Ok(value)
     }
 
-    /// Reads a field at `offset`, which the caller's structure has in every version. Fails with `EFAULT`.
+    /// Copies the field at `offset`, which every version has, from user space. Fails with `EFAULT`.
     pub(crate) fn read_field<T: FromBytes + IntoBytes + Copy>(&self, offset: usize) -> Result<T> {
         let mut value = T::new_zeroed();
         let mut reader = self.slice(offset, size_of::<T>())?.reader();
@@ -101,23 +111,23 @@ impl UserArg {
         Ok(value)
     }
 
-    /// Writes back what the caller's structure has of ours. Fails with `EFAULT`.
+    /// Copies a structure to user space, without the fields that the caller's version does not
+    /// have. Fails with `EFAULT`.
     pub(crate) fn write<T: IntoBytes + Immutable>(&self, value: &T) -> Result {
         let known = self.size.min(size_of::<T>());
         let mut writer = self.slice(0, known)?.writer();
         writer.write_slice(&value.as_bytes()[..known])
     }
 
-    /// Writes back a field, or several in a row, at `offset`, which the caller's structure has in every version.
-    ///
-    /// Fails with `EFAULT`.
+    /// Copies a field, or adjacent ones, at `offset`, which every version has, to user space. Fails
+    /// with `EFAULT`.
     pub(crate) fn write_field<T: IntoBytes + Immutable>(&self, offset: usize, value: &T) -> Result {
         let mut writer = self.slice(offset, size_of::<T>())?.writer();
         writer.write_slice(value.as_bytes())
     }
 }
 
-/// Refuses, with `EINVAL`, what is not zero but must be.
+/// Checks that a reserved field or a field of flags is 0. Fails with `EINVAL` if not.
 pub(crate) fn must_be_zero(field: u32) -> Result {
     if field == 0 {
         Ok(())
@@ -126,7 +136,8 @@ pub(crate) fn must_be_zero(field: u32) -> Result {
     }
 }
 
-/// Refuses, with `EINVAL`, what is neither zero nor a negative errno that a fence can carry.
+/// Checks that a field is 0 or a negative errno that a fence can carry, `-MAX_ERRNO` to -1. Fails
+/// with `EINVAL` if not.
 pub(crate) fn must_be_errno(field: i32) -> Result {
     if (-Fence::MAX_ERRNO..=0).contains(&field) {
         Ok(())
