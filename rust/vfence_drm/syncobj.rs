@@ -53,7 +53,8 @@ use kernel::{
     sync::aref::ARef, //
 };
 
-/// The number of contexts among which [`RecentFences`] recognises a context again.
+/// The number of fences that [`RecentFences`] holds. A job waits for one fence of each queue if no
+/// more queues than that alternate on a timeline.
 const RECENT_FENCES: usize = 8;
 
 /// The handles of an open file. Lives as long as a call, and enforces the limits of a call.
@@ -147,9 +148,9 @@ impl<'a, D: Driver> DrmHandles<'a, D> {
     }
 }
 
-/// The last fences of a walk from the end of a timeline to its beginning. Of several fences of one
-/// context, a job needs to wait for the latest only, which the walk meets first. At most
-/// [`RECENT_FENCES`] contexts are compared, which bounds the cost of a step.
+/// The last fences of a walk from the end of a timeline to its beginning. The walk meets the latest
+/// fence of a context first, and a job needs to wait for that one only. The comparison is limited
+/// to [`RECENT_FENCES`] fences, which bounds the cost of a step.
 #[derive(Default)]
 struct RecentFences {
     fences: [Option<ARef<Fence>>; RECENT_FENCES],
@@ -177,8 +178,8 @@ struct BatchWait {
     syncobj: ARef<Syncobj>,
     /// The fence that the syncobj has before the call, if the wait includes it.
     present: Option<ARef<Fence>>,
-    /// The indices of the first and the last job that the wait includes. Of the jobs between them,
-    /// it includes those that signal the syncobj.
+    /// The indices of the first and the last job of the range in which the wait includes all jobs
+    /// that signal the syncobj.
     first: usize,
     last: usize,
 }

@@ -44,8 +44,8 @@ impl Exporter for ExportedBuffer {
     }
 }
 
-/// Returns whether this driver exports `buf`, in this module or in the other one that is built from
-/// this source.
+/// Returns whether this driver exports `buf`, in this module or in the other module that is built
+/// from this source.
 pub(crate) fn is_vfence_buffer(buf: &DmaBuf) -> bool {
     buf.exporter_name() == ExportedBuffer::NAME
 }

@@ -29,7 +29,7 @@ use kernel::{
     sync::Arc, //
 };
 
-/// Most bytes of one step. Completing a job early, by the watchdog or a reset, waits for the step
+/// Most bytes of one step. The watchdog, a reset and the destruction of the queue wait for the step
 /// that the worker is performing.
 const STEP: usize = 256 << 10;
 

@@ -4,8 +4,8 @@
 //!
 //! [`LockedBuffers::prepare`] adds to the in-fences of a job the fences that each use has to wait
 //! for, and reserves a slot for the job's own fence. [`LockedBuffers::add_fences`], which cannot
-//! fail, adds the fences of all jobs once they are published. The locks are held in between, so no
-//! other job can use the buffers without waiting for these.
+//! fail, adds the fences of all jobs once they are published. The locks are held from the former to
+//! the latter, so that another call finds the fences.
 
 use crate::{
     kernel_ext::{
@@ -162,8 +162,8 @@ struct PlannedFence {
 
 impl PlannedFence {
     /// Returns whether this fence replaces `earlier`, which is of an earlier job. The core applies
-    /// the same rule when it adds a fence: context and reservation object are the same, and whoever
-    /// waits for `earlier` also waits for the usage of this fence.
+    /// the same rule when it adds a fence: context and reservation object are the same, and a job
+    /// that waits for the usage of `earlier` also waits for that of this fence.
     fn replaces(&self, earlier: &Self) -> bool {
         earlier.resv == self.resv
             && earlier.fence.fence().context() == self.fence.fence().context()
