@@ -9,10 +9,10 @@
 //! ```text
 //!   DmaResv::lock ──┐                   fences(): what to wait for
 //!                   ├──▶ DmaResvGuard ─┤
-//!   LockedAll::new ─┘                   reserve() ──▶ add(): cannot fail any more
+//!   DmaResvGuards::new ─┘                   reserve() ──▶ add(): cannot fail any more
 //! ```
 //!
-//! Several objects are locked together, in any order: [`LockedAll`] backs off and tries again when it meets somebody who has locked
+//! Several objects are locked together, in any order: [`DmaResvGuards`] backs off and tries again when it meets somebody who has locked
 //! them the other way round. These are wound/wait mutexes, see
 //! [`Documentation/locking/ww-mutex-design.rst`](srctree/Documentation/locking/ww-mutex-design.rst).
 //!
@@ -90,7 +90,7 @@ impl DmaResv {
         self.0.get()
     }
 
-    /// Locks the object, alone: for several, there is [`LockedAll`]. Fails with `EINTR` when a signal comes before the lock.
+    /// Locks the object, alone: for several, there is [`DmaResvGuards`]. Fails with `EINTR` when a signal comes before the lock.
     pub(crate) fn lock(&self) -> Result<DmaResvGuard<'_>> {
         // SAFETY: By the type invariants. No context means that no other is locked with it.
         to_result(unsafe {
@@ -246,20 +246,20 @@ impl<'a> Iterator for Fences<'a> {
 /// # Invariants
 ///
 /// The locks of `guards` were taken with `_context`.
-pub(crate) struct LockedAll<'a> {
+pub(crate) struct DmaResvGuards<'a> {
     /// Dropped before the context.
     guards: KVec<DmaResvGuard<'a>>,
-    _context: Context,
+    _context: AcquireContext,
 }
 
-impl<'a> LockedAll<'a> {
+impl<'a> DmaResvGuards<'a> {
     /// Locks all of `resvs`, and waits for whoever holds one. Two that do so with the same ones in another order
     /// do not wait for each other for ever.
     ///
     /// Fails with `EALREADY` if one is given twice, `EINTR` when a signal comes before, `ENOMEM`.
     pub(crate) fn new(resvs: &[&'a DmaResv], flags: Flags) -> Result<Self> {
         // The guards are dropped first.
-        let context = Context::new(flags)?;
+        let context = AcquireContext::new(flags)?;
         let mut guards = KVec::new();
         guards.reserve(resvs.len(), flags)?;
         let mut contended = None;
@@ -292,7 +292,7 @@ impl<'a> LockedAll<'a> {
 
     /// Locks `contended`, if that is there, and then the others; says which one could not be locked.
     fn try_lock(
-        context: &Context,
+        context: &AcquireContext,
         guards: &mut KVec<DmaResvGuard<'a>>,
         resvs: &[&'a DmaResv],
         contended: Option<&'a DmaResv>,
@@ -347,12 +347,12 @@ impl<'a> LockedAll<'a> {
 /// # Invariants
 ///
 /// It is initialised, for the present task.
-struct Context {
+struct AcquireContext {
     inner: KBox<Opaque<bindings::ww_acquire_ctx>>,
     _not_send: NotThreadSafe,
 }
 
-impl Context {
+impl AcquireContext {
     /// Fails with `ENOMEM`.
     fn new(flags: Flags) -> Result<Self> {
         let inner = KBox::new(Opaque::uninit(), flags)?;
@@ -388,7 +388,7 @@ impl Context {
     }
 }
 
-impl Drop for Context {
+impl Drop for AcquireContext {
     fn drop(&mut self) {
         // SAFETY: By the type invariants; all that was locked has been unlocked.
         unsafe { bindings::ww_acquire_fini(self.inner.get()) };
@@ -530,13 +530,13 @@ mod tests {
         let resvs = objects.each_ref().map(|object| &object.resv);
         for _ in 0..50 {
             // Where the kernel has such a thing, some of these meet a deadlock that is made up.
-            let all = LockedAll::new(&resvs, GFP_KERNEL)?;
+            let all = DmaResvGuards::new(&resvs, GFP_KERNEL)?;
             assert_eq!(all.guards().len(), 3);
             for (guard, resv) in all.guards().iter().zip(resvs) {
                 assert!(core::ptr::eq(guard.resv(), resv));
             }
         }
-        drop(LockedAll::new(&[], GFP_KERNEL)?);
+        drop(DmaResvGuards::new(&[], GFP_KERNEL)?);
         Ok(())
     }
 
@@ -545,7 +545,7 @@ mod tests {
         let objects = [owned()?, owned()?];
         let resvs = objects.each_ref().map(|object| &object.resv);
         let fence = pending()?;
-        let mut all = LockedAll::new(&resvs, GFP_KERNEL)?;
+        let mut all = DmaResvGuards::new(&resvs, GFP_KERNEL)?;
         all.reserve(1, 1)?;
         assert_eq!(all.reserve(2, 1), Err(EINVAL));
         assert_eq!(
@@ -566,7 +566,7 @@ mod tests {
     fn object_that_is_given_twice_is_refused() -> Result {
         let objects = [owned()?, owned()?];
         let [one, other] = objects.each_ref().map(|object| &object.resv);
-        let refused = LockedAll::new(&[one, other, one], GFP_KERNEL);
+        let refused = DmaResvGuards::new(&[one, other, one], GFP_KERNEL);
         assert!(refused.is_err_and(|error| error == EALREADY));
         // They were unlocked.
         drop(one.lock()?);
@@ -589,7 +589,7 @@ mod tests {
                     resvs.reverse();
                 }
                 for _ in 0..ROUNDS {
-                    if LockedAll::new(&resvs, GFP_KERNEL).is_ok() {
+                    if DmaResvGuards::new(&resvs, GFP_KERNEL).is_ok() {
                         done.add(1, Relaxed);
                     }
                 }

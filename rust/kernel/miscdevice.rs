@@ -33,9 +33,9 @@ use kernel::{
 ///
 /// It fits into a register, so that who does different things for different commands can leave it to each of these to return it.
 #[repr(transparent)]
-pub(crate) struct Returned(c_long);
+pub(crate) struct IoctlReturn(c_long);
 
-impl From<Result<u32>> for Returned {
+impl From<Result<u32>> for IoctlReturn {
     #[inline]
     fn from(result: Result<u32>) -> Self {
         Self(match result {
@@ -45,7 +45,7 @@ impl From<Result<u32>> for Returned {
     }
 }
 
-impl From<Result> for Returned {
+impl From<Result> for IoctlReturn {
     #[inline]
     fn from(result: Result) -> Self {
         result.map(|()| 0).into()
@@ -56,7 +56,7 @@ impl From<Result> for Returned {
 pub(crate) trait MiscDevice: FileOperations {
     /// `ioctl()`, also that of 32-bit programs: structures have the same layout, pointers in them are 64 bits, and `arg`, a
     /// pointer or a number, has a zero upper half.
-    fn ioctl(this: Pin<&Self>, cmd: u32, arg: usize) -> Returned;
+    fn ioctl(this: Pin<&Self>, cmd: u32, arg: usize) -> IoctlReturn;
 }
 
 /// A device that is registered, with the data that its open files share.

@@ -174,6 +174,11 @@ impl MappedSgTable {
         unsafe { SGTable::from_raw(self.table.get()) }
     }
 
+    /// Returns whether the pages are mapped for `device`.
+    pub(crate) fn is_for(&self, device: &Device) -> bool {
+        core::ptr::eq(&*self.device, device)
+    }
+
     /// Gives a count of it to C code.
     pub(crate) fn into_raw(this: Arc<Self>) -> *mut bindings::sg_table {
         Arc::into_raw(this).cast_mut().cast()

@@ -9,8 +9,8 @@ use crate::{
         dma_buf::DmaBuf,
         dma_fence_chain::NonChainFence,
         miscdevice::{
+            IoctlReturn, //
             MiscDevice,
-            Returned, //
         },
     },
     uapi::{
@@ -42,7 +42,7 @@ use kernel::{
 pub(crate) mod sw_sync;
 
 impl MiscDevice for Client {
-    fn ioctl(client: Pin<&Self>, cmd: u32, arg: usize) -> Returned {
+    fn ioctl(client: Pin<&Self>, cmd: u32, arg: usize) -> IoctlReturn {
         match cmd {
             SIGNAL_NEXT => fast::signal_next(&client, arg),
             CREATE_FENCE => fast::create_fence(&client, arg),

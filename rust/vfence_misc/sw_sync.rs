@@ -7,9 +7,9 @@ use crate::{
     kernel_ext::{
         file_operations::FileOperations,
         miscdevice::{
+            IoctlReturn, //
             MiscDevice,
             MiscDeviceRegistration,
-            Returned, //
         },
         sync_file::{
             self,
@@ -207,7 +207,7 @@ impl FileOperations for SwSync {
 }
 
 impl MiscDevice for SwSync {
-    fn ioctl(this: Pin<&Self>, cmd: u32, arg: usize) -> Returned {
+    fn ioctl(this: Pin<&Self>, cmd: u32, arg: usize) -> IoctlReturn {
         let argument = UserArg::new(cmd, arg);
         match cmd {
             CREATE_FENCE => this.create_fence(&argument),

@@ -9,7 +9,6 @@ use super::DmaBuf;
 use crate::{
     bindings,
     kernel_ext::{
-        dma_mapping::DmaDevice,
         dma_resv::Usage,
         scatterlist::MappedSgTable,
         vmalloc::Pages, //
@@ -65,10 +64,13 @@ pub(crate) trait Exporter: Send + Sync + 'static {
     /// The memory has been unmapped, or could not be mapped. Called with the lock of the reservation object.
     fn unmap(&self) {}
 
-    /// Returns a device that is expected to map the buffer again and again: what is mapped for it once stays so as long as the buffer. It
-    /// is shared, for both directions, so this is for devices that see what the CPU sees.
-    fn kept_for(&self) -> Option<&Arc<DmaDevice>> {
-        None
+    /// Returns a mapping that the exporter has for `device` already, which importers then share. With
+    /// `None`, the memory is mapped for the importer alone. Called with the reservation object locked.
+    ///
+    /// A shared mapping must be bidirectional, and the exporter makes it coherent in
+    /// [`Self::begin_cpu_access`] and [`Self::end_cpu_access`].
+    fn shared_mapping(&self, _device: &Device<Bound>) -> Result<Option<Arc<MappedSgTable>>> {
+        Ok(None)
     }
 
     /// The CPU is about to access the memory. What is mapped is made visible to it afterwards.
@@ -82,28 +84,14 @@ pub(crate) trait Exporter: Send + Sync + 'static {
     }
 }
 
-/// Which devices have a buffer mapped.
-struct Mappings {
-    /// One for each that was asked for. Only the importer has another reference: when that comes back, it is unmapped.
-    importers: KVec<Arc<MappedSgTable>>,
-    /// For [`Exporter::kept_for`].
-    kept: Option<Arc<MappedSgTable>>,
-}
-
-impl Mappings {
-    fn for_each(&self, mut f: impl FnMut(&MappedSgTable)) {
-        self.importers.iter().for_each(|mapping| f(mapping));
-        self.kept.iter().for_each(|mapping| f(mapping));
-    }
-}
-
 /// What a buffer is to the core: an exporter, its memory, and for whom that is mapped.
 #[pin_data]
 pub(super) struct Exported<T> {
     exporter: T,
     pages: Arc<Pages>,
     #[pin]
-    mappings: Mutex<Mappings>,
+    /// A mapping for each importer without a shared one. The importer has the only other reference.
+    mappings: Mutex<KVec<Arc<MappedSgTable>>>,
 }
 
 impl<T: Exporter> Exported<T> {
@@ -111,10 +99,7 @@ impl<T: Exporter> Exported<T> {
         pin_init!(Self {
             exporter,
             pages,
-            mappings <- new_mutex!(Mappings {
-                importers: KVec::new(),
-                kept: None,
-            }),
+            mappings <- new_mutex!(KVec::new()),
         })
     }
 
@@ -145,50 +130,43 @@ impl<T: Exporter> Exported<T> {
         device: &Device<Bound>,
         direction: DataDirection,
     ) -> Result<Arc<MappedSgTable>> {
+        if let Some(mapping) = self.exporter.shared_mapping(device)? {
+            // Another device may reach the memory by other addresses.
+            return if mapping.is_for(device) {
+                Ok(mapping)
+            } else {
+                Err(EINVAL)
+            };
+        }
         let pages = self.pages.clone();
         let mut mappings = self.mappings.lock();
-        if let Some(kept_for) = self.exporter.kept_for() {
-            if core::ptr::eq(kept_for.device(), device) {
-                if let Some(mapping) = &mappings.kept {
-                    return Ok(mapping.clone());
-                }
-                let both = DataDirection::Bidirectional;
-                let mapping = MappedSgTable::new(pages, kept_for.clone(), both)?;
-                return Ok(mappings.kept.insert(mapping).clone());
-            }
-        }
         // SAFETY: By the requirements of this function the device is bound until the importer gives it back; then it is taken out of the
         // list as well, and unmapped.
         let mapping = unsafe { MappedSgTable::for_other(pages, device, direction) }?;
-        mappings
-            .importers
-            .push(mapping.clone(), GFP_KERNEL_ACCOUNT)?;
+        mappings.push(mapping.clone(), GFP_KERNEL_ACCOUNT)?;
         Ok(mapping)
     }
 
     /// Takes back what [`Exported::map`] has returned.
     fn unmap(&self, mapping: Arc<MappedSgTable>) {
-        {
-            let mut mappings = self.mappings.lock();
-            mappings
-                .importers
-                .retain(|other| !Arc::ptr_eq(other, &mapping));
-        }
+        self.mappings
+            .lock()
+            .retain(|other| !Arc::ptr_eq(other, &mapping));
         drop(mapping);
         self.exporter.unmap();
     }
 
     fn begin_cpu_access(&self, direction: DataDirection) -> Result {
         self.exporter.begin_cpu_access(direction)?;
-        let mappings = self.mappings.lock();
-        mappings.for_each(MappedSgTable::sync_for_cpu);
+        for mapping in self.mappings.lock().iter() {
+            mapping.sync_for_cpu();
+        }
         Ok(())
     }
 
     fn end_cpu_access(&self, direction: DataDirection) -> Result {
-        {
-            let mappings = self.mappings.lock();
-            mappings.for_each(MappedSgTable::sync_for_device);
+        for mapping in self.mappings.lock().iter() {
+            mapping.sync_for_device();
         }
         self.exporter.end_cpu_access(direction)
     }
@@ -412,6 +390,7 @@ pub(super) mod tests {
         },
         *, //
     };
+    use crate::kernel_ext::dma_mapping::DmaDevice;
     use kernel::{
         fs::file::{
             flags::O_CLOEXEC,
@@ -423,7 +402,8 @@ pub(super) mod tests {
             atomic::{
                 Atomic,
                 Relaxed, //
-            }, //
+            },
+            SetOnce, //
         },
     };
 
@@ -451,10 +431,12 @@ pub(super) mod tests {
         }
     }
 
-    struct Plain {
+    struct KunitExporter {
         calls: Arc<Calls>,
-        kept_for: Option<Arc<DmaDevice>>,
-        /// Whom it refuses.
+        /// The device for which importers share a mapping.
+        shared_for: Option<Arc<DmaDevice>>,
+        shared: SetOnce<Arc<MappedSgTable>>,
+        pages: Arc<Pages>,
         refused: Refused,
     }
 
@@ -466,7 +448,7 @@ pub(super) mod tests {
         Mappings,
     }
 
-    impl Plain {
+    impl KunitExporter {
         fn refuse(&self, what: Refused) -> Result {
             if self.refused == what {
                 return Err(EPERM);
@@ -475,7 +457,7 @@ pub(super) mod tests {
         }
     }
 
-    impl Exporter for Plain {
+    impl Exporter for KunitExporter {
         type OwnerModule = crate::LocalModule;
 
         const NAME: &'static CStr = c"kunit";
@@ -510,8 +492,19 @@ pub(super) mod tests {
             self.calls.mapped.add(-1, Relaxed);
         }
 
-        fn kept_for(&self) -> Option<&Arc<DmaDevice>> {
-            self.kept_for.as_ref()
+        fn shared_mapping(&self, device: &Device<Bound>) -> Result<Option<Arc<MappedSgTable>>> {
+            let Some(own) = &self.shared_for else {
+                return Ok(None);
+            };
+            if !core::ptr::eq(own.device(), device) {
+                return Ok(None);
+            }
+            if self.shared.as_ref().is_none() {
+                let both = DataDirection::Bidirectional;
+                let mapping = MappedSgTable::new(self.pages.clone(), own.clone(), both)?;
+                self.shared.populate(mapping);
+            }
+            Ok(self.shared.as_ref().cloned())
         }
 
         fn begin_cpu_access(&self, _direction: DataDirection) -> Result {
@@ -527,31 +520,30 @@ pub(super) mod tests {
 
     pub(crate) const SIZE: usize = 3 * PAGE_SIZE;
 
-    fn exported(
-        kept_for: Option<Arc<DmaDevice>>,
-        refused: Refused,
-    ) -> Result<(ARef<DmaBuf>, Arc<Calls>)> {
-        let calls = Calls::new()?;
-        let plain = Plain {
-            calls: calls.clone(),
-            kept_for,
+    fn exporter(shared_for: Option<Arc<DmaDevice>>, refused: Refused) -> Result<KunitExporter> {
+        Ok(KunitExporter {
+            calls: Calls::new()?,
+            shared_for,
+            shared: SetOnce::new(),
+            pages: Arc::new(Pages::new(SIZE, GFP_KERNEL)?, GFP_KERNEL)?,
             refused,
-        };
-        Ok((DmaBuf::export(plain, pages()?)?, calls))
+        })
     }
 
-    fn pages() -> Result<Arc<Pages>> {
-        Ok(Arc::new(Pages::new(SIZE, GFP_KERNEL)?, GFP_KERNEL)?)
+    fn exported(
+        shared_for: Option<Arc<DmaDevice>>,
+        refused: Refused,
+    ) -> Result<(ARef<DmaBuf>, Arc<Calls>)> {
+        let exporter = exporter(shared_for, refused)?;
+        let (pages, calls) = (exporter.pages.clone(), exporter.calls.clone());
+        Ok((DmaBuf::export(exporter, pages)?, calls))
     }
 
     fn with_vmap(ops: &'static bindings::dma_buf_ops) -> Result<ARef<DmaBuf>> {
-        let plain = Plain {
-            calls: Calls::new()?,
-            kept_for: None,
-            refused: Refused::Nobody,
-        };
-        // SAFETY: They are the exporter's, but for `vmap`.
-        unsafe { DmaBuf::export_with(plain, pages()?, ops) }
+        let exporter = exporter(None, Refused::Nobody)?;
+        let pages = exporter.pages.clone();
+        // SAFETY: The operations are those of the exporter, except for `vmap` and `vunmap`.
+        unsafe { DmaBuf::export_with(exporter, pages, ops) }
     }
 
     /// Returns a buffer that its exporter does not map for the kernel.
@@ -561,7 +553,7 @@ pub(super) mod tests {
                 bindings::dma_buf_ops {
                     vmap: None,
                     vunmap: None,
-                    ..Operations::<Plain>::TABLE
+                    ..Operations::<KunitExporter>::TABLE
                 }
             },
         )
@@ -578,7 +570,7 @@ pub(super) mod tests {
         ) -> c_int {
             // SAFETY: By the requirements of this function.
             unsafe {
-                let status = Operations::<Plain>::vmap(buf, map);
+                let status = Operations::<KunitExporter>::vmap(buf, map);
                 (*map).is_iomem = true;
                 status
             }
@@ -588,7 +580,7 @@ pub(super) mod tests {
             &const {
                 bindings::dma_buf_ops {
                     vmap: Some(vmap),
-                    ..Operations::<Plain>::TABLE
+                    ..Operations::<KunitExporter>::TABLE
                 }
             },
         )
@@ -646,7 +638,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn mapping_is_kept_for_one_device() -> Result {
+    fn importers_for_one_device_share_a_mapping() -> Result {
         let (device, other) = (
             DmaDevice::new(c"kunit-dma-buf-kept")?,
             DmaDevice::new(c"kunit-dma-buf-other")?,

@@ -13,25 +13,35 @@ use crate::{
             Exporter, //
         },
         dma_mapping::DmaDevice,
+        scatterlist::MappedSgTable,
         vmalloc::Pages, //
     },
     vfence::limits::Limits,
     LocalModule, //
 };
 use kernel::{
+    device::{
+        Bound,
+        Device, //
+    },
+    dma::DataDirection,
     prelude::*,
     str::CStr,
     sync::{
         aref::ARef,
-        Arc, //
+        Arc,
+        SetOnce, //
     },
 };
 
 /// The exporter's data of a buffer.
 struct ExportedBuffer {
-    /// The device for which operations map the buffer. The exporter keeps that mapping for the next
-    /// job instead of unmapping it with each job.
+    pages: Arc<Pages>,
+    /// The device for which operations map the buffer.
     device: Arc<DmaDevice>,
+    /// The mapping for `device`, kept for the next job instead of being unmapped with each job. Set
+    /// with the reservation object locked.
+    mapping: SetOnce<Arc<MappedSgTable>>,
 }
 
 impl Exporter for ExportedBuffer {
@@ -39,8 +49,30 @@ impl Exporter for ExportedBuffer {
 
     const NAME: &'static CStr = c"vfence";
 
-    fn kept_for(&self) -> Option<&Arc<DmaDevice>> {
-        Some(&self.device)
+    fn shared_mapping(&self, device: &Device<Bound>) -> Result<Option<Arc<MappedSgTable>>> {
+        if !core::ptr::eq(self.device.device(), device) {
+            return Ok(None);
+        }
+        if self.mapping.as_ref().is_none() {
+            let (pages, device) = (self.pages.clone(), self.device.clone());
+            let mapping = MappedSgTable::new(pages, device, DataDirection::Bidirectional)?;
+            self.mapping.populate(mapping);
+        }
+        Ok(self.mapping.as_ref().cloned())
+    }
+
+    fn begin_cpu_access(&self, _direction: DataDirection) -> Result {
+        if let Some(mapping) = self.mapping.as_ref() {
+            mapping.sync_for_cpu();
+        }
+        Ok(())
+    }
+
+    fn end_cpu_access(&self, _direction: DataDirection) -> Result {
+        if let Some(mapping) = self.mapping.as_ref() {
+            mapping.sync_for_device();
+        }
+        Ok(())
     }
 }
 
@@ -64,6 +96,10 @@ pub(crate) fn create(device: &Arc<DmaDevice>, size: u64) -> Result<ARef<DmaBuf>>
     // `max_buffer` may exceed the address space.
     let size = usize::try_from(size).map_err(|_| ENOSPC)?;
     let pages = Arc::new(Pages::new(size, GFP_KERNEL_ACCOUNT)?, GFP_KERNEL_ACCOUNT)?;
-    let device = device.clone();
-    DmaBuf::export(ExportedBuffer { device }, pages)
+    let exporter = ExportedBuffer {
+        pages: pages.clone(),
+        device: device.clone(),
+        mapping: SetOnce::new(),
+    };
+    DmaBuf::export(exporter, pages)
 }

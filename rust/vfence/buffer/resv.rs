@@ -12,7 +12,7 @@ use crate::{
         dma_buf::DmaBuf,
         dma_resv::{
             DmaResv,
-            LockedAll,
+            DmaResvGuards,
             NonContainerFence,
             Usage, //
         },
@@ -175,7 +175,7 @@ impl PlannedFence {
 /// them.
 pub(crate) struct LockedBuffers<'a> {
     /// Sorted by [`address`].
-    guards: LockedAll<'a>,
+    guards: DmaResvGuards<'a>,
     /// The fences of the jobs that were prepared, without those that a later one replaces.
     planned: KVVec<PlannedFence>,
 }
@@ -196,7 +196,7 @@ impl<'a> LockedBuffers<'a> {
                     .map_err(|_| ENOMEM)?;
             }
         }
-        let guards = LockedAll::new(&resvs, GFP_KERNEL_ACCOUNT).map_err(|error| {
+        let guards = DmaResvGuards::new(&resvs, GFP_KERNEL_ACCOUNT).map_err(|error| {
             if error == EINTR {
                 ERESTARTSYS
             } else {

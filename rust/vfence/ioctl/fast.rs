@@ -7,7 +7,7 @@
 use crate::{
     kernel_ext::{
         dma_fence::SignallingSection,
-        miscdevice::Returned, //
+        miscdevice::IoctlReturn, //
     },
     vfence::{
         client::Client,
@@ -24,7 +24,7 @@ use kernel::prelude::*;
 
 /// `VFENCE_IOCTL_CREATE_FENCE`: returns the file descriptor.
 #[inline(never)]
-pub(crate) fn create_fence(client: &Client, arg: usize) -> Returned {
+pub(crate) fn create_fence(client: &Client, arg: usize) -> IoctlReturn {
     create(client, id(arg)).into()
 }
 
@@ -54,7 +54,7 @@ fn create(client: &Client, id: u32) -> Result<u32> {
 
 /// `VFENCE_IOCTL_SIGNAL_NEXT`: returns how many jobs have completed.
 #[inline(never)]
-pub(crate) fn signal_next(client: &Client, arg: usize) -> Returned {
+pub(crate) fn signal_next(client: &Client, arg: usize) -> IoctlReturn {
     let id = id(arg);
     // Mostly it is the same queue again.
     if let Some(queue) = &*client.last_signalled.lock() {
