@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Fences that stand for several others.
+//! Fences that signal when several other fences have signalled.
 //!
 //! C header: [`include/linux/dma-fence-array.h`](srctree/include/linux/dma-fence-array.h)
 
@@ -15,11 +15,12 @@ use kernel::{
     sync::aref::ARef, //
 };
 
-/// Returns a fence that signals when all of `fences` have signalled, with the error of one of them if
-/// there was one. The core sees errors only once somebody waits for the array, by a callback for instance.
+/// Returns a fence that signals when all of `fences` have signalled, with the error of one of them
+/// if any failed. The core propagates errors only if a waiter has enabled signalling on the array,
+/// for example by a callback.
 ///
-/// It belongs to `context` and has the sequence number `seqno` there. Fails with `EINVAL` for no fences, or
-/// if one is a container itself (see [`unwrap`](super::dma_fence_unwrap::unwrap)), `ENOMEM`.
+/// The fence has the seqno `seqno` in `context`. Fails with `EINVAL` if there are no fences or one
+/// of them is a container, see [`unwrap`](super::dma_fence_unwrap::unwrap), and with `ENOMEM`.
 pub(crate) fn array(
     fences: KVec<ARef<Fence>>,
     context: Context,
@@ -33,8 +34,8 @@ pub(crate) fn array(
         pointers.push(fence.as_raw(), GFP_KERNEL_ACCOUNT)?;
     }
     let count = i32::try_from(fences.len()).map_err(|_| EINVAL)?;
-    // SAFETY: There are `count` valid fences. If the function succeeds it takes over the memory of the array,
-    // which is kmalloc's, and the references, both given up below.
+    // SAFETY: `pointers` has `count` valid fences. On success the function takes over the memory,
+    // which is from `kmalloc()`, and the references, which are forgotten below.
     let array = unsafe {
         bindings::dma_fence_array_create(count, pointers.as_mut_ptr(), context.id(), seqno)
     };
@@ -43,7 +44,7 @@ pub(crate) fn array(
     for fence in fences {
         let _ = ARef::into_raw(fence);
     }
-    // SAFETY: The array begins with its fence, whose one reference is ours. `Fence` is a transparent
+    // SAFETY: The array begins with its fence, whose only count is ours. `Fence` is a transparent
     // wrapper.
     Ok(unsafe { ARef::from_raw(array.cast()) })
 }
@@ -64,11 +65,11 @@ mod tests {
     };
 
     #[test]
-    fn no_fences_are_refused() {
+    fn empty_array_is_refused() {
         assert_eq!(array(KVec::new(), Context::new(), 1).err(), Some(EINVAL));
     }
 
-    /// Waits for a fence; arrays signal from an interrupt of their own. In vain, until KUnit's timeout.
+    /// Waits for a fence, until KUnit's timeout. Arrays signal in an irq_work.
     fn wait(fence: &Fence) -> Option<Result> {
         while !fence.is_signaled() {
             fsleep(Delta::from_micros(100));
@@ -77,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn array_signals_when_all_have() -> Result {
+    fn array_signals_after_all_its_fences() -> Result {
         let (one, two) = (pending()?, pending()?);
         let mut fences = KVec::new();
         fences.push(one.fence().into(), GFP_KERNEL)?;
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn container_in_a_container_is_refused() -> Result {
+    fn array_of_a_container_is_refused() -> Result {
         let one = pending()?;
         let mut fences = KVec::new();
         fences.push(one.fence().into(), GFP_KERNEL)?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Fences strung on a timeline, as DRM's timeline syncobjs do it.
+//! Chains of fences, which timeline syncobjs of DRM consist of.
 //!
 //! C header: [`include/linux/dma-fence-chain.h`](srctree/include/linux/dma-fence-chain.h)
 
@@ -18,11 +18,11 @@ use kernel::{
     types::Opaque, //
 };
 
-/// A fence that can be in a link: any but a chain.
+/// A fence that is not a chain, as the fence of a chain link must be.
 ///
 /// # Invariants
 ///
-/// The fence is no chain.
+/// The fence is not a `dma_fence_chain`.
 #[derive(Clone)]
 pub(crate) struct NonChainFence(ARef<Fence>);
 
@@ -35,7 +35,7 @@ impl NonChainFence {
 
 impl<T: DriverTimeline> From<&PendingFence<T>> for NonChainFence {
     fn from(fence: &PendingFence<T>) -> Self {
-        // INVARIANT: It has the operations of a driver, not those of chains.
+        // INVARIANT: The fence has a driver's operations.
         Self(fence.fence().into())
     }
 }
@@ -48,31 +48,33 @@ impl TryFrom<ARef<Fence>> for NonChainFence {
         if fence.is_chain() {
             return Err(EINVAL);
         }
-        // INVARIANT: It was looked at just now, and does not change.
+        // INVARIANT: The fence was checked, and a fence does not become a chain.
         Ok(Self(fence))
     }
 }
 
-/// The memory of a link. Dropping it gives the memory back.
+/// The memory of a link. Dropping it frees the memory.
 pub(crate) struct AllocatedLink(KBox<Opaque<bindings::dma_fence_chain>>);
 
 impl AllocatedLink {
     /// Allocates a link. Fails with `ENOMEM`.
     ///
-    /// Unlike C's `dma_fence_chain_alloc()` it says with which flags: links can be charged to who wants them.
+    /// Unlike C's `dma_fence_chain_alloc()`, this takes flags, so that the memory can be charged to
+    /// the caller.
     pub(crate) fn new(flags: Flags) -> Result<Self> {
         Ok(Self(KBox::new(Opaque::uninit(), flags)?))
     }
 
-    /// Gives the memory to C code, which initialises it by `dma_fence_chain_init()`. The core frees it as it frees those that it has
-    /// allocated itself, with `kfree()`.
+    /// Passes the memory to C code that initialises it with `dma_fence_chain_init()`. The core
+    /// frees it with `kfree()`.
     pub(crate) fn into_raw(self) -> *mut bindings::dma_fence_chain {
         KBox::into_raw(self.0).cast()
     }
 
-    /// Returns a fence that signals when `fence` and everything in the chain `previous` have signalled.
+    /// Returns a fence that signals when `fence` and all fences of the chain `previous` have
+    /// signalled.
     ///
-    /// `seqno` is its point on the timeline.
+    /// `seqno` is the link's point on the timeline.
     pub(crate) fn init(
         self,
         previous: Option<ARef<Fence>>,
@@ -84,18 +86,18 @@ impl AllocatedLink {
         });
         let fence = ARef::into_raw(fence.0).as_ptr().cast();
         let link = self.into_raw();
-        // SAFETY: The link is new; the function takes over the references to both fences. No previous one is
-        // allowed, and the fence is no chain.
+        // SAFETY: The link is ours, and uninitialised. `previous` may be null, and by its type
+        // invariants `fence` is not a chain. The function takes over the references to both.
         unsafe { bindings::dma_fence_chain_init(link, previous, fence, seqno) };
-        // SAFETY: The link is not null and begins with its fence, whose one reference is ours. `Fence` is a transparent
-        // wrapper.
+        // SAFETY: The link is not null and begins with its fence, whose only count is ours. `Fence`
+        // is a transparent wrapper.
         unsafe { ARef::from_raw(NonNull::new_unchecked(link.cast())) }
     }
 }
 
-/// Returns a fence that signals when `fence` and everything in the chain `previous` have signalled, see [`AllocatedLink::init`].
+/// Allocates and initialises a link, see [`AllocatedLink::init`].
 ///
-/// Fails with `EINVAL` if `fence` is a chain itself, `ENOMEM`.
+/// Fails with `EINVAL` if `fence` is a chain, `ENOMEM`.
 pub(crate) fn chain(
     previous: Option<ARef<Fence>>,
     fence: ARef<Fence>,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! The fences that a fence stands for.
+//! The fences inside containers.
 //!
 //! C header: [`include/linux/dma-fence-unwrap.h`](srctree/include/linux/dma-fence-unwrap.h)
 
@@ -9,19 +9,19 @@ use crate::bindings;
 use core::ptr::NonNull;
 use kernel::sync::aref::ARef;
 
-/// Returns the fences that `head` stands for.
+/// Returns the fences inside `head`.
 ///
-/// Containers, `dma_fence_array` and `dma_fence_chain`, are taken apart; any other fence stands for
-/// itself. Links of a chain that have signalled are left out, with their errors.
+/// The containers are `dma_fence_array` and `dma_fence_chain`. For any other fence, this is the
+/// fence itself. Signalled links of a chain are skipped, including their errors.
 pub(crate) fn unwrap(head: &Fence) -> Unwrap<'_> {
     Unwrap { head, cursor: None }
 }
 
-/// Iterator over the fences that a fence stands for; made by [`unwrap`].
+/// The iterator of [`unwrap`].
 ///
 /// # Invariants
 ///
-/// A `cursor` was initialised by `dma_fence_unwrap_first()`, and owns the reference in its `chain`,
+/// `cursor` was initialised by `dma_fence_unwrap_first()`, and owns the reference in its `chain`,
 /// which may be null.
 pub(crate) struct Unwrap<'a> {
     head: &'a Fence,
@@ -34,18 +34,18 @@ impl Iterator for Unwrap<'_> {
     fn next(&mut self) -> Option<ARef<Fence>> {
         let fence = match &mut self.cursor {
             None => {
-                // INVARIANT: It is initialised right here.
+                // INVARIANT: The function below initialises the cursor.
                 let cursor = self.cursor.insert(bindings::dma_fence_unwrap::default());
-                // SAFETY: The head is a valid fence; the cursor is ours to write to.
+                // SAFETY: The head is a valid fence, and the cursor is valid for writes.
                 unsafe { bindings::dma_fence_unwrap_first(self.head.as_raw(), cursor) }
             }
             Some(cursor) if cursor.chain.is_null() => return None,
-            // SAFETY: By the type invariants the cursor was initialised; it is not at its end.
+            // SAFETY: By the type invariants the cursor is initialised. It is not at its end.
             Some(cursor) => unsafe { bindings::dma_fence_unwrap_next(cursor) },
         };
         let fence = NonNull::new(fence)?.cast::<Fence>();
-        // SAFETY: Until the cursor moves on it holds a reference, in its `chain`, to the outermost container,
-        // which holds one to what it contains, and so on down to this fence.
+        // SAFETY: Until the cursor moves on, its `chain` holds a reference to the outermost
+        // container, and each container holds references to its fences.
         Some(unsafe { fence.as_ref() }.into())
     }
 }
@@ -53,7 +53,7 @@ impl Iterator for Unwrap<'_> {
 impl Drop for Unwrap<'_> {
     fn drop(&mut self) {
         if let Some(cursor) = &self.cursor {
-            // SAFETY: By the type invariants that reference is ours; null is allowed.
+            // SAFETY: By the type invariants the reference, if it is not null, is ours.
             unsafe { bindings::dma_fence_put(cursor.chain) };
         }
     }
@@ -73,7 +73,7 @@ mod tests {
     use kernel::prelude::*;
 
     #[test]
-    fn plain_fence_stands_for_itself() -> Result {
+    fn fence_that_is_no_container_is_returned() -> Result {
         let fence = pending()?;
         let mut leaves = unwrap(fence.fence());
         assert_eq!(
@@ -82,12 +82,12 @@ mod tests {
         );
         assert!(leaves.next().is_none());
         assert!(leaves.next().is_none());
-        // And a walk that is broken off gives back what it holds.
+        // An iterator that is dropped early drops its reference.
         drop(unwrap(fence.fence()).next());
         Ok(())
     }
 
-    /// Asserts that `head` stands for exactly these fences, in this order.
+    /// Asserts that exactly these fences are inside `head`, in this order.
     fn assert_leaves(head: &Fence, expected: &[&Fence]) {
         let mut leaves = unwrap(head);
         for fence in expected {
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn array_is_taken_apart_in_order() -> Result {
+    fn array_is_iterated_in_order() -> Result {
         let (one, two) = (pending()?, pending()?);
         let fences = [one.fence(), two.fence()];
         let array = array(list(&fences)?, Context::new(), 1)?;
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn chain_is_taken_apart_from_its_end() -> Result {
+    fn chain_is_iterated_from_its_last_link() -> Result {
         let (one, two) = (pending()?, pending()?);
         let first = chain(None, one.fence().into(), 1)?;
         let second = chain(Some(first), two.fence().into(), 2)?;
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn link_that_has_signalled_is_left_out() -> Result {
+    fn signalled_link_is_skipped() -> Result {
         let (one, two) = (pending()?, pending()?);
         let first = chain(None, one.fence().into(), 1)?;
         let second = chain(Some(first), two.fence().into(), 2)?;
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn array_in_a_chain_is_taken_apart() -> Result {
+    fn array_in_a_chain_is_iterated() -> Result {
         let (one, two, three) = (pending()?, pending()?, pending()?);
         let array = array(list(&[two.fence(), three.fence()])?, Context::new(), 1)?;
         let first = chain(None, one.fence().into(), 1)?;
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_taken_outlives_the_walk() -> Result {
+    fn returned_fence_outlives_the_iterator() -> Result {
         let (one, two) = (pending()?, pending()?);
         let array = array(list(&[one.fence(), two.fence()])?, Context::new(), 1)?;
         let mut leaves = unwrap(&array);

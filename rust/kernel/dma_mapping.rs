@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Devices that access memory.
+//! Software devices that DMA buffers can be mapped for.
 //!
 //! C header: [`include/linux/dma-mapping.h`](srctree/include/linux/dma-mapping.h)
+//!
+//! The `kernel` crate sets DMA masks only in the probe of a bus device. A faux device has none, so
+//! this file calls the C function.
 
 use crate::bindings;
 use kernel::{
@@ -23,25 +26,25 @@ pub(crate) fn raw(device: &Device) -> *mut bindings::device {
     core::ptr::from_ref(device).cast_mut().cast()
 }
 
-/// A device that is there in software only, and for which buffers can be mapped as for one that reaches all memory.
+/// A faux device that buffers can be mapped for, and that can address all memory.
 ///
-/// It is bound to its driver as long as this is there, and dropping this removes it. So whoever has something mapped for it has a
-/// reference to this: what is mapped for a device has to be unmapped before its driver lets it go.
+/// The device is bound until the `DmaDevice` is dropped, which removes it. A mapping must be undone
+/// while its device is bound, so the owner of a mapping holds a reference to the `DmaDevice`.
 pub(crate) struct DmaDevice(faux::Registration);
 
 impl DmaDevice {
-    /// Registers a device. Fails with `ENODEV`, which is also what the C function makes of other reasons; `EIO`.
+    /// Registers a device. Fails with `ENODEV`, whatever the reason, and with `EIO`.
     pub(crate) fn new(name: &CStr) -> Result<Arc<Self>> {
         let device = Self(faux::Registration::new(name, None)?);
-        // SAFETY: The device is valid, and nobody uses it yet.
+        // SAFETY: The device is valid and not in use yet.
         to_result(unsafe {
             bindings::dma_coerce_mask_and_coherent(raw(device.device()), u64::MAX)
         })?;
         Ok(Arc::new(device, GFP_KERNEL)?)
     }
 
-    /// Returns whether what is mapped for the device is copied to elsewhere and back, because the kernel has all devices do so: what the CPU
-    /// writes while it is mapped would be lost.
+    /// Returns whether mappings of the device use bounce buffers, as with `swiotlb=force`. Writes
+    /// of the CPU to mapped memory would be lost.
     pub(crate) fn is_bounced(&self) -> bool {
         // SAFETY: The device is valid.
         let most = unsafe { bindings::dma_max_mapping_size(raw(self.device())) };

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Faults that the administrator asks for.
+//! Fault injection, configured in debugfs.
 //!
 //! C header: [`include/linux/fault-inject.h`](srctree/include/linux/fault-inject.h)
 //!
-//! Documentation: [`Documentation/fault-injection/fault-injection.rst`](srctree/Documentation/fault-injection/fault-injection.rst)
+//! Documentation:
+//! [`Documentation/fault-injection/fault-injection.rst`](srctree/Documentation/fault-injection/fault-injection.rst)
+//!
+//! The C function creates the files in debugfs and wants the parent's dentry, which the `kernel`
+//! crate's `debugfs::Dir` does not return, so the parent is looked up by name.
 
 use kernel::prelude::*;
 
@@ -13,14 +17,15 @@ use crate::bindings;
 #[cfg(CONFIG_FAULT_INJECTION)]
 use kernel::types::Opaque;
 
-/// Decides what fails: C's `struct fault_attr`, with its directory in debugfs.
+/// A fault attribute, with its directory in debugfs: C's `struct fault_attr`.
 ///
-/// On kernels without `CONFIG_FAULT_INJECTION` nothing does; where there is no `CONFIG_FAULT_INJECTION_DEBUG_FS` nobody
-/// can ask for it.
+/// Without `CONFIG_FAULT_INJECTION` nothing fails. Without `CONFIG_FAULT_INJECTION_DEBUG_FS` there
+/// is no directory.
 ///
 /// # Invariants
 ///
-/// `attr` is initialised and pinned. `directory` is what refers to it, or an error pointer or null, which stand for nothing.
+/// `attr` is initialised and pinned. `directory` is the directory whose files refer to `attr`, an
+/// error pointer, or null.
 #[cfg(CONFIG_FAULT_INJECTION)]
 #[pin_data(PinnedDrop)]
 pub(crate) struct FaultAttr {
@@ -30,19 +35,19 @@ pub(crate) struct FaultAttr {
 }
 
 #[cfg(CONFIG_FAULT_INJECTION)]
-// SAFETY: The directory may be removed by any thread.
+// SAFETY: Any thread may remove the directory.
 unsafe impl Send for FaultAttr {}
 #[cfg(CONFIG_FAULT_INJECTION)]
-// SAFETY: `should_fail()` may be called concurrently; the directory is not used but by `drop()`.
+// SAFETY: `should_fail()` may be called concurrently. Only `drop()` uses the directory.
 unsafe impl Sync for FaultAttr {}
 
 #[cfg(CONFIG_FAULT_INJECTION)]
 impl FaultAttr {
-    /// Whether the kernel has them.
+    /// Whether the kernel supports fault injection.
     pub(crate) const AVAILABLE: bool = true;
 
-    /// Creates one that lets nothing fail until it is told so in the directory `name`, in debugfs's directory `parent`,
-    /// which exists.
+    /// Creates an attribute and its directory `name` in debugfs's directory `parent`. Nothing fails
+    /// until the administrator configures it there.
     pub(crate) fn new(name: &'static CStr, parent: &'static CStr) -> impl PinInit<Self, Error> {
         try_pin_init!(&this in Self {
             attr <- Opaque::ffi_init(|slot| {
@@ -50,12 +55,12 @@ impl FaultAttr {
                 unsafe { bindings::fault_attr_init(slot) };
             }),
             directory: {
-                // SAFETY: The name is a string, the parent debugfs's root.
+                // SAFETY: The name is a string. A null parent stands for debugfs's root.
                 let parent = unsafe {
                     bindings::debugfs_lookup(parent.as_char_ptr(), core::ptr::null_mut())
                 };
-                // SAFETY: The attribute is initialised, and stays where it is until `drop()` has removed the
-                // directory. The parent is valid, or null for the root. The name is a string.
+                // SAFETY: The attribute is initialised, and is pinned until `drop()` has removed
+                // the directory. The parent is valid, or null for the root. The name is a string.
                 let directory = unsafe {
                     bindings::fault_create_debugfs_attr(
                         name.as_char_ptr(),
@@ -63,14 +68,14 @@ impl FaultAttr {
                         Opaque::cast_into(&raw const (*this.as_ptr()).attr),
                     )
                 };
-                // SAFETY: The reference to the parent is ours; null stands for none.
+                // SAFETY: The reference to the parent, if it is not null, is ours.
                 unsafe { bindings::dput(parent) };
                 directory
             },
         }? Error)
     }
 
-    /// Returns whether something is to fail this time. May be called in any context.
+    /// Returns whether this call should fail. May be called in any context.
     pub(crate) fn should_fail(&self) -> bool {
         // SAFETY: By the type invariants the attribute is initialised.
         unsafe { bindings::should_fail(self.attr.get(), 1) }
@@ -81,22 +86,22 @@ impl FaultAttr {
 #[pinned_drop]
 impl PinnedDrop for FaultAttr {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariants it is ours to remove; errors and null are ignored. It waits for
-        // those who use it.
+        // SAFETY: By the type invariants the directory is ours. The function ignores errors and
+        // null, and waits for users of the files.
         unsafe { bindings::debugfs_remove(self.directory) };
     }
 }
 
-/// Stands for C's `struct fault_attr` on kernels that have none: nothing fails.
+/// The attribute of kernels without `CONFIG_FAULT_INJECTION`: nothing fails.
 #[cfg(not(CONFIG_FAULT_INJECTION))]
 pub(crate) struct FaultAttr;
 
 #[cfg(not(CONFIG_FAULT_INJECTION))]
 impl FaultAttr {
-    /// Whether the kernel has them.
+    /// Whether the kernel supports fault injection.
     pub(crate) const AVAILABLE: bool = false;
 
-    /// Creates it.
+    /// Creates an attribute.
     pub(crate) fn new(_name: &'static CStr, _parent: &'static CStr) -> impl PinInit<Self, Error> {
         Ok::<_, Error>(Self)
     }
@@ -113,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_fails_unasked() -> Result {
+    fn unconfigured_attribute_fails_nothing() -> Result {
         let attr = KBox::pin_init(FaultAttr::new(c"kunit", c"vfence-none"), GFP_KERNEL)?;
         for _ in 0..100 {
             assert!(!attr.should_fail());

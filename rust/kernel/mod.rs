@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Safe abstractions that the `kernel` crate does not have yet, one file for each C header.
+//! Safe abstractions that the `kernel` crate lacks, one file for each C header.
 //!
-//! This is the only floor with `unsafe`: it wraps `rust/bindings/`, and the driver in `rust/vfence/`
-//! uses it. Each file is written so that it could be sent upstream as it stands.
+//! All `unsafe` code is here: these files wrap `rust/bindings/` for the driver in `rust/vfence/`.
+//! Each could be sent upstream as it stands.
 
-// The abstractions are whole; a driver need not use all of each.
+// An abstraction is complete even where the driver uses only a part of it.
 #![allow(dead_code)]
 #![deny(clippy::undocumented_unsafe_blocks, unsafe_op_in_unsafe_fn)]
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Memory as a device sees it, in pieces.
+//! Scatter-gather tables of pages that are mapped for a device.
 //!
 //! C headers: [`include/linux/scatterlist.h`](srctree/include/linux/scatterlist.h),
 //! [`include/linux/dma-mapping.h`](srctree/include/linux/dma-mapping.h)
 //!
-//! The `kernel` crate's tables own their pages, and are for the device of the driver that makes them. An exporter's pages are mapped
-//! for many devices, those of others.
+//! A table of the `kernel` crate owns its pages and is mapped for one device, that of its driver.
+//! An exporter maps the same pages for many devices, which belong to other drivers.
 
 use super::{
     dma_mapping::{
@@ -39,39 +39,41 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// `table` is initialised, and is mapped for `device` in this direction. The pages are there, and the device is bound, as long as it is.
-// The core knows the table only: it comes first.
+/// `table` is initialised, and mapped for `device` in `direction`. The pages stay allocated, and
+/// the device stays bound, until the table is unmapped.
+// `into_raw()` and `from_raw()` rely on `table` being the first field.
 #[repr(C)]
 pub(crate) struct MappedSgTable {
     table: Opaque<bindings::sg_table>,
     device: ARef<Device>,
     direction: DataDirection,
     _pages: Arc<Pages>,
-    /// What keeps the device bound, where nobody else sees to it.
+    /// Keeps the device bound, unless the importer does.
     _bound: Option<Arc<DmaDevice>>,
 }
 
-// SAFETY: A table belongs to no thread.
+// SAFETY: Any thread may use and unmap a table.
 unsafe impl Send for MappedSgTable {}
 // SAFETY: The functions that take `&self` do not change the table.
 unsafe impl Sync for MappedSgTable {}
 
-/// A table that is not mapped yet. Dropping it gives the memory back.
+/// A table that is not mapped. Dropping it frees it.
 ///
 /// # Invariants
 ///
-/// It is initialised.
+/// The table is initialised.
 struct Unmapped(Opaque<bindings::sg_table>);
 
 impl Unmapped {
-    /// Returns a table of all of `pages`, in pieces that `device` can take. Fails with `ENOMEM`, `EINVAL` for too many.
+    /// Creates a table of `pages`, in segments that `device` can map. Fails with `ENOMEM`, and with
+    /// `EINVAL` for too many pages.
     fn new(pages: &Pages, device: &Device<Bound>) -> Result<Self> {
         let mut pointers = KVVec::with_capacity(pages.count(), GFP_KERNEL_ACCOUNT)?;
         for page in pages.pages() {
-            pointers.push(page, GFP_KERNEL_ACCOUNT)?;
+            pointers.push(page.as_ptr(), GFP_KERNEL_ACCOUNT)?;
         }
         let count = u32::try_from(pages.count()).map_err(|_| EINVAL)?;
-        // SAFETY: The device is valid, and bound.
+        // SAFETY: The device is bound.
         let (most, longest) = unsafe {
             (
                 bindings::dma_max_mapping_size(raw(device)),
@@ -79,12 +81,13 @@ impl Unmapped {
             )
         };
         let longest = match u32::try_from(most) {
-            // It is not known.
+            // Unlimited.
             Ok(0) | Err(_) => longest,
             Ok(most) => longest.min(most),
         };
         let table = Opaque::zeroed();
-        // SAFETY: The table is valid for writes; there are that many pages, whose bytes are all in them. No piece is less than a page.
+        // SAFETY: The table is valid for writes. The array has `count` pages, which have
+        // `pages.size()` bytes. The longest segment is at least a page.
         to_result(unsafe {
             bindings::sg_alloc_table_from_pages_segment(
                 table.get(),
@@ -96,55 +99,56 @@ impl Unmapped {
                 bindings::GFP_KERNEL_ACCOUNT,
             )
         })?;
-        // INVARIANT: The function has succeeded. A table has a pointer to its list and none to itself, so it may be moved.
+        // INVARIANT: The function succeeded. A table does not point to itself, so it may be moved.
         Ok(Self(table))
     }
 
-    /// Returns the table, whose memory the caller gives back.
+    /// Returns the table, which the caller must free.
     fn into_inner(self) -> Opaque<bindings::sg_table> {
         let this = ManuallyDrop::new(self);
-        // SAFETY: The original is not used any more.
+        // SAFETY: `this` is not used or dropped after this.
         Opaque::new(unsafe { this.0.get().read() })
     }
 }
 
 impl Drop for Unmapped {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants.
+        // SAFETY: By the type invariants the table is mapped for the device in this direction.
         unsafe { bindings::sg_free_table(self.0.get()) };
     }
 }
 
 impl MappedSgTable {
-    /// Maps all of `pages` for `device`, which stays as long as what is returned. Fails with `ENOMEM`, `EIO`, `EINVAL` if the device
-    /// cannot reach them.
+    /// Maps `pages` for `device`, and keeps the device bound. Fails with `ENOMEM`, `EIO`, and with
+    /// `EINVAL` if the device cannot reach them.
     pub(crate) fn new(
         pages: Arc<Pages>,
         device: Arc<DmaDevice>,
         direction: DataDirection,
     ) -> Result<Arc<Self>> {
         let bound = Some(device.clone());
-        // SAFETY: The device is bound as long as `bound` is there.
+        // SAFETY: `bound` keeps the device bound.
         unsafe { Self::with(pages, device.device(), bound, direction) }
     }
 
-    /// Maps all of `pages` for a device of somebody else. Fails as [`MappedSgTable::new`].
+    /// Maps `pages` for a device of another driver. Fails as [`MappedSgTable::new`] does.
     ///
     /// # Safety
     ///
-    /// The device must stay bound as long as what is returned is there.
+    /// The device must stay bound until the last reference to the mapping is dropped.
     pub(super) unsafe fn for_other(
         pages: Arc<Pages>,
         device: &Device<Bound>,
         direction: DataDirection,
     ) -> Result<Arc<Self>> {
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         unsafe { Self::with(pages, device, None, direction) }
     }
 
     /// # Safety
     ///
-    /// The device must stay bound as long as what is returned is there, `bound` included.
+    /// The device must stay bound until the last reference to the mapping, which owns `bound`, is
+    /// dropped.
     unsafe fn with(
         pages: Arc<Pages>,
         device: &Device<Bound>,
@@ -153,11 +157,12 @@ impl MappedSgTable {
     ) -> Result<Arc<Self>> {
         let mapped = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
         let table = Unmapped::new(&pages, device)?;
-        // SAFETY: The table is initialised, and of pages that are there as long as it is. The device is valid, and bound.
+        // SAFETY: The table is initialised, its pages are allocated, and the device is bound.
         to_result(unsafe {
             bindings::dma_map_sgtable(raw(device), table.0.get(), direction.into(), 0)
         })?;
-        // INVARIANT: It was mapped just now; the device stays bound by the requirements of this function.
+        // INVARIANT: The table is mapped. By the safety requirements of this function the device
+        // stays bound.
         let mapped = mapped.write(Self {
             table: table.into_inner(),
             device: device.into(),
@@ -168,9 +173,9 @@ impl MappedSgTable {
         Ok(mapped.into())
     }
 
-    /// Returns the table as an importer sees it.
+    /// Returns the table.
     pub(crate) fn table(&self) -> &SGTable {
-        // SAFETY: By the type invariants; it does not change.
+        // SAFETY: By the type invariants the table is mapped. It does not change.
         unsafe { SGTable::from_raw(self.table.get()) }
     }
 
@@ -179,22 +184,23 @@ impl MappedSgTable {
         core::ptr::eq(&*self.device, device)
     }
 
-    /// Gives a count of it to C code.
+    /// Passes a reference to C code.
     pub(crate) fn into_raw(this: Arc<Self>) -> *mut bindings::sg_table {
         Arc::into_raw(this).cast_mut().cast()
     }
 
     /// # Safety
     ///
-    /// `table` must be from [`MappedSgTable::into_raw`], and is given back once.
+    /// `table` must come from [`MappedSgTable::into_raw`], which must have been called once more
+    /// for it than this function.
     pub(crate) unsafe fn from_raw(table: *mut bindings::sg_table) -> Arc<Self> {
-        // SAFETY: By the requirements of this function; the table comes first.
+        // SAFETY: By the safety requirements of this function. `table` is at offset 0.
         unsafe { Arc::from_raw(table.cast()) }
     }
 
-    /// Makes what the device has written visible to the CPU.
+    /// Makes the device's writes visible to the CPU.
     pub(crate) fn sync_for_cpu(&self) {
-        // SAFETY: By the type invariants.
+        // SAFETY: By the type invariants the table is mapped for the device in this direction.
         unsafe {
             bindings::dma_sync_sgtable_for_cpu(
                 raw(&self.device),
@@ -204,9 +210,9 @@ impl MappedSgTable {
         };
     }
 
-    /// Makes what the CPU has written visible to the device.
+    /// Makes the CPU's writes visible to the device.
     pub(crate) fn sync_for_device(&self) {
-        // SAFETY: By the type invariants.
+        // SAFETY: By the type invariants the table is mapped for the device in this direction.
         unsafe {
             bindings::dma_sync_sgtable_for_device(
                 raw(&self.device),
@@ -219,7 +225,7 @@ impl MappedSgTable {
 
 impl Drop for MappedSgTable {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants.
+        // SAFETY: By the type invariants the table is mapped for the device in this direction.
         unsafe {
             bindings::dma_unmap_sgtable(
                 raw(&self.device),
@@ -228,7 +234,7 @@ impl Drop for MappedSgTable {
                 0,
             );
         }
-        // SAFETY: It is initialised, and not mapped any more.
+        // SAFETY: The table is initialised and not mapped.
         unsafe { bindings::sg_free_table(self.table.get()) };
     }
 }
@@ -247,7 +253,7 @@ mod tests {
         assert_eq!(seen, 5 * PAGE_SIZE as u64);
         mapped.sync_for_cpu();
         mapped.sync_for_device();
-        // Once for each device and importer.
+        // The same pages can be mapped twice.
         let again = MappedSgTable::new(pages, device.clone(), direction)?;
         let addresses = |mapped: &MappedSgTable| {
             mapped
@@ -257,21 +263,21 @@ mod tests {
                 .next()
         };
         assert_eq!(addresses(&mapped), addresses(&again));
-        // SAFETY: It is given back once.
+        // SAFETY: The pointer comes from `into_raw()`.
         drop(unsafe { MappedSgTable::from_raw(MappedSgTable::into_raw(mapped)) });
-        // What is mapped keeps the device.
+        // The mapping keeps the device bound.
         drop(device);
         again.sync_for_cpu();
         Ok(())
     }
 
     #[test]
-    fn pieces_are_no_longer_than_the_device_says() -> Result {
+    fn segments_fit_the_limit_of_the_device() -> Result {
         let device = DmaDevice::new(c"kunit-dma-pieces")?;
-        // The kernel takes as much as it can get in one piece.
+        // Physically contiguous pages would make longer segments.
         let pages = Arc::new(Pages::new(1024 * PAGE_SIZE, GFP_KERNEL)?, GFP_KERNEL)?;
         let mapped = MappedSgTable::new(pages, device, DataDirection::Bidirectional)?;
-        // What a device can take that says nothing.
+        // The default limit of a device.
         for entry in mapped.table().iter() {
             assert!(entry.dma_len() <= 64 << 10);
         }

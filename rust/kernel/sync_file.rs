@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Fences as file descriptors.
+//! Files that hold a reference to a fence.
 //!
 //! C header: [`include/linux/sync_file.h`](srctree/include/linux/sync_file.h)
 //!
-//! A sync_file is a file that holds a reference to a fence. Making one for user space takes two steps, so
-//! that everything which can fail comes before the moment at which user space sees it:
+//! Passing a sync_file to user space takes two steps, so that every step that can fail comes before
+//! user space can access the file:
 //!
 //! ```text
 //!   SyncFile::create ──┐
@@ -29,7 +29,7 @@ use kernel::{
     sync::aref::ARef, //
 };
 
-/// A sync_file that no file descriptor refers to yet.
+/// A sync_file without a file descriptor.
 ///
 /// Dropping it drops its reference to the fence.
 pub(crate) struct SyncFile(ARef<File>);
@@ -37,21 +37,21 @@ pub(crate) struct SyncFile(ARef<File>);
 impl SyncFile {
     /// Creates a sync_file that holds a reference to `fence`.
     ///
-    /// Fails with `ENOMEM`, which is also what the C function makes of a system without free files.
+    /// Fails with `ENOMEM`, also if the system has no free files.
     pub(crate) fn create(fence: &Fence) -> Result<Self> {
-        // SAFETY: The reference is a valid fence; the function takes a reference of its own.
+        // SAFETY: The reference is a valid fence. The function takes its own reference.
         let sync_file = unsafe { bindings::sync_file_create(fence.as_raw()) };
         let sync_file = NonNull::new(sync_file).ok_or(ENOMEM)?;
-        // SAFETY: The function succeeded, so this is a new sync_file with a file.
+        // SAFETY: The function succeeded, so this is a valid sync_file with a file.
         let file = unsafe { (*sync_file.as_ptr()).file };
-        // SAFETY: The file is new: we own its only reference, and nobody else has an `fdget_pos`
-        // region on it. `File` is a transparent wrapper.
+        // SAFETY: The file is new: its only count is ours, and there is no `fdget_pos` region on
+        // it. `File` is a transparent wrapper.
         Ok(Self(unsafe {
             ARef::from_raw(NonNull::new_unchecked(file).cast())
         }))
     }
 
-    /// Makes the file descriptor refer to the sync_file: user space has it from now on.
+    /// Installs the sync_file at the file descriptor. User space can access it from now on.
     pub(crate) fn install(self, fd: FileDescriptorReservation) {
         fd.fd_install(self.0);
     }
@@ -59,16 +59,16 @@ impl SyncFile {
 
 /// Returns the fence of the sync_file that the descriptor `fd` of the current process refers to.
 ///
-/// It may be a container: see [`unwrap`](super::dma_fence_unwrap::unwrap). Fails with `EBADF` if `fd` is no open file
-/// descriptor, with `EINVAL` if it is a file of another kind.
+/// The fence may be a container, see [`unwrap`](super::dma_fence_unwrap::unwrap). Fails with
+/// `EBADF` if `fd` is not an open file descriptor, with `EINVAL` if it refers to another kind of
+/// file.
 pub(crate) fn get_fence(fd: i32) -> Result<ARef<Fence>> {
-    // SAFETY: There are no requirements.
+    // SAFETY: The function accepts any number.
     let fence = unsafe { bindings::sync_file_get_fence(fd) };
     match NonNull::new(fence) {
-        // SAFETY: The function returned a reference that is now ours; `Fence` is a transparent
-        // wrapper.
+        // SAFETY: The count that the function took is ours. `Fence` is a transparent wrapper.
         Some(fence) => Ok(unsafe { ARef::from_raw(fence.cast()) }),
-        // CAST: What is negative is no descriptor either way.
+        // CAST: A negative number stays an invalid descriptor.
         None => match LocalFile::fget(fd as u32) {
             Ok(_) => Err(EINVAL),
             Err(error) => Err(error.into()),
@@ -94,17 +94,17 @@ mod tests {
     }
 
     #[test]
-    fn fence_of_an_installed_sync_file_is_found() -> Result {
+    fn get_fence_finds_an_installed_sync_file() -> Result {
         let fence = pending()?;
         let file = SyncFile::create(fence.fence())?;
         let reservation = FileDescriptorReservation::get_unused_fd_flags(O_CLOEXEC)?;
         let fd = reservation.reserved_fd();
-        // CAST: Descriptors fit.
+        // CAST: A descriptor fits into `i32`.
         assert_eq!(get_fence(fd as i32).err(), Some(EBADF));
         file.install(reservation);
         let found = get_fence(fd as i32)?;
         assert_eq!(found.as_raw(), fence.fence().as_raw());
-        // SAFETY: Nobody else knows of the descriptor.
+        // SAFETY: Nothing else uses the descriptor.
         unsafe { bindings::close_fd(fd) };
         assert_eq!(get_fence(fd as i32).err(), Some(EBADF));
         Ok(())
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn no_descriptor_is_ebadf() {
+    fn negative_descriptor_is_ebadf() {
         assert_eq!(get_fence(-1).err(), Some(EBADF));
     }
 }

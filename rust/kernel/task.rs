@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! What the `kernel` crate does not tell about tasks.
+//! The name of the current task, which the `kernel` crate's `Task` does not return.
 //!
 //! C header: [`include/linux/sched.h`](srctree/include/linux/sched.h)
 
 use crate::bindings;
 
-/// Size of a task's name, with the NUL.
+/// The size of a task's name, including the NUL.
 pub(crate) const TASK_COMM_LEN: usize = bindings::TASK_COMM_LEN as usize;
 
-/// Returns the name of the current task, padded with NULs, at least one.
+/// Returns the name of the current task, NUL-terminated and padded with NULs.
 pub(crate) fn current_comm() -> [u8; TASK_COMM_LEN] {
     let mut comm = [0; TASK_COMM_LEN];
     // SAFETY: The buffer has the size of a task's name.

@@ -4,16 +4,18 @@
 //!
 //! C header: [`include/linux/tracepoint.h`](srctree/include/linux/tracepoint.h)
 //!
-//! The `kernel` crate's `declare_trace!` finds its tracepoints among the kernel's own bindings. This one declares those that
-//! C code of the same module makes with `CREATE_RUST_TRACE_POINTS`.
+//! The `kernel` crate's `declare_trace!` finds tracepoints in the kernel's own bindings. This macro
+//! declares those that C code of the same module defines with `CREATE_RUST_TRACE_POINTS`.
 
-/// Makes functions that call tracepoints: each costs a branch that is not taken while its tracepoint is off. Arguments come from a
-/// function, which is called only when it is on.
+/// Defines functions that call tracepoints.
+///
+/// While a tracepoint is disabled, a call costs one branch that is not taken. A closure provides
+/// the arguments, and runs only if the tracepoint is enabled.
 ///
 /// # Safety
 ///
-/// Who declares a tracepoint, with `unsafe`, promises that C code of this module makes it with arguments of just these types,
-/// which are numbers. The function itself is safe to call, in any context.
+/// C code of this module must define each tracepoint with exactly these arguments, which must be
+/// integers. The resulting function is safe to call in any context.
 macro_rules! declare_trace {
     ($(
         $(#[$attr:meta])*
@@ -30,7 +32,7 @@ macro_rules! declare_trace {
                     fn [<rust_do_trace_ $tracepoint>]($($arg: $type),*);
                 }
 
-                // SAFETY: Who has declared it promises that it is a tracepoint, whose key may be asked at any time.
+                // SAFETY: By the safety requirements of the macro, this is a tracepoint.
                 let on = unsafe {
                     ::kernel::jump_label::static_branch_unlikely!(
                         [<__tracepoint_ $tracepoint>],
@@ -40,7 +42,8 @@ macro_rules! declare_trace {
                 };
                 if on {
                     let ($($arg,)*) = arguments();
-                    // SAFETY: Who has declared it promises that it takes these numbers. It may be called in any context.
+                    // SAFETY: By the safety requirements of the macro, the function takes these
+                    // arguments. It may be called in any context.
                     unsafe { [<rust_do_trace_ $tracepoint>]($($arg),*) };
                 }
             }

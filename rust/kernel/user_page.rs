@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! A page of numbers that the kernel writes and user space reads.
+//! A page of counters that the kernel writes and user space maps read-only.
 //!
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
 
@@ -23,46 +23,47 @@ use kernel::{
     sync::atomic::Atomic, //
 };
 
-/// A page of 64-bit words that user space can map, and only read.
+/// A page of 64-bit words that user space can map read-only.
 ///
 /// # Invariants
 ///
-/// `words` is the address of `page`, which is accessed through nothing but atomics.
+/// `words` is the address of `page`, which is accessed only through atomics.
 pub(crate) struct UserPage {
     page: Page,
     words: NonNull<Atomic<u64>>,
 }
 
-// SAFETY: The pointer is to the page that goes with it, which belongs to no thread.
+// SAFETY: The pointer is to `page`, which any thread may access and free.
 unsafe impl Send for UserPage {}
 // SAFETY: All accesses are atomic.
 unsafe impl Sync for UserPage {}
 
 impl UserPage {
-    /// How many words there are.
+    /// The number of words.
     pub(crate) const WORDS: usize = PAGE_SIZE / size_of::<u64>();
 
-    /// Allocates a page of zeroes, which is not in high memory whatever `flags` say. Fails with `ENOMEM`.
+    /// Allocates a zeroed page. Ignores `__GFP_HIGHMEM`. Fails with `ENOMEM`.
     pub(crate) fn new(flags: Flags) -> Result<Self> {
         let page = Page::alloc_page((flags & !__GFP_HIGHMEM) | __GFP_ZERO)?;
-        // SAFETY: The page is valid; as it is not in high memory, it has an address.
+        // SAFETY: The page is valid. It is not in high memory, so it has an address.
         let words = unsafe { bindings::page_address(page.as_ptr()) };
         let words = NonNull::new(words.cast()).ok_or(ENOMEM)?;
         Ok(Self { page, words })
     }
 
-    /// Returns the word with that index.
+    /// Returns the word at `INDEX`.
     pub(crate) fn word<const INDEX: usize>(&self) -> &Atomic<u64> {
         const { assert!(INDEX < Self::WORDS) };
-        // SAFETY: The index is inside the page, which is initialised, aligned, lives as long as `self`, and is only accessed
-        // through atomics: by the type invariants here, and user space cannot write it.
+        // SAFETY: The index is within the page, which is initialised and aligned, and lives as long
+        // as `self`. By the type invariants the kernel accesses it only through atomics, and user
+        // space cannot write it.
         unsafe { &*self.words.as_ptr().add(INDEX) }
     }
 
-    /// Makes it the memory of a mapping, which then can neither be written nor executed, nor expanded.
+    /// Maps the page at `vma`, which becomes read-only, not executable and not expandable for good.
     ///
-    /// Fails with `EINVAL` if that is not of one page, or executable, with `EACCES` if it is writable, `ENOMEM`. The mapping
-    /// holds the page, which may outlive `self`.
+    /// Fails with `EINVAL` if `vma` is executable or is not one page, `EACCES` if it is writable,
+    /// `ENOMEM`. The mapping holds a reference to the page, which may outlive `self`.
     pub(crate) fn map(&self, vma: &VmaNew) -> Result {
         if vma.end() - vma.start() != PAGE_SIZE {
             return Err(EINVAL);

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Pages that are one range of addresses in the kernel, and can be given to devices and to user space.
+//! Pages with contiguous kernel addresses that devices and user space can map.
 //!
 //! C header: [`include/linux/vmalloc.h`](srctree/include/linux/vmalloc.h)
+//!
+//! The memory is a `VVec` of the `kernel` crate. Its `AsPageIter` needs exclusive access, which
+//! pages that are mapped elsewhere never have again, so this file has an iterator of its own.
 
 use crate::bindings;
 use core::ptr::NonNull;
@@ -15,26 +18,29 @@ use kernel::{
         },
         Flags, //
     },
-    error::to_result,
     mm::virt::VmaNew,
-    page::PAGE_SIZE,
+    page::{
+        BorrowedPage,
+        PAGE_SIZE, //
+    },
     prelude::*, //
 };
 
-/// Pages that are zero at first. What is in them is anybody's to change who has them mapped, at any time, so there are no
-/// references to it.
+/// Pages that are zeroed at first.
+///
+/// Devices and user space may change their content at any time, so there are no references to it.
 ///
 /// # Invariants
 ///
-/// `memory` has no elements, and room for `count` pages, which are its own.
+/// `memory` has no elements, and a capacity of `count` pages.
 pub(crate) struct Pages {
     memory: VVec<u8>,
     count: usize,
 }
 
 impl Pages {
-    /// Allocates as many pages as `size` bytes need, which may be more than there are: that is not logged. Fails with `ENOMEM`,
-    /// also for none.
+    /// Allocates the pages for `size` bytes. Fails with `ENOMEM`, also for 0 bytes; the failure is
+    /// not logged.
     pub(crate) fn new(size: usize, flags: Flags) -> Result<Self> {
         let count = size.div_ceil(PAGE_SIZE);
         let bytes = count.checked_mul(PAGE_SIZE).ok_or(ENOMEM)?;
@@ -42,37 +48,43 @@ impl Pages {
             return Err(ENOMEM);
         }
         let memory = VVec::with_capacity(bytes, flags | __GFP_HIGHMEM | __GFP_NOWARN | __GFP_ZERO)?;
-        // INVARIANT: There is room for that many, and `vmalloc()` deals in pages.
+        // INVARIANT: `vmalloc()` allocates whole pages.
         Ok(Self { memory, count })
     }
 
-    /// Returns how many pages there are.
+    /// Returns the number of pages.
     pub(crate) fn count(&self) -> usize {
         self.count
     }
 
-    /// Returns how many bytes that is.
+    /// Returns the size in bytes.
     pub(crate) fn size(&self) -> usize {
         self.count * PAGE_SIZE
     }
 
     /// Returns the address of the first byte.
     pub(crate) fn address(&self) -> NonNull<u8> {
-        // The pointer is that of a vector with memory, so it is not null.
+        // The pointer of a vector with a capacity is not null.
         NonNull::new(self.memory.as_ptr().cast_mut()).unwrap_or(NonNull::dangling())
     }
 
-    /// Returns C's `struct page`s, which stay valid as long as `self`.
-    pub(crate) fn pages(&self) -> impl Iterator<Item = *mut bindings::page> + '_ {
+    /// Returns the pages.
+    pub(crate) fn pages(&self) -> impl Iterator<Item = BorrowedPage<'_>> {
         (0..self.count).map(|index| {
-            // SAFETY: By the type invariants the page is there.
-            unsafe { bindings::vmalloc_to_page(self.memory.as_ptr().add(index * PAGE_SIZE).cast()) }
+            // SAFETY: By the type invariants the page exists.
+            let page = unsafe {
+                bindings::vmalloc_to_page(self.memory.as_ptr().add(index * PAGE_SIZE).cast())
+            };
+            // SAFETY: The pointer is not null for an address from `vmalloc()`, and the page is
+            // freed with `self`.
+            unsafe { BorrowedPage::from_raw(NonNull::new_unchecked(page)) }
         })
     }
 
-    /// Makes those from `first` on the memory of a mapping. Fails with `EINVAL` if there are not as many, `ENOMEM`.
+    /// Maps the pages from `first` on at `vma`. Fails with `EINVAL` if `vma` extends beyond the
+    /// last page, `ENOMEM`.
     ///
-    /// The mapping holds the pages, which may outlive `self`.
+    /// The mapping holds references to the pages, which may outlive `self`.
     pub(crate) fn map(&self, vma: &VmaNew, first: usize) -> Result {
         let wanted = (vma.end() - vma.start()) / PAGE_SIZE;
         if first
@@ -85,9 +97,7 @@ impl Pages {
         let vma = vma.set_mixedmap();
         let addresses = (vma.start()..vma.end()).step_by(PAGE_SIZE);
         for (address, page) in addresses.zip(self.pages().skip(first)) {
-            // SAFETY: The mapping is being set up and takes single pages; the address is in it. The core takes a reference to
-            // the page, which is allocated in order 0 and has no other owner.
-            to_result(unsafe { bindings::vm_insert_page(vma.as_ptr(), address, page) })?;
+            vma.vm_insert_page(address, &page)?;
         }
         Ok(())
     }
@@ -105,7 +115,8 @@ mod tests {
         let pages = Pages::new(PAGE_SIZE + 1, GFP_KERNEL)?;
         assert_eq!((pages.count(), pages.size()), (2, 2 * PAGE_SIZE));
         assert_eq!(pages.pages().count(), 2);
-        assert!(pages.pages().next() != pages.pages().nth(1));
+        let page = |index| pages.pages().nth(index).map(|page| page.as_ptr());
+        assert!(page(0) != page(1));
         Ok(())
     }
 
@@ -113,7 +124,7 @@ mod tests {
     fn memory_is_zero() -> Result {
         let pages = Pages::new(3 * PAGE_SIZE, GFP_KERNEL)?;
         for offset in 0..pages.size() {
-            // SAFETY: It is inside, and nobody else has it.
+            // SAFETY: The offset is within the pages, which nothing else accesses.
             assert_eq!(unsafe { pages.address().add(offset).read() }, 0);
         }
         Ok(())
