@@ -4,19 +4,20 @@
 //!
 //! C header: [`include/linux/dma-buf.h`](srctree/include/linux/dma-buf.h)
 //!
-//! Documentation: [`Documentation/driver-api/dma-buf.rst`](srctree/Documentation/driver-api/dma-buf.rst)
+//! Documentation:
+//! [`Documentation/driver-api/dma-buf.rst`](srctree/Documentation/driver-api/dma-buf.rst)
 //!
-//! Who has the memory is the exporter, an [`Exporter`]; whoever uses it is an importer:
+//! The exporter, an [`Exporter`], owns the memory. Importers use it:
 //!
 //! ```text
-//!   Exporter ──DmaBuf::export──▶ ARef<DmaBuf> ──install──▶ file descriptor ──DmaBuf::from_fd──▶ ARef<DmaBuf>
-//!                                                                                                 │
-//!            for a device: Attachment ──▶ Mapping, a scatter-gather table         ◀───────────────┤
-//!            for the CPU:  Vmap, a range of addresses; CpuAccess while it is used ◀───────────────┘
+//!   Exporter ─export─▶ ARef<DmaBuf> ─install─▶ file descriptor ─from_fd─▶ ARef<DmaBuf>
+//!                                                                             │
+//!     for a device:  Attachment ──▶ Mapping: a scatter-gather table  ◀────────┤
+//!     for the CPU:   Vmap: kernel addresses; CpuAccess during a use  ◀────────┘
 //! ```
 //!
-//! When work on a buffer may begin and has ended is told by the fences in its [reservation object](DmaBuf::resv). A buffer's
-//! exporter is there as long as anybody refers to the buffer, and so is its module.
+//! The fences in a buffer's [reservation object](DmaBuf::resv) order the work on the buffer. A
+//! buffer keeps its exporter and the exporter's module until its last reference is dropped.
 
 use super::{
     dma_mapping::{
@@ -70,16 +71,17 @@ pub(crate) use vmap::Vmap;
 ///
 /// # Invariants
 ///
-/// Instances are initialised, and counted by their file.
+/// Instances are initialised, and reference-counted by their file.
 #[repr(transparent)]
 pub(crate) struct DmaBuf(Opaque<bindings::dma_buf>);
 
-// SAFETY: Buffers belong to no thread.
+// SAFETY: Any thread may drop the last reference to a buffer.
 unsafe impl Send for DmaBuf {}
 // SAFETY: All functions that take `&self` may be called concurrently.
 unsafe impl Sync for DmaBuf {}
 
-// SAFETY: A buffer is counted by its file, and freed after that count has come to 0.
+// SAFETY: The reference count is that of the buffer's file. The buffer is freed after the count has
+// dropped to 0.
 unsafe impl AlwaysRefCounted for DmaBuf {
     fn inc_ref(&self) {
         // SAFETY: The reference shows that the count is not 0.
@@ -87,35 +89,38 @@ unsafe impl AlwaysRefCounted for DmaBuf {
     }
 
     unsafe fn dec_ref(obj: NonNull<Self>) {
-        // SAFETY: The caller gives up a count that it owns.
+        // SAFETY: The caller owns the count that it gives up.
         unsafe { bindings::dma_buf_put(obj.cast().as_ptr()) };
     }
 }
 
 impl DmaBuf {
-    /// Returns the buffer that a file descriptor of the present process refers to.
+    /// Returns the buffer that the descriptor `fd` of the current process refers to.
     ///
-    /// Fails with `EBADF` if that is none, `EINVAL` if it is one of another kind.
+    /// Fails with `EBADF` if `fd` is not an open file descriptor, `EINVAL` if it refers to another
+    /// kind of file.
     pub(crate) fn from_fd(fd: i32) -> Result<ARef<Self>> {
-        // SAFETY: There are no requirements.
+        // SAFETY: The function accepts any number.
         let buf = from_err_ptr(unsafe { bindings::dma_buf_get(fd) })?;
-        // SAFETY: What is no error is a buffer with a count that is ours.
+        // SAFETY: The pointer is a valid buffer, and the count that the function took is ours.
         Ok(unsafe { Self::from_owned(buf) })
     }
 
-    /// Exports memory. The reference is the first one; with the last one the exporter is dropped, in a task.
+    /// Exports memory. When the last reference to the buffer is dropped, the exporter is dropped in
+    /// process context.
     ///
-    /// Fails with `ENOENT` if the module is going, `ENFILE`, `ENOMEM`.
+    /// Fails with `ENOENT` if the module is being unloaded, `ENFILE`, `ENOMEM`.
     pub(crate) fn export<T: Exporter>(exporter: T, pages: Arc<Pages>) -> Result<ARef<Self>> {
-        // SAFETY: These are its operations.
+        // SAFETY: These are the operations of a buffer with an `Exported<T>`.
         unsafe { Self::export_with(exporter, pages, &exporter::Operations::<T>::TABLE) }
     }
 
-    /// Exports memory with other operations.
+    /// Exports memory with the given operations.
     ///
     /// # Safety
     ///
-    /// They must take the exporter's data for what it is, and give it back when the buffer is released.
+    /// The operations must treat the buffer's private data as a pinned `KBox<Exported<T>>`, which
+    /// `release` must free.
     unsafe fn export_with<T: Exporter>(
         exporter: T,
         pages: Arc<Pages>,
@@ -124,24 +129,25 @@ impl DmaBuf {
         let size = pages.size();
         let exported = exporter::Exported::new(exporter, pages);
         let exporter = KBox::pin_init(exported, GFP_KERNEL_ACCOUNT)?;
-        // SAFETY: It stays where it is until `Operations::release()`.
+        // SAFETY: `Operations::release()` frees the box without moving its content.
         let exporter = KBox::into_raw(unsafe { Pin::into_inner_unchecked(exporter) });
         let info = bindings::dma_buf_export_info {
             exp_name: T::NAME.as_char_ptr(),
             owner: this_module::<T::OwnerModule>().as_ptr(),
             ops,
             size,
-            // CAST: It fits.
+            // CAST: `O_RDWR` is 2.
             flags: O_RDWR as c_int,
             resv: core::ptr::null_mut(),
             priv_: exporter.cast(),
         };
-        // SAFETY: The operations go with the exporter, which is theirs from now on. Both are there as long as the buffer.
+        // SAFETY: `info` is valid. By the safety requirements of this function the operations match
+        // the private data, which the buffer owns on success.
         match from_err_ptr(unsafe { bindings::dma_buf_export(&info) }) {
-            // SAFETY: This is a new buffer, whose count is ours.
+            // SAFETY: The buffer is new, and its only count is ours.
             Ok(buf) => Ok(unsafe { Self::from_owned(buf) }),
             Err(error) => {
-                // SAFETY: It came from a box, and nobody else has it.
+                // SAFETY: The pointer is from `KBox::into_raw()`, and the core did not keep it.
                 drop(unsafe { Pin::new_unchecked(KBox::from_raw(exporter)) });
                 Err(error)
             }
@@ -150,19 +156,19 @@ impl DmaBuf {
 
     /// # Safety
     ///
-    /// `buf` must be a buffer, and the caller gives up a count of it.
+    /// `buf` must be a valid buffer. The caller must own a count of it, which it gives up.
     unsafe fn from_owned(buf: *mut bindings::dma_buf) -> ARef<Self> {
-        // SAFETY: By the requirements of this function. `Self` is a transparent wrapper.
+        // SAFETY: By the safety requirements of this function. `Self` is a transparent wrapper.
         unsafe { ARef::from_raw(NonNull::new_unchecked(buf.cast())) }
     }
 
-    /// Returns the buffer that C code has a pointer to.
+    /// Wraps C's pointer to a buffer.
     ///
     /// # Safety
     ///
-    /// It must be valid as long as the reference is used.
+    /// `buf` must be a valid buffer, which must not be released during `'a`.
     pub(crate) unsafe fn from_raw<'a>(buf: *mut bindings::dma_buf) -> &'a Self {
-        // SAFETY: By the requirements of this function. `Self` is a transparent wrapper.
+        // SAFETY: By the safety requirements of this function. `Self` is a transparent wrapper.
         unsafe { &*buf.cast() }
     }
 
@@ -171,21 +177,24 @@ impl DmaBuf {
         self.0.get()
     }
 
-    /// Returns how many bytes it has: whole pages.
+    /// Returns the size in bytes, a multiple of the page size.
     pub(crate) fn size(&self) -> usize {
         // SAFETY: The field is constant.
         unsafe { (*self.as_raw()).size }
     }
 
-    /// Returns what the exporter calls itself.
+    /// Returns the name of the exporter.
     pub(crate) fn exporter_name(&self) -> &CStr {
-        // SAFETY: The field is constant: a string, which is there as long as the exporter.
+        // SAFETY: The field is constant. It is a static string of the exporter's module, which the
+        // buffer keeps loaded.
         unsafe { CStr::from_char_ptr((*self.as_raw()).exp_name) }
     }
 
-    /// Returns for what the buffer's file is open. The core asks that of those who map it for user space, and of nobody else.
+    /// Returns the access mode of the buffer's file. The core checks the mode only when user space
+    /// maps the file.
     fn access_mode(&self) -> u32 {
-        // SAFETY: The file is there as long as the buffer. Nobody is in an `fdget_pos` region: these files have no position.
+        // SAFETY: The file is valid as long as the buffer. These files have no position, and so no
+        // `fdget_pos` region.
         let file = unsafe { File::from_raw_file((*self.as_raw()).file) };
         file.flags() & O_ACCMODE
     }
@@ -200,27 +209,28 @@ impl DmaBuf {
         self.access_mode() != O_RDONLY
     }
 
-    /// Returns the fences of its users.
+    /// Returns the reservation object.
     pub(crate) fn resv(&self) -> &DmaResv {
-        // SAFETY: The field is constant, and the object is there as long as the buffer.
+        // SAFETY: The field is constant, and the object is valid as long as the buffer.
         unsafe { DmaResv::from_raw((*self.as_raw()).resv) }
     }
 
-    /// Makes a file descriptor refer to the buffer: user space has it from now on.
+    /// Installs the buffer at the file descriptor. User space can access it from now on.
     pub(crate) fn install(this: ARef<Self>, fd: FileDescriptorReservation) {
-        // SAFETY: The field is constant, and the file is there as long as the buffer.
+        // SAFETY: The field is constant, and the file is valid as long as the buffer.
         let file = unsafe { (*this.as_raw()).file };
-        // The count of the buffer is that of its file.
+        // The count is that of the file, which takes it over.
         core::mem::forget(this);
-        // SAFETY: The count was ours. `File` is a transparent wrapper, and nobody is in an `fdget_pos` region: these files have no
-        // position.
+        // SAFETY: The count is ours. `File` is a transparent wrapper. These files have no position,
+        // and so no `fdget_pos` region.
         fd.fd_install(unsafe { ARef::from_raw(NonNull::new_unchecked(file).cast::<File>()) });
     }
 
-    /// Begins an access by the CPU: waits for the work of others, and makes visible what devices have written. Dropping
-    /// the guard ends it, and makes visible to devices what the CPU has written.
+    /// Begins a CPU access: waits for the fences of conflicting work, and makes the writes of
+    /// devices visible. Dropping the guard ends the access, and makes the writes of the CPU visible
+    /// to devices.
     ///
-    /// Fails with `ERESTARTSYS` when a signal comes before, and as the exporter does.
+    /// Fails with `ERESTARTSYS` if a signal arrives first, and as the exporter does.
     pub(crate) fn begin_cpu_access(&self, direction: DataDirection) -> Result<CpuAccess<'_>> {
         // SAFETY: By the type invariants.
         to_result(unsafe { bindings::dma_buf_begin_cpu_access(self.as_raw(), direction.into()) })?;
@@ -231,7 +241,7 @@ impl DmaBuf {
     }
 }
 
-/// An access by the CPU, see [`DmaBuf::begin_cpu_access`].
+/// A CPU access, see [`DmaBuf::begin_cpu_access`].
 #[must_use = "the access ends at once when this is not kept"]
 pub(crate) struct CpuAccess<'a> {
     buf: &'a DmaBuf,
@@ -240,53 +250,56 @@ pub(crate) struct CpuAccess<'a> {
 
 impl Drop for CpuAccess<'_> {
     fn drop(&mut self) {
-        // SAFETY: It was begun. What the exporter cannot do now it cannot do later.
+        // SAFETY: `begin_cpu_access()` began the access. A failure of the exporter cannot be
+        // handled.
         unsafe { bindings::dma_buf_end_cpu_access(self.buf.as_raw(), self.direction.into()) };
     }
 }
 
-/// A buffer that is attached to a device. Dropping it detaches it, which takes the lock of the reservation object.
+/// A buffer that is attached to a device. Dropping it detaches the buffer, with the reservation
+/// object locked.
 ///
 /// # Invariants
 ///
-/// `raw` is an attachment of the buffer and the device, and owned by this.
+/// `raw` is an attachment of `buf` to the device, and the `Attachment` owns it.
 pub(crate) struct Attachment {
     raw: NonNull<bindings::dma_buf_attachment>,
     buf: ARef<DmaBuf>,
-    /// Bound as long as this is there.
+    /// Keeps the device bound.
     _device: Arc<DmaDevice>,
 }
 
-// SAFETY: Attachments belong to no thread.
+// SAFETY: Any thread may detach a buffer.
 unsafe impl Send for Attachment {}
-// SAFETY: There are no functions that take `&self` and change it.
+// SAFETY: No function that takes `&self` changes the attachment.
 unsafe impl Sync for Attachment {}
 
 impl Attachment {
-    /// Attaches a buffer to a device. Takes the lock of the reservation object.
+    /// Attaches a buffer to a device. Locks the reservation object.
     ///
-    /// Fails with `ENOMEM`, and as the exporter does if the device cannot have it.
+    /// Fails with `ENOMEM`, and as the exporter does if it refuses the device.
     pub(crate) fn new(buf: ARef<DmaBuf>, device: Arc<DmaDevice>) -> Result<Self> {
         let raw = raw(device.device());
-        // SAFETY: Both are valid, and the device is bound, and they stay so as long as the attachment.
+        // SAFETY: The attachment keeps the buffer valid and the device bound.
         let raw = from_err_ptr(unsafe { bindings::dma_buf_attach(buf.as_raw(), raw) })?;
         Ok(Self {
-            // It is no error, and it is not null.
+            // The pointer is not an error, and not null.
             raw: NonNull::new(raw).ok_or(ENOMEM)?,
             buf,
             _device: device,
         })
     }
 
-    /// Maps the buffer for the device. Takes the lock of the reservation object, and waits for the kernel's memory management.
+    /// Maps the buffer for the device. Locks the reservation object, and waits for fences of the
+    /// kernel's memory management.
     ///
-    /// Fails with `ENOMEM`, `ERESTARTSYS` when a signal comes before, and as the exporter does.
+    /// Fails with `ENOMEM`, with `ERESTARTSYS` if a signal arrives first, and as the exporter does.
     pub(crate) fn map(self, direction: DataDirection) -> Result<Mapping> {
         // SAFETY: By the type invariants.
         let table = from_err_ptr(unsafe {
             bindings::dma_buf_map_attachment_unlocked(self.raw.as_ptr(), direction.into())
         })?;
-        // INVARIANT: It was mapped just now.
+        // INVARIANT: The attachment is mapped.
         Ok(Mapping {
             table: NonNull::new(table).ok_or(ENOMEM)?,
             attachment: self,
@@ -297,31 +310,32 @@ impl Attachment {
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants; it is not mapped any more.
+        // SAFETY: By the type invariants. The attachment is not mapped.
         unsafe { bindings::dma_buf_detach(self.buf.as_raw(), self.raw.as_ptr()) };
     }
 }
 
-/// A buffer that is mapped for a device. Dropping it unmaps it, which takes the lock of the reservation object.
+/// A buffer that is mapped for a device. Dropping it unmaps the buffer, with the reservation object
+/// locked.
 ///
 /// # Invariants
 ///
-/// `table` is the attachment's, mapped in this direction.
+/// `table` is the table of `attachment`, mapped in `direction`.
 pub(crate) struct Mapping {
     table: NonNull<bindings::sg_table>,
     attachment: Attachment,
     direction: DataDirection,
 }
 
-// SAFETY: Mappings belong to no thread.
+// SAFETY: Any thread may unmap a buffer.
 unsafe impl Send for Mapping {}
-// SAFETY: The function that takes `&self` only reads.
+// SAFETY: The only function that takes `&self` reads.
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// Returns where the device finds the buffer.
+    /// Returns the table of the buffer's DMA addresses.
     pub(crate) fn table(&self) -> &SGTable {
-        // SAFETY: By the type invariants; it does not change as long as it is mapped.
+        // SAFETY: By the type invariants. The table does not change while it is mapped.
         unsafe { SGTable::from_raw(self.table.as_ptr()) }
     }
 }

@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Reservation objects: which fences a buffer's users wait for.
+//! Reservation objects: the fences of a buffer.
 //!
 //! C header: [`include/linux/dma-resv.h`](srctree/include/linux/dma-resv.h)
 //!
-//! Whoever adds a fence holds the object's lock, and has reserved the room for it:
+//! A fence is added with the object locked, to a slot that was reserved before:
 //!
 //! ```text
-//!   DmaResv::lock ──┐                   fences(): what to wait for
-//!                   ├──▶ DmaResvGuard ─┤
-//!   DmaResvGuards::new ─┘                   reserve() ──▶ add(): cannot fail any more
+//!   DmaResv::lock ──────┐                   fences(): the fences to wait for
+//!                       ├──▶ DmaResvGuard ─┤
+//!   DmaResvGuards::new ─┘                   reserve() ──▶ add(): cannot fail
 //! ```
 //!
-//! Several objects are locked together, in any order: [`DmaResvGuards`] backs off and tries again when it meets somebody who has locked
-//! them the other way round. These are wound/wait mutexes, see
-//! [`Documentation/locking/ww-mutex-design.rst`](srctree/Documentation/locking/ww-mutex-design.rst).
+//! [`DmaResvGuards`] locks several objects in any order. If another task locks the same objects in
+//! another order, one of the two unlocks its objects and tries again. The locks are wound/wait
+//! mutexes, see
+//! [`ww-mutex-design.rst`](srctree/Documentation/locking/ww-mutex-design.rst).
 //!
-//! With one of these locks held, user memory must not be accessed: faults take locks that come before it.
+//! User memory must not be accessed with one of these locks held: a page fault takes locks that
+//! come before it.
 
 use super::dma_fence::{
     DriverTimeline,
@@ -36,22 +38,24 @@ use kernel::{
     },
 };
 
-/// What a fence's work does with the buffer, and whose fences one has to wait for; each includes those before it.
+/// The use that a fence's work makes of the buffer. As a filter, each usage includes those before
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u32)]
 pub(crate) enum Usage {
-    /// Memory management of the kernel, which everybody waits for.
+    /// The kernel's memory management. All users wait for it.
     Kernel = bindings::dma_resv_usage_DMA_RESV_USAGE_KERNEL,
-    /// Writing by user space's jobs: readers and writers wait for it.
+    /// Writes by user space's jobs. Readers and writers wait for them.
     Write = bindings::dma_resv_usage_DMA_RESV_USAGE_WRITE,
-    /// Reading by user space's jobs: writers wait for it.
+    /// Reads by user space's jobs. Writers wait for them.
     Read = bindings::dma_resv_usage_DMA_RESV_USAGE_READ,
-    /// Nobody waits for it but who moves or frees the buffer.
+    /// Any other use. Only moving or freeing the buffer waits for it.
     Bookkeep = bindings::dma_resv_usage_DMA_RESV_USAGE_BOOKKEEP,
 }
 
 impl Usage {
-    /// Returns up to which usage a reader or a writer has to wait for others, as C's `dma_resv_usage_rw()`.
+    /// Returns the filter for the fences that a reader or a writer must wait for: C's
+    /// `dma_resv_usage_rw()`.
     pub(crate) fn to_wait_for(write: bool) -> Self {
         if write {
             Self::Read
@@ -69,19 +73,19 @@ impl Usage {
 #[repr(transparent)]
 pub(crate) struct DmaResv(Opaque<bindings::dma_resv>);
 
-// SAFETY: Reservation objects belong to no thread.
+// SAFETY: Any thread may use a reservation object.
 unsafe impl Send for DmaResv {}
 // SAFETY: All functions that take `&self` may be called concurrently.
 unsafe impl Sync for DmaResv {}
 
 impl DmaResv {
-    /// Returns the object that C code has a pointer to.
+    /// Wraps C's pointer to an object.
     ///
     /// # Safety
     ///
-    /// It must be initialised, and stay so as long as the reference is used.
+    /// `resv` must point to an initialised `dma_resv`, which must stay valid for `'a`.
     pub(crate) unsafe fn from_raw<'a>(resv: *mut bindings::dma_resv) -> &'a Self {
-        // SAFETY: By the requirements of this function. `Self` is a transparent wrapper.
+        // SAFETY: By the safety requirements of this function. `Self` is a transparent wrapper.
         unsafe { &*resv.cast() }
     }
 
@@ -90,42 +94,45 @@ impl DmaResv {
         self.0.get()
     }
 
-    /// Locks the object, alone: for several, there is [`DmaResvGuards`]. Fails with `EINTR` when a signal comes before the lock.
+    /// Locks this object alone; [`DmaResvGuards`] locks several. Fails with `EINTR` if a signal
+    /// arrives first.
     pub(crate) fn lock(&self) -> Result<DmaResvGuard<'_>> {
-        // SAFETY: By the type invariants. No context means that no other is locked with it.
+        // SAFETY: By the type invariants. Without a context, no other object is locked together
+        // with this one.
         to_result(unsafe {
             bindings::ww_mutex_lock_interruptible(
                 &raw mut (*self.as_raw()).lock,
                 core::ptr::null_mut(),
             )
         })?;
-        // INVARIANT: It was locked just now.
+        // INVARIANT: The object is locked.
         Ok(DmaResvGuard::new(self))
     }
 
-    /// Returns whether all fences up to a usage have signalled.
+    /// Returns whether all fences that `usage` includes have signalled.
     pub(crate) fn is_signaled(&self, usage: Usage) -> bool {
         // SAFETY: By the type invariants.
         unsafe { bindings::dma_resv_test_signaled(self.as_raw(), usage as u32) }
     }
 
-    /// Waits until all fences up to a usage have signalled. Fails with `ERESTARTSYS` when a signal comes before.
+    /// Waits until all fences that `usage` includes have signalled. Fails with `ERESTARTSYS` if a
+    /// signal arrives first.
     pub(crate) fn wait(&self, usage: Usage) -> Result {
         const FOR_EVER: c_ulong = isize::MAX as c_ulong;
 
         // SAFETY: By the type invariants.
         let ret =
             unsafe { bindings::dma_resv_wait_timeout(self.as_raw(), usage as u32, true, FOR_EVER) };
-        // CAST: Errors fit.
+        // CAST: An errno fits.
         to_result(ret.min(0) as c_int)
     }
 }
 
-/// A fence that can be in a reservation object: any but a container.
+/// A fence that is not a container, as the fences of a reservation object must be.
 ///
 /// # Invariants
 ///
-/// The fence is no container.
+/// The fence is neither a `dma_fence_array` nor a `dma_fence_chain`.
 pub(crate) struct NonContainerFence(ARef<Fence>);
 
 impl NonContainerFence {
@@ -137,26 +144,26 @@ impl NonContainerFence {
 
 impl<T: DriverTimeline> From<&PendingFence<T>> for NonContainerFence {
     fn from(fence: &PendingFence<T>) -> Self {
-        // INVARIANT: It has the operations of a driver, not those of containers.
+        // INVARIANT: The fence has a driver's operations.
         Self(fence.fence().into())
     }
 }
 
-/// A reservation object that is locked. Dropping it unlocks it.
+/// A locked reservation object. Dropping the guard unlocks it.
 ///
 /// # Invariants
 ///
-/// The present task holds the lock. There is room for `slots` more fences.
+/// The present task holds the lock. At least `slots` slots are reserved.
 #[must_use = "it is unlocked at once when this is not kept"]
 pub(crate) struct DmaResvGuard<'a> {
     resv: &'a DmaResv,
     slots: usize,
-    /// The lock belongs to the task.
+    /// The task owns the lock.
     _not_send: NotThreadSafe,
 }
 
 impl<'a> DmaResvGuard<'a> {
-    /// The caller has locked the object, and gives the lock up.
+    /// Creates the guard of an object that the caller has locked.
     fn new(resv: &'a DmaResv) -> Self {
         Self {
             resv,
@@ -170,10 +177,10 @@ impl<'a> DmaResvGuard<'a> {
         self.resv
     }
 
-    /// Returns the fences up to a usage, those included that have signalled lately.
+    /// Returns the fences that `usage` includes. Some may have signalled.
     pub(crate) fn fences(&self, usage: Usage) -> Fences<'_> {
         Fences {
-            // The core fills in the others.
+            // The core initialises the other fields.
             cursor: bindings::dma_resv_iter {
                 obj: self.resv.as_raw(),
                 usage: usage as u32,
@@ -184,27 +191,28 @@ impl<'a> DmaResvGuard<'a> {
         }
     }
 
-    /// Sees to it that there is room for `count` more fences. Fails with `EINVAL` for none, `ENOMEM`.
+    /// Reserves slots, so that `count` fences can be added. Fails with `EINVAL` if `count` is 0,
+    /// `ENOMEM`.
     pub(crate) fn reserve(&mut self, count: u32) -> Result {
         if count == 0 {
             return Err(EINVAL);
         }
-        // SAFETY: By the type invariants it is locked.
+        // SAFETY: By the type invariants the object is locked.
         to_result(unsafe { bindings::dma_resv_reserve_fences(self.resv.as_raw(), count) })?;
-        // INVARIANT: The core makes room for so many, counted from now.
+        // INVARIANT: The core reserves slots beyond the present fences; slots of earlier calls are
+        // among them.
         self.slots = self.slots.max(count as usize);
         Ok(())
     }
 
-    /// Adds a fence, whose work does with the buffer what `usage` says. It takes the place of earlier ones of its context. It may have
-    /// signalled already.
+    /// Adds a fence, which replaces earlier fences of its context. The fence may have signalled.
     ///
-    /// Fails with `ENOSPC` if no room was reserved, and then only.
+    /// Fails only with `ENOSPC`, if no slot is reserved.
     pub(crate) fn add(&mut self, fence: &NonContainerFence, usage: Usage) -> Result {
         self.slots = self.slots.checked_sub(1).ok_or(ENOSPC)?;
         let fence = fence.fence().as_raw();
-        // SAFETY: By the type invariants it is locked and there was room. The fence is valid, and no container. The core takes a
-        // reference of its own.
+        // SAFETY: By the type invariants the object is locked and had a reserved slot. The fence is
+        // valid, and not a container. The core takes its own reference.
         unsafe { bindings::dma_resv_add_fence(self.resv.as_raw(), fence, usage as u32) };
         Ok(())
     }
@@ -229,19 +237,20 @@ impl<'a> Iterator for Fences<'a> {
 
     fn next(&mut self) -> Option<&'a Fence> {
         let fence = if core::mem::replace(&mut self.begun, true) {
-            // SAFETY: It has been begun, and the object is locked as long as it lives.
+            // SAFETY: `dma_resv_iter_first()` initialised the cursor, and the object is locked for
+            // `'a`.
             unsafe { bindings::dma_resv_iter_next(&mut self.cursor) }
         } else {
-            // SAFETY: The object is locked as long as the cursor lives.
+            // SAFETY: The cursor has its object and usage, and the object is locked for `'a`.
             unsafe { bindings::dma_resv_iter_first(&mut self.cursor) }
         };
-        // SAFETY: It is null or a valid fence, to which the object refers; that does not change as long as the guard is
-        // borrowed. `Fence` is a transparent wrapper.
+        // SAFETY: The pointer is null or a valid fence. The object holds a reference to the fence,
+        // which it keeps while the guard is borrowed. `Fence` is a transparent wrapper.
         unsafe { fence.cast::<Fence>().as_ref() }
     }
 }
 
-/// Several reservation objects that are locked together. Dropping it unlocks them.
+/// Several reservation objects that are locked together. Dropping this unlocks them.
 ///
 /// # Invariants
 ///
@@ -253,12 +262,12 @@ pub(crate) struct DmaResvGuards<'a> {
 }
 
 impl<'a> DmaResvGuards<'a> {
-    /// Locks all of `resvs`, and waits for whoever holds one. Two that do so with the same ones in another order
-    /// do not wait for each other for ever.
+    /// Locks all of `resvs`. Tasks that lock the same objects in different orders do not deadlock.
     ///
-    /// Fails with `EALREADY` if one is given twice, `EINTR` when a signal comes before, `ENOMEM`.
+    /// Fails with `EALREADY` if an object occurs twice, `EINTR` if a signal arrives first,
+    /// `ENOMEM`.
     pub(crate) fn new(resvs: &[&'a DmaResv], flags: Flags) -> Result<Self> {
-        // The guards are dropped first.
+        // Locals are dropped in reverse order: the guards before the context.
         let context = AcquireContext::new(flags)?;
         let mut guards = KVec::new();
         guards.reserve(resvs.len(), flags)?;
@@ -267,13 +276,14 @@ impl<'a> DmaResvGuards<'a> {
             guards.clear();
             match Self::try_lock(&context, &mut guards, resvs, contended, flags) {
                 Ok(()) => break,
-                // Another one was here before. Its lock is to be had once it has gone on, and ours have been given back.
+                // An older context holds the lock. All guards are dropped before that lock is taken
+                // first.
                 Err((EDEADLK, resv)) => contended = Some(resv),
                 Err((error, _)) => return Err(error),
             }
         }
         context.done();
-        // In the order in which they were given.
+        // Restore the order of `resvs`.
         if let Some(place) = contended.and_then(|contended| {
             resvs
                 .iter()
@@ -283,14 +293,15 @@ impl<'a> DmaResvGuards<'a> {
                 moved.rotate_left(1);
             }
         }
-        // INVARIANT: That is how they were taken.
+        // INVARIANT: The locks were taken with `context`.
         Ok(Self {
             guards,
             _context: context,
         })
     }
 
-    /// Locks `contended`, if that is there, and then the others; says which one could not be locked.
+    /// Locks `contended`, if there is one, and then the others. On failure, also returns the object
+    /// that could not be locked.
     fn try_lock(
         context: &AcquireContext,
         guards: &mut KVec<DmaResvGuard<'a>>,
@@ -303,7 +314,7 @@ impl<'a> DmaResvGuards<'a> {
         };
         if let Some(resv) = contended {
             context.lock_slowly(resv).map_err(|error| (error, resv))?;
-            // INVARIANT: It was locked just now.
+            // INVARIANT: The object is locked.
             guards
                 .push(DmaResvGuard::new(resv), flags)
                 .map_err(|error| (error.into(), resv))?;
@@ -315,7 +326,7 @@ impl<'a> DmaResvGuards<'a> {
                 continue;
             }
             context.lock(resv).map_err(|error| (error, *resv))?;
-            // INVARIANT: It was locked just now.
+            // INVARIANT: The object is locked.
             guards
                 .push(DmaResvGuard::new(resv), flags)
                 .map_err(|error| (error.into(), *resv))?;
@@ -323,30 +334,31 @@ impl<'a> DmaResvGuards<'a> {
         Ok(())
     }
 
-    /// Returns the guards, in the order of the objects.
-    // Not to be changed: one that were exchanged for another one's would outlive its context.
+    /// Returns the guards, in the order of `resvs`.
+    // There is no mutable access: a guard that was swapped into another value would outlive its
+    // context.
     pub(crate) fn guards(&self) -> &[DmaResvGuard<'a>] {
         &self.guards
     }
 
-    /// Sees to it that object `index` has room for `count` more fences. Fails with `EINVAL` for none, and if there is no such
-    /// object; `ENOMEM`.
+    /// Reserves slots in object `index`, as [`DmaResvGuard::reserve`] does. Fails with `EINVAL`
+    /// also if there is no such object.
     pub(crate) fn reserve(&mut self, index: usize, count: u32) -> Result {
         self.guards.get_mut(index).ok_or(EINVAL)?.reserve(count)
     }
 
-    /// Adds a fence to object `index`. Fails with `EINVAL` if there is no such object, `ENOSPC` if no room was reserved, and then
-    /// only.
+    /// Adds a fence to object `index`, as [`DmaResvGuard::add`] does. Fails with `EINVAL` if there
+    /// is no such object.
     pub(crate) fn add(&mut self, index: usize, fence: &NonContainerFence, usage: Usage) -> Result {
         self.guards.get_mut(index).ok_or(EINVAL)?.add(fence, usage)
     }
 }
 
-/// What the locks have in common that a task takes together.
+/// The acquire context of locks that a task takes together: C's `struct ww_acquire_ctx`.
 ///
 /// # Invariants
 ///
-/// It is initialised, for the present task.
+/// `inner` is initialised, for the present task.
 struct AcquireContext {
     inner: KBox<Opaque<bindings::ww_acquire_ctx>>,
     _not_send: NotThreadSafe,
@@ -356,16 +368,17 @@ impl AcquireContext {
     /// Fails with `ENOMEM`.
     fn new(flags: Flags) -> Result<Self> {
         let inner = KBox::new(Opaque::uninit(), flags)?;
-        // SAFETY: It is valid for writes, and stays where it is.
+        // SAFETY: The pointer is valid for writes. The context stays in its box.
         unsafe { bindings::ww_acquire_init(inner.get(), &raw mut bindings::reservation_ww_class) };
-        // INVARIANT: It was initialised just now, in this task.
+        // INVARIANT: The context is initialised, in this task.
         Ok(Self {
             inner,
             _not_send: NotThreadSafe,
         })
     }
 
-    /// Fails with `EDEADLK` if all that are locked have to be unlocked, `EALREADY` if it is locked already, `EINTR`.
+    /// Locks an object. Fails with `EDEADLK` if the caller must unlock all objects first,
+    /// `EALREADY` if the object is locked in this context, `EINTR`.
     fn lock(&self, resv: &DmaResv) -> Result {
         // SAFETY: By the type invariants.
         to_result(unsafe {
@@ -373,7 +386,8 @@ impl AcquireContext {
         })
     }
 
-    /// Locks the one that could not be locked before; nothing else is locked. Fails with `EINTR`.
+    /// Locks the object that failed with `EDEADLK`, with no other object locked. Fails with
+    /// `EINTR`.
     fn lock_slowly(&self, resv: &DmaResv) -> Result {
         // SAFETY: By the type invariants.
         to_result(unsafe {
@@ -381,7 +395,7 @@ impl AcquireContext {
         })
     }
 
-    /// All are locked.
+    /// Marks the end of locking.
     fn done(&self) {
         // SAFETY: By the type invariants.
         unsafe { bindings::ww_acquire_done(self.inner.get()) };
@@ -390,7 +404,7 @@ impl AcquireContext {
 
 impl Drop for AcquireContext {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants; all that was locked has been unlocked.
+        // SAFETY: By the type invariants. All objects are unlocked.
         unsafe { bindings::ww_acquire_fini(self.inner.get()) };
     }
 }
@@ -413,7 +427,7 @@ mod tests {
         Arc, //
     };
 
-    /// An object of its own.
+    /// A reservation object without a buffer.
     #[pin_data(PinnedDrop)]
     struct Owned {
         #[pin]
@@ -422,7 +436,7 @@ mod tests {
 
     impl Owned {
         fn new() -> impl PinInit<Self> {
-            // SAFETY: It initialises the whole object, in place.
+            // SAFETY: The function initialises the whole object, in place.
             let resv = unsafe {
                 pin_init::pin_init_from_closure(|slot: *mut DmaResv| {
                     bindings::dma_resv_init(slot.cast());
@@ -436,7 +450,7 @@ mod tests {
     #[pinned_drop]
     impl PinnedDrop for Owned {
         fn drop(self: Pin<&mut Self>) {
-            // SAFETY: It is initialised, and nobody refers to it any more.
+            // SAFETY: The object is initialised, and there are no references to it.
             unsafe { bindings::dma_resv_fini(self.resv.as_raw()) };
         }
     }
@@ -469,7 +483,7 @@ mod tests {
     }
 
     #[test]
-    fn room_is_needed() -> Result {
+    fn add_needs_a_reserved_slot() -> Result {
         let object = owned()?;
         let (one, two) = (pending()?, pending()?);
         let mut guard = object.resv.lock()?;
@@ -479,7 +493,7 @@ mod tests {
         );
         assert_eq!(guard.reserve(0), Err(EINVAL));
         guard.reserve(1)?;
-        // Not one more.
+        // Slots do not add up.
         guard.reserve(1)?;
         guard.add(&NonContainerFence::from(&one), Usage::Write)?;
         assert_eq!(
@@ -496,7 +510,7 @@ mod tests {
     }
 
     #[test]
-    fn fence_takes_the_place_of_what_it_comes_after() -> Result {
+    fn fence_replaces_earlier_ones_of_its_context() -> Result {
         let object = owned()?;
         let [first, second] = pending_pair()?;
         let mut guard = object.resv.lock()?;
@@ -504,14 +518,14 @@ mod tests {
         guard.add(&NonContainerFence::from(&first), Usage::Read)?;
         guard.add(&NonContainerFence::from(&second), Usage::Write)?;
         assert_eq!(guard.fences(Usage::Bookkeep).count(), 1);
-        // Those who write later do not wait for this read only.
+        // The fence now has two usages, which are separate entries.
         guard.add(&NonContainerFence::from(&second), Usage::Read)?;
         assert_eq!(guard.fences(Usage::Bookkeep).count(), 2);
         Ok(())
     }
 
     #[test]
-    fn fence_may_have_signalled() -> Result {
+    fn signalled_fence_can_be_added() -> Result {
         let object = owned()?;
         let fence = pending()?;
         let addable = NonContainerFence::from(&fence);
@@ -525,11 +539,11 @@ mod tests {
     }
 
     #[test]
-    fn all_are_locked_in_the_order_given() -> Result {
+    fn guards_are_in_the_order_of_the_objects() -> Result {
         let objects = [owned()?, owned()?, owned()?];
         let resvs = objects.each_ref().map(|object| &object.resv);
         for _ in 0..50 {
-            // Where the kernel has such a thing, some of these meet a deadlock that is made up.
+            // `CONFIG_DEBUG_WW_MUTEX_SLOWPATH` makes some of these fail with `EDEADLK` at first.
             let all = DmaResvGuards::new(&resvs, GFP_KERNEL)?;
             assert_eq!(all.guards().len(), 3);
             for (guard, resv) in all.guards().iter().zip(resvs) {
@@ -541,7 +555,7 @@ mod tests {
     }
 
     #[test]
-    fn each_has_its_own_room() -> Result {
+    fn slots_are_reserved_for_one_object() -> Result {
         let objects = [owned()?, owned()?];
         let resvs = objects.each_ref().map(|object| &object.resv);
         let fence = pending()?;
@@ -563,19 +577,19 @@ mod tests {
     }
 
     #[test]
-    fn object_that_is_given_twice_is_refused() -> Result {
+    fn object_that_occurs_twice_is_ealready() -> Result {
         let objects = [owned()?, owned()?];
         let [one, other] = objects.each_ref().map(|object| &object.resv);
         let refused = DmaResvGuards::new(&[one, other, one], GFP_KERNEL);
         assert!(refused.is_err_and(|error| error == EALREADY));
-        // They were unlocked.
+        // Both are unlocked.
         drop(one.lock()?);
         drop(other.lock()?);
         Ok(())
     }
 
     #[test]
-    fn opposite_orders_do_not_block_each_other() -> Result {
+    fn opposite_orders_do_not_deadlock() -> Result {
         const ROUNDS: usize = 300;
 
         let objects = [owned()?, owned()?, owned()?];

@@ -5,7 +5,7 @@
 //! C header: [`include/linux/fault-inject.h`](srctree/include/linux/fault-inject.h)
 //!
 //! Documentation:
-//! [`Documentation/fault-injection/fault-injection.rst`](srctree/Documentation/fault-injection/fault-injection.rst)
+//! [`fault-injection.rst`](srctree/Documentation/fault-injection/fault-injection.rst)
 //!
 //! The C function creates the files in debugfs and wants the parent's dentry, which the `kernel`
 //! crate's `debugfs::Dir` does not return, so the parent is looked up by name.

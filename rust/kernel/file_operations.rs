@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! What can be done with an open file of a device, of whatever kind the device is.
+//! File operations of a device node, whichever subsystem registers the node.
 //!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h), `struct file_operations`
+//!
+//! The `kernel` crate has file operations for misc devices only, without `poll()` and without data
+//! that the device's files share.
 
 use crate::bindings;
 use core::marker::PhantomData;
@@ -16,73 +19,78 @@ use kernel::{
     sync::poll::PollTable, //
 };
 
-/// What `poll()` returns when there is something to be read.
+/// The events of `poll()` when there is data to read.
 pub(crate) const READABLE: u32 = bindings::POLLIN | bindings::POLLRDNORM;
-/// What `poll()` returns when something can be written, or its like.
+/// The events of `poll()` when there is room for a write.
 pub(crate) const WRITABLE: u32 = bindings::POLLOUT | bindings::POLLWRNORM;
 
 /// An open file of a device.
 #[vtable]
 pub(crate) trait FileOperations: Send + Sync + Sized + 'static {
-    /// What all open files of the device share.
+    /// The data that all open files of the device share.
     type Data: Send + Sync + 'static;
 
     /// Called when the device is opened.
     fn open(data: &Self::Data) -> Result<Pin<KBox<Self>>>;
 
-    /// Called when the last reference to the open file goes.
+    /// Called when the last reference to the open file is dropped.
     fn release(this: Pin<KBox<Self>>);
 
-    /// `read()`; `nonblocking` when it must not wait.
+    /// `read()`. With `nonblocking` it must not wait.
     fn read(this: Pin<&Self>, nonblocking: bool, to: &mut IovIterDest<'_>) -> Result<usize>;
 
-    /// `poll()`: registers with `table` and returns which of [`READABLE`] and [`WRITABLE`] hold. For a file that has none, the core says
-    /// that both do, and epoll refuses it.
+    /// `poll()`: registers with `table` and returns the events that have occurred, [`READABLE`] and
+    /// [`WRITABLE`]. Without this operation, the core reports both events, and `epoll_ctl()` fails
+    /// with `EPERM`.
     fn poll(_this: Pin<&Self>, _file: &File, _table: &PollTable<'_>) -> u32 {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// `mmap()`; `page` is the offset, in pages.
+    /// `mmap()`. `page` is the offset, in pages.
     fn mmap(this: Pin<&Self>, page: usize, vma: &VmaNew) -> Result;
 
     /// Writes lines to `/proc/PID/fdinfo/FD`.
     fn show_fdinfo(this: Pin<&Self>, seq: &SeqFile);
 }
 
-/// Finds what [`FileOperations::open`] has returned for a file.
+/// Finds the value that [`FileOperations::open`] returned for a file.
 ///
 /// # Safety
 ///
-/// `opened()` must return that, pinned, for each file whose operations are the [`Callbacks`] of the type.
+/// `opened()` must return that value for each file whose operations are the [`Callbacks`] of the
+/// type.
 pub(crate) unsafe trait Locate {
-    /// What it is.
+    /// The type of the value.
     type File: FileOperations;
 
     /// # Safety
     ///
-    /// `file` has been opened with the [`Callbacks`] of the type, and is not released during `'a`.
+    /// `file` must be open with the [`Callbacks`] of the type, and must not be released during
+    /// `'a`.
     unsafe fn opened<'a>(file: *mut bindings::file) -> Pin<&'a Self::File>;
 }
 
-/// What the core calls for open files.
+/// The functions that the core calls for open files.
 pub(crate) struct Callbacks<L>(PhantomData<L>);
 
 impl<L: Locate> Callbacks<L> {
     /// # Safety
     ///
-    /// As the core calls it: `kiocb` is of a file that is open, `iter` is valid for writing.
+    /// The file of `kiocb` must be open with these operations, and stay open during the call.
+    /// `iter` must be a valid destination.
     pub(crate) unsafe extern "C" fn read_iter(
         kiocb: *mut bindings::kiocb,
         iter: *mut bindings::iov_iter,
     ) -> isize {
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         let (file, flags) = unsafe { ((*kiocb).ki_filp, (*kiocb).ki_flags) };
-        // SAFETY: The caller holds the file; its flags may change at any time, which does not matter.
+        // SAFETY: The file stays open during the call. Its flags may change concurrently; either
+        // value is fine.
         let nonblocking = unsafe { (*file).f_flags } & bindings::O_NONBLOCK != 0
             || flags & bindings::IOCB_NOWAIT != 0;
-        // SAFETY: By the requirements of this function; the caller holds the file.
+        // SAFETY: By the safety requirements of this function.
         let opened = unsafe { L::opened(file) };
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         let to = unsafe { IovIterDest::from_raw(iter) };
         match L::File::read(opened, nonblocking, to) {
             Ok(read) => read as isize,
@@ -92,31 +100,32 @@ impl<L: Locate> Callbacks<L> {
 
     /// # Safety
     ///
-    /// As the core calls it: `file` is open, `table` is null or valid.
+    /// `file` must be open with these operations, and stay open during the call. `table` must be
+    /// null or valid.
     pub(crate) unsafe extern "C" fn poll(
         file: *mut bindings::file,
         table: *mut bindings::poll_table_struct,
     ) -> bindings::__poll_t {
-        // SAFETY: By the requirements of this function; the caller holds the file.
+        // SAFETY: By the safety requirements of this function.
         let opened = unsafe { L::opened(file) };
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         let table = unsafe { PollTable::from_raw(table) };
-        // SAFETY: The caller holds the file, and there is no fdget_pos region on it in this thread: `poll()` takes
-        // none.
+        // SAFETY: The file stays open during the call, and `poll()` has no `fdget_pos` region.
         let file = unsafe { File::from_raw_file(file) };
         L::File::poll(opened, file, &table)
     }
 
     /// # Safety
     ///
-    /// As the core calls it: `file` is open, `vma` is being set up.
+    /// `file` must be open with these operations, and stay open during the call. `vma` must be a
+    /// new mapping that is not published yet.
     pub(crate) unsafe extern "C" fn mmap(
         file: *mut bindings::file,
         vma: *mut bindings::vm_area_struct,
     ) -> c_int {
-        // SAFETY: By the requirements of this function; the caller holds the file.
+        // SAFETY: By the safety requirements of this function.
         let opened = unsafe { L::opened(file) };
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         let (page, vma) = unsafe { ((*vma).vm_pgoff, VmaNew::from_raw(vma)) };
         match L::File::mmap(opened, page, vma) {
             Ok(()) => 0,
@@ -126,14 +135,15 @@ impl<L: Locate> Callbacks<L> {
 
     /// # Safety
     ///
-    /// As the core calls it: `file` is open, `seq` is valid and used by nobody else.
+    /// `file` must be open with these operations, and stay open during the call. `seq` must be
+    /// valid, and not used concurrently.
     pub(crate) unsafe extern "C" fn show_fdinfo(
         seq: *mut bindings::seq_file,
         file: *mut bindings::file,
     ) {
-        // SAFETY: By the requirements of this function; the caller holds the file.
+        // SAFETY: By the safety requirements of this function.
         let opened = unsafe { L::opened(file) };
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         L::File::show_fdinfo(opened, unsafe { SeqFile::from_raw(seq) });
     }
 }

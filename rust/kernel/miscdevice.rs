@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Character devices with a name of their own, and one minor number.
+//! Misc devices whose open files share data.
 //!
 //! C header: [`include/linux/miscdevice.h`](srctree/include/linux/miscdevice.h)
 //!
-//! The `kernel` crate's devices have nothing that their open files share, and cannot be polled. These do: the
-//! [data](FileOperations::Data) of the registration is there before the first file is opened, and after the last one is
-//! closed, since an open file keeps the module.
+//! A misc device of the `kernel` crate has no data that its open files share, and no `poll()`. Here
+//! the registration holds such [data](FileOperations::Data). It is initialised before the first
+//! open, and dropped after the last release, since an open file keeps the module loaded.
 //!
 //! ```text
-//!   MiscDeviceRegistration<T> { T::Data } ── open ──▶ T ── ioctl, read, poll, mmap ──▶ T ── release
+//!   MiscDeviceRegistration<T> { T::Data } ── open ──▶ T ── ioctl, read, poll, mmap ── release
 //! ```
 
 use super::file_operations::{
@@ -29,9 +29,9 @@ use kernel::{
     },
 };
 
-/// What an `ioctl()` returns to the core: a number, or a negative errno.
+/// The return value of an `ioctl()`: a number, or a negative errno.
 ///
-/// It fits into a register, so that who does different things for different commands can leave it to each of these to return it.
+/// Unlike `Result<u32>`, it fits into a register, so a dispatcher can tail-call its handlers.
 #[repr(transparent)]
 pub(crate) struct IoctlReturn(c_long);
 
@@ -54,16 +54,16 @@ impl From<Result> for IoctlReturn {
 
 /// An open file of a device.
 pub(crate) trait MiscDevice: FileOperations {
-    /// `ioctl()`, also that of 32-bit programs: structures have the same layout, pointers in them are 64 bits, and `arg`, a
-    /// pointer or a number, has a zero upper half.
+    /// `ioctl()`, also of 32-bit programs, whose structures must have the same layout, with 64-bit
+    /// pointers. The upper half of their `arg`, a pointer or a number, is zero.
     fn ioctl(this: Pin<&Self>, cmd: u32, arg: usize) -> IoctlReturn;
 }
 
-/// A device that is registered, with the data that its open files share.
+/// A registered device, with the data that its open files share.
 ///
 /// # Invariants
 ///
-/// `inner` is registered by `misc_register()`, with the operations of `T`, and is the `inner` of a pinned
+/// `inner` is registered with [`Self::FILE_OPERATIONS`], and is the `inner` field of a pinned
 /// `MiscDeviceRegistration<T>` whose data is initialised.
 #[pin_data(PinnedDrop)]
 pub(crate) struct MiscDeviceRegistration<T: MiscDevice> {
@@ -73,25 +73,25 @@ pub(crate) struct MiscDeviceRegistration<T: MiscDevice> {
     inner: Opaque<bindings::miscdevice>,
 }
 
-// SAFETY: `misc_deregister()` may be called by any thread; the data is `Send`.
+// SAFETY: Any thread may call `misc_deregister()`. The data is `Send`.
 unsafe impl<T: MiscDevice> Send for MiscDeviceRegistration<T> {}
-// SAFETY: There is no function that takes `&self`, and open files share the data, which is `Sync`.
+// SAFETY: No function takes `&self`. Open files share the data, which is `Sync`.
 unsafe impl<T: MiscDevice> Sync for MiscDeviceRegistration<T> {}
 
 impl<T: MiscDevice> MiscDeviceRegistration<T> {
-    /// Registers the device `name`, for the files of which there is `data`.
+    /// Registers the device `name`, whose open files share `data`.
     ///
-    /// Fails with `EBUSY` without a free minor number, `ENOMEM`, or as `data` does.
+    /// Fails with `EBUSY` if no minor number is free, with `ENOMEM`, and as `data` does.
     pub(crate) fn register(
         name: &'static CStr,
         data: impl PinInit<T::Data, Error>,
     ) -> impl PinInit<Self, Error> {
-        // Fields are initialised in this order, so the data is there when the device can be opened.
+        // Fields are initialised in this order: the data before the device can be opened.
         try_pin_init!(Self {
             data <- data,
             inner <- Opaque::try_ffi_init(move |slot: *mut bindings::miscdevice| {
                 let device = bindings::miscdevice {
-                    // CAST: It is a small number that C has as a macro.
+                    // CAST: The macro's value is 255.
                     minor: bindings::MISC_DYNAMIC_MINOR as c_int,
                     name: name.as_char_ptr(),
                     fops: &Self::FILE_OPERATIONS,
@@ -99,8 +99,7 @@ impl<T: MiscDevice> MiscDeviceRegistration<T> {
                 };
                 // SAFETY: `slot` is valid for writes.
                 unsafe { slot.write(device) };
-                // SAFETY: The device is initialised, and stays where it is until `drop()` has deregistered it.
-                // INVARIANT: When it succeeds it is registered.
+                // SAFETY: The device is initialised, and pinned until `drop()` has deregistered it.
                 to_result(unsafe { bindings::misc_register(slot) })
             }),
         }? Error)
@@ -126,23 +125,25 @@ impl<T: MiscDevice> MiscDeviceRegistration<T> {
 
     /// # Safety
     ///
-    /// As the core calls it: `file` is being opened, its private data is the registered `miscdevice`.
+    /// `inode` and `file` must be valid. `file` must not be open yet, and its private data must be
+    /// a `miscdevice` that is registered with these operations, and stays registered during the
+    /// call.
     unsafe extern "C" fn open(inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
-        // SAFETY: Both are valid.
+        // SAFETY: By the safety requirements of this function.
         let ret = unsafe { bindings::generic_file_open(inode, file) };
         if ret != 0 {
             return ret;
         }
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         let device: *mut bindings::miscdevice = unsafe { (*file).private_data }.cast();
         let inner = Opaque::cast_from(device).cast_mut();
-        // SAFETY: These operations are only those of registered devices, which by the type invariants
-        // are the `inner` of a registration. That stays during the call: `misc_open()` holds the lock that
-        // `misc_deregister()` takes.
+        // SAFETY: By the type invariants a device with these operations is the `inner` field of a
+        // registration, which is valid while the device is registered.
         let registration = unsafe { &*container_of!(inner, Self, inner) };
         match T::open(&registration.data) {
             Ok(opened) => {
-                // SAFETY: Who opens a file may set its private data, and say that `read()` can do without waiting.
+                // SAFETY: The file is not open yet, so its fields may be changed. `read()` supports
+                // `IOCB_NOWAIT`, as `FMODE_NOWAIT` promises.
                 unsafe {
                     (*file).private_data = opened.into_foreign();
                     (*file).f_mode |= bindings::FMODE_NOWAIT;
@@ -155,9 +156,11 @@ impl<T: MiscDevice> MiscDeviceRegistration<T> {
 
     /// # Safety
     ///
-    /// As the core calls it: once, `file` has been opened by `open()`.
+    /// `open()` must have opened `file`, and no other function may use the file during or after the
+    /// call.
     unsafe extern "C" fn release(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
-        // SAFETY: The private data is what `open()` has set; nobody uses the file any more.
+        // SAFETY: `open()` set the private data. By the safety requirements of this function
+        // nothing else uses the file.
         let opened =
             unsafe { <Pin<KBox<T>> as ForeignOwnable>::from_foreign((*file).private_data) };
         T::release(opened);
@@ -166,21 +169,21 @@ impl<T: MiscDevice> MiscDeviceRegistration<T> {
 
     /// # Safety
     ///
-    /// As the core calls it: `file` has been opened by `open()`.
+    /// `open()` must have opened `file`, which must stay open during the call.
     unsafe extern "C" fn ioctl(file: *mut bindings::file, cmd: c_uint, arg: c_ulong) -> c_long {
-        // SAFETY: By the requirements of this function; the caller holds the file.
+        // SAFETY: By the safety requirements of this function.
         let opened = unsafe { <Self as Locate>::opened(file) };
         T::ioctl(opened, cmd, arg).0
     }
 }
 
-// SAFETY: The private data of a file is what `open()` has set, which is only taken back by `release()`, and only shared references
-// are made of it until then.
+// SAFETY: `open()` sets the private data of a file, and only `release()` takes it back. All other
+// functions make only shared references of it.
 unsafe impl<T: MiscDevice> Locate for MiscDeviceRegistration<T> {
     type File = T;
 
     unsafe fn opened<'a>(file: *mut bindings::file) -> Pin<&'a T> {
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         unsafe { <Pin<KBox<T>> as ForeignOwnable>::borrow((*file).private_data) }
     }
 }
@@ -188,7 +191,7 @@ unsafe impl<T: MiscDevice> Locate for MiscDeviceRegistration<T> {
 #[pinned_drop]
 impl<T: MiscDevice> PinnedDrop for MiscDeviceRegistration<T> {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariants it is registered. The data is dropped after this.
+        // SAFETY: By the type invariants the device is registered. The data is dropped after this.
         unsafe { bindings::misc_deregister(self.inner.get()) };
     }
 }

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Waiting until something holds, on one or several wait queues, or until a point in time.
+//! Waiting for a condition, on one or several wait queues, or until an absolute time.
 //!
 //! C header: [`include/linux/wait.h`](srctree/include/linux/wait.h)
 //!
-//! The `kernel` crate's condition variables belong to a lock, wait one at a time, and for so many jiffies.
-//! Here what is waited for may be spread over several objects, and the time is absolute, as system calls that
-//! can be restarted need it. Who waits for a number that only grows is not woken before it has come.
+//! A `CondVar` of the `kernel` crate belongs to a lock, a task waits on one of them, and its
+//! timeout is in jiffies. Here the condition may depend on several objects, and the timeout is
+//! absolute, as restartable system calls need it. A task that waits for an increasing number to
+//! reach a value is not woken before.
 //!
 //! ```text
-//!   waiter: queue up on all ─▶ look ─▶ sleep ─┐       waker: make it true ─▶ wake()
-//!                               ▲             │
-//!                               └── woken, or timed out
+//!   waiter: queue on all ─▶ check ─▶ sleep ─┐       waker: make it true ─▶ wake()
+//!                             ▲            │
+//!                             └── woken ───┘
 //! ```
 
 use super::timekeeping::{
@@ -30,19 +31,19 @@ use kernel::{
     },
 };
 
-/// Where tasks wait: C's `struct wait_queue_head`.
+/// A wait queue: C's `struct wait_queue_head`.
 #[pin_data]
 pub(crate) struct WaitQueue {
     #[pin]
     head: Opaque<bindings::wait_queue_head>,
 }
 
-// SAFETY: A wait queue has a lock of its own and belongs to no thread.
+// SAFETY: Any thread may use and free a wait queue.
 unsafe impl Send for WaitQueue {}
 // SAFETY: All functions that take `&self` may be called concurrently.
 unsafe impl Sync for WaitQueue {}
 
-/// Creates an initialiser of a [`WaitQueue`] with a lock class of its own.
+/// Creates an initialiser of a [`WaitQueue`] with its own lock class.
 #[macro_export]
 macro_rules! new_wait_queue {
     ($name:literal) => {
@@ -57,75 +58,83 @@ impl WaitQueue {
     /// Creates a wait queue; see [`new_wait_queue!`].
     pub(crate) fn new(name: &'static CStr, key: Pin<&'static LockClassKey>) -> impl PinInit<Self> {
         pin_init!(Self {
-            // SAFETY: `slot` is valid for writes, and stays where it is: it is pinned, and borrowed while somebody waits.
-            // Name and key are static.
+            // SAFETY: `slot` is valid for writes, and pinned. Waiters borrow the queue. The name
+            // and the key are static.
             head <- Opaque::ffi_init(|slot| unsafe {
                 bindings::__init_waitqueue_head(slot, name.as_char_ptr(), key.as_ptr())
             }),
         })
     }
 
-    /// Has those look again who wait for a number up to `reached`. What they look at has been written before.
+    /// Wakes the tasks that wait for a number up to `reached`. The caller has made their condition
+    /// true before.
     ///
-    /// May be called in any context. Costs little when nobody waits.
+    /// May be called in any context. Cheap without waiters.
     pub(crate) fn wake(&self, reached: u64) {
-        // SAFETY: The head is initialised. This has the barrier between what was written and the look at the list.
+        // SAFETY: The head is initialised. The function has the barrier between the caller's writes
+        // and the check for waiters.
         if unsafe { bindings::wq_has_sleeper(self.head.get()) } {
             let key = (&raw const reached).cast_mut().cast();
-            // SAFETY: The head is initialised, and in its list are entries of ours: `Entry::wake()` reads the number.
+            // SAFETY: The head is initialised, and all entries of its list are `Entry`s, whose
+            // `wake()` reads the number.
             unsafe { bindings::__wake_up(self.head.get(), TASK_NORMAL, 0, key) };
         }
     }
 
-    /// Has all who wait look again, as [`WaitQueue::wake`] does.
+    /// Wakes all waiters, as [`WaitQueue::wake`] does.
     pub(crate) fn wake_all(&self) {
         self.wake(u64::MAX);
     }
 }
 
-/// The place of a task in a wait queue.
+/// The entry of a task in a wait queue.
 struct Entry<'a> {
     entry: Opaque<bindings::wait_queue_entry>,
     queue: &'a WaitQueue,
-    /// The task is woken when this number has been reached.
+    /// The number that the task waits for.
     wanted: u64,
 }
 
 impl Entry<'_> {
     /// # Safety
     ///
-    /// As the core calls it: `entry` is that of an `Entry` in a queue's list, `key` what [`WaitQueue::wake`] passes.
+    /// `entry` must be the `entry` field of an `Entry` in the list of a queue, whose lock the
+    /// caller must hold. `key` must come from [`WaitQueue::wake`].
     unsafe extern "C" fn wake(
         entry: *mut bindings::wait_queue_entry,
         mode: c_uint,
         flags: c_int,
         key: *mut c_void,
     ) -> c_int {
-        // SAFETY: By the requirements of this function. It is not written while it is in the list.
+        // SAFETY: By the safety requirements of this function. The field is constant while the
+        // entry is in the list.
         let wanted = unsafe { (*container_of!(Opaque::cast_from(entry), Entry<'_>, entry)).wanted };
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         if unsafe { *key.cast::<u64>() } < wanted {
             return 0;
         }
-        // SAFETY: The entry's task is the one that waits, which removes the entry before it ends.
+        // SAFETY: The entry's task is valid: it removes the entry before it stops waiting.
         unsafe { bindings::default_wake_function(entry, mode, flags, core::ptr::null_mut()) }
     }
 }
 
-/// The present task, in wait queues. Dropping it takes it out.
+/// The current task as a waiter on several queues. Dropping it removes the task from the queues.
 ///
-/// An entry stays in its list however often the task is woken, so that no wake-up can be lost between two looks.
+/// The entries stay in their lists when the task is woken, so that no wake-up is lost between two
+/// checks of the condition.
 ///
 /// # Invariants
 ///
-/// Each `entry` is initialised, stays where it is, and is in the list of its `queue`, for the present task.
+/// Each `entry` is initialised for the current task, does not move, and is in the list of its
+/// `queue`.
 struct Waiter<'a> {
     entries: KVec<Entry<'a>>,
     _not_send: NotThreadSafe,
 }
 
 impl<'a> Waiter<'a> {
-    /// Queues up on all queues, each with the number that is wanted. Fails with `ENOMEM`.
+    /// Adds the current task to the queues, with the number that it waits for on each. Fails with
+    /// `ENOMEM`.
     fn new(queues: impl Iterator<Item = (&'a WaitQueue, u64)>) -> Result<Self> {
         let mut entries = KVec::new();
         for (queue, wanted) in queues {
@@ -142,41 +151,43 @@ impl<'a> Waiter<'a> {
             entries.push(entry, GFP_KERNEL_ACCOUNT)?;
         }
         for Entry { entry, queue, .. } in &entries {
-            // SAFETY: Both are initialised. From here on the vector does not change, so the entry stays where it is until
-            // `drop()` has removed it.
+            // SAFETY: Both are initialised. The vector does not change after this, so the entry
+            // does not move until `drop()` has removed it.
             unsafe { bindings::add_wait_queue(queue.head.get(), entry.get()) };
         }
-        // INVARIANT: Just now they were put there.
+        // INVARIANT: All entries are in the lists of their queues.
         Ok(Self {
             entries,
             _not_send: NotThreadSafe,
         })
     }
 
-    /// Prepares to sleep: whoever wakes the task after this wakes it from the sleep to come.
+    /// Sets the task's state, so that a wake-up after this ends the next sleep.
     fn prepare(&self) {
-        // SAFETY: The state is the present task's own.
+        // SAFETY: A task may set its own state.
         unsafe { bindings::set_current_state(bindings::TASK_INTERRUPTIBLE) };
     }
 }
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        // SAFETY: The state is the present task's own.
+        // SAFETY: A task may set its own state.
         unsafe { bindings::set_current_state(bindings::TASK_RUNNING) };
         for Entry { entry, queue, .. } in &self.entries {
-            // SAFETY: By the type invariants.
+            // SAFETY: By the type invariants the entry is in the list of its queue.
             unsafe { bindings::remove_wait_queue(queue.head.get(), entry.get()) };
         }
     }
 }
 
-/// Sleeps, interruptibly, until `condition` holds, or the time `expires` has come, in ns on `CLOCK_MONOTONIC`; `u64::MAX`
-/// never comes. Who makes it hold has to call [`WaitQueue::wake`] on one of `queues` afterwards, with the number that goes with
-/// it here or a higher one.
+/// Sleeps interruptibly until `condition` holds or until the time `expires`, in ns on
+/// `CLOCK_MONOTONIC`; `u64::MAX` means no timeout. After making the condition true, the waker must
+/// call [`WaitQueue::wake`] on one of `queues`, with at least the number that is given for that
+/// queue here.
 ///
-/// Returns whether the condition holds; if so at the beginning, at once. Fails with `ERESTARTSYS` when
-/// a signal is pending, `ENOMEM`. The condition must not sleep: it is looked at by a task that is about to.
+/// Returns whether the condition holds, without sleeping if it holds already. Fails with
+/// `ERESTARTSYS` if a signal is pending, and with `ENOMEM`. The condition must not sleep: it is
+/// checked with the task's state set for sleeping.
 pub(crate) fn wait_until<'a>(
     queues: impl IntoIterator<Item = (&'a WaitQueue, u64)>,
     expires: u64,
@@ -206,7 +217,7 @@ pub(crate) fn wait_until<'a>(
         if current!().signal_pending() {
             return Err(ERESTARTSYS);
         }
-        // SAFETY: The time is null or valid. Its mode is absolute.
+        // SAFETY: The time is null or valid, and absolute.
         let ret =
             unsafe { bindings::schedule_hrtimeout(time, bindings::hrtimer_mode_HRTIMER_MODE_ABS) };
         expired = ret == 0;
@@ -233,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_is_not_waited_for() -> Result {
+    fn true_condition_returns_immediately() -> Result {
         let queue = queue()?;
         assert_eq!(wait_until([(&*queue, 0)], u64::MAX, || true), Ok(true));
         assert_eq!(wait_until([], 0, || true), Ok(true));
@@ -241,19 +252,19 @@ mod tests {
     }
 
     #[test]
-    fn time_that_has_passed_only_looks() -> Result {
-        let mut looks = 0;
+    fn expired_timeout_checks_once() -> Result {
+        let mut checks = 0;
         let holds = wait_until([(&*queue()?, 0)], 1, || {
-            looks += 1;
+            checks += 1;
             false
         });
         assert_eq!(holds, Ok(false));
-        assert_eq!(looks, 1);
+        assert_eq!(checks, 1);
         Ok(())
     }
 
     #[test]
-    fn wait_ends_at_the_time_and_not_before() -> Result {
+    fn wait_lasts_until_the_timeout() -> Result {
         let expires = ktime_get() + 2_000_000;
         let (one, two) = (queue()?, queue()?);
         let queues = [(&*one, 0), (&*two, 0)];
@@ -263,41 +274,41 @@ mod tests {
     }
 
     #[pin_data]
-    struct Told {
+    struct Flag {
         #[pin]
         queue: WaitQueue,
-        told: Atomic<bool>,
+        set: Atomic<bool>,
     }
 
-    impl Told {
+    impl Flag {
         fn new() -> Result<Arc<Self>> {
-            let told = pin_init!(Self {
+            let flag = pin_init!(Self {
                 queue <- new_wait_queue!("kunit"),
-                told: Atomic::new(false),
+                set: Atomic::new(false),
             });
-            Arc::pin_init(told, GFP_KERNEL)
+            Arc::pin_init(flag, GFP_KERNEL)
         }
 
-        /// Has it told soon, by somebody else.
-        fn tell_soon(this: &Arc<Self>, flags: Flags) -> Result {
-            let told = this.clone();
+        /// Sets the flag and wakes the waiters from a workqueue.
+        fn set_soon(this: &Arc<Self>, flags: Flags) -> Result {
+            let flag = this.clone();
             workqueue::system_unbound()
                 .try_spawn(flags, move || {
-                    told.told.store(true, Relaxed);
-                    told.queue.wake_all();
+                    flag.set.store(true, Relaxed);
+                    flag.queue.wake_all();
                 })
                 .map_err(Error::from)
         }
     }
 
     #[test]
-    fn wait_on_several_ends_when_one_is_woken() -> Result {
+    fn wake_on_one_of_two_queues_ends_the_wait() -> Result {
         for _ in 0..100 {
-            let (told, other) = (Told::new()?, queue()?);
-            Told::tell_soon(&told, GFP_KERNEL)?;
-            let queues = [(&*other, 0), (&told.queue, 0)];
+            let (flag, other) = (Flag::new()?, queue()?);
+            Flag::set_soon(&flag, GFP_KERNEL)?;
+            let queues = [(&*other, 0), (&flag.queue, 0)];
             assert_eq!(
-                wait_until(queues, u64::MAX, || told.told.load(Relaxed)),
+                wait_until(queues, u64::MAX, || flag.set.load(Relaxed)),
                 Ok(true)
             );
         }
@@ -305,45 +316,45 @@ mod tests {
     }
 
     #[test]
-    fn being_woken_on_the_way_is_no_end() -> Result {
-        let (told, other) = (Told::new()?, queue()?);
-        let mut looks = 0;
-        let queues = [(&told.queue, 0), (&*other, 0)];
+    fn wake_with_a_false_condition_continues_the_wait() -> Result {
+        let (flag, other) = (Flag::new()?, queue()?);
+        let mut checks = 0;
+        let queues = [(&flag.queue, 0), (&*other, 0)];
         let holds = wait_until(queues, u64::MAX, || {
-            looks += 1;
-            match looks {
-                // It looks, is woken on either queue, and looks again.
+            checks += 1;
+            match checks {
+                // Wake the task on both queues between two checks.
                 1..20 => {
-                    told.queue.wake_all();
+                    flag.queue.wake_all();
                     other.wake_all();
                 }
-                20 => assert!(Told::tell_soon(&told, GFP_NOWAIT).is_ok()),
+                20 => assert!(Flag::set_soon(&flag, GFP_NOWAIT).is_ok()),
                 _ => {}
             }
-            told.told.load(Relaxed)
+            flag.set.load(Relaxed)
         });
         assert_eq!(holds, Ok(true));
-        assert!(looks >= 20);
+        assert!(checks >= 20);
         Ok(())
     }
 
     #[test]
-    fn number_that_is_too_low_wakes_nobody() -> Result {
+    fn lower_number_does_not_wake() -> Result {
         let (expires, queue) = (ktime_get() + 2_000_000, queue()?);
-        let mut looks = 0;
+        let mut checks = 0;
         let holds = wait_until([(&*queue, 5)], expires, || {
-            looks += 1;
+            checks += 1;
             queue.wake(4);
             false
         });
         assert_eq!(holds, Ok(false));
-        // Before it queued up, before it slept, and when the time had come; or that had come before.
-        assert!(looks <= 3);
-        let mut looks = 0;
+        // At most three checks: before queueing, before sleeping, and after the timeout.
+        assert!(checks <= 3);
+        let mut checks = 0;
         let holds = wait_until([(&*queue, 5)], u64::MAX, || {
-            looks += 1;
+            checks += 1;
             queue.wake(5);
-            looks == 10
+            checks == 10
         });
         assert_eq!(holds, Ok(true));
         Ok(())

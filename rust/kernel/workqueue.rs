@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Workqueues of one's own.
+//! Workqueues that a module owns.
 //!
 //! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
 //!
-//! The `kernel` crate has those of the system. What must go on when memory is short, as that on which
-//! fences depend, needs one with a thread of its own in reserve.
+//! The `kernel` crate wraps only the system's workqueues. Work on which fences depend must make
+//! progress under memory pressure, and needs a workqueue with a rescuer thread.
 
 use crate::bindings;
 use core::{
@@ -17,17 +17,17 @@ use kernel::{
     workqueue::Queue, //
 };
 
-/// A workqueue that is one's own, with a thread in reserve (`WQ_MEM_RECLAIM`), not bound to processors
+/// An owned workqueue, with a rescuer thread (`WQ_MEM_RECLAIM`), and not bound to CPUs
 /// (`WQ_UNBOUND`).
 ///
-/// Dropping it waits for all that is queued, works that these queue included.
+/// Dropping it waits for all queued work, including work that is queued by other work.
 ///
 /// # Invariants
 ///
-/// The pointer came from `alloc_workqueue()` and is owned by this.
+/// The pointer is from `alloc_workqueue()`, and the `OwnedQueue` owns the workqueue.
 pub(crate) struct OwnedQueue(NonNull<bindings::workqueue_struct>);
 
-// SAFETY: Workqueues belong to no thread.
+// SAFETY: Any thread may use and destroy a workqueue.
 unsafe impl Send for OwnedQueue {}
 // SAFETY: All functions that take `&self` may be called concurrently.
 unsafe impl Sync for OwnedQueue {}
@@ -36,7 +36,7 @@ impl OwnedQueue {
     /// Creates a workqueue. Fails with `ENOMEM`.
     pub(crate) fn new(name: &CStr) -> Result<Self> {
         let flags = bindings::wq_flags_WQ_MEM_RECLAIM | bindings::wq_flags_WQ_UNBOUND;
-        // SAFETY: The name is a string without anything to format in it but itself; `%s` takes it.
+        // SAFETY: The format `%s` takes one string.
         let queue = unsafe {
             bindings::alloc_workqueue_noprof(c"%s".as_char_ptr(), flags, 0, name.as_char_ptr())
         };
@@ -48,15 +48,15 @@ impl Deref for OwnedQueue {
     type Target = Queue;
 
     fn deref(&self) -> &Queue {
-        // SAFETY: By the type invariants it is valid as long as `self`.
+        // SAFETY: By the type invariants the workqueue is valid as long as `self`.
         unsafe { Queue::from_raw(self.0.as_ptr()) }
     }
 }
 
 impl Drop for OwnedQueue {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants; nobody refers to it any more, so nothing is queued after this but
-        // by what is queued already, for which it waits.
+        // SAFETY: By the type invariants. There are no other references, so only queued work can
+        // queue more, for which the function waits.
         unsafe { bindings::destroy_workqueue(self.0.as_ptr()) };
     }
 }
@@ -73,7 +73,7 @@ mod tests {
     };
 
     #[test]
-    fn drop_waits_for_what_is_queued() -> Result {
+    fn drop_waits_for_queued_work() -> Result {
         let count = Arc::new(Atomic::new(0), GFP_KERNEL)?;
         let queue = OwnedQueue::new(c"kunit")?;
         for _ in 0..10 {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Who has the memory of a buffer: C's `struct dma_buf_ops`.
+//! Exporters of buffers: C's `struct dma_buf_ops`.
 //!
-//! The memory is [`Pages`], which never move. Mapping them for importers is done here: what is mapped for a device must be unmapped before
-//! the importer detaches it, and whoever only knows the driver cannot see to that.
+//! The memory is [`Pages`], which never move. This file maps them for importers, since a mapping
+//! must be undone before its importer detaches, which safe code of a driver could not guarantee.
 
 use super::DmaBuf;
 use crate::{
@@ -32,40 +32,43 @@ use kernel::{
     ModuleMetadata, //
 };
 
-/// Who has the memory of a buffer. The functions are called for importers, in a task.
+/// The owner of a buffer's memory. Its functions are called for importers, in process context.
 pub(crate) trait Exporter: Send + Sync + 'static {
-    /// The module that has the code of this, and is there as long as its buffers.
+    /// The module with the exporter's code, which its buffers keep loaded.
     type OwnerModule: ModuleMetadata;
 
-    /// What the buffer shows as its exporter.
+    /// The name of the exporter.
     const NAME: &'static CStr;
 
-    /// A device wants the buffer. May refuse.
+    /// Called when a device attaches. May refuse it.
     fn attach(&self, _device: &Device) -> Result {
         Ok(())
     }
 
-    /// A device does not want the buffer any more.
+    /// Called when a device detaches.
     fn detach(&self, _device: &Device) {}
 
-    /// The memory must stay where it is, as it does. Called with the lock of the reservation object. May refuse.
+    /// Called when an importer pins the memory, with the reservation object locked. May refuse it.
     fn pin(&self) -> Result {
         Ok(())
     }
 
-    /// Somebody does not need that any more. Called with the lock of the reservation object.
+    /// Called when an importer unpins the memory, with the reservation object locked.
     fn unpin(&self) {}
 
-    /// The memory is about to be mapped for a device. Called with the lock of the reservation object. May refuse.
+    /// Called before the memory is mapped for a device, with the reservation object locked. May
+    /// refuse it.
     fn map(&self, _device: &Device<Bound>) -> Result {
         Ok(())
     }
 
-    /// The memory has been unmapped, or could not be mapped. Called with the lock of the reservation object.
+    /// Called after the memory was unmapped or could not be mapped, with the reservation object
+    /// locked.
     fn unmap(&self) {}
 
-    /// Returns a mapping that the exporter has for `device` already, which importers then share. With
-    /// `None`, the memory is mapped for the importer alone. Called with the reservation object locked.
+    /// Returns a mapping that the exporter has for `device` already, which importers then share.
+    /// With `None`, the memory is mapped for the importer alone. Called with the reservation object
+    /// locked.
     ///
     /// A shared mapping must be bidirectional, and the exporter makes it coherent in
     /// [`Self::begin_cpu_access`] and [`Self::end_cpu_access`].
@@ -73,18 +76,18 @@ pub(crate) trait Exporter: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// The CPU is about to access the memory. What is mapped is made visible to it afterwards.
+    /// Called at the beginning of a CPU access, before the writes of devices are made visible.
     fn begin_cpu_access(&self, _direction: DataDirection) -> Result {
         Ok(())
     }
 
-    /// The CPU has accessed the memory. That has been made visible to devices.
+    /// Called at the end of a CPU access, after the writes of the CPU were made visible to devices.
     fn end_cpu_access(&self, _direction: DataDirection) -> Result {
         Ok(())
     }
 }
 
-/// What a buffer is to the core: an exporter, its memory, and for whom that is mapped.
+/// The private data of a buffer: the exporter, its memory, and the mappings of the memory.
 #[pin_data]
 pub(super) struct Exported<T> {
     exporter: T,
@@ -103,18 +106,19 @@ impl<T: Exporter> Exported<T> {
         })
     }
 
-    /// Maps the memory for the device of an importer. Fails as the exporter does, and as [`MappedSgTable::new`].
+    /// Maps the memory for the device of an importer. Fails as the exporter does, and as
+    /// [`MappedSgTable::new`] does.
     ///
     /// # Safety
     ///
-    /// The device must stay bound until what is returned is given to [`Exported::unmap`].
+    /// The device must stay bound until [`Exported::unmap`] takes the mapping back.
     unsafe fn map(
         &self,
         device: &Device<Bound>,
         direction: DataDirection,
     ) -> Result<Arc<MappedSgTable>> {
         self.exporter.map(device)?;
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         let mapping = unsafe { self.find_or_map(device, direction) };
         if mapping.is_err() {
             self.exporter.unmap();
@@ -124,7 +128,7 @@ impl<T: Exporter> Exported<T> {
 
     /// # Safety
     ///
-    /// As of [`Exported::map`].
+    /// The device must stay bound until [`Exported::unmap`] takes the mapping back.
     unsafe fn find_or_map(
         &self,
         device: &Device<Bound>,
@@ -140,14 +144,14 @@ impl<T: Exporter> Exported<T> {
         }
         let pages = self.pages.clone();
         let mut mappings = self.mappings.lock();
-        // SAFETY: By the requirements of this function the device is bound until the importer gives it back; then it is taken out of the
-        // list as well, and unmapped.
+        // SAFETY: By the safety requirements of this function the device stays bound until
+        // `unmap()`, which drops both references to the mapping.
         let mapping = unsafe { MappedSgTable::for_other(pages, device, direction) }?;
         mappings.push(mapping.clone(), GFP_KERNEL_ACCOUNT)?;
         Ok(mapping)
     }
 
-    /// Takes back what [`Exported::map`] has returned.
+    /// Takes back a mapping from [`Exported::map`].
     fn unmap(&self, mapping: Arc<MappedSgTable>) {
         self.mappings
             .lock()
@@ -172,7 +176,7 @@ impl<T: Exporter> Exported<T> {
     }
 }
 
-/// What the core calls for the buffers of an exporter.
+/// The functions that the core calls for the buffers of an exporter.
 pub(super) struct Operations<T>(PhantomData<T>);
 
 impl<T: Exporter> Operations<T> {
@@ -193,25 +197,27 @@ impl<T: Exporter> Operations<T> {
 
     /// # Safety
     ///
-    /// `buf` must have been exported with these operations, and not be released as long as the reference is used.
+    /// `buf` must have been exported with these operations, and must not be released during `'a`.
     unsafe fn exported<'a>(buf: *mut bindings::dma_buf) -> &'a Exported<T> {
-        // SAFETY: By the requirements of this function. It was given to the buffer by `DmaBuf::export()`.
+        // SAFETY: By the safety requirements of this function. `DmaBuf::export_with()` set the
+        // private data.
         unsafe { &*(*buf).priv_.cast() }
     }
 
     /// # Safety
     ///
-    /// `attachment` must be of a buffer that was exported with these operations, and stay as long as the references are used.
+    /// `attachment` must be an attachment of a buffer that was exported with these operations, and
+    /// must stay valid for `'a`.
     unsafe fn attached<'a>(
         attachment: *mut bindings::dma_buf_attachment,
     ) -> (&'a Exported<T>, &'a Device) {
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         let (buf, device) = unsafe { ((*attachment).dmabuf, (*attachment).dev) };
-        // SAFETY: An attachment refers to its buffer, and to a device that is there as long as it is.
+        // SAFETY: An attachment keeps its buffer and its device valid.
         unsafe { (Self::exported(buf), Device::from_raw(device)) }
     }
 
-    /// Returns the kernel crate's word for a direction.
+    /// Converts a direction.
     fn direction(direction: bindings::dma_data_direction) -> DataDirection {
         match direction {
             bindings::dma_data_direction::DMA_TO_DEVICE => DataDirection::ToDevice,
@@ -221,7 +227,7 @@ impl<T: Exporter> Operations<T> {
         }
     }
 
-    /// Returns what C functions return.
+    /// Converts a result to the return value of a C function.
     fn status(result: Result) -> c_int {
         match result {
             Ok(()) => 0,
@@ -231,56 +237,62 @@ impl<T: Exporter> Operations<T> {
 
     /// # Safety
     ///
-    /// As the core calls it.
+    /// `attachment` must be an attachment of a buffer that was exported with these operations, and
+    /// must stay valid during the call.
     unsafe extern "C" fn attach(
         _buf: *mut bindings::dma_buf,
         attachment: *mut bindings::dma_buf_attachment,
     ) -> c_int {
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         let (exported, device) = unsafe { Self::attached(attachment) };
         Self::status(exported.exporter.attach(device))
     }
 
     /// # Safety
     ///
-    /// As the core calls it.
+    /// `attachment` must be an attachment of a buffer that was exported with these operations, and
+    /// must stay valid during the call.
     unsafe extern "C" fn detach(
         _buf: *mut bindings::dma_buf,
         attachment: *mut bindings::dma_buf_attachment,
     ) {
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         let (exported, device) = unsafe { Self::attached(attachment) };
         exported.exporter.detach(device);
     }
 
     /// # Safety
     ///
-    /// As the core calls it.
+    /// `attachment` must be an attachment of a buffer that was exported with these operations, and
+    /// must stay valid during the call. The caller must hold the reservation object's lock.
     unsafe extern "C" fn pin(attachment: *mut bindings::dma_buf_attachment) -> c_int {
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         let (exported, _) = unsafe { Self::attached(attachment) };
         Self::status(exported.exporter.pin())
     }
 
     /// # Safety
     ///
-    /// As the core calls it.
+    /// `attachment` must be an attachment of a buffer that was exported with these operations, and
+    /// must stay valid during the call. The caller must hold the reservation object's lock.
     unsafe extern "C" fn unpin(attachment: *mut bindings::dma_buf_attachment) {
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         let (exported, _) = unsafe { Self::attached(attachment) };
         exported.exporter.unpin();
     }
 
     /// # Safety
     ///
-    /// As the core calls it: the importer's device is bound, and stays so until [`Self::unmap`].
+    /// `attachment` must be an attachment of a buffer that was exported with these operations, and
+    /// must stay valid during the call. The caller must hold the reservation object's lock. The
+    /// importer's device must be bound, and stay bound until [`Self::unmap`].
     unsafe extern "C" fn map(
         attachment: *mut bindings::dma_buf_attachment,
         direction: bindings::dma_data_direction,
     ) -> *mut bindings::sg_table {
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         let (exported, device) = unsafe { Self::attached(attachment) };
-        // SAFETY: By the requirements of this function: importers unmap and detach before their driver lets a device go.
+        // SAFETY: By the safety requirements of this function.
         let mapping = unsafe { exported.map(device.as_bound(), Self::direction(direction)) };
         match mapping {
             Ok(mapping) => MappedSgTable::into_raw(mapping),
@@ -290,13 +302,15 @@ impl<T: Exporter> Operations<T> {
 
     /// # Safety
     ///
-    /// As the core calls it: with a table that [`Self::map`] has returned, once.
+    /// `attachment` must be an attachment of a buffer that was exported with these operations, and
+    /// must stay valid during the call. The caller must hold the reservation object's lock. `table`
+    /// must come from [`Self::map`] for the same attachment, and must be unmapped once.
     unsafe extern "C" fn unmap(
         attachment: *mut bindings::dma_buf_attachment,
         table: *mut bindings::sg_table,
         _direction: bindings::dma_data_direction,
     ) {
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         let (exported, mapping) =
             unsafe { (Self::attached(attachment).0, MappedSgTable::from_raw(table)) };
         exported.unmap(mapping);
@@ -304,15 +318,18 @@ impl<T: Exporter> Operations<T> {
 
     /// # Safety
     ///
-    /// As the core calls it: once, nobody refers to the buffer any more.
+    /// `buf` must have been exported with these operations, and there must be no references to it.
+    /// The function must be called once.
     unsafe extern "C" fn release(buf: *mut bindings::dma_buf) {
-        // SAFETY: By the requirements of this function. It came from a box that was pinned.
+        // SAFETY: By the safety requirements of this function. `DmaBuf::export_with()` made the
+        // private data from a pinned box.
         drop(unsafe { Pin::new_unchecked(KBox::<Exported<T>>::from_raw((*buf).priv_.cast())) });
     }
 
     /// # Safety
     ///
-    /// As the core calls it.
+    /// `buf` must have been exported with these operations, and must not be released during the
+    /// call.
     unsafe extern "C" fn begin_cpu_access(
         buf: *mut bindings::dma_buf,
         direction: bindings::dma_data_direction,
@@ -322,49 +339,52 @@ impl<T: Exporter> Operations<T> {
             direction,
             DataDirection::Bidirectional | DataDirection::ToDevice
         );
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         let (exported, buf) = unsafe { (Self::exported(buf), DmaBuf::from_raw(buf)) };
-        // The core waits after this, but what devices write is to be seen.
+        // The core waits only after this function, which must make the writes of devices visible.
         let waited = buf.resv().wait(Usage::to_wait_for(writes));
         Self::status(waited.and_then(|()| exported.begin_cpu_access(direction)))
     }
 
     /// # Safety
     ///
-    /// As the core calls it.
+    /// `buf` must have been exported with these operations, and must not be released during the
+    /// call.
     unsafe extern "C" fn end_cpu_access(
         buf: *mut bindings::dma_buf,
         direction: bindings::dma_data_direction,
     ) -> c_int {
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         let exported = unsafe { Self::exported(buf) };
         Self::status(exported.end_cpu_access(Self::direction(direction)))
     }
 
     /// # Safety
     ///
-    /// As the core calls it: `vma` is being set up, and is for no more than the buffer has.
+    /// `buf` must have been exported with these operations, and must not be released during the
+    /// call. `vma` must be a new mapping that is not published yet, no larger than the buffer.
     unsafe extern "C" fn mmap(
         buf: *mut bindings::dma_buf,
         vma: *mut bindings::vm_area_struct,
     ) -> c_int {
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         let (exported, first) = unsafe { (Self::exported(buf), (*vma).vm_pgoff) };
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         Self::status(exported.pages.map(unsafe { VmaNew::from_raw(vma) }, first))
     }
 
     /// # Safety
     ///
-    /// As the core calls it: `map` is valid for writes.
+    /// `buf` must have been exported with these operations, and must not be released during the
+    /// call. `map` must be valid for writes.
     unsafe extern "C" fn vmap(buf: *mut bindings::dma_buf, map: *mut bindings::iosys_map) -> c_int {
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         let pages = unsafe { &Self::exported(buf).pages };
-        // They are as large as the buffer, and there until that is released, so after the last unmapping.
+        // The pages are as large as the buffer, and are freed after its release.
         let address = bindings::iosys_map__bindgen_ty_1 {
             vaddr: pages.address().as_ptr().cast(),
         };
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         unsafe {
             map.write(bindings::iosys_map {
                 __bindgen_anon_1: address,
@@ -376,7 +396,7 @@ impl<T: Exporter> Operations<T> {
 
     /// # Safety
     ///
-    /// There are no requirements: the memory stays.
+    /// The function has no requirements: the kernel mapping lasts as long as the pages.
     unsafe extern "C" fn vunmap(_buf: *mut bindings::dma_buf, _map: *mut bindings::iosys_map) {}
 }
 
@@ -546,7 +566,7 @@ pub(super) mod tests {
         unsafe { DmaBuf::export_with(exporter, pages, ops) }
     }
 
-    /// Returns a buffer that its exporter does not map for the kernel.
+    /// Returns a buffer whose exporter has no `vmap` operation.
     pub(crate) fn buffer_without_vmap() -> Result<ARef<DmaBuf>> {
         with_vmap(
             &const {
@@ -559,16 +579,16 @@ pub(super) mod tests {
         )
     }
 
-    /// Returns a buffer that says it is the memory of a device.
+    /// Returns a buffer whose exporter claims that it maps I/O memory.
     pub(crate) fn buffer_of_a_device() -> Result<ARef<DmaBuf>> {
         /// # Safety
         ///
-        /// As of [`Operations::vmap`].
+        /// As for [`Operations::vmap`].
         unsafe extern "C" fn vmap(
             buf: *mut bindings::dma_buf,
             map: *mut bindings::iosys_map,
         ) -> c_int {
-            // SAFETY: By the requirements of this function.
+            // SAFETY: By the safety requirements of this function.
             unsafe {
                 let status = Operations::<KunitExporter>::vmap(buf, map);
                 (*map).is_iomem = true;
@@ -590,13 +610,13 @@ pub(super) mod tests {
         exported(None, Refused::Nobody)
     }
 
-    /// Returns what a device sees.
-    fn seen(mapping: &Mapping) -> u64 {
+    /// Returns the number of bytes that a device can access.
+    fn dma_len(mapping: &Mapping) -> u64 {
         mapping.table().iter().map(|entry| entry.dma_len()).sum()
     }
 
     #[test]
-    fn buffer_is_what_was_exported() -> Result {
+    fn buffer_has_size_name_and_mode_of_the_export() -> Result {
         let (buf, _) = buffer()?;
         assert_eq!(buf.size(), SIZE);
         assert_eq!(buf.exporter_name(), c"kunit");
@@ -605,14 +625,14 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn buffer_is_found_by_its_descriptor() -> Result {
+    fn from_fd_finds_an_installed_buffer() -> Result {
         assert!(DmaBuf::from_fd(-1).is_err_and(|error| error == EBADF));
         let (buf, calls) = exported(None, Refused::Nobody)?;
         let reservation = FileDescriptorReservation::get_unused_fd_flags(O_CLOEXEC)?;
         let fd = reservation.reserved_fd();
         DmaBuf::install(buf.clone(), reservation);
         let found = DmaBuf::from_fd(fd as i32);
-        // SAFETY: Nobody else knows of the descriptor.
+        // SAFETY: Nothing else uses the descriptor.
         unsafe { bindings::close_fd(fd) };
         assert!(core::ptr::eq(&*found?, &*buf));
         assert!(DmaBuf::from_fd(fd as i32).is_err_and(|error| error == EBADF));
@@ -620,18 +640,19 @@ pub(super) mod tests {
         Ok(())
     }
 
-    // Each test has devices of its own: what refers to a file of a kernel thread goes a little later.
+    // Each case has its own devices: the last reference to a file is dropped asynchronously in a
+    // kernel thread.
 
     #[test]
-    fn device_has_the_buffer_mapped() -> Result {
+    fn importer_attaches_pins_and_maps() -> Result {
         let device = DmaDevice::new(c"kunit-dma-buf")?;
         let (buf, calls) = buffer()?;
         let attachment = Attachment::new(buf.clone(), device)?;
         assert_eq!(calls.get(), [1, 0, 0, 0]);
         let mapping = attachment.map(DataDirection::Bidirectional)?;
-        // An importer that cannot follow the memory has it pinned.
+        // An attachment without `move_notify` pins the memory.
         assert_eq!(calls.get(), [1, 1, 1, 0]);
-        assert_eq!(seen(&mapping), SIZE as u64);
+        assert_eq!(dma_len(&mapping), SIZE as u64);
         drop(mapping);
         assert_eq!(calls.get(), [0; 4]);
         Ok(())
@@ -650,25 +671,25 @@ pub(super) mod tests {
         let table = |mapping: &Mapping| core::ptr::from_ref(mapping.table());
         let (one, same, another) = (map(&device)?, map(&device)?, map(&other)?);
         assert_eq!(calls.get(), [3, 3, 3, 0]);
-        // With `CONFIG_DMABUF_DEBUG` importers see copies.
+        // With `CONFIG_DMABUF_DEBUG`, importers get copies of the table.
         if !cfg!(CONFIG_DMABUF_DEBUG) {
             assert!(table(&one) == table(&same) && table(&one) != table(&another));
         }
         drop((one, same, another));
         assert_eq!(calls.get(), [0; 4]);
-        assert_eq!(seen(&map(&device)?), SIZE as u64);
+        assert_eq!(dma_len(&map(&device)?), SIZE as u64);
         Ok(())
     }
 
     #[test]
-    fn exporter_may_refuse() -> Result {
+    fn refusal_of_the_exporter_fails_the_importer() -> Result {
         let device = DmaDevice::new(c"kunit-dma-buf-refused")?;
         for refused in [Refused::Attachments, Refused::Pins, Refused::Mappings] {
             let (buf, calls) = exported(None, refused)?;
             let attachment = Attachment::new(buf, device.clone());
             let result = attachment.and_then(|attachment| attachment.map(DataDirection::ToDevice));
             assert!(result.is_err_and(|error| error == EPERM));
-            // Nothing is left.
+            // The attachment is undone.
             assert_eq!(calls.get(), [0; 4]);
         }
         Ok(())

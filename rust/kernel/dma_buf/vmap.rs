@@ -13,43 +13,45 @@ use kernel::{
     sync::aref::ARef, //
 };
 
-/// A buffer in the kernel's address space. Dropping it takes it out, which takes the lock of the reservation object.
+/// A buffer in the kernel's address space. Dropping it unmaps the buffer, with the reservation
+/// object locked.
 ///
-/// Others may change what is in it at any time, so there are no references to it.
+/// User space and devices may change the content at any time, so there are no references to it.
 ///
 /// # Invariants
 ///
-/// `map` is what the exporter has mapped all of `buf` at, in memory.
+/// `map` is the exporter's mapping of all of `buf`. It is not I/O memory, and `address` is its
+/// address.
 pub(crate) struct Vmap {
     map: bindings::iosys_map,
     address: NonNull<u8>,
     buf: ARef<DmaBuf>,
 }
 
-// SAFETY: Mappings belong to no thread.
+// SAFETY: Any thread may use and unmap a mapping.
 unsafe impl Send for Vmap {}
-// SAFETY: What is in it may be changed by anybody at any time, and is only accessed through pointers.
+// SAFETY: The content may change at any time, and is only accessed through pointers.
 unsafe impl Sync for Vmap {}
 
 impl Vmap {
-    /// Maps a buffer. Takes the lock of the reservation object.
+    /// Maps a buffer. Locks the reservation object.
     ///
-    /// Fails with `EOPNOTSUPP` if the exporter never does that, or it is a device's memory; and as the exporter does, of which the core
-    /// warns once.
+    /// Fails with `EOPNOTSUPP` if the exporter has no `vmap` operation or maps I/O memory, and as
+    /// the exporter does. The core warns once about a failure of the exporter.
     pub(crate) fn new(buf: ARef<DmaBuf>) -> Result<Self> {
-        // SAFETY: The field is constant, and the operations are there as long as the buffer.
+        // SAFETY: The field is constant, and the operations are valid as long as the buffer.
         if unsafe { (*(*buf.as_raw()).ops).vmap.is_none() } {
             return Err(EOPNOTSUPP);
         }
         let mut map: bindings::iosys_map = pin_init::zeroed();
-        // SAFETY: The buffer is valid, and `map` valid for writes.
+        // SAFETY: The buffer is valid, and `map` is valid for writes.
         to_result(unsafe { bindings::dma_buf_vmap_unlocked(buf.as_raw(), &mut map) })?;
-        // SAFETY: Both are pointers.
+        // SAFETY: Both variants of the union are pointers.
         let address = NonNull::new(unsafe { map.__bindgen_anon_1.vaddr.cast() });
         match address {
             Some(address) if !map.is_iomem => Ok(Self { map, address, buf }),
             _ => {
-                // SAFETY: It was mapped just now.
+                // SAFETY: The function above mapped the buffer.
                 unsafe { bindings::dma_buf_vunmap_unlocked(buf.as_raw(), &mut map) };
                 Err(EOPNOTSUPP)
             }
@@ -61,18 +63,19 @@ impl Vmap {
         &self.buf
     }
 
-    /// Returns the address of `length` bytes from `offset` on. Fails with `EINVAL` if they are not all in the buffer.
+    /// Returns the address of `length` bytes at `offset`. Fails with `EINVAL` if they exceed the
+    /// buffer.
     fn range(&self, offset: usize, length: usize) -> Result<NonNull<u8>> {
         match offset.checked_add(length) {
-            // SAFETY: It is inside the buffer.
+            // SAFETY: The range is within the buffer.
             Some(end) if end <= self.buf.size() => Ok(unsafe { self.address.add(offset) }),
             _ => Err(EINVAL),
         }
     }
 
-    /// Fills `length` bytes from `offset` on with `pattern`, which begins with its first byte in memory.
+    /// Fills `length` bytes at `offset` with `pattern`, beginning with its first byte in memory.
     ///
-    /// Fails with `EINVAL` if not all of them are in the buffer.
+    /// Fails with `EINVAL` if the range exceeds the buffer.
     pub(crate) fn fill(&self, offset: usize, length: usize, pattern: u64) -> Result {
         const WORD: usize = size_of::<u64>();
 
@@ -80,10 +83,10 @@ impl Vmap {
         let head = to.align_offset(WORD).min(length);
         let words = (length - head) / WORD;
         let tail = length - head - words * WORD;
-        // What comes after `head` bytes of it, in memory.
+        // The pattern as it continues after its first `head` bytes in memory.
         let aligned = u64::from_le(pattern.to_le().rotate_right(8 * head as u32));
         let (begin, end) = (pattern.to_ne_bytes(), aligned.to_ne_bytes());
-        // SAFETY: The range is valid for writes; head and tail are shorter than a word.
+        // SAFETY: The range is valid for writes. `head` and `tail` are less than a word.
         unsafe {
             bindings::memcpy(to.cast(), begin.as_ptr().cast(), head);
             bindings::memset64(to.add(head).cast(), aligned, words);
@@ -92,10 +95,10 @@ impl Vmap {
         Ok(())
     }
 
-    /// Copies `length` bytes from `from`, at `from_offset`, to `offset`; as C's `memcpy()`, if they overlap, anything may be there
-    /// afterwards.
+    /// Copies `length` bytes at `from_offset` of `from` to `offset`. If the ranges overlap, the
+    /// result is undefined, as with C's `memcpy()`.
     ///
-    /// Fails with `EINVAL` if not all of them are in the buffers.
+    /// Fails with `EINVAL` if a range exceeds its buffer.
     pub(crate) fn copy(
         &self,
         offset: usize,
@@ -112,27 +115,30 @@ impl Vmap {
         Ok(())
     }
 
-    /// Goes on with a CRC-32C, which was `crc` before, without the inversions at its beginning and end.
+    /// Continues the CRC-32C `crc` over a range, without the inversions at the beginning and the
+    /// end.
     ///
-    /// Fails with `EINVAL` if not all of the range is in the buffer.
+    /// Fails with `EINVAL` if the range exceeds the buffer.
     pub(crate) fn crc32c(&self, crc: u32, offset: usize, length: usize) -> Result<u32> {
         let from = self.range(offset, length)?;
-        // SAFETY: It is valid for so many bytes. C's function takes what it finds.
+        // SAFETY: The range is valid for `length` bytes. C's function allows concurrent writes.
         Ok(unsafe { bindings::crc32c(crc, from.as_ptr().cast(), length) })
     }
 
-    /// Copies out of the buffer. Fails with `EINVAL` if not all of it is in the buffer.
+    /// Copies bytes at `offset` to `to`. Fails with `EINVAL` if the range exceeds the buffer.
     pub(crate) fn read(&self, offset: usize, to: &mut [u8]) -> Result {
         let from = self.range(offset, to.len())?;
-        // SAFETY: Both are valid for so many bytes, and do not overlap. C's function takes what it finds.
+        // SAFETY: Both ranges are valid for `to.len()` bytes, and do not overlap. C's function
+        // allows concurrent writes.
         unsafe { bindings::memcpy(to.as_mut_ptr().cast(), from.as_ptr().cast(), to.len()) };
         Ok(())
     }
 
-    /// Copies into the buffer. Fails with `EINVAL` if not all of it is in the buffer.
+    /// Copies `from` to `offset`. Fails with `EINVAL` if the range exceeds the buffer.
     pub(crate) fn write(&self, offset: usize, from: &[u8]) -> Result {
         let to = self.range(offset, from.len())?;
-        // SAFETY: Both are valid for so many bytes, and do not overlap. Who else writes there does so at his own risk.
+        // SAFETY: Both ranges are valid for `from.len()` bytes, and do not overlap. The content may
+        // change concurrently.
         unsafe { bindings::memcpy(to.as_ptr().cast(), from.as_ptr().cast(), from.len()) };
         Ok(())
     }
@@ -159,7 +165,7 @@ mod tests {
     use kernel::page::PAGE_SIZE;
 
     #[test]
-    fn cpu_reads_what_it_has_written() -> Result {
+    fn read_returns_written_bytes() -> Result {
         let (buf, _) = buffer()?;
         let one = Vmap::new(buf.clone())?;
         let other = Vmap::new(buf.clone())?;
@@ -171,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_begin_where_they_are_put() -> Result {
+    fn fill_begins_with_the_first_byte_of_the_pattern() -> Result {
         let map = Vmap::new(buffer()?.0)?;
         let pattern = u64::from_ne_bytes(*b"abcdefgh");
         for offset in 0..20 {
@@ -195,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn copies_are_exact() -> Result {
+    fn copy_changes_exactly_the_range() -> Result {
         let (one, other) = (Vmap::new(buffer()?.0)?, Vmap::new(buffer()?.0)?);
         let mut bytes = [0; 256];
         for (index, byte) in bytes.iter_mut().enumerate() {
@@ -221,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn buffer_that_the_cpu_cannot_reach_is_refused() -> Result {
+    fn buffer_without_vmap_or_in_io_memory_is_eopnotsupp() -> Result {
         for buf in [buffer_without_vmap()?, buffer_of_a_device()?] {
             let refused = Vmap::new(buf);
             assert!(refused.is_err_and(|error| error == EOPNOTSUPP));
@@ -230,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn accesses_outside_are_refused() -> Result {
+    fn accesses_beyond_the_buffer_are_einval() -> Result {
         let map = Vmap::new(buffer()?.0)?;
         let mut byte = [0];
         map.read(SIZE - 1, &mut byte)?;

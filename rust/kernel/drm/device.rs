@@ -3,10 +3,11 @@
 //! DRM devices and their open files.
 //!
 //! C headers: [`include/drm/drm_device.h`](srctree/include/drm/drm_device.h),
-//! [`include/drm/drm_drv.h`](srctree/include/drm/drm_drv.h), [`include/drm/drm_file.h`](srctree/include/drm/drm_file.h)
+//! [`include/drm/drm_drv.h`](srctree/include/drm/drm_drv.h),
+//! [`include/drm/drm_file.h`](srctree/include/drm/drm_file.h)
 //!
-//! The `kernel` crate's devices have a fixed set of features, no data of their open files that `read()`, `poll()` and `mmap()`
-//! could use, and no ioctls whose arguments grow. These have.
+//! A DRM device of the `kernel` crate has a fixed set of features without `DRIVER_SYNCOBJ`, no file
+//! operations of the driver, and no ioctls whose structures can grow. This file has all three.
 
 use super::gem;
 use crate::{
@@ -45,20 +46,20 @@ use kernel::{
     },
 };
 
-/// What a device can do besides having buffer objects: C's `enum drm_driver_feature`.
+/// Features of a device in addition to buffer objects: C's `enum drm_driver_feature`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Feature(u32);
 
 impl Feature {
-    /// There is a render node, which needs no authentication.
+    /// A render node.
     pub(crate) const RENDER: Self = Self(bindings::drm_driver_feature_DRIVER_RENDER);
-    /// There are syncobjs.
+    /// Syncobjs.
     pub(crate) const SYNCOBJ: Self = Self(bindings::drm_driver_feature_DRIVER_SYNCOBJ);
-    /// These can be timelines.
+    /// Timeline syncobjs.
     pub(crate) const SYNCOBJ_TIMELINE: Self =
         Self(bindings::drm_driver_feature_DRIVER_SYNCOBJ_TIMELINE);
 
-    /// Returns both.
+    /// Returns the union of two sets of features.
     pub(crate) const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
@@ -67,27 +68,27 @@ impl Feature {
 /// A driver of DRM devices, whose buffer objects are [`gem::Object`]s.
 #[vtable]
 pub(crate) trait Driver: Sized + 'static {
-    /// What is kept for an open file.
+    /// The driver's data of an open file.
     type File: FileOperations;
 
-    /// What `DRM_IOCTL_VERSION` tells: the name of the driver, a line about it, and its version.
+    /// The name of the driver in `DRM_IOCTL_VERSION`.
     const NAME: &'static CStr;
     const DESCRIPTION: &'static CStr;
     const VERSION: (i32, i32, i32);
 
-    /// What its devices can do.
+    /// The features of the devices.
     const FEATURES: Feature;
 
-    /// Called for the driver's own ioctls: `number` is the whole number, and its function is from `DRM_COMMAND_BASE` on. The argument is the
-    /// caller's, and nothing is copied. All may call them who may open a node, also 32-bit programs: structures must have the
-    /// same layout, and pointers 64 bits.
+    /// Called for the driver's ioctls, those from `DRM_COMMAND_BASE` on. `number` is the whole
+    /// ioctl number. `argument` is the caller's, and nothing is copied. Needs no authentication.
+    /// Structures of 32-bit programs must have the same layout, with 64-bit pointers.
     fn ioctl(file: &File<Self>, number: u32, argument: usize) -> Result<isize>;
 }
 
-/// What the driver keeps for a device.
+/// The driver's data of a device.
 type Data<T> = <<T as Driver>::File as FileOperations>::Data;
 
-/// A device: C's `struct drm_device`, and the driver's data with it.
+/// A device: C's `struct drm_device` and the driver's data.
 #[repr(C)]
 struct Device<T: Driver> {
     base: Opaque<bindings::drm_device>,
@@ -130,30 +131,34 @@ impl<T: Driver> Device<T> {
     ///
     /// `device` must be the `base` of a `Device<T>`.
     unsafe fn from_raw(device: *mut bindings::drm_device) -> *mut Self {
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         unsafe { container_of!(Opaque::cast_from(device).cast_mut(), Self, base) }
     }
 
     /// # Safety
     ///
-    /// As the core calls it: nobody uses the device any more.
+    /// `device` must be the `base` of a `Device<T>` to which there are no references. The function
+    /// must be called once.
     unsafe extern "C" fn release(device: *mut bindings::drm_device) {
-        // SAFETY: By the requirements of this function. The core frees the memory after this.
+        // SAFETY: By the safety requirements of this function. The core frees the memory
+        // afterwards, without dropping the data.
         unsafe { core::ptr::drop_in_place(&raw mut (*Self::from_raw(device)).data) };
     }
 
     /// # Safety
     ///
-    /// As the core calls it: `file` is being opened.
+    /// `device` must be the `base` of a `Device<T>`. `file` must be valid, and must not be open
+    /// yet.
     unsafe extern "C" fn open(
         device: *mut bindings::drm_device,
         file: *mut bindings::drm_file,
     ) -> c_int {
-        // SAFETY: By the requirements of this function; the data is not changed before `release()`.
+        // SAFETY: By the safety requirements of this function. The data is constant until
+        // `release()`.
         let data = unsafe { &(*Self::from_raw(device)).data };
         match T::File::open(data) {
             Ok(opened) => {
-                // SAFETY: The field is the driver's, and nobody has the file yet.
+                // SAFETY: The field is for the driver's use, and the file is not open yet.
                 unsafe { (*file).driver_priv = opened.into_foreign() };
                 0
             }
@@ -163,12 +168,14 @@ impl<T: Driver> Device<T> {
 
     /// # Safety
     ///
-    /// As the core calls it: once, `file` has been opened by `open()`.
+    /// [`Self::open`] must have opened `file`, and no other function may use the file during or
+    /// after the call.
     unsafe extern "C" fn postclose(
         _device: *mut bindings::drm_device,
         file: *mut bindings::drm_file,
     ) {
-        // SAFETY: This is what `open()` has set; nobody uses the file any more.
+        // SAFETY: `open()` set the field. By the safety requirements of this function nothing else
+        // uses the file.
         T::File::release(unsafe {
             <Pin<KBox<T::File>> as ForeignOwnable>::from_foreign((*file).driver_priv)
         });
@@ -176,21 +183,22 @@ impl<T: Driver> Device<T> {
 
     /// # Safety
     ///
-    /// As the core calls it: `file` is being opened.
+    /// `inode` and `file` must be valid. `file` must not be open yet.
     unsafe extern "C" fn open_file(
         inode: *mut bindings::inode,
         file: *mut bindings::file,
     ) -> c_int {
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         let ret = unsafe { bindings::drm_open(inode, file) };
         if ret == 0 {
-            // SAFETY: Who opens a file may say that `read()` can do without waiting.
+            // SAFETY: `drm_open()` succeeded, and user space has no descriptor of the file yet.
+            // `read()` supports `IOCB_NOWAIT`, as `FMODE_NOWAIT` promises.
             unsafe { (*file).f_mode |= bindings::FMODE_NOWAIT };
         }
         ret
     }
 
-    /// Returns whether the driver, and not the core, knows an ioctl.
+    /// Returns whether the driver, not the core, handles an ioctl.
     fn is_own(number: c_uint) -> bool {
         let (kind, function) = (number >> 8 & 0xff, number & 0xff);
         kind == u32::from(bindings::DRM_IOCTL_BASE)
@@ -199,19 +207,19 @@ impl<T: Driver> Device<T> {
 
     /// # Safety
     ///
-    /// As the core calls it: `file` is open.
+    /// `file` must be an open file of a `Device<T>`, and stay open during the call.
     unsafe extern "C" fn ioctl(file: *mut bindings::file, number: c_uint, arg: c_ulong) -> c_long {
         if !Self::is_own(number) {
-            // SAFETY: By the requirements of this function.
+            // SAFETY: By the safety requirements of this function.
             return unsafe { bindings::drm_ioctl(file, number, arg) };
         }
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         unsafe { Self::own_ioctl(file, number, arg) }
     }
 
     /// # Safety
     ///
-    /// As the core calls it: `file` is open.
+    /// `file` must be an open file of a `Device<T>`, and stay open during the call.
     #[cfg(CONFIG_COMPAT)]
     unsafe extern "C" fn compat_ioctl(
         file: *mut bindings::file,
@@ -219,26 +227,27 @@ impl<T: Driver> Device<T> {
         arg: c_ulong,
     ) -> c_long {
         if !Self::is_own(number) {
-            // SAFETY: By the requirements of this function.
+            // SAFETY: By the safety requirements of this function.
             return unsafe { bindings::drm_compat_ioctl(file, number, arg) };
         }
-        // CAST: 32-bit programs have 32-bit pointers.
+        // CAST: The upper half of a 32-bit program's argument is undefined.
         let arg = arg as u32 as c_ulong;
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         unsafe { Self::own_ioctl(file, number, arg) }
     }
 
-    /// Has the core check and note what it does for all ioctls, and calls the driver.
+    /// Calls the driver from the core's ioctl code, which checks the caller's permissions.
     ///
     /// # Safety
     ///
-    /// `file` is open.
+    /// `file` must be an open file of a `Device<T>`, and stay open during the call.
     unsafe fn own_ioctl(file: *mut bindings::file, number: c_uint, arg: c_ulong) -> c_long {
         let mut call = Call {
             number,
             argument: arg,
         };
-        // SAFETY: By the requirements of this function; the core passes `call` to `called()` and to nobody else.
+        // SAFETY: By the safety requirements of this function. The core passes `call` to `called()`
+        // only.
         unsafe {
             bindings::drm_ioctl_kernel(
                 file,
@@ -251,16 +260,17 @@ impl<T: Driver> Device<T> {
 
     /// # Safety
     ///
-    /// `file` is open, `call` is what [`Self::own_ioctl`] has passed.
+    /// `file` must be an open file of a `Device<T>`, and stay open during the call. `call` must be
+    /// what [`Self::own_ioctl`] passes.
     unsafe extern "C" fn called(
         _device: *mut bindings::drm_device,
         call: *mut c_void,
         file: *mut bindings::drm_file,
     ) -> c_int {
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         let (file, call) = unsafe { (File::<T>::from_raw(file), &*call.cast::<Call>()) };
         match T::ioctl(file, call.number, call.argument) {
-            // CAST: Drivers return no more than fits.
+            // CAST: The return values of drivers fit.
             Ok(ret) => ret as c_int,
             Err(error) => error.to_errno(),
         }
@@ -268,14 +278,15 @@ impl<T: Driver> Device<T> {
 
     /// # Safety
     ///
-    /// As the core calls it: `file` is open, `vma` is being set up.
+    /// `file` must be an open file of a `Device<T>`, and stay open during the call. `vma` must be a
+    /// new mapping that is not published yet.
     unsafe extern "C" fn mmap(
         file: *mut bindings::file,
         vma: *mut bindings::vm_area_struct,
     ) -> c_int {
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         let page = unsafe { (*vma).vm_pgoff };
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         unsafe {
             if page >= bindings::DRM_FILE_PAGE_OFFSET_START {
                 bindings::drm_gem_mmap(file, vma)
@@ -287,9 +298,10 @@ impl<T: Driver> Device<T> {
 
     /// # Safety
     ///
-    /// As the core calls it: `file` is open, `seq` is valid and used by nobody else.
+    /// `file` must be an open file of a `Device<T>`, and stay open during the call. `seq` must be
+    /// valid, and not used concurrently.
     unsafe extern "C" fn show_fdinfo(seq: *mut bindings::seq_file, file: *mut bindings::file) {
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         unsafe {
             bindings::drm_show_fdinfo(seq, file);
             Callbacks::<Self>::show_fdinfo(seq, file);
@@ -297,18 +309,19 @@ impl<T: Driver> Device<T> {
     }
 }
 
-// SAFETY: The private data of a file of the device is its `drm_file`, from `drm_open()` on, whose `driver_priv` is what `open()` has set.
-// That is only taken back by `postclose()`, and only shared references are made of it until then.
+// SAFETY: `drm_open()` sets the private data of a file to its `drm_file`, whose `driver_priv`
+// `open()` sets. Only `postclose()` takes that back. All other functions make only shared
+// references of it.
 unsafe impl<T: Driver> Locate for Device<T> {
     type File = T::File;
 
     unsafe fn opened<'a>(file: *mut bindings::file) -> Pin<&'a T::File> {
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         unsafe { File::<T>::from_raw((*file).private_data.cast()) }.inner()
     }
 }
 
-/// What is passed through the core to [`Device::called`].
+/// The ioctl that is passed through the core to [`Device::called`].
 struct Call {
     number: u32,
     argument: usize,
@@ -325,9 +338,9 @@ pub(crate) struct File<T: Driver>(Opaque<bindings::drm_file>, PhantomData<fn() -
 impl<T: Driver> File<T> {
     /// # Safety
     ///
-    /// `file` is an open file of a `Device<T>`, and is not closed during `'a`.
+    /// `file` must be an open file of a `Device<T>`, which must not be closed during `'a`.
     unsafe fn from_raw<'a>(file: *mut bindings::drm_file) -> &'a Self {
-        // SAFETY: By the requirements of this function. `Self` is a transparent wrapper.
+        // SAFETY: By the safety requirements of this function. `Self` is a transparent wrapper.
         unsafe { &*file.cast() }
     }
 
@@ -338,36 +351,37 @@ impl<T: Driver> File<T> {
 
     /// Returns the C structure of the device.
     pub(super) fn device(&self) -> *mut bindings::drm_device {
-        // SAFETY: By the type invariants; both fields are constant.
+        // SAFETY: By the type invariants. Both fields are constant.
         unsafe { (*(*self.as_raw()).minor).dev }
     }
 
-    /// Returns what the driver keeps for it.
+    /// Returns the driver's data.
     pub(crate) fn inner(&self) -> Pin<&T::File> {
-        // SAFETY: By the type invariants `Device::open()` has set it, and it stays as long as the file is open.
+        // SAFETY: By the type invariants `Device::open()` set the field, which is valid while the
+        // file is open.
         unsafe { <Pin<KBox<T::File>> as ForeignOwnable>::borrow((*self.as_raw()).driver_priv) }
     }
 }
 
-/// A device that is registered: its nodes can be opened. Dropping it removes them.
+/// A registered device. Dropping it unregisters the device and removes its nodes.
 ///
 /// # Invariants
 ///
-/// The device is registered, and one count of it is ours.
+/// The device is registered, and the `Registration` owns a count of it.
 pub(crate) struct Registration<T: Driver>(NonNull<Device<T>>);
 
-// SAFETY: Devices belong to no thread.
+// SAFETY: Any thread may unregister a device.
 unsafe impl<T: Driver> Send for Registration<T> {}
-// SAFETY: There are no functions that take `&self`.
+// SAFETY: No function takes `&self`.
 unsafe impl<T: Driver> Sync for Registration<T> {}
 
 impl<T: Driver> Registration<T> {
     /// Registers a device below `parent`, whose open files share `data`.
     ///
-    /// Fails with `ENOSPC` if there are too many, `ENOMEM`.
+    /// Fails with `ENOSPC` if there are too many devices, `ENOMEM`.
     pub(crate) fn new(parent: &kernel::device::Device, data: Data<T>) -> Result<Self> {
         let layout = Kmalloc::aligned_layout(Layout::new::<Device<T>>());
-        // SAFETY: The driver is static. The parent is valid, and the core takes a count of it.
+        // SAFETY: The driver is static. The parent is valid, and the core takes its own reference.
         let device = from_err_ptr(unsafe {
             bindings::__drm_dev_alloc(
                 raw(parent),
@@ -377,18 +391,18 @@ impl<T: Driver> Registration<T> {
             )
         })?;
         let device = NonNull::new(device.cast::<Device<T>>()).ok_or(ENOMEM)?;
-        // SAFETY: The memory is for a `Device<T>`, and nobody else has it. Nothing in between could have released the device, whose
-        // `release()` drops this.
+        // SAFETY: The memory has the layout of a `Device<T>`, and nothing else uses it. The data is
+        // initialised before `release()`, which drops it, can run.
         unsafe { (&raw mut (*device.as_ptr()).data).write(data) };
-        // SAFETY: The core has initialised this.
+        // SAFETY: The core initialised `base`.
         let base = Opaque::cast_into(unsafe { &raw const (*device.as_ptr()).base });
-        // SAFETY: It is a device that is ready to be used.
+        // SAFETY: The device is initialised.
         if let Err(error) = to_result(unsafe { bindings::drm_dev_register(base, 0) }) {
             // SAFETY: The count is ours.
             unsafe { bindings::drm_dev_put(base) };
             return Err(error);
         }
-        // INVARIANT: It was registered just now.
+        // INVARIANT: The device is registered.
         Ok(Self(device))
     }
 }

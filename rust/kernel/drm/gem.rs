@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Buffer objects that stand for dma-bufs.
+//! Buffer objects that wrap dma-bufs.
 //!
 //! C header: [`include/drm/drm_gem.h`](srctree/include/drm/drm_gem.h)
 //!
-//! A GEM object is what a DRM file has handles of. These objects have no memory of their own: each stands for a
-//! [`DmaBuf`], of whatever exporter, and is exported as that very one. So all there is to know of the buffer, its fences
-//! included, is in one place, and no object is ever attached to its own driver.
+//! A DRM file has handles of GEM objects. The objects here have no memory of their own: each wraps
+//! a [`DmaBuf`] of any exporter, shares its reservation object, and is exported as that same
+//! buffer. So an object is never attached to its own driver.
 //!
 //! ```text
 //!   ARef<DmaBuf> ──NewHandle::new──▶ handle ◀──────── DRM_IOCTL_PRIME_FD_TO_HANDLE
 //!                                      │ Object::lookup ──▶ ARef<Object> ──buf()──▶ &DmaBuf
-//!                                      └── DRM_IOCTL_PRIME_HANDLE_TO_FD, mmap() of the device at mmap_offset()
+//!                                      └── DRM_IOCTL_PRIME_HANDLE_TO_FD, mmap() at mmap_offset()
 //! ```
 
 use super::{
@@ -45,13 +45,13 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// Instances are in a box, initialised, and counted by the core.
+/// Instances are in a box, initialised, and reference-counted by the core.
 pub(crate) struct Object {
     base: Opaque<bindings::drm_gem_object>,
     buf: ARef<DmaBuf>,
 }
 
-// SAFETY: Objects belong to no thread.
+// SAFETY: Any thread may drop the last reference to an object.
 unsafe impl Send for Object {}
 // SAFETY: All functions that take `&self` may be called concurrently.
 unsafe impl Sync for Object {}
@@ -64,16 +64,17 @@ impl Object {
         ..pin_init::zeroed()
     };
 
-    /// Creates an object of a device. Fails with `ENOMEM`, `EINVAL` for a buffer of no size.
+    /// Creates an object of a device. Fails with `ENOMEM`, and with `EINVAL` for a buffer of size
+    /// 0.
     ///
     /// # Safety
     ///
-    /// `device` must be valid during `'a`, and for as long as there are handles of the object.
+    /// `device` must be valid during `'a`, and while there are handles of the object.
     unsafe fn create<'a>(
         device: *mut bindings::drm_device,
         buf: ARef<DmaBuf>,
     ) -> Result<ObjectRef<'a>> {
-        // The core wants whole pages, and does not take no for an answer.
+        // The core requires a multiple of the page size, and reports no error otherwise.
         let size = buf.size().checked_next_multiple_of(PAGE_SIZE);
         let size = size.filter(|size| *size > 0).ok_or(EINVAL)?;
         let resv = buf.resv().as_raw();
@@ -89,31 +90,32 @@ impl Object {
         let object = KBox::into_raw(KBox::new(object, GFP_KERNEL_ACCOUNT)?);
         // SAFETY: The box is ours.
         let base = unsafe { (*object).base.get() };
-        // SAFETY: By the requirements of this function. The object is zero but for its functions and its reservation object, which is
-        // there as long as the buffer, and so as long as the object. The size consists of pages.
+        // SAFETY: By the safety requirements of this function the device is valid. The object is
+        // zeroed except for its functions and its reservation object, which the buffer keeps valid.
+        // The size is a multiple of the page size.
         unsafe { bindings::drm_gem_private_object_init(device, base, size) };
-        // INVARIANT: The first count is ours, and by the requirements of this function the device is valid.
-        // SAFETY: A box is not null.
+        // INVARIANT: The first count is ours, and by the safety requirements of this function the
+        // device is valid. SAFETY: The pointer of a box is not null.
         let object = unsafe { NonNull::new_unchecked(object) };
         Ok(ObjectRef(object, PhantomData))
     }
 
     /// # Safety
     ///
-    /// `base` must be that of an `Object`, which stays as long as the reference is used.
+    /// `base` must be the `base` field of an `Object`, which must stay valid for `'a`.
     unsafe fn from_raw<'a>(base: *mut bindings::drm_gem_object) -> &'a Self {
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         unsafe { &*container_of!(Opaque::cast_from(base), Self, base) }
     }
 
-    /// Returns the object that an open file has by that handle. Fails with `ENOENT`.
+    /// Returns the object with the handle `handle` of an open file. Fails with `ENOENT`.
     pub(crate) fn lookup<T: Driver>(file: &File<T>, handle: u32) -> Result<ObjectRef<'_>> {
         // SAFETY: The file is open.
         let base = unsafe { bindings::drm_gem_object_lookup(file.as_raw(), handle) };
         if base.is_null() {
             return Err(ENOENT);
         }
-        // SAFETY: A device of a `Driver` has no other objects: they are made here, or by `import()`.
+        // SAFETY: All objects of a `Driver`'s device come from `create()`.
         let object = unsafe { Self::from_raw(base) };
         // INVARIANT: The count is ours, and the file refers to the device.
         Ok(ObjectRef(object.into(), PhantomData))
@@ -124,24 +126,28 @@ impl Object {
         &self.buf
     }
 
-    /// Returns where `mmap()` of the device finds it, in bytes. It has its place from the first time on.
+    /// Returns the object's offset for `mmap()` of the device, in bytes. The first call allocates
+    /// it.
     ///
-    /// Fails with `ENOSPC` if there is none left, for all objects of the device share 1 TiB of them; `ENOMEM`.
+    /// Fails with `ENOSPC` if no offset is left of the 1 TiB that all objects of the device share,
+    /// and with `ENOMEM`.
     pub(crate) fn mmap_offset(&self) -> Result<u64> {
         let base = self.base.get();
-        // SAFETY: By the type invariants; the core does nothing if it has one.
+        // SAFETY: By the type invariants. The function does nothing if there is an offset.
         to_result(unsafe { bindings::drm_gem_create_mmap_offset(base) })?;
-        // SAFETY: By the type invariants; an offset does not change once there is one.
+        // SAFETY: By the type invariants. The offset is constant once it is allocated.
         Ok(unsafe { bindings::drm_vma_node_offset_addr(&raw mut (*base).vma_node) })
     }
 
     /// # Safety
     ///
-    /// As the core calls it: once, nobody refers to the object any more.
+    /// `base` must be the `base` field of an `Object` to which there are no references. The
+    /// function must be called once.
     unsafe extern "C" fn free(base: *mut bindings::drm_gem_object) {
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         unsafe { bindings::drm_gem_object_release(base) };
-        // SAFETY: By the type invariants it is in a box, and by the requirements of this function that is ours.
+        // SAFETY: By the type invariants the object is in a box. By the safety requirements of this
+        // function there are no references to it.
         drop(unsafe {
             KBox::from_raw(container_of!(
                 Opaque::cast_from(base).cast_mut(),
@@ -153,73 +159,76 @@ impl Object {
 
     /// # Safety
     ///
-    /// As the core calls it.
+    /// `base` must be the `base` field of a valid `Object`.
     unsafe extern "C" fn export(
         base: *mut bindings::drm_gem_object,
         _flags: c_int,
     ) -> *mut bindings::dma_buf {
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         let buf = unsafe { Self::from_raw(base) }.buf.clone();
-        // The core takes the count over.
+        // The caller takes over the count.
         ARef::into_raw(buf).as_ptr().cast()
     }
 
     /// # Safety
     ///
-    /// As the core calls it: `vma` is being set up, and is for no more than the object has. When it succeeds, a count of
-    /// the object goes over to the mapping.
+    /// `base` must be the `base` field of a valid `Object`, of which the caller must own two
+    /// counts: this function drops one of them if it succeeds. `vma` must be a new mapping that is
+    /// not published yet, no larger than the object.
     unsafe extern "C" fn mmap(
         base: *mut bindings::drm_gem_object,
         vma: *mut bindings::vm_area_struct,
     ) -> c_int {
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the safety requirements of this function.
         let (this, new) = unsafe { (Self::from_raw(base), VmaNew::from_raw(vma)) };
-        // Who may only read the dma-buf must not get to write by this way.
+        // A read-only dma-buf must not become writable through the object.
         if !this.buf.is_writable() && new.flags() & SHARED != 0 && new.try_clear_maywrite().is_err()
         {
             return EACCES.to_errno();
         }
         new.set_dontexpand();
-        // SAFETY: By the requirements of this function; the mapping is the dma-buf's from now on, so nothing of ours may be in it.
+        // SAFETY: By the safety requirements of this function. `drm_gem_mmap()` set both fields for
+        // the object, and the exporter of the dma-buf expects them unset.
         unsafe {
             (*vma).vm_private_data = core::ptr::null_mut();
             (*vma).vm_ops = core::ptr::null();
         }
-        // SAFETY: By the requirements of this function; the core checks the size.
+        // SAFETY: By the safety requirements of this function.
         let ret = unsafe { bindings::dma_buf_mmap(this.buf.as_raw(), vma, 0) };
         if ret == 0 {
-            // SAFETY: This is the mapping's count, which needs none: it refers to the dma-buf. The caller has another one.
+            // SAFETY: The mapping holds a reference to the dma-buf, and does not need the count of
+            // the object that `drm_gem_mmap()` took for it. The caller has another one.
             unsafe { bindings::drm_gem_object_put(base) };
         }
         ret
     }
 }
 
-/// Makes an object of a dma-buf, for `DRM_IOCTL_PRIME_FD_TO_HANDLE`.
+/// Creates an object for a dma-buf, for `DRM_IOCTL_PRIME_FD_TO_HANDLE`.
 ///
 /// # Safety
 ///
-/// As the core calls it.
+/// `device` and `buf` must be valid during the call. `device` must be the `base` of a `Device<T>`.
 pub(super) unsafe extern "C" fn import(
     device: *mut bindings::drm_device,
     buf: *mut bindings::dma_buf,
 ) -> *mut bindings::drm_gem_object {
-    // SAFETY: By the requirements of this function, both are valid during the call. `DmaBuf` is a transparent wrapper.
+    // SAFETY: By the safety requirements of this function.
     let buf = unsafe { DmaBuf::from_raw(buf) };
-    // SAFETY: By the requirements of this function: only handles refer to objects for longer, and they belong to open files, which
-    // refer to the device.
+    // SAFETY: By the safety requirements of this function. After the call only handles refer to the
+    // object. They belong to open files, which refer to the device.
     match unsafe { Object::create(device, buf.into()) } {
-        // The core takes the count over.
+        // The caller takes over the count.
         Ok(object) => ManuallyDrop::new(object).base.get(),
         Err(error) => error.to_ptr(),
     }
 }
 
-/// A count of an object, for no longer than its device is there.
+/// A reference to an object whose device is valid for `'a`.
 ///
 /// # Invariants
 ///
-/// The count is owned by this, and the device is valid during `'a`.
+/// The `ObjectRef` owns a count of the object, whose device is valid for `'a`.
 pub(crate) struct ObjectRef<'a>(NonNull<Object>, PhantomData<&'a ()>);
 
 impl Deref for ObjectRef<'_> {
@@ -233,12 +242,12 @@ impl Deref for ObjectRef<'_> {
 
 impl Drop for ObjectRef<'_> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants. The last one frees the object, for which the device is needed.
+        // SAFETY: By the type invariants. Freeing the object needs the device.
         unsafe { bindings::drm_gem_object_put(self.base.get()) };
     }
 }
 
-/// A handle that user space has not been told yet. Dropping it deletes it.
+/// A handle that was not returned to user space yet. Dropping it deletes the handle.
 pub(crate) struct NewHandle<'a, T: Driver> {
     file: &'a File<T>,
     number: u32,
@@ -247,14 +256,15 @@ pub(crate) struct NewHandle<'a, T: Driver> {
 }
 
 impl<'a, T: Driver> NewHandle<'a, T> {
-    /// Gives an open file a handle of an object that stands for `buf`.
+    /// Creates an object for `buf`, and a handle of it in an open file.
     ///
-    /// Fails with `ENOMEM`, `ENOSPC` if there are too many.
+    /// Fails with `ENOMEM`, and with `ENOSPC` if the file has too many handles.
     pub(crate) fn new(file: &'a File<T>, buf: ARef<DmaBuf>) -> Result<Self> {
-        // SAFETY: The file refers to the device, and so do all other files that can have handles.
+        // SAFETY: The file refers to the device, as do all other files that can have handles of the
+        // object.
         let object: ObjectRef<'a> = unsafe { Object::create(file.device(), buf) }?;
         let mut number = 0;
-        // SAFETY: All are valid.
+        // SAFETY: All pointers are valid.
         to_result(unsafe {
             bindings::drm_gem_handle_create(file.as_raw(), object.base.get(), &mut number)
         })?;
@@ -266,7 +276,7 @@ impl<'a, T: Driver> NewHandle<'a, T> {
         })
     }
 
-    /// Returns its number.
+    /// Returns the number of the handle.
     pub(crate) fn number(&self) -> u32 {
         self.number
     }
@@ -276,7 +286,7 @@ impl<'a, T: Driver> NewHandle<'a, T> {
         &self.object
     }
 
-    /// Keeps it: it is user space's from now on.
+    /// Keeps the handle, which belongs to user space from now on.
     pub(crate) fn keep(mut self) {
         self.kept = true;
     }
@@ -285,8 +295,9 @@ impl<'a, T: Driver> NewHandle<'a, T> {
 impl<T: Driver> Drop for NewHandle<'_, T> {
     fn drop(&mut self) {
         if !self.kept {
-            // SAFETY: The file is open. Where user space has guessed the number and closed the handle meanwhile, this fails, or closes
-            // what it has got by that number since: its own.
+            // SAFETY: The file is open. If user space guessed the number and closed the handle, the
+            // call fails, or deletes a newer handle of that number, which only harms user space
+            // itself.
             unsafe { bindings::drm_gem_handle_delete(self.file.as_raw(), self.number) };
         }
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! The Direct Rendering Manager, as far as drivers without hardware need it: devices with the features that they ask for,
-//! buffer objects that stand for dma-bufs, and syncobjs.
+//! The Direct Rendering Manager for drivers without hardware: devices with selectable features,
+//! buffer objects that wrap dma-bufs, and syncobjs.
 //!
 //! C headers: those in [`include/drm/`](srctree/include/drm/)
 //!
@@ -11,7 +11,7 @@
 //!                            handles of this file: gem::Object, Syncobj
 //! ```
 
-// The abstractions are whole; a driver need not use all of each.
+// An abstraction is complete even where the driver uses only a part of it.
 #![allow(dead_code)]
 #![deny(clippy::undocumented_unsafe_blocks, unsafe_op_in_unsafe_fn)]
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Syncobjs: what user space keeps fences in.
+//! Syncobjs, in which user space stores fences.
 //!
 //! C header: [`include/drm/drm_syncobj.h`](srctree/include/drm/drm_syncobj.h)
 //!
-//! A *binary* syncobj has one fence or none, a *timeline* a chain of them, each at its *point*. Both are the same object; which it is
-//! depends on how a fence was put there last.
+//! A *binary* syncobj has at most one fence, a *timeline* a chain of fences, each at its *point*.
+//! The same object can be either, depending on how its last fence was set.
 //!
 //! ```text
 //!                                                    replace_fence(fence)    cannot fail
@@ -44,16 +44,16 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// Instances are initialised, and counted by the core.
+/// Instances are initialised, and reference-counted by the core.
 #[repr(transparent)]
 pub(crate) struct Syncobj(Opaque<bindings::drm_syncobj>);
 
-// SAFETY: Syncobjs belong to no thread.
+// SAFETY: Any thread may drop the last reference to a syncobj.
 unsafe impl Send for Syncobj {}
 // SAFETY: All functions that take `&self` may be called concurrently.
 unsafe impl Sync for Syncobj {}
 
-// SAFETY: A syncobj has a reference count, and is freed when it comes to 0.
+// SAFETY: A syncobj has a reference count, and is freed when the count drops to 0.
 unsafe impl AlwaysRefCounted for Syncobj {
     fn inc_ref(&self) {
         // SAFETY: The reference shows that the count is not 0.
@@ -61,7 +61,7 @@ unsafe impl AlwaysRefCounted for Syncobj {
     }
 
     unsafe fn dec_ref(obj: NonNull<Self>) {
-        // SAFETY: The caller gives up a count that it owns. `Self` is a transparent wrapper.
+        // SAFETY: The caller owns the count that it gives up. `Self` is a transparent wrapper.
         unsafe { bindings::drm_syncobj_put(obj.as_ptr().cast()) };
     }
 }
@@ -70,50 +70,55 @@ impl Syncobj {
     /// Creates a syncobj without a fence. Fails with `ENOMEM`.
     pub(crate) fn new() -> Result<ARef<Self>> {
         let mut syncobj = core::ptr::null_mut();
-        // SAFETY: No fence is allowed.
+        // SAFETY: The pointer is valid for writes, and the fence may be null.
         to_result(unsafe { bindings::drm_syncobj_create(&mut syncobj, 0, core::ptr::null_mut()) })?;
         let syncobj = NonNull::new(syncobj).ok_or(ENOMEM)?;
-        // SAFETY: It is a new one, whose count is ours. `Self` is a transparent wrapper.
+        // SAFETY: The syncobj is new, and its only count is ours. `Self` is a transparent wrapper.
         Ok(unsafe { ARef::from_raw(syncobj.cast()) })
     }
 
-    /// Returns the syncobj that an open file has by that handle. Fails with `ENOENT`.
+    /// Returns the syncobj with the handle `handle` of an open file. Fails with `ENOENT`.
     pub(crate) fn find<T: Driver>(file: &File<T>, handle: u32) -> Result<ARef<Self>> {
         // SAFETY: The file is open.
         let syncobj = unsafe { bindings::drm_syncobj_find(file.as_raw(), handle) };
         let syncobj = NonNull::new(syncobj).ok_or(ENOENT)?;
-        // SAFETY: The count is ours. `Self` is a transparent wrapper.
+        // SAFETY: The count that the function took is ours. `Self` is a transparent wrapper.
         Ok(unsafe { ARef::from_raw(syncobj.cast()) })
     }
 
-    /// Returns its fence, of a timeline the last one: a chain.
+    /// Returns the fence; the last link of the chain if the syncobj is a timeline.
     pub(crate) fn fence(&self) -> Option<ARef<Fence>> {
         // SAFETY: By the type invariants.
         let fence = NonNull::new(unsafe { bindings::drm_syncobj_fence_get(self.0.get()) })?;
-        // SAFETY: The count is ours. `Fence` is a transparent wrapper.
+        // SAFETY: The count that the function took is ours. `Fence` is a transparent wrapper.
         Some(unsafe { ARef::from_raw(fence.cast()) })
     }
 
-    /// Puts a fence, or none, in place of what is there, which makes it a binary one, and wakes who waits for that. Does not sleep, but is for tasks.
+    /// Replaces the fence, which makes the syncobj a binary one, and wakes waiters for submission.
+    /// Does not sleep, but must be called in process context.
     pub(crate) fn replace_fence(&self, fence: Option<&Fence>) {
         let fence = fence.map_or(core::ptr::null_mut(), Fence::as_raw);
-        // SAFETY: By the type invariants; the core takes a count of the fence.
+        // SAFETY: By the type invariants. The function takes its own reference to the fence.
         unsafe { bindings::drm_syncobj_replace_fence(self.0.get(), fence) };
     }
 
-    /// Adds a fence to a timeline, and wakes who waits for that. Does not sleep, but is for tasks, and looks at all points that are pending.
-    /// A point that is not above the last one counts as that.
+    /// Adds a fence to a timeline, and wakes waiters for submission. A point that is not above the
+    /// last one counts as the last one. Iterates over the pending points. Does not sleep, but must
+    /// be called in process context.
     pub(crate) fn add_point(&self, link: AllocatedLink, fence: &NonChainFence, point: u64) {
         let fence = fence.fence().as_raw();
-        // SAFETY: By the type invariants; the link is new, and the core's from now on. The core takes a count of the fence, which is no chain.
+        // SAFETY: By the type invariants. The function takes over the link, which is uninitialised.
+        // It takes its own reference to the fence, which is not a chain.
         unsafe { bindings::drm_syncobj_add_point(self.0.get(), link.into_raw(), fence, point) };
     }
 }
 
-/// Returns the fence at a point of the syncobj that an open file has by that handle; at point 0 the last one.
+/// Returns the fence at a point of the syncobj with the handle `handle` of an open file. Point 0
+/// stands for the last fence.
 ///
-/// If there is none, or the timeline is not that far, it fails with `EINVAL`, or with `wait` sleeps until somebody has submitted
-/// it; no locks may be held then. Fails with `ENOENT`, `ETIME` after 5 seconds, `ERESTARTSYS` when a signal comes before.
+/// If there is no fence at the point yet, fails with `EINVAL`, or, with `wait`, sleeps until there
+/// is one. The caller must not hold locks then. Fails with `ENOENT`, `ETIME` after 5 seconds,
+/// `ERESTARTSYS` if a signal arrives first.
 pub(crate) fn find_fence<T: Driver>(
     file: &File<T>,
     handle: u32,
@@ -131,7 +136,7 @@ pub(crate) fn find_fence<T: Driver>(
         bindings::drm_syncobj_find_fence(file.as_raw(), handle, point, flags, &mut fence)
     })?;
     let fence = NonNull::new(fence).ok_or(EINVAL)?;
-    // SAFETY: The count is ours. `Fence` is a transparent wrapper.
+    // SAFETY: The count that the function took is ours. `Fence` is a transparent wrapper.
     Ok(unsafe { ARef::from_raw(fence.cast()) })
 }
 
@@ -148,13 +153,13 @@ mod tests {
     }
 
     #[test]
-    fn new_one_has_no_fence() -> Result {
+    fn new_syncobj_has_no_fence() -> Result {
         assert!(Syncobj::new()?.fence().is_none());
         Ok(())
     }
 
     #[test]
-    fn binary_one_has_the_last_fence() -> Result {
+    fn replace_fence_replaces_the_last_one() -> Result {
         let syncobj = Syncobj::new()?;
         let (one, two) = (pending()?, pending()?);
         for fence in [one.fence(), two.fence()] {
@@ -170,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn timeline_has_all_its_points() -> Result {
+    fn chain_has_all_points() -> Result {
         let syncobj = Syncobj::new()?;
         let (one, two) = (pending()?, pending()?);
         syncobj.add_point(link()?, &NonChainFence::from(&one), 3);
@@ -190,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn point_below_the_last_counts_as_that() -> Result {
+    fn lower_point_counts_as_the_last_one() -> Result {
         let syncobj = Syncobj::new()?;
         let (one, two) = (pending()?, pending()?);
         syncobj.add_point(link()?, &NonChainFence::from(&one), 7);
@@ -200,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn fence_makes_a_timeline_a_binary_one() -> Result {
+    fn replace_fence_makes_a_timeline_binary() -> Result {
         let syncobj = Syncobj::new()?;
         let (one, two) = (pending()?, pending()?);
         syncobj.add_point(link()?, &NonChainFence::from(&one), 1);
