@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0 OR MIT
 #
-# Bindings for the headers that the kernel's own bindings crate leaves out, for
-# our C shims, and for our UAPI header. The flags are those of the kernel's
+# Bindings for headers that the kernel's bindings crate leaves out, for
+# rust/helpers/, and for the UAPI headers. The flags are those of the kernel's
 # rust/Makefile.
 
-# The shims are declared nowhere but in the bindings; see rust/Makefile.
+# Only the bindings declare the helpers, as in the kernel's rust/Makefile.
 no_declarations := -Wno-missing-prototypes -Wno-missing-declarations
 CFLAGS_REMOVE_rust/helpers/helpers.o := -Wmissing-prototypes -Wmissing-declarations
 CFLAGS_rust/helpers/helpers.o := $(no_declarations)
 CFLAGS_REMOVE_rust/helpers/helpers_drm.o := -Wmissing-prototypes -Wmissing-declarations
 CFLAGS_rust/helpers/helpers_drm.o := $(no_declarations)
 
-# GCC's options that libclang does not know.
+# Options of GCC that libclang does not support.
 bindgen_skip_c_flags := -mno-fp-ret-in-387 -mpreferred-stack-boundary=% -mskip-rax-setup \
 	-mgeneral-regs-only -mindirect-branch=% -mindirect-branch-register -mfunction-return=% \
 	-mrecord-mcount -mindirect-branch-cs-prefix -mstack-protector-guard% \
@@ -25,7 +25,7 @@ bindgen_skip_c_flags := -mno-fp-ret-in-387 -mpreferred-stack-boundary=% -mskip-r
 	-fdiagnostics-show-context=% --param=% --param asan-% \
 	-fno-isolate-erroneous-paths-dereference
 
-# What clang calls the architecture, as in the kernel's scripts/Makefile.clang.
+# Clang's target triples, as in the kernel's scripts/Makefile.clang.
 bindgen_target_x86 := x86_64-linux-gnu
 bindgen_target_arm64 := aarch64-linux-gnu
 bindgen_target_riscv := riscv64-linux-gnu
@@ -43,13 +43,14 @@ quiet_cmd_bindgen = BINDGEN $@
 	$(BINDGEN) $< $(bindgen_flags) --rust-target 1.85 --use-core --with-derive-default \
 		--ctypes-prefix ffi --no-layout-tests --no-debug '.*' --no-doc-comments \
 		--enable-function-attribute-detection -o $@ -- \
-		$(filter-out $(CC_FLAGS_LTO), $(bindgen_c_flags)) -fno-builtin -D__BINDGEN__ -DMODULE \
-		$(bindgen_extra_c_flags) $(bindgen_then)
+		$(filter-out $(CC_FLAGS_LTO), $(bindgen_c_flags)) -fno-builtin -D__BINDGEN__ \
+		-DMODULE $(bindgen_extra_c_flags) $(bindgen_then)
 
-# The kernel's bindings have the types; ours take them from there.
+# All types come from the kernel's bindings, except for the allowlist.
 $(obj)/rust/bindings_generated.rs: private bindgen_flags = --no-recursive-allowlist \
 	--allowlist-function 'sync_file_(create|get_fence)|dma_fence_unwrap_(first|next)|crc32c' \
-	--allowlist-var 'RUST_CONST_.*' --allowlist-function 'dma_fence_array_create|dma_fence_chain_init' \
+	--allowlist-function 'dma_fence_array_create|dma_fence_chain_init' \
+	--allowlist-var 'RUST_CONST_.*' \
 	--allowlist-type 'sync_file|dma_fence_(unwrap|array|chain)|fault_attr' \
 	--opaque-type 'dma_fence_(array|chain)|fault_attr'
 $(obj)/rust/bindings_generated.rs: $(src)/rust/bindings/bindings_helper.h FORCE
@@ -65,18 +66,21 @@ $(obj)/rust/helpers_generated.rs: private bindgen_then = $(helpers_names)
 $(obj)/rust/helpers_generated.rs: $(src)/rust/helpers/helpers.c FORCE
 	$(call if_changed_dep,bindgen)
 
-uapi_flags = --allowlist-file '.*/$(1)' --with-derive-custom-struct \
-	'.*(vfence|sw_sync)_.*=zerocopy_derive::FromBytes,zerocopy_derive::IntoBytes,zerocopy_derive::Immutable,zerocopy_derive::KnownLayout'
+uapi_traits := zerocopy_derive::FromBytes,zerocopy_derive::IntoBytes
+uapi_traits := $(uapi_traits),zerocopy_derive::Immutable,zerocopy_derive::KnownLayout
+uapi_flags = --allowlist-file '.*/$(1)' \
+	--with-derive-custom-struct '.*(vfence|sw_sync)_.*=$(uapi_traits)'
 
 $(obj)/rust/uapi_generated.rs: private bindgen_flags = $(call uapi_flags,linux/(vfence|sw_sync).h)
 $(obj)/rust/uapi_generated.rs: private bindgen_extra_c_flags = -I$(src)/include/uapi
 $(obj)/rust/uapi_generated.rs: $(src)/rust/uapi/uapi_helper.h FORCE
 	$(call if_changed_dep,bindgen)
 
-# The same for DRM.
+# The bindings of vfence_drm.ko.
 $(obj)/rust/drm_bindings_generated.rs: private bindgen_flags = --no-recursive-allowlist \
 	--allowlist-function 'drm_syncobj_(add_point|create|find|find_fence|replace_fence)' \
-	--allowlist-type 'drm_syncobj' --opaque-type 'drm_syncobj' --allowlist-var 'RUST_CONST_DRM_.*'
+	--allowlist-type 'drm_syncobj' --opaque-type 'drm_syncobj' \
+	--allowlist-var 'RUST_CONST_DRM_.*'
 $(obj)/rust/drm_bindings_generated.rs: $(src)/rust/bindings/drm_bindings_helper.h FORCE
 	$(call if_changed_dep,bindgen)
 

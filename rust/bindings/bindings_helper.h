@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
-/* The headers that the kernel's own bindings crate leaves out. */
+/* Headers that the kernel's bindings crate leaves out. */
 
 #include <linux/crc32.h>
 #include <linux/dma-fence-array.h>
@@ -11,7 +11,7 @@
 
 #include "../helpers/dma-fence.h"
 
-/* What bindgen does not see, as macros with casts. */
+/* Macros with casts or sizeof, which bindgen does not evaluate. */
 const int RUST_CONST_IOCB_NOWAIT = IOCB_NOWAIT;
 const size_t RUST_CONST_DMA_FENCE_MEMORY = sizeof(struct dma_fence_memory);
 const fmode_t RUST_CONST_FMODE_NOWAIT = FMODE_NOWAIT;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Bindings for the headers of DRM that the kernel's `bindings` crate leaves out, and for our shims.
+//! Bindings for DRM headers that the kernel's `bindings` crate leaves out, and for
+//! `rust/helpers/drm.c`.
 //!
-//! Only `rust/kernel/drm/` may use this module, which re-exports [the others](crate::bindings).
+//! Only `rust/kernel/drm/` may use this module. It re-exports [`crate::bindings`].
 
 #![allow(
     clippy::all,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
-/* The headers of DRM that the kernel's own bindings crate leaves out. */
+/* DRM headers that the kernel's bindings crate leaves out. */
 
 #include <drm/drm_syncobj.h>
 #include <drm/drm_vma_manager.h>
 
-/* What bindgen does not see, as a macro with casts. */
+/* A macro with casts, which bindgen does not evaluate. */
 const unsigned long RUST_CONST_DRM_FILE_PAGE_OFFSET_START = DRM_FILE_PAGE_OFFSET_START;

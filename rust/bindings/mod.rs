@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Bindings for the headers that the kernel's `bindings` crate leaves out, and for our shims.
+//! Bindings for headers that the kernel's `bindings` crate leaves out, and for `rust/helpers/`.
 //!
 //! Only `rust/kernel/` may use this module. It re-exports the kernel's bindings, so that an
-//! abstraction which moves into the kernel changes no more than its imports.
+//! abstraction can move into the kernel with no change except to its imports.
 
 #![allow(
     clippy::all,
@@ -41,7 +41,8 @@ mod helpers {
     include!(concat!(env!("VFENCE_GENERATED"), "/helpers_generated.rs"));
 }
 
-// By name: with some configurations the kernel's bindings have the function too.
+// Named imports take precedence over the glob: some configurations have these in the kernel's
+// bindings too.
 #[cfg(CONFIG_FAULT_INJECTION)]
 pub(crate) use generated::fault_attr;
 pub(crate) use generated::{

@@ -5,7 +5,7 @@
 
 #include "dma-fence.h"
 
-/* Where the size is a constant, kmalloc() has nothing to look up. */
+/* With a constant size, the compiler selects the slab cache of kmalloc(). */
 void *rust_helper_dma_fence_kmalloc(void)
 {
 	return kmalloc(sizeof(struct dma_fence_memory), GFP_KERNEL_ACCOUNT);
@@ -52,8 +52,9 @@ void rust_helper_dma_fence_set_error(struct dma_fence *fence, int error)
 }
 
 /*
- * For fences with the inline lock, where interrupts are off, or under a spinlock
- * that is taken with them off: with PREEMPT_RT that leaves them on, and this sleeps.
+ * Signals a fence with the inline lock. The caller has disabled interrupts or,
+ * on PREEMPT_RT, where the inline lock sleeps, holds a spinlock taken with
+ * spin_lock_irqsave().
  */
 void rust_helper_dma_fence_signal_timestamp_irqs_off(struct dma_fence *fence, ktime_t timestamp)
 {
@@ -67,7 +68,7 @@ ktime_t rust_helper_dma_fence_timestamp(struct dma_fence *fence)
 	return dma_fence_timestamp(fence);
 }
 
-/* Inline without lockdep, exported with it. */
+/* Inline without CONFIG_LOCKDEP. */
 bool rust_helper_dma_fence_begin_signalling(void)
 {
 	return dma_fence_begin_signalling();

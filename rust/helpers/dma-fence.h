@@ -4,7 +4,7 @@
 
 #include <linux/dma-fence.h>
 
-/* The memory of a fence that is made in Rust, with what its maker keeps there. */
+/* The size of a fence from Rust: a pointer to its timeline, and the driver's data. */
 struct dma_fence_memory {
 	struct dma_fence base;
 	u64 own[3];

@@ -6,7 +6,7 @@
 void rust_helper_fault_attr_init(struct fault_attr *attr)
 {
 	*attr = (struct fault_attr)FAULT_ATTR_INITIALIZER;
-	/* That one's lock is for static attributes: lockdep wants a class. */
+	/* FAULT_ATTR_INITIALIZER has no lockdep class for a lock that is not static. */
 	raw_spin_lock_init(&attr->ratelimit_state.lock);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
- * Functions that are inline or macros in C cannot be called from Rust. These
- * shims can; one file per header, as in the kernel's rust/helpers/.
+ * Rust cannot call inline functions and macros of C. These functions wrap them,
+ * in one file for each header, as in the kernel's rust/helpers/.
  */
 
 #include "dma-fence.c"

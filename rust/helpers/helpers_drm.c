@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
-/* The shims of the module that is a DRM driver: an object belongs to one module. */
+/* The helpers of vfence_drm.ko: Kbuild links an object into one module only. */
 
 #include "helpers.c"
 #include "drm.c"

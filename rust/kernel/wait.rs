@@ -11,8 +11,8 @@
 //!
 //! ```text
 //!   waiter: queue on all ─▶ check ─▶ sleep ─┐       waker: make it true ─▶ wake()
-//!                             ▲            │
-//!                             └── woken ───┘
+//!                             ▲             │
+//!                             └─── woken ───┘
 //! ```
 
 use super::timekeeping::{

@@ -1,4 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The same tracepoints for the DRM driver, in a system of their own. */
+/* The tracepoints of vfence_drm.ko, whose trace system is vfence_drm. */
 #define VFENCE_TRACE_SYSTEM vfence_drm
 #include "vfence_trace.c"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Tracepoints of jobs. Context and sequence number are those of the core's
- * dma_fence events, so that both can be seen together.
+ * Tracepoints of jobs. Their context and seqno are those of the core's dma_fence
+ * events, so that the two kinds of events can be correlated.
  */
 #undef TRACE_SYSTEM
 #ifdef VFENCE_TRACE_SYSTEM
@@ -15,7 +15,7 @@
 
 #include <linux/tracepoint.h>
 
-/* A job was submitted. The duration is the shortest that it may take. */
+/* A job was submitted. The duration is the job's minimum. */
 TRACE_EVENT(vfence_submit,
 	TP_PROTO(u64 context, u64 seqno, u32 queue, u64 duration_ns, u32 in_fences),
 	TP_ARGS(context, seqno, queue, duration_ns, in_fences),
@@ -38,7 +38,7 @@ TRACE_EVENT(vfence_submit,
 		  __entry->duration_ns, __entry->in_fences)
 );
 
-/* A job has started to run, at a time that may be a little ago. */
+/* A job has started. start_ns may be earlier than the event. */
 TRACE_EVENT(vfence_start,
 	TP_PROTO(u64 context, u64 seqno, u32 queue, u64 start_ns),
 	TP_ARGS(context, seqno, queue, start_ns),
@@ -58,7 +58,7 @@ TRACE_EVENT(vfence_start,
 		  __entry->context, __entry->seqno, __entry->queue, __entry->start_ns)
 );
 
-/* A job has completed; its fence, if it has one, is about to signal. */
+/* A job has completed. Its fence, if it has one, signals after this event. */
 TRACE_EVENT(vfence_complete,
 	TP_PROTO(u64 context, u64 seqno, u32 queue, int error, u64 start_ns, u64 end_ns),
 	TP_ARGS(context, seqno, queue, error, start_ns, end_ns),

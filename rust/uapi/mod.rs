@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! The structures and constants of `include/uapi/linux/vfence.h` and `sw_sync.h`, made from these headers.
+//! The structures and constants of `include/uapi/linux/vfence.h` and `sw_sync.h`, from bindgen.
 
 #![allow(
     clippy::all,
@@ -19,7 +19,7 @@ mod generated {
 
 pub(crate) use generated::*;
 
-// The layout is the contract: a header that changes it must not build.
+// A change of a structure's size breaks the ABI, and must fail the build.
 const _: () = {
     assert!(size_of::<vfence_query>() == 40);
     assert!(size_of::<vfence_queue_create>() == 96);

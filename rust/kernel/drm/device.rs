@@ -73,7 +73,9 @@ pub(crate) trait Driver: Sized + 'static {
 
     /// The name of the driver in `DRM_IOCTL_VERSION`.
     const NAME: &'static CStr;
+    /// The description of the driver in `DRM_IOCTL_VERSION`.
     const DESCRIPTION: &'static CStr;
+    /// The version of the driver in `DRM_IOCTL_VERSION`: major, minor, and patch level.
     const VERSION: (i32, i32, i32);
 
     /// The features of the devices.

@@ -121,7 +121,7 @@ impl Object {
         Ok(ObjectRef(object.into(), PhantomData))
     }
 
-    /// Returns the buffer that it stands for.
+    /// Returns the wrapped buffer.
     pub(crate) fn buf(&self) -> &ARef<DmaBuf> {
         &self.buf
     }
