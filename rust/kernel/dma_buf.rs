@@ -112,7 +112,7 @@ impl DmaBuf {
     /// Fails with `ENOENT` if the module is being unloaded, `ENFILE`, `ENOMEM`.
     pub(crate) fn export<T: Exporter>(exporter: T, pages: Arc<Pages>) -> Result<ARef<Self>> {
         // SAFETY: These are the operations of a buffer with an `Exported<T>`.
-        unsafe { Self::export_with(exporter, pages, &exporter::Operations::<T>::TABLE) }
+        unsafe { Self::export_with(exporter, pages, &exporter::ExporterOps::<T>::TABLE) }
     }
 
     /// Exports memory with the given operations.
@@ -129,7 +129,7 @@ impl DmaBuf {
         let size = pages.size();
         let exported = exporter::Exported::new(exporter, pages);
         let exporter = KBox::pin_init(exported, GFP_KERNEL_ACCOUNT)?;
-        // SAFETY: `Operations::release()` frees the box without moving its content.
+        // SAFETY: `ExporterOps::release()` frees the box without moving its content.
         let exporter = KBox::into_raw(unsafe { Pin::into_inner_unchecked(exporter) });
         let info = bindings::dma_buf_export_info {
             exp_name: T::NAME.as_char_ptr(),

@@ -57,23 +57,23 @@ pub(crate) trait FileOperations: Send + Sync + Sized + 'static {
 ///
 /// # Safety
 ///
-/// `opened()` must return that value for each file whose operations are the [`Callbacks`] of the
-/// type.
-pub(crate) unsafe trait Locate {
+/// `opened()` must return that value for each file whose operations are the [`FileCallbacks`] of
+/// the type.
+pub(crate) unsafe trait FromRawFile {
     /// The type of the value.
     type File: FileOperations;
 
     /// # Safety
     ///
-    /// `file` must be open with the [`Callbacks`] of the type, and must not be released during
+    /// `file` must be open with the [`FileCallbacks`] of the type, and must not be released during
     /// `'a`.
     unsafe fn opened<'a>(file: *mut bindings::file) -> Pin<&'a Self::File>;
 }
 
 /// The functions that the core calls for open files.
-pub(crate) struct Callbacks<L>(PhantomData<L>);
+pub(crate) struct FileCallbacks<L>(PhantomData<L>);
 
-impl<L: Locate> Callbacks<L> {
+impl<L: FromRawFile> FileCallbacks<L> {
     /// # Safety
     ///
     /// The file of `kiocb` must be open with these operations, and stay open during the call.

@@ -13,9 +13,9 @@
 //! ```
 
 use super::file_operations::{
-    Callbacks,
+    FileCallbacks,
     FileOperations,
-    Locate, //
+    FromRawFile, //
 };
 use crate::bindings;
 use kernel::{
@@ -112,14 +112,14 @@ impl<T: MiscDevice> MiscDeviceRegistration<T> {
         unlocked_ioctl: Some(Self::ioctl),
         #[cfg(CONFIG_COMPAT)]
         compat_ioctl: Some(Self::ioctl),
-        read_iter: Some(Callbacks::<Self>::read_iter),
+        read_iter: Some(FileCallbacks::<Self>::read_iter),
         poll: if T::HAS_POLL {
-            Some(Callbacks::<Self>::poll)
+            Some(FileCallbacks::<Self>::poll)
         } else {
             None
         },
-        mmap: Some(Callbacks::<Self>::mmap),
-        show_fdinfo: Some(Callbacks::<Self>::show_fdinfo),
+        mmap: Some(FileCallbacks::<Self>::mmap),
+        show_fdinfo: Some(FileCallbacks::<Self>::show_fdinfo),
         ..pin_init::zeroed()
     };
 
@@ -172,14 +172,14 @@ impl<T: MiscDevice> MiscDeviceRegistration<T> {
     /// `open()` must have opened `file`, which must stay open during the call.
     unsafe extern "C" fn ioctl(file: *mut bindings::file, cmd: c_uint, arg: c_ulong) -> c_long {
         // SAFETY: By the safety requirements of this function.
-        let opened = unsafe { <Self as Locate>::opened(file) };
+        let opened = unsafe { <Self as FromRawFile>::opened(file) };
         T::ioctl(opened, cmd, arg).0
     }
 }
 
 // SAFETY: `open()` sets the private data of a file, and only `release()` takes it back. All other
 // functions make only shared references of it.
-unsafe impl<T: MiscDevice> Locate for MiscDeviceRegistration<T> {
+unsafe impl<T: MiscDevice> FromRawFile for MiscDeviceRegistration<T> {
     type File = T;
 
     unsafe fn opened<'a>(file: *mut bindings::file) -> Pin<&'a T> {

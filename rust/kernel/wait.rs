@@ -75,7 +75,7 @@ impl WaitQueue {
         // and the check for waiters.
         if unsafe { bindings::wq_has_sleeper(self.head.get()) } {
             let key = (&raw const reached).cast_mut().cast();
-            // SAFETY: The head is initialised, and all entries of its list are `Entry`s, whose
+            // SAFETY: The head is initialised, and all entries of its list are `WaitEntry`s, whose
             // `wake()` reads the number.
             unsafe { bindings::__wake_up(self.head.get(), TASK_NORMAL, 0, key) };
         }
@@ -88,17 +88,17 @@ impl WaitQueue {
 }
 
 /// The entry of a task in a wait queue.
-struct Entry<'a> {
+struct WaitEntry<'a> {
     entry: Opaque<bindings::wait_queue_entry>,
     queue: &'a WaitQueue,
     /// The number that the task waits for.
     wanted: u64,
 }
 
-impl Entry<'_> {
+impl WaitEntry<'_> {
     /// # Safety
     ///
-    /// `entry` must be the `entry` field of an `Entry` in the list of a queue, whose lock the
+    /// `entry` must be the `entry` field of an `WaitEntry` in the list of a queue, whose lock the
     /// caller must hold. `key` must come from [`WaitQueue::wake`].
     unsafe extern "C" fn wake(
         entry: *mut bindings::wait_queue_entry,
@@ -108,7 +108,8 @@ impl Entry<'_> {
     ) -> c_int {
         // SAFETY: By the safety requirements of this function. The field is constant while the
         // entry is in the list.
-        let wanted = unsafe { (*container_of!(Opaque::cast_from(entry), Entry<'_>, entry)).wanted };
+        let wanted =
+            unsafe { (*container_of!(Opaque::cast_from(entry), WaitEntry<'_>, entry)).wanted };
         // SAFETY: By the safety requirements of this function.
         if unsafe { *key.cast::<u64>() } < wanted {
             return 0;
@@ -128,7 +129,7 @@ impl Entry<'_> {
 /// Each `entry` is initialised for the current task, does not move, and is in the list of its
 /// `queue`.
 struct Waiter<'a> {
-    entries: KVec<Entry<'a>>,
+    entries: KVec<WaitEntry<'a>>,
     _not_send: NotThreadSafe,
 }
 
@@ -140,17 +141,17 @@ impl<'a> Waiter<'a> {
         for (queue, wanted) in queues {
             let entry = Opaque::new(bindings::wait_queue_entry {
                 private: current!().as_ptr().cast(),
-                func: Some(Entry::wake),
+                func: Some(WaitEntry::wake),
                 ..pin_init::zeroed()
             });
-            let entry = Entry {
+            let entry = WaitEntry {
                 entry,
                 queue,
                 wanted,
             };
             entries.push(entry, GFP_KERNEL_ACCOUNT)?;
         }
-        for Entry { entry, queue, .. } in &entries {
+        for WaitEntry { entry, queue, .. } in &entries {
             // SAFETY: Both are initialised. The vector does not change after this, so the entry
             // does not move until `drop()` has removed it.
             unsafe { bindings::add_wait_queue(queue.head.get(), entry.get()) };
@@ -173,7 +174,7 @@ impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         // SAFETY: A task may set its own state.
         unsafe { bindings::set_current_state(bindings::TASK_RUNNING) };
-        for Entry { entry, queue, .. } in &self.entries {
+        for WaitEntry { entry, queue, .. } in &self.entries {
             // SAFETY: By the type invariants the entry is in the list of its queue.
             unsafe { bindings::remove_wait_queue(queue.head.get(), entry.get()) };
         }

@@ -177,9 +177,9 @@ impl<T: Exporter> Exported<T> {
 }
 
 /// The functions that the core calls for the buffers of an exporter.
-pub(super) struct Operations<T>(PhantomData<T>);
+pub(super) struct ExporterOps<T>(PhantomData<T>);
 
-impl<T: Exporter> Operations<T> {
+impl<T: Exporter> ExporterOps<T> {
     pub(super) const TABLE: bindings::dma_buf_ops = bindings::dma_buf_ops {
         attach: Some(Self::attach),
         detach: Some(Self::detach),
@@ -573,7 +573,7 @@ pub(super) mod tests {
                 bindings::dma_buf_ops {
                     vmap: None,
                     vunmap: None,
-                    ..Operations::<KunitExporter>::TABLE
+                    ..ExporterOps::<KunitExporter>::TABLE
                 }
             },
         )
@@ -583,14 +583,14 @@ pub(super) mod tests {
     pub(crate) fn buffer_of_a_device() -> Result<ARef<DmaBuf>> {
         /// # Safety
         ///
-        /// As for [`Operations::vmap`].
+        /// As for [`ExporterOps::vmap`].
         unsafe extern "C" fn vmap(
             buf: *mut bindings::dma_buf,
             map: *mut bindings::iosys_map,
         ) -> c_int {
             // SAFETY: By the safety requirements of this function.
             unsafe {
-                let status = Operations::<KunitExporter>::vmap(buf, map);
+                let status = ExporterOps::<KunitExporter>::vmap(buf, map);
                 (*map).is_iomem = true;
                 status
             }
@@ -600,7 +600,7 @@ pub(super) mod tests {
             &const {
                 bindings::dma_buf_ops {
                     vmap: Some(vmap),
-                    ..Operations::<KunitExporter>::TABLE
+                    ..ExporterOps::<KunitExporter>::TABLE
                 }
             },
         )

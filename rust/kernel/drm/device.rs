@@ -15,9 +15,9 @@ use crate::{
     kernel_ext::{
         dma_mapping::raw,
         file_operations::{
-            Callbacks,
+            FileCallbacks,
             FileOperations,
-            Locate, //
+            FromRawFile, //
         },
     },
 };
@@ -88,16 +88,16 @@ pub(crate) trait Driver: Sized + 'static {
 }
 
 /// The driver's data of a device.
-type Data<T> = <<T as Driver>::File as FileOperations>::Data;
+type SharedData<T> = <<T as Driver>::File as FileOperations>::Data;
 
 /// A device: C's `struct drm_device` and the driver's data.
 #[repr(C)]
-struct Device<T: Driver> {
+struct DrmDevice<T: Driver> {
     base: Opaque<bindings::drm_device>,
-    data: Data<T>,
+    data: SharedData<T>,
 }
 
-impl<T: Driver> Device<T> {
+impl<T: Driver> DrmDevice<T> {
     const DRIVER: bindings::drm_driver = bindings::drm_driver {
         open: Some(Self::open),
         postclose: Some(Self::postclose),
@@ -120,8 +120,8 @@ impl<T: Driver> Device<T> {
         unlocked_ioctl: Some(Self::ioctl),
         #[cfg(CONFIG_COMPAT)]
         compat_ioctl: Some(Self::compat_ioctl),
-        read_iter: Some(Callbacks::<Self>::read_iter),
-        poll: Some(Callbacks::<Self>::poll),
+        read_iter: Some(FileCallbacks::<Self>::read_iter),
+        poll: Some(FileCallbacks::<Self>::poll),
         mmap: Some(Self::mmap),
         show_fdinfo: Some(Self::show_fdinfo),
         llseek: Some(bindings::noop_llseek),
@@ -131,7 +131,7 @@ impl<T: Driver> Device<T> {
 
     /// # Safety
     ///
-    /// `device` must be the `base` of a `Device<T>`.
+    /// `device` must be the `base` of a `DrmDevice<T>`.
     unsafe fn from_raw(device: *mut bindings::drm_device) -> *mut Self {
         // SAFETY: By the safety requirements of this function.
         unsafe { container_of!(Opaque::cast_from(device).cast_mut(), Self, base) }
@@ -139,8 +139,8 @@ impl<T: Driver> Device<T> {
 
     /// # Safety
     ///
-    /// `device` must be the `base` of a `Device<T>` to which there are no references. The function
-    /// must be called once.
+    /// `device` must be the `base` of a `DrmDevice<T>` to which there are no references. The
+    /// function must be run_driver_ioctl once.
     unsafe extern "C" fn release(device: *mut bindings::drm_device) {
         // SAFETY: By the safety requirements of this function. The core frees the memory
         // afterwards, without dropping the data.
@@ -149,7 +149,7 @@ impl<T: Driver> Device<T> {
 
     /// # Safety
     ///
-    /// `device` must be the `base` of a `Device<T>`. `file` must be valid, and must not be open
+    /// `device` must be the `base` of a `DrmDevice<T>`. `file` must be valid, and must not be open
     /// yet.
     unsafe extern "C" fn open(
         device: *mut bindings::drm_device,
@@ -209,7 +209,7 @@ impl<T: Driver> Device<T> {
 
     /// # Safety
     ///
-    /// `file` must be an open file of a `Device<T>`, and stay open during the call.
+    /// `file` must be an open file of a `DrmDevice<T>`, and stay open during the call.
     unsafe extern "C" fn ioctl(file: *mut bindings::file, number: c_uint, arg: c_ulong) -> c_long {
         if !Self::is_own(number) {
             // SAFETY: By the safety requirements of this function.
@@ -221,7 +221,7 @@ impl<T: Driver> Device<T> {
 
     /// # Safety
     ///
-    /// `file` must be an open file of a `Device<T>`, and stay open during the call.
+    /// `file` must be an open file of a `DrmDevice<T>`, and stay open during the call.
     #[cfg(CONFIG_COMPAT)]
     unsafe extern "C" fn compat_ioctl(
         file: *mut bindings::file,
@@ -242,19 +242,19 @@ impl<T: Driver> Device<T> {
     ///
     /// # Safety
     ///
-    /// `file` must be an open file of a `Device<T>`, and stay open during the call.
+    /// `file` must be an open file of a `DrmDevice<T>`, and stay open during the call.
     unsafe fn own_ioctl(file: *mut bindings::file, number: c_uint, arg: c_ulong) -> c_long {
-        let mut call = Call {
+        let mut ioctl = DriverIoctl {
             number,
             argument: arg,
         };
-        // SAFETY: By the safety requirements of this function. The core passes `call` to `called()`
-        // only.
+        // SAFETY: By the safety requirements of this function. The core passes `ioctl` to
+        // `run_driver_ioctl()` only.
         unsafe {
             bindings::drm_ioctl_kernel(
                 file,
-                Some(Self::called),
-                (&raw mut call).cast(),
+                Some(Self::run_driver_ioctl),
+                (&raw mut ioctl).cast(),
                 bindings::drm_ioctl_flags_DRM_RENDER_ALLOW,
             )
         }
@@ -262,16 +262,16 @@ impl<T: Driver> Device<T> {
 
     /// # Safety
     ///
-    /// `file` must be an open file of a `Device<T>`, and stay open during the call. `call` must be
-    /// what [`Self::own_ioctl`] passes.
-    unsafe extern "C" fn called(
+    /// `file` must be an open file of a `DrmDevice<T>`, and stay open during the call. `ioctl` must
+    /// be what [`Self::own_ioctl`] passes.
+    unsafe extern "C" fn run_driver_ioctl(
         _device: *mut bindings::drm_device,
-        call: *mut c_void,
+        ioctl: *mut c_void,
         file: *mut bindings::drm_file,
     ) -> c_int {
         // SAFETY: By the safety requirements of this function.
-        let (file, call) = unsafe { (File::<T>::from_raw(file), &*call.cast::<Call>()) };
-        match T::ioctl(file, call.number, call.argument) {
+        let (file, ioctl) = unsafe { (File::<T>::from_raw(file), &*ioctl.cast::<DriverIoctl>()) };
+        match T::ioctl(file, ioctl.number, ioctl.argument) {
             // CAST: The return values of drivers fit.
             Ok(ret) => ret as c_int,
             Err(error) => error.to_errno(),
@@ -280,8 +280,8 @@ impl<T: Driver> Device<T> {
 
     /// # Safety
     ///
-    /// `file` must be an open file of a `Device<T>`, and stay open during the call. `vma` must be a
-    /// new mapping that is not published yet.
+    /// `file` must be an open file of a `DrmDevice<T>`, and stay open during the call. `vma` must
+    /// be a new mapping that is not published yet.
     unsafe extern "C" fn mmap(
         file: *mut bindings::file,
         vma: *mut bindings::vm_area_struct,
@@ -293,20 +293,20 @@ impl<T: Driver> Device<T> {
             if page >= bindings::DRM_FILE_PAGE_OFFSET_START {
                 bindings::drm_gem_mmap(file, vma)
             } else {
-                Callbacks::<Self>::mmap(file, vma)
+                FileCallbacks::<Self>::mmap(file, vma)
             }
         }
     }
 
     /// # Safety
     ///
-    /// `file` must be an open file of a `Device<T>`, and stay open during the call. `seq` must be
-    /// valid, and not used concurrently.
+    /// `file` must be an open file of a `DrmDevice<T>`, and stay open during the call. `seq` must
+    /// be valid, and not used concurrently.
     unsafe extern "C" fn show_fdinfo(seq: *mut bindings::seq_file, file: *mut bindings::file) {
         // SAFETY: By the safety requirements of this function.
         unsafe {
             bindings::drm_show_fdinfo(seq, file);
-            Callbacks::<Self>::show_fdinfo(seq, file);
+            FileCallbacks::<Self>::show_fdinfo(seq, file);
         }
     }
 }
@@ -314,7 +314,7 @@ impl<T: Driver> Device<T> {
 // SAFETY: `drm_open()` sets the private data of a file to its `drm_file`, whose `driver_priv`
 // `open()` sets. Only `postclose()` takes that back. All other functions make only shared
 // references of it.
-unsafe impl<T: Driver> Locate for Device<T> {
+unsafe impl<T: Driver> FromRawFile for DrmDevice<T> {
     type File = T::File;
 
     unsafe fn opened<'a>(file: *mut bindings::file) -> Pin<&'a T::File> {
@@ -323,8 +323,8 @@ unsafe impl<T: Driver> Locate for Device<T> {
     }
 }
 
-/// The ioctl that is passed through the core to [`Device::called`].
-struct Call {
+/// The ioctl that is passed through the core to [`DrmDevice::run_driver_ioctl`].
+struct DriverIoctl {
     number: u32,
     argument: usize,
 }
@@ -333,14 +333,14 @@ struct Call {
 ///
 /// # Invariants
 ///
-/// Instances are open files of a `Device<T>`.
+/// Instances are open files of a `DrmDevice<T>`.
 #[repr(transparent)]
 pub(crate) struct File<T: Driver>(Opaque<bindings::drm_file>, PhantomData<fn() -> T>);
 
 impl<T: Driver> File<T> {
     /// # Safety
     ///
-    /// `file` must be an open file of a `Device<T>`, which must not be closed during `'a`.
+    /// `file` must be an open file of a `DrmDevice<T>`, which must not be closed during `'a`.
     unsafe fn from_raw<'a>(file: *mut bindings::drm_file) -> &'a Self {
         // SAFETY: By the safety requirements of this function. `Self` is a transparent wrapper.
         unsafe { &*file.cast() }
@@ -359,8 +359,8 @@ impl<T: Driver> File<T> {
 
     /// Returns the driver's data.
     pub(crate) fn inner(&self) -> Pin<&T::File> {
-        // SAFETY: By the type invariants `Device::open()` set the field, which is valid while the
-        // file is open.
+        // SAFETY: By the type invariants `DrmDevice::open()` set the field, which is valid while
+        // the file is open.
         unsafe { <Pin<KBox<T::File>> as ForeignOwnable>::borrow((*self.as_raw()).driver_priv) }
     }
 }
@@ -370,7 +370,7 @@ impl<T: Driver> File<T> {
 /// # Invariants
 ///
 /// The device is registered, and the `Registration` owns a count of it.
-pub(crate) struct Registration<T: Driver>(NonNull<Device<T>>);
+pub(crate) struct Registration<T: Driver>(NonNull<DrmDevice<T>>);
 
 // SAFETY: Any thread may unregister a device.
 unsafe impl<T: Driver> Send for Registration<T> {}
@@ -381,20 +381,20 @@ impl<T: Driver> Registration<T> {
     /// Registers a device below `parent`, whose open files share `data`.
     ///
     /// Fails with `ENOSPC` if there are too many devices, `ENOMEM`.
-    pub(crate) fn new(parent: &kernel::device::Device, data: Data<T>) -> Result<Self> {
-        let layout = Kmalloc::aligned_layout(Layout::new::<Device<T>>());
+    pub(crate) fn new(parent: &kernel::device::Device, data: SharedData<T>) -> Result<Self> {
+        let layout = Kmalloc::aligned_layout(Layout::new::<DrmDevice<T>>());
         // SAFETY: The driver is static. The parent is valid, and the core takes its own reference.
         let device = from_err_ptr(unsafe {
             bindings::__drm_dev_alloc(
                 raw(parent),
-                const { &Device::<T>::DRIVER },
+                const { &DrmDevice::<T>::DRIVER },
                 layout.size(),
-                offset_of!(Device<T>, base),
+                offset_of!(DrmDevice<T>, base),
             )
         })?;
-        let device = NonNull::new(device.cast::<Device<T>>()).ok_or(ENOMEM)?;
-        // SAFETY: The memory has the layout of a `Device<T>`, and nothing else uses it. The data is
-        // initialised before `release()`, which drops it, can run.
+        let device = NonNull::new(device.cast::<DrmDevice<T>>()).ok_or(ENOMEM)?;
+        // SAFETY: The memory has the layout of a `DrmDevice<T>`, and nothing else uses it. The data
+        // is initialised before `release()`, which drops it, can run.
         unsafe { (&raw mut (*device.as_ptr()).data).write(data) };
         // SAFETY: The core initialised `base`.
         let base = Opaque::cast_into(unsafe { &raw const (*device.as_ptr()).base });

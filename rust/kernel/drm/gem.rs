@@ -208,7 +208,8 @@ impl Object {
 ///
 /// # Safety
 ///
-/// `device` and `buf` must be valid during the call. `device` must be the `base` of a `Device<T>`.
+/// `device` and `buf` must be valid during the call. `device` must be the `base` of a
+/// `DrmDevice<T>`.
 pub(super) unsafe extern "C" fn import(
     device: *mut bindings::drm_device,
     buf: *mut bindings::dma_buf,
