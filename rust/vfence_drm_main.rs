@@ -63,15 +63,15 @@ module! {
 struct VfenceDrmModule {
     registration: drm::Registration<vfence_drm::DrmDriver>,
     #[pin]
-    engine: vfence::module::Engine,
+    state: vfence::module::ModuleState,
 }
 
 impl kernel::InPlaceModule for VfenceDrmModule {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            engine <- vfence::module::Engine::new(),
+            state <- vfence::module::ModuleState::new(),
             registration: {
-                let (parent, device) = (engine.device.dma.device(), engine.device.clone());
+                let (parent, device) = (state.device.dma.device(), state.device.clone());
                 drm::Registration::new(parent, device)?
             },
         })

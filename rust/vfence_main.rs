@@ -65,15 +65,15 @@ struct VfenceModule {
     registration: MiscDeviceRegistration<vfence::client::Client>,
     sw_sync: Option<vfence_misc::sw_sync::Registration>,
     #[pin]
-    engine: vfence::module::Engine,
+    state: vfence::module::ModuleState,
 }
 
 impl kernel::InPlaceModule for VfenceModule {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            engine <- vfence::module::Engine::new(),
-            sw_sync: vfence_misc::sw_sync::register(&engine.device)?,
-            registration <- MiscDeviceRegistration::register(NAME, Ok(engine.device.clone())),
+            state <- vfence::module::ModuleState::new(),
+            sw_sync: vfence_misc::sw_sync::register(&state.device)?,
+            registration <- MiscDeviceRegistration::register(NAME, Ok(state.device.clone())),
             _: {
                 if let Some(sw_sync) = &*sw_sync {
                     sw_sync.go_live();

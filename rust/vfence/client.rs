@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! An open file of the device: the queues that it owns, by their ids.
+//! A client: one open file of the device, and the queues that it owns.
 
 use crate::{
     kernel_ext::dma_fence::Context,
@@ -9,11 +9,11 @@ use crate::{
         buffer::map::MappingTable,
         device::Device,
         events::Events,
-        job::quota::Budget,
+        job::quota::Quota,
         limits::Limits,
         queue::{
-            Config,
             Queue,
+            QueueConfig,
             QueueRef, //
         },
     },
@@ -36,96 +36,96 @@ use kernel::{
 pub(crate) struct Client {
     id: u64,
     device: Arc<Device>,
-    /// Held while jobs are prepared and published, so that sequence numbers are known before. With it goes the queue that was last
-    /// submitted to, if it is still there.
+    /// The queue of the last submission, unless it was destroyed. Held while jobs are prepared and published, which
+    /// keeps the seqnos that are reserved for them.
     #[pin]
-    pub(crate) submitting: Mutex<Option<QueueRef>>,
-    /// The queue whose next job was signalled last, if it is still there. Held while one is, and while it is looked up: for nothing that
-    /// others do who may wait for a fence.
+    pub(crate) last_submitted: Mutex<Option<QueueRef>>,
+    /// The queue of the last `VFENCE_IOCTL_SIGNAL_NEXT`, unless it was destroyed. Nothing that may wait for a fence
+    /// runs with the lock held.
     #[pin]
     pub(crate) last_signalled: Mutex<Option<QueueRef>>,
     #[pin]
     queues: Mutex<Queues>,
-    /// For fences that jobs wait for. They may be anybody's, and who signals one has to call all that wait for it.
-    waits: Arc<Budget>,
-    /// The buffers that operations need.
+    /// Pending in-fences of all jobs. A bound, since the task that signals a fence runs all its callbacks.
+    pub(crate) in_fence_quota: Arc<Quota>,
+    /// The buffers that operations of pending jobs have mapped.
     pub(crate) mappings: Arc<MappingTable>,
     pub(crate) events: Arc<Events>,
 }
 
+/// The queues of a client.
 struct Queues {
     by_id: RBTree<u32, QueueRef>,
-    /// How many there are.
     count: u32,
-    /// The id that was given out last.
+    /// The id of the queue created last.
     last_id: u32,
 }
 
 impl Client {
+    /// Creates a client without queues. Fails with `ENOMEM`.
     pub(crate) fn new(device: Arc<Device>) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            id: device.next_client(),
+            id: device.new_client_id(),
             device,
-            submitting <- new_mutex!(None),
+            last_submitted <- new_mutex!(None),
             last_signalled <- new_mutex!(None),
             queues <- new_mutex!(Queues {
                 by_id: RBTree::new(),
                 count: 0,
                 last_id: 0,
             }),
-            waits: Budget::new(VFENCE_MAX_WAITS)?,
+            in_fence_quota: Quota::new(VFENCE_MAX_WAITS)?,
             mappings: MappingTable::new()?,
             events: Events::new()?,
         })
     }
 
-    /// Returns what all clients share.
+    /// Returns the device, which all clients share.
     pub(crate) fn device(&self) -> &Device {
         &self.device
     }
 
-    /// Returns the queue of that id. Fails with `ENOENT`.
+    /// Returns the queue with the id `id`. Fails with `ENOENT`.
     pub(crate) fn queue(&self, id: u32) -> Result<QueueRef> {
         self.queues.lock().by_id.get(&id).cloned().ok_or(ENOENT)
     }
 
-    /// As [`Client::queue`], but remembers it in `last`, which goes with the client's `submitting` or `last_signalled`.
+    /// Returns the queue with the id `id`, from `cache` if it is there; else stores it there. `cache` is protected by
+    /// [`Client::last_submitted`] or [`Client::last_signalled`]. Fails with `ENOENT`.
     #[inline(always)]
-    pub(crate) fn queue_from<'a>(
+    pub(crate) fn cached_queue<'a>(
         &self,
-        last: &'a mut Option<QueueRef>,
+        cache: &'a mut Option<QueueRef>,
         id: u32,
     ) -> Result<&'a QueueRef> {
-        if last.as_ref().is_none_or(|queue| queue.id() != id) {
-            *last = Some(self.queue(id)?);
+        if cache.as_ref().is_none_or(|queue| queue.id() != id) {
+            *cache = Some(self.queue(id)?);
         }
-        last.as_ref().ok_or(ENOENT)
+        cache.as_ref().ok_or(ENOENT)
     }
 
-    /// Calls `f` for each queue.
-    pub(crate) fn for_each(&self, mut f: impl FnMut(&Queue)) {
+    /// Calls `f` for each queue, in the order of their ids.
+    pub(crate) fn for_each_queue(&self, mut f: impl FnMut(&Queue)) {
         for queue in self.queues.lock().by_id.values() {
             f(queue);
         }
     }
 
-    /// Returns whether there is a queue that has room for a job.
-    pub(crate) fn has_room(&self) -> bool {
-        self.queues
-            .lock()
-            .by_id
-            .values()
-            .any(|queue| queue.has_room())
+    /// Returns whether some queue can take another job. If none can, the next completion wakes pollers.
+    pub(crate) fn poll_free_slot(&self) -> bool {
+        let queues = self.queues.lock();
+        let mut queues = queues.by_id.values();
+        queues.any(|queue| queue.poll_free_slot())
     }
 
-    /// Creates a queue; `config` says how, given its id; `reply` tells the caller about it, and when that fails there
-    /// is none.
+    /// Creates a queue with the properties that `config` returns for its id. `reply` writes the reply to user space; if it
+    /// fails, the queue does not exist.
     ///
     /// Fails with `ENOSPC` at the limit, `ENOMEM`, and as `config` and `reply` do.
-    pub(crate) fn create(
+    pub(crate) fn create_queue(
         &self,
         limits: Limits,
-        config: impl FnOnce(u32) -> Result<Config>,
+        config: impl FnOnce(u32) -> Result<QueueConfig>,
         reply: impl FnOnce(&Queue) -> Result,
     ) -> Result {
         let id = {
@@ -136,56 +136,50 @@ impl Client {
             queues.last_id = queues.last_id.checked_add(1).ok_or(ENOSPC)?;
             queues.last_id
         };
-        let queue = Queue::new(
-            id,
-            Context::new().into(),
-            config(id)?,
-            limits,
-            self.waits.clone(),
-            self.events.clone(),
-        )?;
+        let events = self.events.clone();
+        let queue = Queue::new(id, Context::new().into(), config(id)?, limits, events)?;
         let node = RBTreeNode::new(id, queue.clone(), GFP_KERNEL_ACCOUNT)?;
-        let entry = self.device.entry(self.id, &queue)?;
+        let listing = self.device.new_queue_listing(self.id, &queue)?;
         reply(&queue)?;
         {
             let mut queues = self.queues.lock();
-            // Another thread may have taken the last place in the meantime.
+            // Another thread may have created the last queue that is allowed.
             if queues.count >= limits.max_queues {
                 return Err(ENOSPC);
             }
-            // Nothing can fail any more, so somebody will close it.
-            Queue::employ_worker(&queue, &self.device);
+            // Nothing fails from here on, so the queue will be closed, which releases its worker.
+            Queue::start_worker(&queue, self.device.workqueues());
             queues.count += 1;
             queues.by_id.insert(node);
-            self.device.show(entry);
+            self.device.list(listing);
         }
-        // There is a queue with room now.
+        // The new queue has free slots.
         self.events.pollers.notify_all();
         Ok(())
     }
 
-    /// Ends a queue and what it has pending. Fails with `ENOENT`.
-    pub(crate) fn destroy(&self, id: u32) -> Result {
+    /// Destroys a queue and completes its pending jobs with `-ECANCELED`. Fails with `ENOENT`.
+    pub(crate) fn destroy_queue(&self, id: u32) -> Result {
         let queue = {
-            // Whoever submits to it has found it before.
-            let mut last = self.submitting.lock();
+            // A submission that has found the queue publishes its jobs first.
+            let mut last_submitted = self.last_submitted.lock();
             let mut queues = self.queues.lock();
             let queue = queues.by_id.remove(&id).ok_or(ENOENT)?;
             queues.count -= 1;
-            last.take_if(|last| last.id() == id);
-            self.device.hide(self.id, id);
+            last_submitted.take_if(|last| last.id() == id);
+            self.device.unlist(self.id, id);
             queue
         };
         self.last_signalled.lock().take_if(|last| last.id() == id);
-        Queue::close(&queue);
+        queue.close();
         Ok(())
     }
 
-    /// Ends all queues: the file was closed for the last time.
-    pub(crate) fn end(&self) {
+    /// Closes all queues, after the last reference to the file has gone.
+    pub(crate) fn close(&self) {
         for queue in self.queues.lock().by_id.values() {
-            self.device.hide(self.id, queue.id());
-            Queue::close(queue);
+            self.device.unlist(self.id, queue.id());
+            queue.close();
         }
     }
 }

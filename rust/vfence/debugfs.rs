@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The text of the debugfs file `queues` and of `/proc/PID/fdinfo/FD`.
+//! The text of the debugfs file `queues`.
 
 use crate::{
     kernel_ext::dma_fence::Fence,
     vfence::{
-        client::Client,
         device::{
             Device,
             Listed, //
@@ -26,8 +25,6 @@ use kernel::{
     debugfs::Writer,
     fmt,
     prelude::*,
-    seq_file::SeqFile,
-    seq_print,
     sync::{
         aref::ARef,
         Arc, //
@@ -44,7 +41,7 @@ pub(crate) struct QueuesFile(pub(super) Arc<Device>);
 
 impl Writer for QueuesFile {
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.try_for_each(|client, listed| match listed {
+        self.0.try_for_each_listed(|client, listed| match listed {
             Listed::Queue(queue) => {
                 write_queue(f, client, queue)?;
                 write_jobs(f, queue)
@@ -57,7 +54,7 @@ impl Writer for QueuesFile {
 /// Writes the line of a queue.
 fn write_queue(f: &mut fmt::Formatter<'_>, client: u64, queue: &Queue) -> fmt::Result {
     let mut info = Default::default();
-    queue.fill(&mut info);
+    queue.fill_info(&mut info);
     let stopped = if info.state == 0 { "" } else { " stopped" };
     let kind = match queue.kind() {
         QueueKind::Timer => "timer",
@@ -126,7 +123,7 @@ fn write_timeline(
 fn write_jobs(f: &mut fmt::Formatter<'_>, queue: &Queue) -> fmt::Result {
     let (first, last) = (queue.completed() + 1, queue.submitted());
     for seqno in (first..=last).take(MAX_JOBS as usize) {
-        let (state, record) = match queue.job(seqno) {
+        let (state, record) = match queue.job_state(seqno) {
             JobState::Pending(record) => ("pending", record),
             JobState::Running(record) => ("running", record),
             JobState::Completed(_) | JobState::Forgotten | JobState::Unknown => continue,
@@ -151,9 +148,9 @@ fn write_jobs(f: &mut fmt::Formatter<'_>, queue: &Queue) -> fmt::Result {
 /// Writes the lines of the pending in-fences of a job.
 fn write_in_fences(f: &mut fmt::Formatter<'_>, queue: &Queue, seqno: u64) -> fmt::Result {
     let mut fences: [Option<ARef<Fence>>; MAX_IN_FENCES] = [const { None }; MAX_IN_FENCES];
-    let more = queue.with_waits(seqno, |waits| {
+    let more = queue.with_in_fences(seqno, |in_fences| {
         // Reads only the flag: `is_signaled()` calls into the fence's driver, which takes locks.
-        let mut pending = waits.fences().filter(|fence| !fence.signaled_flag());
+        let mut pending = in_fences.fences().filter(|fence| !fence.signaled_flag());
         for (place, fence) in fences.iter_mut().zip(pending.by_ref()) {
             *place = Some(fence.into());
         }
@@ -176,16 +173,4 @@ fn write_in_fences(f: &mut fmt::Formatter<'_>, queue: &Queue, seqno: u64) -> fmt
         0 => Ok(()),
         more => f.write_fmt(fmt!("    and {} more in-fences\n", more)),
     }
-}
-
-/// Writes the lines of an open file in `/proc/PID/fdinfo/FD`.
-pub(crate) fn show_fdinfo(client: &Client, seq: &SeqFile) {
-    let (mut queues, mut jobs) = (0, 0);
-    client.for_each(|queue| {
-        queues += 1;
-        jobs += queue.pending();
-    });
-    seq_print!(seq, "vfence-queues:\t{}\n", queues);
-    seq_print!(seq, "vfence-jobs:\t{}\n", jobs);
-    seq_print!(seq, "vfence-events:\t{}\n", client.events.unread());
 }

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What all clients share: the workqueue, the faults that are injected everywhere, and who is there.
+//! The device: what all its open files share.
 
 use crate::{
     kernel_ext::{
         dma_mapping::DmaDevice,
-        fault_inject::FaultAttr,
-        workqueue::OwnedQueue, //
+        fault_inject::FaultAttr, //
     },
     vfence::{
-        queue::QueueRef,
+        queue::{
+            worker::Workqueues,
+            QueueRef, //
+        },
         sw_sync::timeline::{
             self,
             TimelineRef, //
@@ -33,19 +35,16 @@ use kernel::{
     },
 };
 
-/// A client's id, and the id of one of its queues.
+/// The id of a client, and the id of one of its queues.
 type Key = (u64, u32);
 
-/// What all clients share.
+/// What all open files of the device share.
 #[pin_data]
 pub(crate) struct Device {
-    /// Where the workers of queues work.
-    pub(crate) workqueue: OwnedQueue,
-    /// Where buffers are given back. What happens there may wait for fences, and so for the other.
-    pub(crate) givers: OwnedQueue,
-    /// As which buffers are mapped. It also stands for this in the device model.
+    workqueues: Arc<Workqueues>,
+    /// The device that buffers are mapped for, and that stands for this one in the device model.
     pub(crate) dma: Arc<DmaDevice>,
-    /// The kernel's fault injection: what is done to jobs of any queue.
+    /// The attributes of the kernel's fault injection, which apply to the jobs of all queues.
     #[pin]
     pub(crate) fail: FaultAttr,
     #[pin]
@@ -54,77 +53,87 @@ pub(crate) struct Device {
     pub(crate) delay: FaultAttr,
     #[pin]
     pub(crate) drop_interrupt: FaultAttr,
+    /// The queues of all clients and the timelines of sw_sync, for debugfs.
     #[pin]
-    queues: Mutex<RBTree<Key, Listed>>,
+    listed: Mutex<RBTree<Key, Listed>>,
+    /// The number of clients there have been.
     clients: Atomic<u64>,
 }
 
-/// An entry of the list that debugfs shows.
+/// What debugfs lists.
 pub(crate) enum Listed {
     Queue(QueueRef),
     Timeline(TimelineRef),
 }
 
-/// The memory of an entry of the list.
-pub(crate) struct Entry(RBTreeNode<Key, Listed>);
+/// The memory of an entry in the list for debugfs.
+pub(crate) struct Listing(RBTreeNode<Key, Listed>);
 
 impl Device {
-    /// Creates it. Its directory in debugfs is there already.
+    /// Creates the device. Its debugfs directory must exist. Fails with `ENOMEM`, and as registering its DMA device does.
     pub(crate) fn new() -> Result<Arc<Self>> {
         let attr = |name| FaultAttr::new(name, crate::NAME);
         Arc::pin_init(
             try_pin_init!(Self {
-                workqueue: OwnedQueue::new(crate::NAME)?,
-                givers: OwnedQueue::new(c"vfence_give_back")?,
+                workqueues: Workqueues::new(crate::NAME)?,
                 dma: DmaDevice::new(crate::NAME)?,
                 fail <- attr(c"fail"),
                 hang <- attr(c"hang"),
                 delay <- attr(c"delay"),
                 drop_interrupt <- attr(c"drop_interrupt"),
-                queues <- new_mutex!(RBTree::new()),
+                listed <- new_mutex!(RBTree::new()),
                 clients: Atomic::new(0),
             }),
             GFP_KERNEL,
         )
     }
 
-    /// Returns the id of a new client, from 1 on.
-    pub(crate) fn next_client(&self) -> u64 {
+    /// Returns the workqueues of the workers.
+    pub(crate) fn workqueues(&self) -> &Arc<Workqueues> {
+        &self.workqueues
+    }
+
+    /// Returns the id of a new client: 1, 2, 3 …
+    pub(crate) fn new_client_id(&self) -> u64 {
         self.clients.fetch_add(1, Relaxed) + 1
     }
 
-    /// Prepares a queue's place in the list of all. Fails with `ENOMEM`.
-    pub(crate) fn entry(&self, client: u64, queue: &QueueRef) -> Result<Entry> {
-        Self::new_entry((client, queue.id()), Listed::Queue(queue.clone()))
+    /// Allocates the list entry of a queue of `client`. Fails with `ENOMEM`.
+    pub(crate) fn new_queue_listing(&self, client: u64, queue: &QueueRef) -> Result<Listing> {
+        Self::new_listing((client, queue.id()), Listed::Queue(queue.clone()))
     }
 
-    /// Prepares an entry for a timeline of sw_sync. Fails with `ENOMEM`.
-    pub(crate) fn timeline_entry(&self, client: u64, timeline: &TimelineRef) -> Result<Entry> {
-        Self::new_entry((client, timeline::ID), Listed::Timeline(timeline.clone()))
+    /// Allocates the list entry of the timeline of `client`. Fails with `ENOMEM`.
+    pub(crate) fn new_timeline_listing(
+        &self,
+        client: u64,
+        timeline: &TimelineRef,
+    ) -> Result<Listing> {
+        Self::new_listing((client, timeline::ID), Listed::Timeline(timeline.clone()))
     }
 
-    fn new_entry(key: Key, listed: Listed) -> Result<Entry> {
-        Ok(Entry(RBTreeNode::new(key, listed, GFP_KERNEL_ACCOUNT)?))
+    fn new_listing(key: Key, listed: Listed) -> Result<Listing> {
+        Ok(Listing(RBTreeNode::new(key, listed, GFP_KERNEL_ACCOUNT)?))
     }
 
-    /// Puts a queue into the list of all.
-    pub(crate) fn show(&self, entry: Entry) {
-        self.queues.lock().insert(entry.0);
+    /// Adds an entry to the list.
+    pub(crate) fn list(&self, listing: Listing) {
+        self.listed.lock().insert(listing.0);
     }
 
-    /// Takes a queue out of the list of all.
-    pub(crate) fn hide(&self, client: u64, queue: u32) {
-        let hidden = self.queues.lock().remove_node(&(client, queue));
-        drop(hidden);
+    /// Removes the entry of `client` with the queue id `queue`.
+    pub(crate) fn unlist(&self, client: u64, queue: u32) {
+        let node = self.listed.lock().remove_node(&(client, queue));
+        // Free the node, and perhaps the queue, with the lock released.
+        drop(node);
     }
 
-    /// Calls `f` with each entry of the list, and the id of its client, until it fails. The list is
-    /// locked meanwhile.
-    pub(crate) fn try_for_each<E>(
+    /// Calls `f` with each entry and the id of its client, until `f` fails. The list does not change meanwhile.
+    pub(crate) fn try_for_each_listed<E>(
         &self,
         mut f: impl FnMut(u64, &Listed) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.queues
+        self.listed
             .lock()
             .iter()
             .try_for_each(|((client, _), listed)| f(*client, listed))

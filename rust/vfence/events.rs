@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The events of a client: what `read()` and `poll()` on the device tell.
+//! The events of a client, which `read()` on the device returns and `poll()` waits for.
 //!
-//! The room for an event is made when its job is submitted, so that none is ever lost and the interrupt
-//! that reports it allocates nothing.
+//! Room for an event is reserved when its job is submitted. So no event is lost, and the interrupt that reports it
+//! allocates nothing.
 
 use crate::{
     kernel_ext::wait::{
@@ -35,24 +35,27 @@ use kernel::{
 };
 use zerocopy::IntoBytes;
 
-const MOST: usize = VFENCE_MAX_EVENTS as usize;
+/// Most events of a client, reported or reserved.
+const MAX_EVENTS: usize = VFENCE_MAX_EVENTS as usize;
 
-/// How many events are copied to user space at a time.
+/// How many events are copied to user space with the lock taken once. They are on the stack.
 const CHUNK: usize = 8;
 
+/// The size of an event, in bytes.
 const SIZE: usize = size_of::<vfence_event>();
 
-type Unread = Ring<vfence_event, ChargedMemory>;
+type UnreadRing = Ring<vfence_event, ChargedMemory>;
 
-struct Pending {
-    unread: Unread,
-    /// How many events pending jobs will cause.
-    expected: usize,
-    /// Whether somebody is copying events, which stay until that is done.
+/// What the lock of a client's events protects.
+struct EventState {
+    unread: UnreadRing,
+    /// The number of events reserved for jobs that are pending or being submitted.
+    reserved: usize,
+    /// Whether a reader is copying events. They stay in `unread` until they are copied.
     being_read: bool,
 }
 
-impl Pending {
+impl EventState {
     fn readable(&self) -> bool {
         !self.being_read && self.unread.len() > 0
     }
@@ -62,25 +65,26 @@ impl Pending {
 #[pin_data]
 pub(crate) struct Events {
     #[pin]
-    pending: SpinLockIrq<Pending>,
-    /// Who waits for events, or for another reader to be done.
+    state: SpinLockIrq<EventState>,
+    /// The tasks in `read()`, which wait for an event or for another reader.
     #[pin]
     readers: WaitQueue,
-    /// Who polls the device, for events or for room in a queue.
+    /// The tasks that poll the device, for an event or for a free slot in a queue.
     pub(crate) pollers: PollCondVarBox,
 }
 
 impl Events {
+    /// Returns an empty list of events. Fails with `ENOMEM`.
     pub(crate) fn new() -> Result<Arc<Self>> {
-        let directory = ChargedMemory::directory(Unread::directory_len(MOST))?;
-        let pending = Pending {
+        let directory = ChargedMemory::directory(UnreadRing::directory_len(MAX_EVENTS))?;
+        let state = EventState {
             unread: Ring::new(directory, 0),
-            expected: 0,
+            reserved: 0,
             being_read: false,
         };
         Arc::pin_init(
             try_pin_init!(Self {
-                pending <- new_spinlock_irq!(pending),
+                state <- new_spinlock_irq!(state),
                 readers <- new_wait_queue!("vfence_readers"),
                 pollers: PollCondVarBox::new(c"vfence_pollers", kernel::static_lock_class!())?,
             }),
@@ -88,61 +92,65 @@ impl Events {
         )
     }
 
-    /// Returns how many events can be read.
+    /// Returns the number of events that can be read.
     pub(crate) fn unread(&self) -> usize {
-        self.pending.lock().unread.len()
+        self.state.lock().unread.len()
     }
 
-    /// Returns room for no event yet, which will be for `most` at most.
-    pub(crate) fn expect(&self, most: usize) -> Expected<'_> {
-        Expected {
+    /// Begins a reservation for up to `max` events.
+    pub(crate) fn reserve(&self, max: usize) -> EventReservation<'_> {
+        EventReservation {
             events: self,
-            most,
+            max,
             count: 0,
             spare: 0,
         }
     }
 
-    /// Reports the end of a job for which there is room; [`Events::notify`] has to follow. May be called in any context.
+    /// Reports the completion of a job whose event is reserved. [`Events::notify`] must follow. May be called in any
+    /// context.
     pub(crate) fn report(&self, event: vfence_event) {
-        let mut pending = self.pending.lock();
-        pending.expected -= 1;
-        // `expect()` has made room.
-        let _ = pending.unread.push(event);
+        let mut state = self.state.lock();
+        state.reserved -= 1;
+        // The reservation has allocated its slot.
+        let _ = state.unread.push(event);
     }
 
-    /// Tells those who read and those who poll that there are events. May be called in any context.
+    /// Wakes readers and pollers after [`Events::report`]. May be called in any context.
     pub(crate) fn notify(&self) {
         self.readers.wake_all();
         self.pollers.notify_all();
     }
 
-    /// Moves as many events to user space as fit. Fails with `EINVAL` if none fits, `EAGAIN`, `ERESTARTSYS`, `EFAULT`.
+    /// Moves as many events to user space as fit into `to`; waits for the first one, or fails with `EAGAIN` if
+    /// `nonblocking`. Returns the number of bytes.
+    ///
+    /// Fails with `EINVAL` if no event fits, `ERESTARTSYS`, `EFAULT`.
     pub(crate) fn read(&self, nonblocking: bool, to: &mut IovIterDest<'_>) -> Result<usize> {
         if to.len() < SIZE {
             return Err(EINVAL);
         }
         loop {
-            if let Some(reading) = Reading::begin(self) {
-                return reading.copy(to);
+            if let Some(reader) = Reader::begin(self) {
+                return reader.copy(to);
             }
             if nonblocking {
                 return Err(EAGAIN);
             }
             wait_until([(&self.readers, 0)], u64::MAX, || {
-                self.pending.lock().readable()
+                self.state.lock().readable()
             })?;
         }
     }
 
-    /// Returns copies of the oldest events, `most` of them at most, and how many those are.
-    fn peek(&self, most: usize) -> ([vfence_event; CHUNK], usize) {
+    /// Returns copies of the oldest events, at most `max`, and their number.
+    fn peek(&self, max: usize) -> ([vfence_event; CHUNK], usize) {
         let mut events = [vfence_event::default(); CHUNK];
-        let pending = self.pending.lock();
+        let state = self.state.lock();
         let mut count = 0;
-        let first = pending.unread.first();
-        for (place, index) in events.iter_mut().take(most).zip(first..) {
-            let Some(event) = pending.unread.get(index) else {
+        let first = state.unread.first();
+        for (place, index) in events.iter_mut().take(max).zip(first..) {
+            let Some(event) = state.unread.get(index) else {
                 break;
             };
             *place = *event;
@@ -151,33 +159,33 @@ impl Events {
         (events, count)
     }
 
+    /// Removes the oldest `count` events.
     fn remove(&self, count: usize) {
         for _ in 0..count {
-            let removed = self.pending.lock().unread.pop();
-            // With it goes a segment, now and then: not under the lock.
+            let removed = self.state.lock().unread.pop();
+            // Frees a segment now and then: not under the lock.
             drop(removed);
         }
     }
 }
 
-/// The right to take events away, which one reader has at a time. Dropping it gives it to the next.
+/// The one reader that may remove events. Dropping it lets the next one begin.
 ///
-/// Copying may take as long as somebody likes who answers for the reader's memory, so nobody waits for that but other
-/// readers, and these can be interrupted.
-struct Reading<'a>(&'a Events);
+/// The copy may block indefinitely (userfaultfd, FUSE). Only other readers wait for it, interruptibly.
+struct Reader<'a>(&'a Events);
 
-impl<'a> Reading<'a> {
-    /// Begins if there is something to be read, and nobody else who does.
+impl<'a> Reader<'a> {
+    /// Returns the reader if there is an event and no other reader.
     fn begin(events: &'a Events) -> Option<Self> {
-        let mut pending = events.pending.lock();
-        if !pending.readable() {
+        let mut state = events.state.lock();
+        if !state.readable() {
             return None;
         }
-        pending.being_read = true;
+        state.being_read = true;
         Some(Self(events))
     }
 
-    /// Moves as many events as fit. Fails with `EFAULT` if that is none.
+    /// Moves as many events as fit into `to` and returns the number of bytes. Fails with `EFAULT` if no event was copied.
     fn copy(&self, to: &mut IovIterDest<'_>) -> Result<usize> {
         let mut read = 0;
         while to.len() >= SIZE {
@@ -202,68 +210,70 @@ impl<'a> Reading<'a> {
     }
 }
 
-impl Drop for Reading<'_> {
+impl Drop for Reader<'_> {
     fn drop(&mut self) {
-        self.0.pending.lock().being_read = false;
+        self.0.state.lock().being_read = false;
         self.0.readers.wake_all();
     }
 }
 
-/// Room for events that will be reported. Dropping it gives up what was not kept.
-pub(crate) struct Expected<'a> {
+/// Slots for the events of a submission. Dropping it releases them unless they are committed.
+pub(crate) struct EventReservation<'a> {
     events: &'a Events,
-    most: usize,
-    /// For how many jobs there is room.
+    /// Most events of the submission.
+    max: usize,
+    /// The number of jobs that have a slot.
     count: usize,
-    /// For how many more there is.
+    /// The number of slots reserved beyond those.
     spare: usize,
 }
 
-impl Expected<'_> {
-    /// Makes room for the event of one more job. Fails with `EAGAIN` when there are too many, `ENOMEM`.
-    pub(crate) fn one_more(&mut self) -> Result {
+impl EventReservation<'_> {
+    /// Reserves a slot for one more job. Fails with `EAGAIN` if the client has too many events, `ENOMEM`.
+    pub(crate) fn add(&mut self) -> Result {
         if self.spare == 0 {
-            self.find_room()?;
+            self.reserve_slots()?;
         }
         self.spare -= 1;
         self.count += 1;
         Ok(())
     }
 
-    fn find_room(&mut self) -> Result {
+    /// Reserves slots for the jobs to come, at least one.
+    fn reserve_slots(&mut self) -> Result {
         loop {
             {
-                let mut pending = self.events.pending.lock();
-                let allowed = MOST.saturating_sub(pending.expected + pending.unread.len());
+                let mut state = self.events.state.lock();
+                let allowed = MAX_EVENTS.saturating_sub(state.reserved + state.unread.len());
                 if allowed == 0 {
                     return Err(EAGAIN);
                 }
-                let room = pending.unread.free_slots().saturating_sub(pending.expected);
+                let room = state.unread.free_slots().saturating_sub(state.reserved);
                 if room > 0 {
-                    let wanted = self.most.saturating_sub(self.count).max(1);
+                    let wanted = self.max.saturating_sub(self.count).max(1);
                     self.spare = room.min(allowed).min(wanted);
-                    pending.expected += self.spare;
+                    state.reserved += self.spare;
                     return Ok(());
                 }
             }
             let segment = ChargedMemory::segment()?;
-            let refused = self.events.pending.lock().unread.add_segment(segment);
-            // There is a place for it in the directory as long as there are less than `MOST`.
+            let refused = self.events.state.lock().unread.add_segment(segment);
+            // The directory has a place for it: there are fewer than `MAX_EVENTS` events.
             refused.map_err(|_| EAGAIN)?;
         }
     }
 
-    /// Leaves the room to the jobs, for [`Events::report`].
-    pub(crate) fn keep(&mut self) {
+    /// Passes the slots to the jobs, for [`Events::report`].
+    pub(crate) fn commit(&mut self) {
         self.count = 0;
     }
 }
 
-impl Drop for Expected<'_> {
+impl Drop for EventReservation<'_> {
     fn drop(&mut self) {
         let unused = self.count + self.spare;
         if unused > 0 {
-            self.events.pending.lock().expected -= unused;
+            self.events.state.lock().reserved -= unused;
         }
     }
 }

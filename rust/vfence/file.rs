@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The file operations of the device but its ioctls, which are the same on every node.
+//! The file operations of a client other than ioctls, which are the same on all device nodes.
 
 use crate::{
     kernel_ext::file_operations::{
@@ -10,7 +10,6 @@ use crate::{
     },
     vfence::{
         client::Client,
-        debugfs,
         device::Device, //
     },
 };
@@ -20,6 +19,7 @@ use kernel::{
     mm::virt::VmaNew,
     prelude::*,
     seq_file::SeqFile,
+    seq_print,
     sync::{
         poll::PollTable,
         Arc, //
@@ -35,7 +35,7 @@ impl FileOperations for Client {
     }
 
     fn release(client: Pin<KBox<Self>>) {
-        Client::end(&client);
+        client.close();
     }
 
     fn read(client: Pin<&Self>, nonblocking: bool, to: &mut IovIterDest<'_>) -> Result<usize> {
@@ -48,7 +48,7 @@ impl FileOperations for Client {
         if client.events.unread() > 0 {
             events |= READABLE;
         }
-        if client.has_room() {
+        if client.poll_free_slot() {
             events |= WRITABLE;
         }
         events
@@ -57,10 +57,17 @@ impl FileOperations for Client {
     fn mmap(client: Pin<&Self>, page: usize, vma: &VmaNew) -> Result {
         let id = u32::try_from(page).map_err(|_| EINVAL)?;
         let queue = client.queue(id).map_err(|_| EINVAL)?;
-        queue.map(vma)
+        queue.map_counters(vma)
     }
 
     fn show_fdinfo(client: Pin<&Self>, seq: &SeqFile) {
-        debugfs::show_fdinfo(&client, seq);
+        let (mut queues, mut jobs) = (0, 0);
+        client.for_each_queue(|queue| {
+            queues += 1;
+            jobs += queue.pending();
+        });
+        seq_print!(seq, "vfence-queues:\t{}\n", queues);
+        seq_print!(seq, "vfence-jobs:\t{}\n", jobs);
+        seq_print!(seq, "vfence-events:\t{}\n", client.events.unread());
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a module has beside its device nodes, while it is loaded.
+//! What a module owns while it is loaded, besides the registrations of its device nodes.
 
 use crate::{
     kernel_ext::dma_fence,
@@ -16,31 +16,31 @@ use kernel::{
     sync::Arc, //
 };
 
-/// Waits for the last users of our fences' operations.
-struct Drain;
+/// Dropping it waits until no task uses the operations of the module's fences.
+struct FenceDrain;
 
-impl Drop for Drain {
+impl Drop for FenceDrain {
     fn drop(&mut self) {
         dma_fence::exit_barrier();
     }
 }
 
-/// What all clients share, and where it can be looked at. Unloading drops the fields in this order, after the nodes are gone.
+/// The device and its debugfs files. The fields are dropped in this order, after the device nodes are unregistered.
 #[pin_data]
-pub(crate) struct Engine {
+pub(crate) struct ModuleState {
     #[pin]
     queues: debugfs::File<QueuesFile>,
     pub(crate) device: Arc<Device>,
     directory: debugfs::Dir,
-    drain: Drain,
+    fences: FenceDrain,
 }
 
-impl Engine {
-    /// Starts it. Fails with `EINVAL` if a parameter of the module makes no sense, `ENOMEM`.
+impl ModuleState {
+    /// Creates the device and its debugfs files. Fails with `EINVAL` if a module parameter is out of range, `ENOMEM`.
     pub(crate) fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             _: { Limits::check()? },
-            drain: Drain,
+            fences: FenceDrain,
             directory: debugfs::Dir::new(crate::NAME),
             device: Device::new()?,
             queues <- directory.read_only_file(c"queues", QueuesFile(device.clone())),

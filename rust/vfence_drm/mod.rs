@@ -22,7 +22,10 @@ use crate::{
     uapi::VFENCE_IOCTL_TYPE,
     vfence::{
         client::Client,
-        ioctl::sizeless,
+        ioctl::{
+            self,
+            without_size, //
+        },
         uarg::UserArg, //
     },
 };
@@ -37,11 +40,11 @@ use syncobj::DrmHandles;
 mod gem;
 mod syncobj;
 
-const GEM_CREATE: u32 = sizeless(_IOWR::<drm_vfence_gem_create>(
+const GEM_CREATE: u32 = without_size(_IOWR::<drm_vfence_gem_create>(
     DRM_TYPE,
     FIRST + DRM_VFENCE_GEM_CREATE,
 ));
-const GEM_INFO: u32 = sizeless(_IOWR::<drm_vfence_gem_info>(
+const GEM_INFO: u32 = without_size(_IOWR::<drm_vfence_gem_info>(
     DRM_TYPE,
     FIRST + DRM_VFENCE_GEM_INFO,
 ));
@@ -67,7 +70,7 @@ impl Driver for DrmDriver {
         .and(Feature::SYNCOBJ_TIMELINE);
 
     fn ioctl(file: &File<Self>, number: u32, argument: usize) -> Result<isize> {
-        match sizeless(number) {
+        match without_size(number) {
             GEM_CREATE => gem::create(file, &UserArg::new(number, argument))?,
             GEM_INFO => gem::info(file, &UserArg::new(number, argument))?,
             _ => {
@@ -76,7 +79,7 @@ impl Driver for DrmDriver {
                 let function = (number & 0xff) - FIRST;
                 let number = number & !0xffff | VFENCE_IOCTL_TYPE << 8 | function;
                 let handles = DrmHandles::new(file);
-                let result = file.inner().ioctl(&handles, number, argument);
+                let result = ioctl::dispatch(&file.inner(), &handles, number, argument);
                 // drmIoctl() of libdrm repeats a call that fails with EAGAIN.
                 result.map_err(|error| if error == EAGAIN { EBUSY } else { error })?;
             }

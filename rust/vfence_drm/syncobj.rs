@@ -260,7 +260,7 @@ impl<D: Driver> HandleLookup for DrmHandles<'_, D> {
         let submit: drm_vfence_submit = argument.read()?;
         let mut syncobjs = DrmJobSyncobjs {
             has_waits: submit.in_sync_count != 0,
-            in_fences: InFences::none(),
+            in_fences: InFences::new(),
             batch_waits: KVVec::new(),
             signals: KVVec::new(),
             fence: None,
@@ -334,7 +334,7 @@ impl JobSyncobjs for DrmJobSyncobjs {
     }
 
     fn take_in_fences(&mut self, earlier: &[Self]) -> Result<InFences> {
-        let mut in_fences = core::mem::replace(&mut self.in_fences, InFences::none());
+        let mut in_fences = core::mem::replace(&mut self.in_fences, InFences::new());
         for wait in &self.batch_waits {
             let jobs = earlier.get(..=wait.last).unwrap_or_default();
             let mut recent = RecentFences::default();

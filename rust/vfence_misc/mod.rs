@@ -20,8 +20,9 @@ use crate::{
     vfence::{
         client::Client,
         ioctl::{
+            self,
             fast,
-            submit::EARLIER, //
+            submit::EARLIER_SIZES, //
         },
         job::{
             handles::{
@@ -46,7 +47,7 @@ impl MiscDevice for Client {
         match cmd {
             SIGNAL_NEXT => fast::signal_next(&client, arg),
             CREATE_FENCE => fast::create_fence(&client, arg),
-            _ => client.ioctl(&FdsOnly, cmd, arg).into(),
+            _ => ioctl::dispatch(&client, &FdsOnly, cmd, arg).into(),
         }
     }
 }
@@ -63,7 +64,7 @@ struct FdsOnly;
 struct NoSyncobjs;
 
 impl HandleLookup for FdsOnly {
-    const MIN_SUBMIT_SIZE: usize = EARLIER[0];
+    const MIN_SUBMIT_SIZE: usize = EARLIER_SIZES[0];
     const MAY_SLEEP: bool = false;
     const USE_FLAGS: u32 = 0;
     type Syncobjs = NoSyncobjs;
@@ -87,7 +88,7 @@ impl JobSyncobjs for NoSyncobjs {
     }
 
     fn take_in_fences(&mut self, _earlier: &[Self]) -> Result<InFences> {
-        Ok(InFences::none())
+        Ok(InFences::new())
     }
 
     fn needs_fence(&self) -> bool {

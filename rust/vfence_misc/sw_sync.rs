@@ -102,9 +102,9 @@ impl SwSync {
             watchdog(),
             Limits::get().max_jobs as usize,
         )?;
-        let client = shared.device.next_client();
-        let entry = shared.device.timeline_entry(client, &timeline)?;
-        shared.device.show(entry);
+        let client = shared.device.new_client_id();
+        let entry = shared.device.new_timeline_listing(client, &timeline)?;
+        shared.device.list(entry);
         Ok(Self {
             shared: shared.clone(),
             client,
@@ -115,7 +115,7 @@ impl SwSync {
 
 impl Drop for SwSync {
     fn drop(&mut self) {
-        self.shared.device.hide(self.client, timeline::ID);
+        self.shared.device.unlist(self.client, timeline::ID);
         self.timeline.close();
     }
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The header's short calls: `VFENCE_IOCTL_CREATE_FENCE` and `VFENCE_IOCTL_SIGNAL_NEXT`.
+//! `VFENCE_IOCTL_CREATE_FENCE` and `VFENCE_IOCTL_SIGNAL_NEXT`: the calls for fences that user space signals.
 //!
-//! Their argument is the id of a manual queue, and their result is what the system call returns: nothing is copied from user space or to it.
+//! The argument is the id of a manual queue and the result is the return value of the system call, so
+//! nothing is copied from or to user space.
 
 use crate::{
     kernel_ext::{
@@ -11,12 +12,11 @@ use crate::{
     },
     vfence::{
         client::Client,
-        ioctl::prepare::out_fence,
+        ioctl::prepare::exported_fence,
         queue::{
-            reserve::Run,
-            ManualJob,
-            Queue,
-            QueueKind, //
+            reserve::Reservation,
+            QueueKind,
+            QueueManualJob, //
         },
     },
 };
@@ -25,59 +25,58 @@ use kernel::prelude::*;
 /// `VFENCE_IOCTL_CREATE_FENCE`: returns the file descriptor.
 #[inline(never)]
 pub(crate) fn create_fence(client: &Client, arg: usize) -> IoctlReturn {
-    create(client, id(arg)).into()
+    create(client, queue_id(arg)).into()
 }
 
 #[inline(always)]
 fn create(client: &Client, id: u32) -> Result<u32> {
-    let mut last = client.submitting.lock();
-    let queue = client.queue_from(&mut last, id)?;
+    let mut last_submitted = client.last_submitted.lock();
+    let queue = client.cached_queue(&mut last_submitted, id)?;
     if queue.kind() != QueueKind::Manual {
         return Err(EINVAL);
     }
-    let mut run = Run::only(queue);
-    let seqno = run.reserve()?;
-    let (fence, (file, fd)) = out_fence(queue, seqno)?;
-    let job = ManualJob {
+    let mut reservation = Reservation::new(queue);
+    let seqno = reservation.reserve()?;
+    let (fence, (file, fd)) = exported_fence(queue, seqno)?;
+    let job = QueueManualJob {
         error: 0,
         event: false,
         fence: Some(fence),
     };
     {
         let _section = SignallingSection::begin();
-        Queue::append_one(queue, job);
+        queue.submit(job);
     }
     let number = fd.reserved_fd();
     file.install(fd);
     Ok(number)
 }
 
-/// `VFENCE_IOCTL_SIGNAL_NEXT`: returns how many jobs have completed.
+/// `VFENCE_IOCTL_SIGNAL_NEXT`: returns the number of jobs completed.
 #[inline(never)]
 pub(crate) fn signal_next(client: &Client, arg: usize) -> IoctlReturn {
-    let id = id(arg);
-    // Mostly it is the same queue again.
+    let id = queue_id(arg);
     if let Some(queue) = &*client.last_signalled.lock() {
-        if queue.id() == id && queue.signal_head(|_| true, 0) {
+        if queue.id() == id && queue.signal_plain::<1>(|_| true, 0) == 1 {
             return Ok(1).into();
         }
     }
     signal_any(client, id).into()
 }
 
-/// As [`signal_next`], of a queue that is not remembered, or whatever its next job is.
+/// As [`signal_next`], for any queue and any job.
 #[cold]
 fn signal_any(client: &Client, id: u32) -> Result<u32> {
     let queue = {
-        let mut last = client.last_signalled.lock();
-        client.queue_from(&mut last, id)?.clone()
+        let mut last_signalled = client.last_signalled.lock();
+        client.cached_queue(&mut last_signalled, id)?.clone()
     };
-    Queue::signal_next(&queue)
+    queue.signal_next()
 }
 
-/// Returns the id that the argument is. As for all variable arguments of that type, its upper half may be anything.
+/// Returns the queue id in `arg`.
 #[inline]
-fn id(arg: usize) -> u32 {
-    // CAST: So it is cut off.
+fn queue_id(arg: usize) -> u32 {
+    // CAST: The upper half of a variadic `int` argument is undefined.
     arg as u32
 }

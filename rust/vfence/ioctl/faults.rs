@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `VFENCE_IOCTL_QUEUE_FAULTS`: from user space into the plan of a queue.
+//! `VFENCE_IOCTL_QUEUE_FAULTS`: reads the fault plan of a queue.
 
 use crate::{
     uapi::{
@@ -14,7 +14,7 @@ use crate::{
     },
     vfence::{
         client::Client,
-        queue,
+        queue::QueueKind,
         sched::fault_plan::{
             FaultKind,
             FaultPlan,
@@ -30,7 +30,7 @@ use crate::{
 };
 use kernel::prelude::*;
 
-// What user space counts and sees is what the machine does.
+// The scheduler's fault kinds are the header's: user space sees them as bits.
 const _: () = assert!(
     FaultKind::Fail as u32 == FAIL
         && FaultKind::Hang as u32 == HANG
@@ -39,32 +39,32 @@ const _: () = assert!(
         && FaultPlan::MAX_RULES == VFENCE_MAX_FAULTS as usize
 );
 
-/// Certainty, in millionths.
-const CERTAIN: u32 = 1_000_000;
+/// The probability 1, in millionths.
+const ALWAYS: u32 = 1_000_000;
 
-/// Sets the plan that the argument describes.
-pub(crate) fn set(client: &Client, argument: &UserArg) -> Result {
+/// `VFENCE_IOCTL_QUEUE_FAULTS`.
+pub(super) fn set(client: &Client, argument: &UserArg) -> Result {
     let faults: vfence_queue_faults = argument.read()?;
     must_be_zero(faults.flags)?;
     let queue = client.queue(faults.queue)?;
-    if queue.kind() == queue::QueueKind::Manual || faults.count > VFENCE_MAX_FAULTS {
+    if queue.kind() == QueueKind::Manual || faults.count > VFENCE_MAX_FAULTS {
         return Err(EINVAL);
     }
     let mut plan = FaultPlan::new(faults.seed);
-    let mut drops = false;
+    let mut drops_interrupts = false;
     for index in 0..faults.count as usize {
         let element = UserArg::element(faults.faults, index, faults.fault_size as usize)?;
-        let fault = from_user(&element.read()?)?;
-        drops |= fault.kind == FaultKind::DropInterrupt;
+        let fault = rule_from_user(&element.read()?)?;
+        drops_interrupts |= fault.kind == FaultKind::DropInterrupt;
         if !plan.add(fault) {
             return Err(EINVAL);
         }
     }
-    queue.set_fault_plan(plan, drops)
+    queue.set_fault_plan(plan, drops_interrupts)
 }
 
-/// Returns what user space describes. Fails with `EINVAL` if its fields do not go together.
-fn from_user(fault: &vfence_fault) -> Result<FaultRule> {
+/// Returns the rule that user space describes. Fails with `EINVAL` if its fields contradict each other.
+fn rule_from_user(fault: &vfence_fault) -> Result<FaultRule> {
     let kind = match fault.kind {
         FAIL => FaultKind::Fail,
         HANG => FaultKind::Hang,
@@ -80,7 +80,7 @@ fn from_user(fault: &vfence_fault) -> Result<FaultRule> {
     }
     let trigger = match (fault.every, fault.probability) {
         (1.., 0) => FaultTrigger::Every(fault.every),
-        (0, 1..=CERTAIN) => FaultTrigger::Probability(fault.probability),
+        (0, 1..=ALWAYS) => FaultTrigger::Probability(fault.probability),
         _ => return Err(EINVAL),
     };
     Ok(FaultRule {

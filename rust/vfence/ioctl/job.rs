@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Jobs without file descriptors: to wait for, to export, to look at.
+//! The ioctls that name jobs by queue and seqno: `VFENCE_IOCTL_WAIT`, `VFENCE_IOCTL_EXPORT`, `VFENCE_IOCTL_JOB_INFO`.
 
 use crate::{
     kernel_ext::{
@@ -45,68 +45,67 @@ use kernel::{
     },
 };
 
-/// What one waits for on a queue. A manual one knows that one does.
-struct Wanted {
+/// The job that a task waits for on one queue.
+struct QueueWait {
     queue: QueueRef,
-    /// The job that decides: of any the first, of all the last.
+    /// Its seqno: the lowest of those listed with `VFENCE_WAIT_ANY`, else the highest.
     seqno: u64,
 }
 
-impl Wanted {
+impl QueueWait {
     fn new(queue: QueueRef, seqno: u64) -> Self {
-        queue.count_waiter(true);
+        queue.begin_wait();
         Self { queue, seqno }
     }
 
-    fn has_come(&self) -> bool {
+    fn is_over(&self) -> bool {
         self.queue.completed() >= self.seqno
     }
 }
 
-impl Drop for Wanted {
+impl Drop for QueueWait {
     fn drop(&mut self) {
-        self.queue.count_waiter(false);
+        self.queue.end_wait();
     }
 }
 
-/// What one waits for, by the queue's id.
-type Queues = RBTree<u32, Wanted>;
+/// The waits of a call, by queue id.
+type QueueWaits = RBTree<u32, QueueWait>;
 
 /// `VFENCE_IOCTL_WAIT`.
-pub(crate) fn wait(client: &Client, argument: &UserArg) -> Result {
+pub(super) fn wait(client: &Client, argument: &UserArg) -> Result {
     let mut wait: vfence_wait = argument.read()?;
     must_be_zero(wait.flags & !VFENCE_WAIT_ANY)?;
     must_be_zero(wait.pad)?;
     let any = wait.flags & VFENCE_WAIT_ANY != 0;
-    let mut queues = Queues::new();
-    let points = points(&wait, |point| want(&mut queues, client, point, any))?;
-    let waiters = queues
-        .values()
-        .map(|wanted| (&wanted.queue.waiters, wanted.seqno));
-    let come = wait_until(waiters, wait.timeout_ns, || {
+    let mut waits = QueueWaits::new();
+    let points = read_points(&wait, |point| add_point(&mut waits, client, point, any))?;
+    let waiters = waits.values().map(|wait| (&wait.queue.waiters, wait.seqno));
+    let over = wait_until(waiters, wait.timeout_ns, || {
         if any {
-            queues.values().any(Wanted::has_come)
+            waits.values().any(QueueWait::is_over)
         } else {
-            queues.values().all(Wanted::has_come)
+            waits.values().all(QueueWait::is_over)
         }
     })?;
-    if !come {
+    if !over {
         return Err(ETIME);
     }
     wait.first = 0;
     if any {
         let first = points.iter().position(|point| {
-            let wanted = queues.get(&point.queue);
-            wanted.is_some_and(|wanted| wanted.queue.completed() >= point.seqno)
+            let wait = waits.get(&point.queue);
+            wait.is_some_and(|wait| wait.queue.completed() >= point.seqno)
         });
-        // CAST: There are no more than `VFENCE_MAX_WAIT_POINTS`.
+        // CAST: There are at most `VFENCE_MAX_WAIT_POINTS`.
         wait.first = first.unwrap_or(0) as u32;
     }
     argument.write(&wait)
 }
 
-/// Returns the points that `wait` lists, once `f` has taken each of them.
-fn points(
+/// Reads the points of `wait` from user space, passes each to `f`, and returns them. Fails with `EINVAL` for none, too
+/// many, or reserved fields that are not zero, `EFAULT`, `ENOMEM`, and as `f` does.
+fn read_points(
     wait: &vfence_wait,
     mut f: impl FnMut(&vfence_point) -> Result,
 ) -> Result<KVec<vfence_point>> {
@@ -124,38 +123,38 @@ fn points(
     Ok(points)
 }
 
-/// Adds a point to what is waited for. Fails with `ENOENT`, `EINVAL` for a job that was not submitted, `ENOMEM`.
-fn want(queues: &mut Queues, client: &Client, point: &vfence_point, any: bool) -> Result {
+/// Adds a point to the waits of a call. Fails with `ENOENT`, `EINVAL` for a job that was not submitted, `ENOMEM`.
+fn add_point(waits: &mut QueueWaits, client: &Client, point: &vfence_point, any: bool) -> Result {
     let seqno = point.seqno;
-    let wanted = match queues.entry(point.queue) {
+    let wait = match waits.entry(point.queue) {
         Entry::Occupied(entry) => entry.into_mut(),
         Entry::Vacant(entry) => {
             let queue = client.queue(point.queue)?;
             let reservation = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)?;
-            entry.insert(Wanted::new(queue, seqno), reservation)
+            entry.insert(QueueWait::new(queue, seqno), reservation)
         }
     };
-    if seqno == 0 || seqno > wanted.queue.submitted() {
+    if seqno == 0 || seqno > wait.queue.submitted() {
         return Err(EINVAL);
     }
-    wanted.seqno = if any {
-        wanted.seqno.min(seqno)
+    wait.seqno = if any {
+        wait.seqno.min(seqno)
     } else {
-        wanted.seqno.max(seqno)
+        wait.seqno.max(seqno)
     };
     Ok(())
 }
 
 /// `VFENCE_IOCTL_EXPORT`.
-pub(crate) fn export(client: &Client, argument: &UserArg) -> Result {
+pub(super) fn export(client: &Client, argument: &UserArg) -> Result {
     let mut export: vfence_export = argument.read()?;
     must_be_zero(export.flags)?;
     must_be_zero(export.pad)?;
     let queue = client.queue(export.queue)?;
     let fd = FileDescriptorReservation::get_unused_fd_flags(O_CLOEXEC)?;
-    // CAST: Descriptors fit.
+    // CAST: A file descriptor fits.
     export.fence = fd.reserved_fd() as i32;
-    let file = Queue::fence(&queue, export.seqno, |fence| {
+    let file = Queue::with_job_fence(&queue, export.seqno, |fence| {
         let file = SyncFile::create(fence)?;
         argument.write(&export)?;
         Ok(file)
@@ -165,12 +164,12 @@ pub(crate) fn export(client: &Client, argument: &UserArg) -> Result {
 }
 
 /// `VFENCE_IOCTL_JOB_INFO`.
-pub(crate) fn job_info(client: &Client, argument: &UserArg) -> Result {
+pub(super) fn info(client: &Client, argument: &UserArg) -> Result {
     let mut info: vfence_job_info =
         argument.read_versioned(&[offset_of!(vfence_job_info, result)])?;
     must_be_zero(info.flags)?;
     must_be_zero(info.pad)?;
-    let (state, record) = match client.queue(info.queue)?.job(info.seqno) {
+    let (state, record) = match client.queue(info.queue)?.job_state(info.seqno) {
         JobState::Unknown => return Err(EINVAL),
         JobState::Forgotten => return Err(ENODATA),
         JobState::Pending(record) => (PENDING, record),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The ioctls that every node of the device has, by their numbers in the UAPI header.
+//! The ioctls that all device nodes have: dispatch by the numbers of the UAPI header.
 
 use crate::{
     uapi::{
@@ -41,46 +41,49 @@ pub(crate) mod prepare;
 pub(crate) mod queue;
 pub(crate) mod submit;
 
-/// An ioctl number without the size of its argument, which may grow.
-pub(crate) const fn sizeless(cmd: u32) -> u32 {
+/// Returns an ioctl number without the size of its argument, which grows with the header.
+pub(crate) const fn without_size(cmd: u32) -> u32 {
     cmd & !(0x3fff << 16)
 }
 
-const QUERY: u32 = sizeless(_IOWR::<vfence_query>(VFENCE_IOCTL_TYPE, 0x00));
-const QUEUE_CREATE: u32 = sizeless(_IOWR::<vfence_queue_create>(VFENCE_IOCTL_TYPE, 0x01));
-const QUEUE_DESTROY: u32 = sizeless(_IOW::<vfence_queue_destroy>(VFENCE_IOCTL_TYPE, 0x02));
-const QUEUE_INFO: u32 = sizeless(_IOWR::<vfence_queue_info>(VFENCE_IOCTL_TYPE, 0x03));
-const SUBMIT: u32 = sizeless(_IOWR::<vfence_submit>(VFENCE_IOCTL_TYPE, 0x04));
-const SIGNAL: u32 = sizeless(_IOWR::<vfence_signal>(VFENCE_IOCTL_TYPE, 0x05));
-const SUBMIT_BATCH: u32 = sizeless(_IOWR::<vfence_submit_batch>(VFENCE_IOCTL_TYPE, 0x06));
-const WAIT: u32 = sizeless(_IOWR::<vfence_wait>(VFENCE_IOCTL_TYPE, 0x07));
-const EXPORT: u32 = sizeless(_IOWR::<vfence_export>(VFENCE_IOCTL_TYPE, 0x08));
-const JOB_INFO: u32 = sizeless(_IOWR::<vfence_job_info>(VFENCE_IOCTL_TYPE, 0x09));
-const QUEUE_RESET: u32 = sizeless(_IOWR::<vfence_queue_reset>(VFENCE_IOCTL_TYPE, 0x0a));
-const QUEUE_FAULTS: u32 = sizeless(_IOW::<vfence_queue_faults>(VFENCE_IOCTL_TYPE, 0x0b));
-const BUFFER_CREATE: u32 = sizeless(_IOWR::<vfence_buffer_create>(VFENCE_IOCTL_TYPE, 0x0c));
+const QUERY: u32 = without_size(_IOWR::<vfence_query>(VFENCE_IOCTL_TYPE, 0x00));
+const QUEUE_CREATE: u32 = without_size(_IOWR::<vfence_queue_create>(VFENCE_IOCTL_TYPE, 0x01));
+const QUEUE_DESTROY: u32 = without_size(_IOW::<vfence_queue_destroy>(VFENCE_IOCTL_TYPE, 0x02));
+const QUEUE_INFO: u32 = without_size(_IOWR::<vfence_queue_info>(VFENCE_IOCTL_TYPE, 0x03));
+const SUBMIT: u32 = without_size(_IOWR::<vfence_submit>(VFENCE_IOCTL_TYPE, 0x04));
+const SIGNAL: u32 = without_size(_IOWR::<vfence_signal>(VFENCE_IOCTL_TYPE, 0x05));
+const SUBMIT_BATCH: u32 = without_size(_IOWR::<vfence_submit_batch>(VFENCE_IOCTL_TYPE, 0x06));
+const WAIT: u32 = without_size(_IOWR::<vfence_wait>(VFENCE_IOCTL_TYPE, 0x07));
+const EXPORT: u32 = without_size(_IOWR::<vfence_export>(VFENCE_IOCTL_TYPE, 0x08));
+const JOB_INFO: u32 = without_size(_IOWR::<vfence_job_info>(VFENCE_IOCTL_TYPE, 0x09));
+const QUEUE_RESET: u32 = without_size(_IOWR::<vfence_queue_reset>(VFENCE_IOCTL_TYPE, 0x0a));
+const QUEUE_FAULTS: u32 = without_size(_IOW::<vfence_queue_faults>(VFENCE_IOCTL_TYPE, 0x0b));
+const BUFFER_CREATE: u32 = without_size(_IOWR::<vfence_buffer_create>(VFENCE_IOCTL_TYPE, 0x0c));
 
-impl Client {
-    /// Does what an ioctl asks for, whose number is that of the header.
-    ///
-    /// Fails with `ENOTTY` for an unknown one, and as the header says.
-    pub(crate) fn ioctl<H: HandleLookup>(&self, handles: &H, cmd: u32, arg: usize) -> Result {
-        let argument = UserArg::new(cmd, arg);
-        match sizeless(cmd) {
-            QUERY => queue::query(&argument),
-            QUEUE_CREATE => queue::create(self, &argument),
-            QUEUE_DESTROY => queue::destroy(self, &argument),
-            QUEUE_INFO => queue::info(self, &argument),
-            SUBMIT => submit::submit(self, handles, argument),
-            SIGNAL => queue::signal(self, &argument),
-            SUBMIT_BATCH => submit::submit_batch(self, handles, &argument),
-            WAIT => job::wait(self, &argument),
-            EXPORT => job::export(self, &argument),
-            JOB_INFO => job::job_info(self, &argument),
-            QUEUE_RESET => queue::reset(self, &argument),
-            QUEUE_FAULTS => faults::set(self, &argument),
-            BUFFER_CREATE => buffer::create(self, &argument),
-            _ => Err(ENOTTY),
-        }
+/// HandleLookup an ioctl by its number in the header.
+///
+/// Fails with `ENOTTY` for an unknown number, and as the header says.
+pub(crate) fn dispatch<H: HandleLookup>(
+    client: &Client,
+    handles: &H,
+    cmd: u32,
+    arg: usize,
+) -> Result {
+    let argument = UserArg::new(cmd, arg);
+    match without_size(cmd) {
+        QUERY => queue::query(&argument),
+        QUEUE_CREATE => queue::create(client, &argument),
+        QUEUE_DESTROY => queue::destroy(client, &argument),
+        QUEUE_INFO => queue::info(client, &argument),
+        SUBMIT => submit::submit(client, handles, argument),
+        SIGNAL => queue::signal(client, &argument),
+        SUBMIT_BATCH => submit::submit_batch(client, handles, &argument),
+        WAIT => job::wait(client, &argument),
+        EXPORT => job::export(client, &argument),
+        JOB_INFO => job::info(client, &argument),
+        QUEUE_RESET => queue::reset(client, &argument),
+        QUEUE_FAULTS => faults::set(client, &argument),
+        BUFFER_CREATE => buffer::create(client, &argument),
+        _ => Err(ENOTTY),
     }
 }

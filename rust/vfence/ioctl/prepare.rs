@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How jobs are checked and prepared.
+//! Checking and preparing the jobs of a submission: everything about a job that can fail.
+//!
+//! Dropping what is prepared undoes it.
 
 use crate::{
     kernel_ext::{
@@ -28,29 +30,29 @@ use crate::{
             },
         },
         client::Client,
-        events::Expected,
+        events::EventReservation,
         job::{
             handles::{
                 HandleLookup,
                 JobSyncobjs, //
             },
             in_fences::{
-                Gate,
-                InFences,
-                Waits, //
+                Countdown,
+                InFenceWait,
+                InFences, //
             },
             operations::JobOperations, //
         },
         queue::{
-            reserve::Run,
+            reserve::Reservation,
             JobFence,
-            ManualJob,
-            More,
-            Payload,
+            JobInputs,
             Queue,
             QueueKind,
+            QueueManualJob,
             QueueRef,
-            TimedJob, //
+            QueueTimedJob,
+            TimedJobData, //
         },
         sched::{
             fault_plan::{
@@ -62,7 +64,7 @@ use crate::{
                 InFenceState, //
             },
         },
-        uarg::must_be_errno, //
+        uarg::must_be_errno,
     },
 };
 use core::borrow::Borrow;
@@ -75,157 +77,259 @@ use kernel::{
     sync::Arc, //
 };
 
-/// How much longer a job takes by the kernel's fault injection, in ns.
+/// By how much the kernel's fault injection delays a job, in ns.
 const INJECTED_DELAY: u64 = 10_000_000;
 
-/// A job that is ready to be published, and what comes after. Dropping it leaves nothing behind.
+/// A sync_file and the file descriptor reserved for it.
+pub(crate) type OutFence = (SyncFile, FileDescriptorReservation);
+
+/// A job with a slot and a seqno.
 pub(crate) struct Prepared<J> {
     pub(crate) job: J,
     pub(crate) seqno: u64,
-    pub(crate) out: Option<Out>,
+    pub(crate) out_fence: Option<OutFence>,
 }
 
-/// A sync_file and the file descriptor that it will have.
-pub(crate) type Out = (SyncFile, FileDescriptorReservation);
+/// A job of a timer or worker queue whose in-fences are not final: locking the reservation objects of its buffers may
+/// add some.
+pub(crate) struct TimedRequest {
+    duration: DurationRange,
+    error: i32,
+    hang: bool,
+    event: bool,
+    fence: JobFence,
+}
 
-/// What a job waits for and uses, while more may come to it.
-pub(crate) struct Open {
+/// What a job waits for and uses, collected before reservation objects are locked.
+pub(crate) struct RequestInputs {
     pub(crate) in_fences: InFences,
     pub(crate) uses: BufferUses,
-    pub(crate) work: Option<Arc<JobOperations>>,
+    pub(crate) operations: Option<Arc<JobOperations>>,
 }
 
-/// One call, and what its jobs share.
-pub(crate) struct Call<'a, H> {
-    client: &'a Client,
+impl TimedRequest {
+    /// Returns the job, which has neither in-fences nor operations.
+    pub(crate) fn without_inputs(self) -> QueueTimedJob {
+        self.into_job(false, 0, None)
+    }
+
+    /// Returns the job with its final in-fences and its operations, and the countdown of its pending in-fences, to be
+    /// decremented once the job is published. The caller keeps a reference to `operations` while reservation objects are locked:
+    /// dropping the last one locks them.
+    ///
+    /// Fails with `ENOSPC` if the pending jobs of `client` have too many in-fences, `ENOMEM`.
+    pub(crate) fn with_inputs(
+        self,
+        client: &Client,
+        queue: &QueueRef,
+        seqno: u64,
+        in_fences: InFences,
+        operations: &Option<Arc<JobOperations>>,
+    ) -> Result<(QueueTimedJob, Option<Arc<Countdown<QueueRef>>>)> {
+        let in_error = in_fences.error();
+        let in_fences = in_fences.into_wait(queue, seqno, &client.in_fence_quota)?;
+        let countdown = in_fences.as_ref().map(InFenceWait::countdown);
+        let mut inputs = None;
+        if in_fences.is_some() || operations.is_some() {
+            let operations = operations.clone();
+            inputs = Some(KBox::new(
+                JobInputs {
+                    in_fences,
+                    operations,
+                },
+                GFP_KERNEL_ACCOUNT,
+            )?);
+        }
+        Ok((
+            self.into_job(countdown.is_some(), in_error, inputs),
+            countdown,
+        ))
+    }
+
+    fn into_job(
+        self,
+        pending: bool,
+        in_error: i32,
+        inputs: Option<KBox<JobInputs>>,
+    ) -> QueueTimedJob {
+        QueueTimedJob {
+            duration: self.duration,
+            in_fences: InFenceState {
+                pending,
+                error: in_error,
+            },
+            error: self.error,
+            hang: self.hang,
+            injected: InjectedFaults::default(),
+            event: self.event,
+            operations: inputs
+                .as_ref()
+                .is_some_and(|inputs| inputs.operations.is_some()),
+            data: TimedJobData {
+                fence: self.fence,
+                inputs,
+            },
+        }
+    }
+}
+
+/// One submission, and what its jobs share.
+pub(crate) struct Submission<'a, H> {
+    pub(crate) client: &'a Client,
     handles: &'a H,
-    pub(crate) expected: Expected<'a>,
-    /// How many in-fences it has looked at.
-    seen: usize,
-    /// How many buffers it has named.
+    pub(crate) events: EventReservation<'a>,
+    /// The number of in-fences unwrapped.
+    unwrapped: usize,
+    /// The number of buffer uses.
     uses: u32,
 }
 
-impl<'a, H: HandleLookup> Call<'a, H> {
-    /// Begins a call for so many jobs, with the client's `submitting` held.
+impl<'a, H: HandleLookup> Submission<'a, H> {
+    /// Begins a submission of `jobs` jobs. The client's `last_submitted` must be held.
     pub(crate) fn new(client: &'a Client, handles: &'a H, jobs: usize) -> Self {
         Self {
             client,
             handles,
-            expected: client.events.expect(jobs),
-            seen: 0,
+            events: client.events.reserve(jobs),
+            unwrapped: 0,
             uses: 0,
         }
     }
 
-    /// Checks a job of the queue of `run`, which is a manual one, and prepares it. Has `syncs` know its fence.
+    /// Prepares a job of a manual queue, and stores its fence in `syncs` if they need one.
+    ///
+    /// Fails as the header says.
     #[inline]
     pub(crate) fn prepare_manual(
         &mut self,
-        run: &mut Run<impl Borrow<QueueRef>>,
+        reservation: &mut Reservation<impl Borrow<QueueRef>>,
         submit: &vfence_submit,
         syncs: &mut H::Syncobjs,
-    ) -> Result<Prepared<ManualJob>> {
+    ) -> Result<Prepared<QueueManualJob>> {
         check_manual(submit, syncs.has_waits())?;
-        let seqno = run.reserve()?;
-        let event = self.event(submit)?;
-        let (fence, out) = fence(run.queue(), seqno, submit, syncs, false)?;
-        let job = ManualJob {
+        let seqno = reservation.reserve()?;
+        let event = self.reserve_event(submit)?;
+        let (fence, out_fence) = job_fence(reservation.queue(), seqno, submit, syncs, false)?;
+        let job = QueueManualJob {
             error: submit.error,
             event,
             fence,
         };
-        Ok(Prepared { job, seqno, out })
+        Ok(Prepared {
+            job,
+            seqno,
+            out_fence,
+        })
     }
 
-    /// Checks a job of the queue of `run`, which is no manual one, and prepares it. Has `syncs` know its fence; `earlier` are those of the
-    /// jobs before it. Also returns what is not decided before buffers are locked, which most jobs do not have.
-    pub(crate) fn prepare(
+    /// Prepares a job of a timer or worker queue, and stores its fence in `syncs` if they need one. `earlier` are the syncs of the
+    /// jobs before it in the submission. Also returns the job's inputs, if it has any.
+    ///
+    /// Fails as the header says.
+    pub(crate) fn prepare_timed(
         &mut self,
-        run: &mut Run<impl Borrow<QueueRef>>,
+        reservation: &mut Reservation<impl Borrow<QueueRef>>,
         submit: &vfence_submit,
         syncs: &mut H::Syncobjs,
         earlier: &[H::Syncobjs],
-    ) -> Result<(Prepared<TimedJob>, Option<KBox<Open>>)> {
-        check(run.queue(), submit)?;
-        let seqno = run.reserve()?;
-        let event = self.event(submit)?;
-        let waits = submit.in_fence_count != 0 || syncs.has_waits();
-        let mut open = None;
-        if waits || submit.use_count != 0 || submit.operation_count != 0 {
-            open = Some(self.open(submit, syncs, earlier)?);
+    ) -> Result<(Prepared<TimedRequest>, Option<KBox<RequestInputs>>)> {
+        check_timed(reservation.queue(), submit)?;
+        let seqno = reservation.reserve()?;
+        let event = self.reserve_event(submit)?;
+        let counts = submit.in_fence_count | submit.use_count | submit.operation_count;
+        let mut inputs = None;
+        if counts != 0 || syncs.has_waits() {
+            inputs = Some(self.collect_inputs(submit, syncs, earlier)?);
         }
-        let used = open.as_ref().is_some_and(|open| open.uses.any_adds_fence());
-        let (fence, out) = fence(run.queue(), seqno, submit, syncs, used)?;
-        let job = TimedJob {
+        let adds = inputs
+            .as_ref()
+            .is_some_and(|inputs| inputs.uses.any_adds_fence());
+        let (fence, out_fence) = job_fence(reservation.queue(), seqno, submit, syncs, adds)?;
+        let job = TimedRequest {
             duration: DurationRange {
                 min: submit.duration_ns,
                 max: submit.duration_max_ns,
             },
-            in_fences: InFenceState::default(),
             error: submit.error,
             hang: submit.flags & VFENCE_SUBMIT_HANG != 0,
-            injected: InjectedFaults::default(),
             event,
-            operations: false,
-            data: Payload { fence, more: None },
+            fence,
         };
-        Ok((Prepared { job, seqno, out }, open))
+        let prepared = Prepared {
+            job,
+            seqno,
+            out_fence,
+        };
+        Ok((prepared, inputs))
     }
 
-    /// Returns whether user space wants to be told of a job's end, and makes room for that.
+    /// Returns whether the job reports an event, for which room is reserved then.
     ///
-    /// Fails as [`Expected::one_more`] does.
+    /// Fails with `EAGAIN` if the client has too many events, `ENOMEM`.
     #[inline(always)]
-    fn event(&mut self, submit: &vfence_submit) -> Result<bool> {
+    fn reserve_event(&mut self, submit: &vfence_submit) -> Result<bool> {
         let event = submit.flags & VFENCE_SUBMIT_EVENT != 0;
         if event {
-            self.expected.one_more()?;
+            self.events.add()?;
         }
         Ok(event)
     }
 
-    /// Takes references to what a job waits for and uses.
-    fn open(
+    /// Takes references to what a job waits for and uses, and maps the buffers of its operations.
+    fn collect_inputs(
         &mut self,
         submit: &vfence_submit,
         syncs: &mut H::Syncobjs,
         earlier: &[H::Syncobjs],
-    ) -> Result<KBox<Open>> {
+    ) -> Result<KBox<RequestInputs>> {
         let mut in_fences = syncs.take_in_fences(earlier)?;
         if submit.in_fence_count != 0 {
             let (address, count) = (submit.in_fences, submit.in_fence_count);
-            in_fences.add_from_user(address, count, &mut self.seen)?;
+            in_fences.add_from_user(address, count, &mut self.unwrapped)?;
         }
         let uses = BufferUses::from_user(self.handles, submit, &mut self.uses)?;
-        let (mappings, device) = (&self.client.mappings, &self.client.device().dma);
-        let work = match OperationList::from_user(mappings, device, submit, &uses)? {
+        let operations = match OperationList::from_user(
+            &self.client.mappings,
+            &self.client.device().dma,
+            submit,
+            &uses,
+        )? {
             Some(operations) => Some(JobOperations::new(operations)?),
             None => None,
         };
-        let open = Open {
+        let inputs = RequestInputs {
             in_fences,
             uses,
-            work,
+            operations,
         };
-        Ok(KBox::new(open, GFP_KERNEL_ACCOUNT)?)
+        Ok(KBox::new(inputs, GFP_KERNEL_ACCOUNT)?)
     }
 
-    /// Has a job wait for others who use its buffers, which are locked, and makes room for its own fence there.
-    pub(crate) fn join(
+    /// Adds to `in_fences` the fences in the reservation objects that the job waits for, and makes room in them for the
+    /// job's own fence. The objects are `locked`.
+    ///
+    /// Fails with `ENOSPC` for too many fences, `ENOMEM`.
+    pub(crate) fn join_reservations(
         &mut self,
         locked: &mut LockedBuffers<'_>,
         queue: &QueueRef,
-        job: &TimedJob,
+        request: &TimedRequest,
         uses: &BufferUses,
         in_fences: &mut InFences,
     ) -> Result {
-        let fence = || job.data.fence.as_ref().map(NonContainerFence::from);
-        locked.prepare(queue.context_id(), uses, in_fences, fence, &mut self.seen)
+        let fence = || request.fence.as_ref().map(NonContainerFence::from);
+        locked.prepare(
+            queue.context_id(),
+            uses,
+            in_fences,
+            fence,
+            &mut self.unwrapped,
+        )
     }
 
-    /// Has the kernel's fault injection decide about a job that takes time, which cannot be refused any more.
-    pub(crate) fn inject(&self, job: &mut TimedJob) {
+    /// Adds the faults that the kernel's fault injection chooses for a job. Must be called when nothing can refuse the job any
+    /// more, since the choice counts.
+    pub(crate) fn inject_faults(&self, job: &mut QueueTimedJob) {
         if !FaultAttr::AVAILABLE {
             return;
         }
@@ -245,76 +349,54 @@ impl<'a, H: HandleLookup> Call<'a, H> {
     }
 }
 
-/// Makes a job's fence if anybody gets it: the caller, `syncs`, or who uses a buffer that is `used`. Also returns what the caller gets.
+/// Creates the fence of a job, if an out-fence, `syncs` or a reservation object (`adds`) needs one. Also returns the
+/// out-fence.
 #[inline]
-fn fence(
+fn job_fence(
     queue: &QueueRef,
     seqno: u64,
     submit: &vfence_submit,
     syncs: &mut impl JobSyncobjs,
-    used: bool,
-) -> Result<(JobFence, Option<Out>)> {
-    let wanted = submit.flags & VFENCE_SUBMIT_OUT_FENCE != 0;
-    if !wanted && !used && !syncs.needs_fence() {
+    adds: bool,
+) -> Result<(JobFence, Option<OutFence>)> {
+    let exported = submit.flags & VFENCE_SUBMIT_OUT_FENCE != 0;
+    if !exported && !adds && !syncs.needs_fence() {
         return Ok((None, None));
     }
     let fence = AllocatedFence::new(queue.clone(), GFP_KERNEL_ACCOUNT)?.init(seqno);
     if syncs.needs_fence() {
         syncs.set_fence(NonChainFence::from(&fence));
     }
-    let mut out = None;
-    if wanted {
-        out = Some(export(&fence)?);
+    let mut out_fence = None;
+    if exported {
+        out_fence = Some(export(&fence)?);
     }
-    Ok((Some(fence), out))
+    Ok((Some(fence), out_fence))
 }
 
-/// Makes a job's fence, and what the caller gets.
+/// Creates the fence of job `seqno`, and its out-fence. Fails with `ENOMEM`, `EMFILE`.
 #[inline]
-pub(crate) fn out_fence(queue: &QueueRef, seqno: u64) -> Result<(PendingFence<Queue>, Out)> {
+pub(crate) fn exported_fence(
+    queue: &QueueRef,
+    seqno: u64,
+) -> Result<(PendingFence<Queue>, OutFence)> {
     let fence = AllocatedFence::new(queue.clone(), GFP_KERNEL_ACCOUNT)?.init(seqno);
-    let out = export(&fence)?;
-    Ok((fence, out))
+    let out_fence = export(&fence)?;
+    Ok((fence, out_fence))
 }
 
-/// Makes what the caller gets of a job's fence.
 #[inline]
-fn export(fence: &PendingFence<Queue>) -> Result<Out> {
+fn export(fence: &PendingFence<Queue>) -> Result<OutFence> {
     let fd = FileDescriptorReservation::get_unused_fd_flags(O_CLOEXEC)?;
     Ok((SyncFile::create(fence.fence())?, fd))
 }
 
-/// Gives a job what it waits for, and its work. Returns the gate, to be passed when it is published.
-///
-/// Fails with `ENOSPC` if the client's jobs wait for too much, `ENOMEM`.
-pub(crate) fn decide(
-    job: &mut TimedJob,
-    queue: &QueueRef,
-    seqno: u64,
-    in_fences: InFences,
-    work: &Option<Arc<JobOperations>>,
-) -> Result<Option<Arc<Gate>>> {
-    let error = in_fences.error();
-    let waits = in_fences.prepare(queue, seqno)?;
-    let gate = waits.as_ref().map(Waits::gate);
-    job.in_fences = InFenceState {
-        pending: waits.is_some(),
-        error,
-    };
-    job.operations = work.is_some();
-    if waits.is_some() || job.operations {
-        let work = work.clone();
-        job.data.more = Some(KBox::new(More { waits, work }, GFP_KERNEL_ACCOUNT)?);
-    }
-    Ok(gate)
-}
-
-/// Refuses jobs of manual queues that the header refuses, with `EINVAL`; `waits` tells whether there are in-fences besides those that it
-/// names by descriptors.
+/// Refuses, with `EINVAL`, a job that the header does not allow on a manual queue. `waits` says whether the job waits for
+/// syncobjs.
 fn check_manual(submit: &vfence_submit, waits: bool) -> Result {
     const FLAGS: u32 = VFENCE_SUBMIT_OUT_FENCE | VFENCE_SUBMIT_EVENT;
 
-    // All that jobs have which take time.
+    // All fields that only jobs of other queues may set.
     let counts = submit.in_fence_count | submit.use_count | submit.operation_count;
     let durations = submit.duration_ns | submit.duration_max_ns;
     let others = submit.flags & !FLAGS | submit.pad;
@@ -324,18 +406,18 @@ fn check_manual(submit: &vfence_submit, waits: bool) -> Result {
     must_be_errno(submit.error)
 }
 
-/// Refuses jobs of other queues that the header refuses, with `EINVAL`.
-fn check(queue: &Queue, submit: &vfence_submit) -> Result {
+/// Refuses, with `EINVAL`, a job that the header does not allow on `queue`, a timer or worker queue.
+fn check_timed(queue: &Queue, submit: &vfence_submit) -> Result {
     const FLAGS: u32 = VFENCE_SUBMIT_OUT_FENCE | VFENCE_SUBMIT_EVENT | VFENCE_SUBMIT_HANG;
 
     if submit.flags & !FLAGS != 0 || submit.pad != 0 {
         return Err(EINVAL);
     }
-    let (low, high) = (submit.duration_ns, submit.duration_max_ns);
+    let (min, max) = (submit.duration_ns, submit.duration_max_ns);
     let watchdog = queue.limits().watchdog;
-    let fits = watchdog.is_none_or(|watchdog| low.max(high) <= watchdog);
-    let works = submit.operation_count != 0;
-    if !fits || (high != 0 && high < low) || (works && queue.kind() != QueueKind::Worker) {
+    let fits = watchdog.is_none_or(|watchdog| min.max(max) <= watchdog);
+    let operates = submit.operation_count != 0;
+    if !fits || (max != 0 && max < min) || (operates && queue.kind() != QueueKind::Worker) {
         return Err(EINVAL);
     }
     must_be_errno(submit.error)

@@ -26,9 +26,8 @@ use crate::{
         client::Client,
         limits::Limits,
         queue::{
-            name::Name,
-            Config,
-            Queue,
+            name::QueueName,
+            QueueConfig,
             QueueKind, //
         },
         sched::types::{
@@ -49,7 +48,8 @@ use kernel::{
     prelude::*, //
 };
 
-pub(crate) fn query(argument: &UserArg) -> Result {
+/// `VFENCE_IOCTL_QUERY`.
+pub(super) fn query(argument: &UserArg) -> Result {
     let query: vfence_query =
         argument.read_versioned(&[offset_of!(vfence_query, max_buffer_size)])?;
     must_be_zero(query.flags)?;
@@ -70,7 +70,8 @@ pub(crate) fn query(argument: &UserArg) -> Result {
     })
 }
 
-pub(crate) fn create(client: &Client, argument: &UserArg) -> Result {
+/// `VFENCE_IOCTL_QUEUE_CREATE`.
+pub(super) fn create(client: &Client, argument: &UserArg) -> Result {
     let mut create: vfence_queue_create =
         argument.read_versioned(&[offset_of!(vfence_queue_create, timeout_ns)])?;
     must_be_zero(create.flags)?;
@@ -78,35 +79,39 @@ pub(crate) fn create(client: &Client, argument: &UserArg) -> Result {
     must_be_zero(create.pad2)?;
     let limits = Limits::get();
     let kind = QueueKind::from_user(create.kind)?;
-    let rules = rules(kind, &limits, &create)?;
+    let policy = policy_from_user(kind, &limits, &create)?;
     let (name, seed) = (create.name, create.seed);
     let config = |id| {
-        Ok(Config {
+        Ok(QueueConfig {
             kind,
-            name: Name::from_user(&name, id)?,
-            rules,
+            name: QueueName::from_user(&name, id)?,
+            policy,
             seed,
         })
     };
-    client.create(limits, config, |queue| {
+    client.create_queue(limits, config, |queue| {
         create.queue = queue.id();
         create.context = queue.context_id();
-        // The offset of a mapping is in pages.
+        // The offset of a mapping counts pages; `Client::mmap()` takes it for the id.
         create.counters_offset = u64::from(queue.id()) * PAGE_SIZE as u64;
         argument.write(&create)
     })
 }
 
-/// Returns how the queue is to behave. Fails with `EINVAL` if that cannot be.
-fn rules(kind: QueueKind, limits: &Limits, create: &vfence_queue_create) -> Result<QueuePolicy> {
+/// Returns the policy that user space asks for. Fails with `EINVAL` for an unknown policy, a timeout beyond the watchdog, a
+/// boost out of range, and for policies of in-fences or a boost on a manual queue.
+fn policy_from_user(
+    kind: QueueKind,
+    limits: &Limits,
+    create: &vfence_queue_create,
+) -> Result<QueuePolicy> {
     let timeout = match create.timeout_ns {
         0 => limits.watchdog,
-        // It never comes.
         u64::MAX if limits.watchdog.is_none() => None,
         timeout if limits.watchdog.is_none_or(|watchdog| timeout <= watchdog) => Some(timeout),
         _ => return Err(EINVAL),
     };
-    let in_fence = match create.in_fence_policy {
+    let on_in_fence_error = match create.in_fence_policy {
         IN_FENCE_PROPAGATE => InFencePolicy::Propagate,
         IN_FENCE_IGNORE => InFencePolicy::Ignore,
         IN_FENCE_CANCEL => InFencePolicy::Cancel,
@@ -117,7 +122,7 @@ fn rules(kind: QueueKind, limits: &Limits, create: &vfence_queue_create) -> Resu
         TIMEOUT_CANCEL => TimeoutPolicy::Cancel,
         _ => return Err(EINVAL),
     };
-    let boost = match create.boost_percent {
+    let boost_percent = match create.boost_percent {
         0 => 100,
         percent @ 100..=VFENCE_MAX_BOOST_PERCENT => percent,
         _ => return Err(EINVAL),
@@ -127,55 +132,59 @@ fn rules(kind: QueueKind, limits: &Limits, create: &vfence_queue_create) -> Resu
     }
     Ok(QueuePolicy {
         timeout,
-        on_in_fence_error: in_fence,
+        on_in_fence_error,
         on_timeout,
-        boost_percent: u64::from(boost),
+        boost_percent: u64::from(boost_percent),
     })
 }
 
-pub(crate) fn destroy(client: &Client, argument: &UserArg) -> Result {
+/// `VFENCE_IOCTL_QUEUE_DESTROY`.
+pub(super) fn destroy(client: &Client, argument: &UserArg) -> Result {
     let destroy: vfence_queue_destroy = argument.read()?;
     must_be_zero(destroy.flags)?;
-    client.destroy(destroy.queue)
+    client.destroy_queue(destroy.queue)
 }
 
-pub(crate) fn info(client: &Client, argument: &UserArg) -> Result {
+/// `VFENCE_IOCTL_QUEUE_INFO`.
+pub(super) fn info(client: &Client, argument: &UserArg) -> Result {
     let mut info: vfence_queue_info =
         argument.read_versioned(&[offset_of!(vfence_queue_info, errors)])?;
     must_be_zero(info.flags)?;
     must_be_zero(info.pad)?;
     must_be_zero(info.pad2)?;
-    client.queue(info.queue)?.fill(&mut info);
+    client.queue(info.queue)?.fill_info(&mut info);
     argument.write(&info)
 }
 
-pub(crate) fn reset(client: &Client, argument: &UserArg) -> Result {
+/// `VFENCE_IOCTL_QUEUE_RESET`.
+pub(super) fn reset(client: &Client, argument: &UserArg) -> Result {
     let mut reset: vfence_queue_reset = argument.read()?;
     must_be_zero(reset.flags)?;
     let queue = client.queue(reset.queue)?;
-    // What cannot be written is to be found out while nothing has happened yet.
+    // Write the reply first, so that `EFAULT` has no side effects.
     argument.write(&reset)?;
-    reset.resets = Queue::reset(&queue);
-    // Only who unmaps the argument meanwhile does not get to know it; the call has not failed.
+    reset.resets = queue.reset();
+    // The reset has happened: the call succeeds even if another thread has unmapped the argument.
     let _ = argument.write(&reset);
     Ok(())
 }
 
-// The stack of others is not to burden it.
+/// `VFENCE_IOCTL_SIGNAL`.
+// Out of line: it must not pay for the other handlers' stack frames.
 #[inline(never)]
-pub(crate) fn signal(client: &Client, argument: &UserArg) -> Result {
+pub(super) fn signal(client: &Client, argument: &UserArg) -> Result {
     let signal: vfence_signal = argument.read()?;
     must_be_zero(signal.flags)?;
     must_be_errno(signal.error)?;
     let queue = client.queue(signal.queue)?;
-    queue.can_signal(signal.seqno)?;
-    // What cannot be written is to be found out while nothing has happened yet. It is right if nobody else does something meanwhile.
-    // CAST: A queue has no more jobs than that.
+    queue.check_signal(signal.seqno)?;
+    // Write the reply first, so that `EFAULT` has no side effects. Unless another thread interferes, it is right.
+    // CAST: A queue has fewer pending jobs.
     let expected = signal.seqno.saturating_sub(queue.completed()) as u32;
     argument.write_field(offset_of!(vfence_signal, completed), &expected)?;
-    let completed = Queue::signal(&queue, signal.seqno, signal.error);
+    let completed = queue.signal(signal.seqno, signal.error);
     if completed != expected {
-        // Only who unmaps the argument meanwhile does not get to know it; the call has not failed.
+        // The jobs have completed: the call succeeds even if another thread has unmapped the argument.
         let _ = argument.write_field(offset_of!(vfence_signal, completed), &completed);
     }
     Ok(())

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `VFENCE_IOCTL_SUBMIT` and `VFENCE_IOCTL_SUBMIT_BATCH`: from user space into queues, all jobs or none.
+//! `VFENCE_IOCTL_SUBMIT` and `VFENCE_IOCTL_SUBMIT_BATCH`: all jobs of a call are published, or none.
 //!
-//! Everything that can fail comes first, for all jobs, the reply to user space included. What is prepared is undone
-//! when it is dropped. Publishing it cannot fail.
+//! A job goes through these steps. The first two can fail, and are done for all jobs of a call before the third:
 //!
-//! Jobs of manual queues go a way of their own: they have nothing to wait for, and nothing to do.
+//! 1. prepare: check, reserve a slot, create the fence, collect in-fences and buffers, reply to user space;
+//! 2. with the reservation objects of the buffers locked: add their fences to the in-fences;
+//! 3. publish, in a signalling section: arm the in-fences, enter the queues, add fences to the reservation
+//!    objects, let the in-fences start the jobs; then install file descriptors.
+//!
+//! A job of a manual queue has neither in-fences nor buffers, and skips the second step.
 
 use crate::{
     kernel_ext::dma_fence::SignallingSection,
@@ -20,13 +24,12 @@ use crate::{
             LockedBuffers,
         },
         client::Client,
-        events::Expected,
         ioctl::prepare::{
-            decide,
-            Call,
-            Open,
-            Out,
-            Prepared, //
+            OutFence,
+            Prepared,
+            RequestInputs,
+            Submission,
+            TimedRequest, //
         },
         job::{
             handles::{
@@ -34,19 +37,18 @@ use crate::{
                 JobSyncobjs, //
             },
             in_fences::{
-                Gate,
+                Countdown,
                 InFences, //
             },
             operations::JobOperations, //
         },
         queue::{
-            reserve::Run,
-            ManualJob,
-            Queue,
+            reserve::Reservation,
+            submit::SubmitJob,
             QueueKind,
+            QueueManualJob,
             QueueRef,
-            Submit,
-            TimedJob, //
+            QueueTimedJob, //
         },
         uarg::{
             must_be_zero,
@@ -70,13 +72,13 @@ use zerocopy_derive::{
     IntoBytes, //
 };
 
-/// Where the structure ended in earlier versions of the header.
-pub(crate) const EARLIER: [usize; 2] = [
+/// The sizes that `struct vfence_submit` had in earlier versions of the header.
+pub(crate) const EARLIER_SIZES: [usize; 2] = [
     offset_of!(vfence_submit, duration_max_ns),
     offset_of!(vfence_submit, uses),
 ];
 
-/// What is told to the caller: two fields in a row.
+/// The reply: two adjacent fields of `struct vfence_submit`.
 #[derive(IntoBytes, Immutable)]
 #[repr(C, packed(4))]
 struct Reply {
@@ -87,91 +89,86 @@ struct Reply {
 const REPLY: usize = offset_of!(vfence_submit, out_fence);
 const _: () = assert!(offset_of!(vfence_submit, seqno) == REPLY + offset_of!(Reply, seqno));
 
-/// A job of a batch that uses buffers.
-struct User {
-    /// Which one of the call it is, and which one of those that take time.
-    number: u32,
-    index: usize,
-    uses: BufferUses,
-    work: Option<Arc<JobOperations>>,
-}
-
-/// Submits the job that the argument describes.
-pub(crate) fn submit<H: HandleLookup>(client: &Client, handles: &H, argument: UserArg) -> Result {
+/// `VFENCE_IOCTL_SUBMIT`.
+pub(super) fn submit<H: HandleLookup>(client: &Client, handles: &H, argument: UserArg) -> Result {
     let (argument, mut syncs) = handles.resolve_job(argument, &[])?;
     let mut place = MaybeUninit::uninit();
-    let submit: &vfence_submit = argument.read_versioned_into(&mut place, &EARLIER)?;
-    let mut last = client.submitting.lock();
-    let run = Run::only(client.queue_from(&mut last, submit.queue)?);
-    let call = Call::new(client, handles, 1);
-    let out = match run.queue().kind() {
-        QueueKind::Manual => submit_manual(call, run, &argument, submit, &mut syncs),
+    let submit: &vfence_submit = argument.read_versioned_into(&mut place, &EARLIER_SIZES)?;
+    let mut last_submitted = client.last_submitted.lock();
+    let queue = client.cached_queue(&mut last_submitted, submit.queue)?;
+    let reservation = Reservation::new(queue);
+    let submission = Submission::new(client, handles, 1);
+    let out_fence = match queue.kind() {
+        QueueKind::Manual => submit_manual(submission, reservation, &argument, submit, &mut syncs),
         QueueKind::Timer | QueueKind::Worker => {
-            submit_timed(call, run, &argument, submit, &mut syncs)
+            submit_timed(submission, reservation, &argument, submit, &mut syncs)
         }
     }?;
-    tell(iter::once(syncs), out);
+    publish_fences(iter::once(syncs), out_fence);
     Ok(())
 }
 
-/// Submits a job to a manual queue. Returns what the caller is still to get.
+/// Submits a job to a manual queue and returns its out-fence.
 #[inline]
 fn submit_manual<H: HandleLookup>(
-    mut call: Call<'_, H>,
-    mut run: Run<&QueueRef>,
+    mut submission: Submission<'_, H>,
+    mut reservation: Reservation<&QueueRef>,
     argument: &UserArg,
     submit: &vfence_submit,
     syncs: &mut H::Syncobjs,
-) -> Result<Option<Out>> {
-    let prepared = call.prepare_manual(&mut run, submit, syncs)?;
+) -> Result<Option<OutFence>> {
+    let prepared = submission.prepare_manual(&mut reservation, submit, syncs)?;
     reply(argument, &prepared)?;
-    publish_one(&mut call.expected, run.queue(), prepared.job);
-    Ok(prepared.out)
+    publish_one(submission, reservation.queue(), prepared.job);
+    Ok(prepared.out_fence)
 }
 
-/// Submits a job to another queue. Returns what the caller is still to get.
+/// Submits a job to a timer or worker queue and returns its out-fence.
 fn submit_timed<H: HandleLookup>(
-    mut call: Call<'_, H>,
-    mut run: Run<&QueueRef>,
+    mut submission: Submission<'_, H>,
+    mut reservation: Reservation<&QueueRef>,
     argument: &UserArg,
     submit: &vfence_submit,
     syncs: &mut H::Syncobjs,
-) -> Result<Option<Out>> {
-    let (prepared, open) = call.prepare(&mut run, submit, syncs, &[])?;
+) -> Result<Option<OutFence>> {
+    let (prepared, inputs) = submission.prepare_timed(&mut reservation, submit, syncs, &[])?;
     reply(argument, &prepared)?;
+    let queue = reservation.queue();
     let Prepared {
-        mut job,
+        job: request,
         seqno,
-        out,
+        out_fence,
     } = prepared;
-    let Some(open) = open else {
-        call.inject(&mut job);
-        publish_one(&mut call.expected, run.queue(), job);
-        return Ok(out);
+    let Some(inputs) = inputs else {
+        let mut job = request.without_inputs();
+        submission.inject_faults(&mut job);
+        publish_one(submission, queue, job);
+        return Ok(out_fence);
     };
-    let Open {
+    // Dropped after `locked`: dropping `operations` locks reservation objects.
+    let RequestInputs {
         mut in_fences,
         uses,
-        work,
-    } = KBox::into_inner(open);
+        operations,
+    } = KBox::into_inner(inputs);
     let mut locked = None;
     if uses.len() > 0 {
         let locked = locked.insert(LockedBuffers::lock(iter::once(&uses))?);
-        call.join(locked, run.queue(), &job, &uses, &mut in_fences)?;
+        submission.join_reservations(locked, queue, &request, &uses, &mut in_fences)?;
     }
-    // Ours is dropped after the locks: what is refused now gives buffers back, which takes them.
-    let gate = decide(&mut job, run.queue(), seqno, in_fences, &work)?;
-    call.inject(&mut job);
+    let client = submission.client;
+    let (mut job, countdown) = request.with_inputs(client, queue, seqno, in_fences, &operations)?;
+    submission.inject_faults(&mut job);
     let section = SignallingSection::begin();
     arm(&mut job);
-    call.expected.keep();
-    Queue::append(run.queue(), iter::once(job));
-    finish(section, locked, gate);
-    Ok(out)
+    submission.events.commit();
+    queue.submit(job);
+    finish_publishing(section, locked, countdown);
+    Ok(out_fence)
 }
 
-/// Submits the jobs that the argument describes.
-pub(crate) fn submit_batch<H: HandleLookup>(
+/// `VFENCE_IOCTL_SUBMIT_BATCH`.
+pub(super) fn submit_batch<H: HandleLookup>(
     client: &Client,
     handles: &H,
     argument: &UserArg,
@@ -186,7 +183,37 @@ pub(crate) fn submit_batch<H: HandleLookup>(
     result
 }
 
-/// Submits the jobs of `batch`, whose `refused` tells which one fails.
+/// A job of a batch for a timer or worker queue.
+enum BatchJob {
+    /// Ready to be published.
+    Ready(QueueTimedJob),
+    /// Its in-fences are final when the reservation objects are locked.
+    UsesBuffers {
+        request: TimedRequest,
+        queue: QueueRef,
+        seqno: u64,
+        in_fences: InFences,
+    },
+}
+
+impl BatchJob {
+    fn ready(self) -> Option<QueueTimedJob> {
+        match self {
+            Self::Ready(job) => Some(job),
+            Self::UsesBuffers { .. } => None,
+        }
+    }
+}
+
+/// The buffers of a [`BatchJob::UsesBuffers`]. They are dropped after the reservation objects are unlocked.
+struct BatchBuffers {
+    /// The index of the job in the batch.
+    index: u32,
+    uses: BufferUses,
+    operations: Option<Arc<JobOperations>>,
+}
+
+/// Submits the jobs of `batch`. `batch.refused` is the index of the job that fails.
 fn submit_all<H: HandleLookup>(
     client: &Client,
     handles: &H,
@@ -212,16 +239,12 @@ fn submit_all<H: HandleLookup>(
         }
     }
     let mut arguments = arguments.into_iter();
-    let mut last = client.submitting.lock();
+    let mut last_submitted = client.last_submitted.lock();
+    let mut reservations: KVVec<Reservation> = KVVec::new();
     let (mut jobs, mut manual_jobs) = (KVVec::new(), KVVec::new());
-    let mut runs: KVVec<Run> = KVVec::new();
-    let mut gates = KVVec::new();
-    let mut outs = KVVec::new();
-    // Jobs that use buffers, and what is open of them. The former are dropped after the locks: what is refused when these are
-    // held gives buffers back, which takes them.
-    let mut users: KVVec<User> = KVVec::new();
-    let mut deciding: KVVec<(QueueRef, u64, InFences)> = KVVec::new();
-    let mut call = Call::new(client, handles, count as usize);
+    let (mut countdowns, mut out_fences) = (KVVec::new(), KVVec::new());
+    let mut buffers: KVVec<BatchBuffers> = KVVec::new();
+    let mut submission = Submission::new(client, handles, count as usize);
     for index in 0..count {
         batch.refused = index;
         let argument = match arguments.next() {
@@ -229,162 +252,208 @@ fn submit_all<H: HandleLookup>(
             None => look_up(index, &mut syncs)?,
         };
         let (earlier, rest) = syncs.split_at_mut(index as usize);
-        let sync = rest.first_mut().ok_or(EINVAL)?;
+        let syncs = rest.first_mut().ok_or(EINVAL)?;
         let mut place = MaybeUninit::uninit();
-        let submit: &vfence_submit = argument.read_versioned_into(&mut place, &EARLIER)?;
-        let run = match runs.last_mut() {
-            Some(run) if run.queue().id() == submit.queue => run,
-            before => {
-                if let Some(before) = before {
-                    before.stage();
+        let submit: &vfence_submit = argument.read_versioned_into(&mut place, &EARLIER_SIZES)?;
+        let reservation = match reservations.last_mut() {
+            Some(reservation) if reservation.queue().id() == submit.queue => reservation,
+            previous => {
+                if let Some(previous) = previous {
+                    previous.stage();
                 }
-                let queue = client.queue_from(&mut last, submit.queue)?;
-                runs.push(Run::new(queue.clone()), GFP_KERNEL_ACCOUNT)?;
-                runs.last_mut().ok_or(EINVAL)?
+                let queue = client.cached_queue(&mut last_submitted, submit.queue)?;
+                let reservation = Reservation::after_staged(queue.clone());
+                reservations.push(reservation, GFP_KERNEL_ACCOUNT)?;
+                reservations.last_mut().ok_or(EINVAL)?
             }
         };
-        if run.queue().kind() == QueueKind::Manual {
-            let prepared = call.prepare_manual(run, submit, sync)?;
+        let out_fence;
+        if reservation.queue().kind() == QueueKind::Manual {
+            let prepared = submission.prepare_manual(reservation, submit, syncs)?;
             reply(&argument, &prepared)?;
             push(&mut manual_jobs, prepared.job, count)?;
-            if let Some(out) = prepared.out {
-                push(&mut outs, out, count)?;
-            }
-            continue;
+            out_fence = prepared.out_fence;
+        } else {
+            let (prepared, inputs) =
+                submission.prepare_timed(reservation, submit, syncs, earlier)?;
+            reply(&argument, &prepared)?;
+            let (request, seqno, queue) = (prepared.job, prepared.seqno, reservation.queue());
+            out_fence = prepared.out_fence;
+            let job = match inputs.map(KBox::into_inner) {
+                None => BatchJob::Ready(request.without_inputs()),
+                Some(inputs) if inputs.uses.len() == 0 => {
+                    let RequestInputs {
+                        in_fences,
+                        operations,
+                        ..
+                    } = inputs;
+                    let (job, countdown) =
+                        request.with_inputs(client, queue, seqno, in_fences, &operations)?;
+                    if let Some(countdown) = countdown {
+                        countdowns.push(countdown, GFP_KERNEL_ACCOUNT)?;
+                    }
+                    BatchJob::Ready(job)
+                }
+                Some(inputs) => {
+                    let RequestInputs {
+                        in_fences,
+                        uses,
+                        operations,
+                    } = inputs;
+                    let used = BatchBuffers {
+                        index,
+                        uses,
+                        operations,
+                    };
+                    buffers.push(used, GFP_KERNEL_ACCOUNT)?;
+                    BatchJob::UsesBuffers {
+                        request,
+                        queue: queue.clone(),
+                        seqno,
+                        in_fences,
+                    }
+                }
+            };
+            push(&mut jobs, job, count)?;
         }
-        let (prepared, open) = call.prepare(run, submit, sync, earlier)?;
-        reply(&argument, &prepared)?;
-        let Prepared {
-            mut job,
-            seqno,
-            out,
-        } = prepared;
-        if let Some(open) = open {
-            let Open {
-                in_fences,
-                uses,
-                work,
-            } = KBox::into_inner(open);
-            if uses.len() > 0 {
-                let queue = run.queue().clone();
-                let user = User {
-                    number: index,
-                    index: jobs.len(),
-                    uses,
-                    work,
-                };
-                users.push(user, GFP_KERNEL_ACCOUNT)?;
-                deciding.push((queue, seqno, in_fences), GFP_KERNEL_ACCOUNT)?;
-            } else if let Some(gate) = decide(&mut job, run.queue(), seqno, in_fences, &work)? {
-                gates.push(gate, GFP_KERNEL_ACCOUNT)?;
-            }
-        }
-        push(&mut jobs, job, count)?;
-        if let Some(out) = out {
-            push(&mut outs, out, count)?;
+        if let Some(out_fence) = out_fence {
+            push(&mut out_fences, out_fence, count)?;
         }
     }
     batch.refused = count;
     argument.write(batch)?;
     let mut locked = None;
-    if !users.is_empty() {
-        locked = Some(LockedBuffers::lock(users.iter().map(|user| &user.uses))?);
+    if !buffers.is_empty() {
+        let locked = locked.insert(LockedBuffers::lock(buffers.iter().map(|used| &used.uses))?);
+        let mut buffers = buffers.iter();
+        let mut ready = KVVec::with_capacity(jobs.len(), GFP_KERNEL_ACCOUNT)?;
+        for job in jobs {
+            let job = match job {
+                BatchJob::Ready(job) => job,
+                BatchJob::UsesBuffers {
+                    request,
+                    queue,
+                    seqno,
+                    mut in_fences,
+                } => {
+                    let used = buffers.next().ok_or(EINVAL)?;
+                    batch.refused = used.index;
+                    let uses = &used.uses;
+                    submission.join_reservations(locked, &queue, &request, uses, &mut in_fences)?;
+                    let (job, countdown) =
+                        request.with_inputs(client, &queue, seqno, in_fences, &used.operations)?;
+                    if let Some(countdown) = countdown {
+                        countdowns.push(countdown, GFP_KERNEL_ACCOUNT)?;
+                    }
+                    job
+                }
+            };
+            ready.push(BatchJob::Ready(job), GFP_KERNEL_ACCOUNT)?;
+        }
+        batch.refused = count;
+        jobs = ready;
     }
-    for (user, (queue, seqno, mut in_fences)) in users.iter().zip(deciding) {
-        batch.refused = user.number;
-        let (Some(locked), Some(job)) = (&mut locked, jobs.get_mut(user.index)) else {
-            return Err(EINVAL);
-        };
-        call.join(locked, &queue, job, &user.uses, &mut in_fences)?;
-        if let Some(gate) = decide(job, &queue, seqno, in_fences, &user.work)? {
-            gates.push(gate, GFP_KERNEL_ACCOUNT)?;
+    for job in &mut jobs {
+        if let BatchJob::Ready(job) = job {
+            submission.inject_faults(job);
         }
     }
-    batch.refused = count;
-    jobs.iter_mut().for_each(|job| call.inject(job));
     let section = SignallingSection::begin();
-    if !gates.is_empty() {
-        jobs.iter_mut().for_each(arm);
+    for job in &mut jobs {
+        if let BatchJob::Ready(job) = job {
+            arm(job);
+        }
     }
-    call.expected.keep();
-    publish(&runs, jobs.into_iter(), manual_jobs.into_iter());
-    finish(section, locked, gates);
-    tell(syncs, outs);
+    submission.events.commit();
+    let jobs = jobs.into_iter().filter_map(BatchJob::ready);
+    publish(&reservations, jobs, manual_jobs.into_iter());
+    finish_publishing(section, locked, countdowns);
+    publish_fences(syncs, out_fences);
     Ok(())
 }
 
-/// Appends to a list, whose memory is for `most` values.
-fn push<T>(list: &mut KVVec<T>, value: T, most: u32) -> Result {
+/// Appends `value` to `list`, which holds at most `max` values and is allocated at once.
+fn push<T>(list: &mut KVVec<T>, value: T, max: u32) -> Result {
     if list.is_empty() {
-        list.reserve(most as usize, GFP_KERNEL_ACCOUNT)?;
+        list.reserve(max as usize, GFP_KERNEL_ACCOUNT)?;
     }
     Ok(list.push(value, GFP_KERNEL_ACCOUNT)?)
 }
 
-/// Tells the caller about a job. Fails with `EFAULT`.
+/// Writes the out-fence and the seqno to user space. Fails with `EFAULT`.
 fn reply<J>(argument: &UserArg, prepared: &Prepared<J>) -> Result {
-    let out = prepared.out.as_ref();
+    let out_fence = prepared.out_fence.as_ref();
     let reply = Reply {
-        // CAST: Descriptors fit.
-        out_fence: out.map_or(-1, |(_, fd)| fd.reserved_fd() as i32),
+        // CAST: A file descriptor fits.
+        out_fence: out_fence.map_or(-1, |(_, fd)| fd.reserved_fd() as i32),
         seqno: prepared.seqno,
     };
     argument.write_field(REPLY, &reply)
 }
 
-/// Begins to wait for in-fences. The job's gate stays closed until we pass it, so none is too early.
-fn arm(job: &mut TimedJob) {
-    if let Some(waits) = job.data.waits_mut() {
-        waits.arm();
+/// Adds the callbacks to the in-fences of a job. Its countdown keeps the job from starting before it is published.
+fn arm(job: &mut QueueTimedJob) {
+    if let Some(in_fences) = job.data.in_fences_mut() {
+        in_fences.arm();
     }
 }
 
-/// Publishes a job that waits for nothing and uses no buffers: nothing can fail any more.
+/// Publishes the job of a submission that has neither pending in-fences nor buffers.
 #[inline]
-fn publish_one(expected: &mut Expected<'_>, queue: &QueueRef, job: impl Submit) {
-    expected.keep();
+fn publish_one<H: HandleLookup>(
+    mut submission: Submission<'_, H>,
+    queue: &QueueRef,
+    job: impl SubmitJob,
+) {
+    submission.events.commit();
     let _section = SignallingSection::begin();
-    Queue::append_one(queue, job);
+    queue.submit(job);
 }
 
-/// Publishes the jobs of `runs`, which are armed, in a signalling section: nothing can fail any more.
+/// Publishes the jobs of `reservations`, in a signalling section. Nothing fails from here on.
 fn publish(
-    runs: &[Run],
-    mut jobs: impl Iterator<Item = TimedJob>,
-    mut manual_jobs: impl Iterator<Item = ManualJob>,
+    reservations: &[Reservation],
+    mut jobs: impl Iterator<Item = QueueTimedJob>,
+    mut manual_jobs: impl Iterator<Item = QueueManualJob>,
 ) {
-    for run in runs {
-        let (queue, count) = (run.queue(), run.count());
+    for reservation in reservations {
+        let (queue, count) = (reservation.queue(), reservation.count());
         match queue.kind() {
-            QueueKind::Manual => Queue::append(queue, manual_jobs.by_ref().take(count)),
-            QueueKind::Timer | QueueKind::Worker => Queue::append(queue, jobs.by_ref().take(count)),
+            QueueKind::Manual => queue.submit_all(manual_jobs.by_ref().take(count)),
+            QueueKind::Timer | QueueKind::Worker => queue.submit_all(jobs.by_ref().take(count)),
         }
     }
 }
 
-/// Does what comes after jobs are in their queues, and ends the signalling section.
+/// Ends a signalling section in which jobs were published: adds their fences to the reservation objects and lets their
+/// in-fences start them.
 ///
-/// The queues come first, for who finds a fence may set a deadline on it, which its queue must know whose it is. That a fence
-/// may have signalled when it is added to buffers does no harm: whoever has to wait for it needs their locks, which are `locked`.
-fn finish(
+/// Publish to the queues first: once a fence is in a reservation object, anybody may set a deadline on it, and its queue
+/// must already know the job. The fence may have signalled by then, which does no harm: all who find it in
+/// the reservation object wait for its lock first.
+fn finish_publishing(
     section: SignallingSection,
     mut locked: Option<LockedBuffers<'_>>,
-    gates: impl IntoIterator<Item = Arc<Gate>>,
+    countdowns: impl IntoIterator<Item = Arc<Countdown<QueueRef>>>,
 ) {
     if let Some(locked) = &mut locked {
         locked.add_fences();
     }
-    for gate in gates {
-        gate.pass();
+    for countdown in countdowns {
+        countdown.dec();
     }
     drop(section);
 }
 
-/// Tells others about jobs that are published. These need nothing more to end, and no lock but the client's is held: to put a fence into a
-/// timeline takes as long as that is.
-fn tell<S: JobSyncobjs>(syncs: impl IntoIterator<Item = S>, outs: impl IntoIterator<Item = Out>) {
+/// Adds the fences of published jobs to syncobjs and installs the file descriptors of their out-fences.
+///
+/// Adding a point to a timeline takes time proportional to its length, so no lock but the client's is held.
+fn publish_fences<S: JobSyncobjs>(
+    syncs: impl IntoIterator<Item = S>,
+    out_fences: impl IntoIterator<Item = OutFence>,
+) {
     syncs.into_iter().for_each(JobSyncobjs::publish);
-    for (file, fd) in outs {
+    for (file, fd) in out_fences {
         file.install(fd);
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the pending jobs of a client may need of others, all together.
+//! A bound on what the pending jobs of a client hold together.
 
 use kernel::{
     prelude::*,
@@ -13,48 +13,48 @@ use kernel::{
     },
 };
 
-/// How much of something is left.
-pub(crate) struct Budget(Atomic<i32>);
+/// A number of units that the jobs of a client share. What is left is negative only while a charge is being refused.
+pub(crate) struct Quota(Atomic<i32>);
 
-impl Budget {
-    /// Creates a budget of `most`. Fails with `ENOMEM`.
-    pub(crate) fn new(most: u32) -> Result<Arc<Self>> {
-        // CAST: It fits.
-        let budget = Self(Atomic::new(most as i32));
-        Ok(Arc::new(budget, GFP_KERNEL_ACCOUNT)?)
+impl Quota {
+    /// Creates a quota of `units`, at most `i32::MAX`. Fails with `ENOMEM`.
+    pub(crate) fn new(units: u32) -> Result<Arc<Self>> {
+        // CAST: It fits, see above.
+        let quota = Self(Atomic::new(units as i32));
+        Ok(Arc::new(quota, GFP_KERNEL_ACCOUNT)?)
     }
 }
 
-/// What was taken from a budget. Dropping it puts it back.
-pub(crate) struct Share {
-    budget: Arc<Budget>,
-    count: usize,
+/// Units charged to a [`Quota`]; dropping the charge returns them.
+pub(crate) struct Charge {
+    quota: Arc<Quota>,
+    units: usize,
 }
 
-impl Share {
-    /// Takes `count`, which is less than what was there once. Fails with `ENOSPC`.
-    pub(crate) fn new(budget: &Arc<Budget>, count: usize) -> Result<Self> {
-        // CAST: It fits.
-        let left = budget.0.fetch_sub(count as i32, Relaxed);
-        // Too much is put back by being dropped.
-        let share = Self {
-            budget: budget.clone(),
-            count,
+impl Charge {
+    /// Charges `units` to `quota`, at most `i32::MAX`. Fails with `ENOSPC` if fewer are left.
+    pub(crate) fn new(quota: &Arc<Quota>, units: usize) -> Result<Self> {
+        // CAST: It fits, see above.
+        let left = quota.0.fetch_sub(units as i32, Relaxed);
+        let charge = Self {
+            quota: quota.clone(),
+            units,
         };
-        if left < count as i32 {
+        if left < units as i32 {
+            // Dropping the charge returns the units.
             return Err(ENOSPC);
         }
-        Ok(share)
+        Ok(charge)
     }
 
-    /// Returns how much it is.
-    pub(crate) fn count(&self) -> usize {
-        self.count
+    /// Returns the number of units.
+    pub(crate) fn units(&self) -> usize {
+        self.units
     }
 }
 
-impl Drop for Share {
+impl Drop for Charge {
     fn drop(&mut self) {
-        self.budget.0.add(self.count as i32, Relaxed);
+        self.quota.0.add(self.units as i32, Relaxed);
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What user space sees of a queue without asking: `struct vfence_counters`, in a page that it maps.
+//! The counter page of a queue: `struct vfence_counters`, which user space maps and reads without a system call.
 
 use crate::{
     kernel_ext::user_page::UserPage,
@@ -24,64 +24,44 @@ const ERRORS: usize = offset_of!(vfence_counters, errors) / size_of::<u64>();
 const TIMEOUTS: usize = offset_of!(vfence_counters, timeouts) / size_of::<u64>();
 const RESETS: usize = offset_of!(vfence_counters, resets) / size_of::<u64>();
 
-/// The counters of a queue.
-pub(crate) struct Counters(UserPage);
+/// The counters of a queue, in a page of their own.
+pub(crate) struct CounterPage(UserPage);
 
-/// What has been done at some moment.
-pub(crate) struct Done {
-    pub(crate) completed: u64,
-    pub(crate) errors: u64,
-    pub(crate) timeouts: u64,
-    pub(crate) resets: u64,
-}
-
-impl Done {
-    pub(crate) fn new(completed: u64, counts: &Totals) -> Self {
-        Self {
-            completed,
-            errors: counts.errors,
-            timeouts: counts.timeouts,
-            resets: counts.resets,
-        }
-    }
-}
-
-impl Counters {
-    /// Creates counters of nothing. Fails with `ENOMEM`.
+impl CounterPage {
+    /// Creates a page of zeroes. Fails with `ENOMEM`.
     pub(crate) fn new() -> Result<Self> {
         Ok(Self(UserPage::new(GFP_KERNEL_ACCOUNT)?))
     }
 
-    /// Maps them. Fails with `EINVAL`, `EACCES`.
+    /// Maps the page, read-only. Fails with `EINVAL`, `EACCES`.
     pub(crate) fn map(&self, vma: &VmaNew) -> Result {
         self.0.map(vma)
     }
 
-    /// Returns the sequence number of the job that has completed last, fence and all.
+    /// Returns the seqno of the last job completed. The fences of the jobs up to it have signalled.
     pub(crate) fn completed(&self) -> u64 {
         self.0.word::<COMPLETED>().load(Acquire)
     }
 
-    /// Returns the sequence number of the job that was submitted last.
+    /// Returns the seqno of the last job submitted.
     pub(crate) fn submitted(&self) -> u64 {
         self.0.word::<SUBMITTED>().load(Acquire)
     }
 
-    /// Shows what has been submitted.
-    pub(crate) fn show_submitted(&self, seqno: u64) {
+    /// Stores the seqno of the last job submitted.
+    pub(crate) fn set_submitted(&self, seqno: u64) {
         self.0.word::<SUBMITTED>().store(seqno, Release);
     }
 
-    /// Shows that the jobs up to `seqno` have completed, whose fences have signalled; nothing else has changed.
-    pub(crate) fn show_completed(&self, seqno: u64) {
+    /// Stores the seqno of the last job completed, after its fence has signalled.
+    pub(crate) fn set_completed(&self, seqno: u64) {
         self.0.word::<COMPLETED>().store(seqno, Release);
     }
 
-    /// Shows what has been done; the fences of what has completed have signalled.
-    pub(crate) fn show_done(&self, done: &Done) {
-        self.0.word::<ERRORS>().store(done.errors, Relaxed);
-        self.0.word::<TIMEOUTS>().store(done.timeouts, Relaxed);
-        self.0.word::<RESETS>().store(done.resets, Relaxed);
-        self.show_completed(done.completed);
+    /// Stores the totals. [`CounterPage::set_completed`] must follow: a reader that sees its seqno sees these.
+    pub(crate) fn set_totals(&self, totals: &Totals) {
+        self.0.word::<ERRORS>().store(totals.errors, Relaxed);
+        self.0.word::<TIMEOUTS>().store(totals.timeouts, Relaxed);
+        self.0.word::<RESETS>().store(totals.resets, Relaxed);
     }
 }

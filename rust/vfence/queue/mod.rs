@@ -1,45 +1,47 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A queue: locks, timer and fences around the state machine.
+//! A queue: locks, a timer or a worker, and fences around a scheduler.
 //!
-//! # Locks
+//! # Lock order
 //!
-//! | lock | held while | order |
+//! A lock may be taken while a lock above it is held, never the other way round.
+//!
+//! | | lock | held while |
 //! |---|---|---|
-//! | the client's `submitting`, a mutex | jobs are prepared and published | outermost |
-//! | the client's `last_signalled`, a mutex | the queue there is looked up, and its next job is signalled, if it is a plain one | outermost |
-//! | that of a client's queues, a mutex | they are looked at, added and removed | after `submitting` and `last_signalled`; nothing is waited for but that |
-//! | the lock of the client's mapped buffers, a mutex | a buffer is mapped, or given back | after `submitting` |
-//! | those of reservation objects | jobs that use buffers are decided about and published; a buffer is mapped, or given back | after the former; no user memory is accessed, nothing mapped or given back by us under several of them |
-//! | that of a buffer's list of who has it mapped, a mutex | the list is looked at or changed, for an importer or for an access by the CPU | after the former |
-//! | `engine`, a mutex | the worker does some work; others end jobs of its queue | after `submitting`; never together with the three before, whose holders may wait for fences |
-//! | that of a job's operations, a mutex | some of them are done, or they are given back | after `engine` |
-//! | `signalling`, not of manual queues | jobs are taken from the machine, and fences signalled, so that these signal in order | before the locks of fences |
-//! | `state` of a manual queue | the machine is asked or told something, and fences signalled | as `signalling`; no callback removed, nothing allocated by us under it |
-//! | that of a client's events, a spinlock | they are counted, reported or taken | after `signalling`, or `state` of a manual queue |
-//! | `state` of other queues | the machine is asked or told something | after all others; no fence is signalled, no callback removed, nothing allocated under it |
+//! | 1 | a client's `last_submitted`, a mutex | jobs are prepared and published |
+//! | 2 | a client's `last_signalled`, a mutex | `VFENCE_IOCTL_SIGNAL_NEXT` finds the queue and completes its head, if that is a plain job |
+//! | 3 | `advancing` of a sw_sync timeline, a mutex | the counter advances, until each fence that it reaches has signalled |
+//! | 4 | a client's `queues`, a mutex | the queues of a client are found, added, removed; only the device's lists are locked below it |
+//! | 5 | a client's buffer mappings, a mutex | a buffer is mapped or unmapped |
+//! | 6 | reservation objects | in-fences of buffers are collected and jobs published; no access to user memory, no mapping or unmapping by this driver below several of them |
+//! | 7 | a buffer's list of attachments, a mutex | attachments change, or the CPU accesses the buffer |
+//! | 8 | `operating` of a queue, a mutex | the worker executes operations, or another task completes jobs of a worker queue; not below 5, 6 and 7, whose holders may wait for fences |
+//! | 9 | a job's operations, a mutex | some of the operations are executed, or they are released |
+//! | 10 | `signalling` of a timer or worker queue | completed jobs leave the scheduler and their fences signal, in order |
+//! | 11 | `state` of a manual queue or a sw_sync timeline | as `signalling`, and whenever the scheduler is used; no callback is removed and nothing is allocated below it |
+//! | 12 | a client's events, a spinlock | events are counted, reported, read |
+//! | 13 | any fence's lock | the core signals a fence, or a callback is added or removed |
+//! | 14 | `state` of a timer or worker queue | the scheduler is used; no fence signals, no callback is removed and nothing is allocated below it |
 //!
-//! The callback of an in-fence runs with that fence's lock held and takes `state`, so the order is
-//! `signalling`, locks of fences, `state`. Who holds reservation objects takes locks of fences and `state`, of manual queues too, but not `signalling`: jobs are
-//! published under them, and completed without.
+//! The callback of an in-fence runs with that fence's lock held and takes `state` of the waiting queue, hence
+//! 10, 13, 14. A job of a manual queue has no in-fences, and the deadline of its fence is kept in the fence.
+//! So no fence callback takes `state` of a manual queue, and its fences may signal under it.
 //!
-//! Jobs of manual queues wait for nothing, and the deadlines of their fences are kept with these. So the `state` of such a queue is taken by system
-//! calls and by its own timer, never by a callback of a fence, nor under a spinlock that one takes; mutexes, and reservation objects, are nothing that a callback could wait for. So it is the one
-//! lock under which jobs of such a queue are taken and their fences signalled.
+//! # Contexts
 //!
-//! # Who completes what
+//! Jobs complete in these contexts, timed out jobs included:
 //!
-//! Jobs of a timer queue complete in the timer's interrupt, also those that time out; those of a worker queue in
-//! the worker, which the interrupt wakes. Jobs of a manual queue complete in the ioctl, but those that time out in the interrupt. Closing
-//! and resetting complete what is left in the context of the caller.
+//! - jobs of a timer queue in the timer's interrupt;
+//! - jobs of a worker queue in the worker, which the interrupt queues;
+//! - jobs of a manual queue in the ioctl that signals them; only timed out jobs in the interrupt.
+//!
+//! `VFENCE_IOCTL_QUEUE_RESET` and closing a queue complete jobs in the context of the caller.
 
 use crate::{
     impl_hr_timer_owner,
     kernel_ext::{
         dma_fence::{
-            AllocatedFence,
             DriverTimeline,
-            Fence,
             PendingFence,
             Timeline,
             TypedContext, //
@@ -50,46 +52,47 @@ use crate::{
     },
     new_wait_queue, trace,
     uapi::{
-        vfence_queue_info,
         vfence_queue_kind_VFENCE_QUEUE_MANUAL as MANUAL,
         vfence_queue_kind_VFENCE_QUEUE_TIMER as TIMER,
         vfence_queue_kind_VFENCE_QUEUE_WORKER as WORKER,
-        VFENCE_HISTORY,
-        VFENCE_QUEUE_STOPPED, //
+        VFENCE_HISTORY, //
     },
     vfence::{
         charged::ChargedMemory,
-        device::Device,
         events::Events,
         job::{
-            in_fences::Waits,
-            operations::JobOperations,
-            quota::Budget, //
+            in_fences::InFenceWait,
+            operations::JobOperations, //
         },
         limits::Limits,
         queue::{
-            counters::Counters,
+            counters::CounterPage,
             deadline::Deadline,
-            name::Name,
-            worker::Worker, //
+            name::QueueName,
+            worker::{
+                Worker,
+                Workqueues, //
+            },
         },
         sched::{
             fault_plan::FaultPlan,
-            manual,
+            manual::{
+                ManualJob,
+                ManualSlot, //
+            },
             scheduler::{
                 JobSegment,
                 Scheduler, //
             },
             timed::{
-                self,
-                TimedScheduler, //
+                TimedJob,
+                TimedSlot, //
             },
             types::{
-                self,
+                CompletedJob,
                 HasDeadline,
                 JobData,
                 JobRecord,
-                JobState,
                 QueuePolicy,
                 SchedulerKind,
                 NEVER, //
@@ -118,43 +121,44 @@ use kernel::{
 pub(crate) mod complete;
 pub(crate) mod counters;
 pub(crate) mod deadline;
+pub(crate) mod info;
 pub(crate) mod name;
+pub(crate) mod operate;
 pub(crate) mod reserve;
+pub(crate) mod signal;
+pub(crate) mod submit;
 pub(crate) mod timer;
 pub(crate) mod worker;
-
-/// How many jobs are published, or completed in an interrupt, at once: what they waited for counted too.
-const BATCH: usize = 128;
 
 /// A counted reference to a queue.
 pub(crate) type QueueRef = ARef<Timeline<Queue>>;
 
-/// The fence of a job, if somebody wanted one.
+/// The fence of a job, if the job has one.
 pub(crate) type JobFence = Option<PendingFence<Queue>>;
 
-/// What the machine keeps with a job.
-pub(crate) struct Payload {
+/// What a timer or worker queue keeps with a job.
+pub(crate) struct TimedJobData {
     pub(crate) fence: JobFence,
-    /// What most jobs do not have.
-    pub(crate) more: Option<KBox<More>>,
+    /// Boxed, since few jobs have any.
+    pub(crate) inputs: Option<KBox<JobInputs>>,
 }
 
-/// What the machine keeps with jobs that wait or have work.
-pub(crate) struct More {
-    /// Kept until the job ends, which ends the wait.
-    pub(crate) waits: Option<Waits>,
-    pub(crate) work: Option<Arc<JobOperations>>,
+/// The inputs of a job that has pending in-fences or operations.
+pub(crate) struct JobInputs {
+    /// Kept until the job completes; dropping it ends the wait.
+    pub(crate) in_fences: Option<InFenceWait<QueueRef>>,
+    pub(crate) operations: Option<Arc<JobOperations>>,
 }
 
-impl Payload {
-    /// Returns what the job waits for.
-    pub(crate) fn waits(&self) -> Option<&Waits> {
-        self.more.as_ref()?.waits.as_ref()
+impl TimedJobData {
+    /// Returns the wait for the in-fences that were pending when the job was submitted.
+    pub(crate) fn in_fences(&self) -> Option<&InFenceWait<QueueRef>> {
+        self.inputs.as_ref()?.in_fences.as_ref()
     }
 
-    /// Returns what the job waits for.
-    pub(crate) fn waits_mut(&mut self) -> Option<&mut Waits> {
-        self.more.as_mut()?.waits.as_mut()
+    /// As [`TimedJobData::in_fences`].
+    pub(crate) fn in_fences_mut(&mut self) -> Option<&mut InFenceWait<QueueRef>> {
+        self.inputs.as_mut()?.in_fences.as_mut()
     }
 }
 
@@ -164,7 +168,7 @@ impl HasDeadline for JobFence {
     }
 }
 
-impl JobData for Payload {
+impl JobData for TimedJobData {
     type Fence = JobFence;
 
     fn fence_mut(&mut self) -> &mut JobFence {
@@ -172,91 +176,58 @@ impl JobData for Payload {
     }
 
     fn from_fence(fence: JobFence) -> Self {
-        Self { fence, more: None }
+        Self {
+            fence,
+            inputs: None,
+        }
     }
 }
 
 /// A job of a timer or worker queue.
-pub(crate) type TimedJob = timed::TimedJob<Payload>;
+pub(crate) type QueueTimedJob = TimedJob<TimedJobData>;
 
 /// A job of a manual queue.
-pub(crate) type ManualJob = manual::ManualJob<JobFence>;
+pub(crate) type QueueManualJob = ManualJob<JobFence>;
 
-/// A job on its way into the machine of a queue of its kind.
-pub(crate) trait Submit {
-    /// Returns how long it takes at least, in ns.
-    fn duration(&self) -> u64;
+/// The scheduler of a queue.
+pub(crate) type QueueScheduler = Scheduler<TimedJobData, ChargedMemory, KVVec<JobRecord>>;
 
-    /// Returns for how many fences it waits.
-    fn in_fences(&self) -> u32;
+/// A job that has left the scheduler of its queue.
+pub(crate) type QueueCompletedJob =
+    CompletedJob<TimedJobData, JobSegment<TimedJobData, ChargedMemory>>;
 
-    /// Makes it pending if there is room. Returns its sequence number, and whether it may be the first to end by itself, for which the timer
-    /// is not set.
-    fn submit(self, locked: &mut Locked, now: u64) -> Option<(u64, bool)>;
-}
-
-impl Submit for TimedJob {
-    fn duration(&self) -> u64 {
-        self.duration.min
-    }
-
-    fn in_fences(&self) -> u32 {
-        // CAST: A job has no more than `VFENCE_MAX_IN_FENCES`.
-        self.data.waits().map_or(0, Waits::len) as u32
-    }
-
-    fn submit(self, locked: &mut Locked, now: u64) -> Option<(u64, bool)> {
-        let jobs = locked.jobs.timed_mut()?;
-        let submitted = jobs.submit(now, self).ok()?;
-        Some((submitted.seqno, submitted.is_head))
-    }
-}
-
-impl Submit for ManualJob {
-    fn duration(&self) -> u64 {
-        0
-    }
-
-    fn in_fences(&self) -> u32 {
-        0
-    }
-
-    #[inline(always)]
-    fn submit(self, locked: &mut Locked, now: u64) -> Option<(u64, bool)> {
-        let jobs = locked.jobs.manual_mut()?;
-        let submitted = jobs.submit(now, self).ok()?;
-        // All jobs end as long after their submission: if the timer is set, it is not for later, unless the queue is stopped. With others
-        // pending it is set, or somebody who ends them is about to set it.
-        let alone = submitted.is_head;
-        Some((
-            submitted.seqno,
-            alone && (locked.armed == NEVER || jobs.stopped()),
-        ))
-    }
-}
-
-pub(crate) type Jobs = Scheduler<Payload, ChargedMemory, KVVec<JobRecord>>;
-pub(crate) type CompletedJob = types::CompletedJob<Payload, JobSegment<Payload, ChargedMemory>>;
-
-// A segment is a page, or fits into half of one: a pending job without a fence takes no more than a slot.
-const _: () = assert!(size_of::<Option<timed::TimedSlot<Payload>>>() <= 64);
-const _: () = assert!(size_of::<Option<manual::ManualSlot<JobFence>>>() <= 24);
+// Keep a segment of slots within a page: the header states the memory of a pending job.
+const _: () = assert!(size_of::<Option<TimedSlot<TimedJobData>>>() <= 64);
+const _: () = assert!(size_of::<Option<ManualSlot<JobFence>>>() <= 24);
 
 /// What the lock `state` protects.
-pub(crate) struct Locked {
-    pub(crate) jobs: Jobs,
-    /// When the timer is to expire, or [`NEVER`]: not later than there is something to do. It is not set anew for what comes
-    /// later than that, since that happens with each job, and it expires for nothing once in a long while. It is started with the
-    /// lock held: when it expires, and was not started again until the lock is taken, this time has come.
-    armed: u64,
-    /// How many wait for jobs of a manual queue to complete.
+pub(crate) struct QueueState {
+    pub(crate) jobs: QueueScheduler,
+    /// When the timer expires, in ns, or [`NEVER`].
+    ///
+    /// The timer is started under the lock, and only for an earlier time. So it may expire with nothing due, and
+    /// if it is not queued, this time has passed.
+    expiry: u64,
+    /// How many tasks wait for a job in `VFENCE_IOCTL_WAIT`.
     waiting: u32,
-    /// Whether somebody was told that there is no room, or was given the last of it; who polls is to be told when there is again. Taken
-    /// back with the lock held under which a job has completed.
-    room_wanted: bool,
+    /// Set when a caller found the queue full or took its last slot. The next completion clears it and wakes
+    /// pollers.
+    wake_pollers: bool,
 }
 
-/// What completes the jobs of a queue, and in which context.
+impl QueueState {
+    /// Returns the state of a queue without jobs whose timer is idle.
+    fn new(jobs: QueueScheduler) -> Self {
+        Self {
+            jobs,
+            expiry: NEVER,
+            waiting: 0,
+            wake_pollers: false,
+        }
+    }
+}
+
+/// What completes the jobs of a queue.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum QueueKind {
     Timer,
@@ -265,7 +236,7 @@ pub(crate) enum QueueKind {
 }
 
 impl QueueKind {
-    /// Returns what the header's number stands for. Fails with `EINVAL`.
+    /// Returns the kind that `kind`, of the header, stands for. Fails with `EINVAL`.
     pub(crate) fn from_user(kind: u32) -> Result<Self> {
         match kind {
             TIMER => Ok(Self::Timer),
@@ -284,7 +255,7 @@ impl QueueKind {
         }
     }
 
-    /// Returns the kind of scheduler that decides about its jobs.
+    /// Returns the kind of scheduler that the queue has.
     pub(crate) fn scheduler_kind(self) -> SchedulerKind {
         match self {
             Self::Timer | Self::Worker => SchedulerKind::Timed,
@@ -293,47 +264,50 @@ impl QueueKind {
     }
 }
 
-/// How a queue is to be.
-pub(crate) struct Config {
+/// The properties of a new queue.
+pub(crate) struct QueueConfig {
     pub(crate) kind: QueueKind,
-    pub(crate) name: Name,
-    pub(crate) rules: QueuePolicy,
+    pub(crate) name: QueueName,
+    pub(crate) policy: QueuePolicy,
+    /// Random durations are drawn from it.
     pub(crate) seed: u64,
 }
 
-/// An execution context of a client, which is the data of the fences' timeline.
+/// An ordered execution context of a client, and the timeline of its fences.
 ///
-/// Pending jobs may refer to their queue, through their fences and what they wait for. The client refers to it too, until
-/// [`Queue::close`] has ended all jobs and waited for the timer. What is dropped with the last reference
-/// needs no more waiting, so that may be in any context.
+/// The client has a reference until it closes the queue, and so may pending jobs, through their fences and
+/// in-fences. [`Queue::close`] completes all jobs and cancels the timer. So the last reference may be dropped in
+/// any context.
 #[pin_data(PinnedDrop)]
 pub(crate) struct Queue {
     #[pin]
     timer: HrTimer<Self>,
     id: u32,
     kind: QueueKind,
-    name: Name,
+    name: QueueName,
     context: u64,
     limits: Limits,
-    waits: Arc<Budget>,
     events: Arc<Events>,
-    counters: Counters,
-    worker: Option<Arc<Worker>>,
-    /// Held while the worker does work of a job, and while others end jobs that it might work on: when a fence has
-    /// signalled, nothing is written any more.
+    counters: CounterPage,
+    /// Of a worker queue.
+    worker: Option<Arc<Worker<QueueRef>>>,
+    /// Held while the worker executes operations, and while another task completes jobs: once a fence has
+    /// signalled, its job writes to no buffer.
     #[pin]
-    engine: Mutex<()>,
-    /// How many jobs are being prepared, but for those of the last [`Run`]; written with the client's `submitting` held.
+    operating: Mutex<()>,
+    /// The number of jobs in [`Reservation`](reserve::Reservation)s other than the last; written with the client's
+    /// `last_submitted` held.
     staged: Atomic<u64>,
-    /// The last sequence number that there is room for, as far as is known; written with the client's `submitting` held.
-    room_to: Atomic<u64>,
-    /// Who waits for jobs to complete.
+    /// The seqno of the last job that the ring has a slot for; a lower bound, written with the client's
+    /// `last_submitted` held.
+    reserved_to: Atomic<u64>,
+    /// The tasks that wait for a job in `VFENCE_IOCTL_WAIT`.
     #[pin]
     pub(crate) waiters: WaitQueue,
     #[pin]
     signalling: SpinLockIrq<()>,
     #[pin]
-    pub(crate) state: SpinLockIrq<Locked>,
+    state: SpinLockIrq<QueueState>,
 }
 
 impl_hr_timer_owner! {
@@ -345,15 +319,14 @@ impl Queue {
     pub(crate) fn new(
         id: u32,
         context: TypedContext<Self>,
-        config: Config,
+        config: QueueConfig,
         limits: Limits,
-        waits: Arc<Budget>,
         events: Arc<Events>,
     ) -> Result<QueueRef> {
-        let Config {
+        let QueueConfig {
             kind,
             name,
-            rules,
+            policy,
             seed,
         } = config;
         let history = KVVec::from_elem(
@@ -361,24 +334,19 @@ impl Queue {
             VFENCE_HISTORY as usize,
             GFP_KERNEL_ACCOUNT,
         )?;
-        let locked = Locked {
-            jobs: Scheduler::new(
-                kind.scheduler_kind(),
-                rules,
-                seed,
-                limits.max_jobs as usize,
-                history,
-            )?,
-            armed: NEVER,
-            waiting: 0,
-            room_wanted: false,
-        };
+        let state = QueueState::new(Scheduler::new(
+            kind.scheduler_kind(),
+            policy,
+            seed,
+            limits.max_jobs as usize,
+            history,
+        )?);
         let worker = match kind {
             QueueKind::Worker => Some(Worker::new()?),
             QueueKind::Timer | QueueKind::Manual => None,
         };
         let context_id = context.id();
-        // Two for lockdep, to which they are the same lock otherwise.
+        // A class each: `state` of a manual queue is taken at another place of the lock order.
         let state_class = match kind {
             QueueKind::Manual => (c"vfence_manual_state", static_lock_class!()),
             QueueKind::Timer | QueueKind::Worker => (c"vfence_state", static_lock_class!()),
@@ -390,28 +358,28 @@ impl Queue {
             name,
             context: context_id,
             limits,
-            waits,
             events,
-            counters: Counters::new()?,
+            counters: CounterPage::new()?,
             worker,
-            engine <- new_mutex!(()),
+            operating <- new_mutex!(()),
             staged: Atomic::new(0),
-            room_to: Atomic::new(0),
+            reserved_to: Atomic::new(0),
             waiters <- new_wait_queue!("vfence_waiters"),
             signalling <- new_spinlock_irq!(()),
-            state <- SpinLockIrq::new(locked, state_class.0, state_class.1),
+            state <- SpinLockIrq::new(state, state_class.0, state_class.1),
         }? Error);
         Timeline::new(context, queue, GFP_KERNEL_ACCOUNT)
     }
 
-    /// Has its worker, if it has one, work for it until [`Queue::close`]; to be called before there are jobs.
-    pub(crate) fn employ_worker(queue: &QueueRef, device: &Arc<Device>) {
+    /// Starts the worker of a worker queue, which then refers to the queue until [`Queue::close`]. Must be called
+    /// before the first job.
+    pub(crate) fn start_worker(queue: &QueueRef, workqueues: &Arc<Workqueues>) {
         if let Some(worker) = &queue.worker {
-            worker.employ(queue.clone(), device.clone());
+            worker.assign(queue.clone(), workqueues.clone());
         }
     }
 
-    /// Returns the id that user space knows it by.
+    /// Returns the id that user space knows the queue by.
     pub(crate) fn id(&self) -> u32 {
         self.id
     }
@@ -425,7 +393,7 @@ impl Queue {
         self.kind
     }
 
-    pub(crate) fn name(&self) -> &Name {
+    pub(crate) fn name(&self) -> &QueueName {
         &self.name
     }
 
@@ -433,249 +401,86 @@ impl Queue {
         &self.limits
     }
 
-    /// Returns for what its client's jobs may still wait.
-    pub(crate) fn waits(&self) -> &Arc<Budget> {
-        &self.waits
-    }
-
-    /// Maps the counters. Fails with `EINVAL`, `EACCES`.
-    pub(crate) fn map(&self, vma: &VmaNew) -> Result {
+    /// Maps the counter page. Fails with `EINVAL`, `EACCES`.
+    pub(crate) fn map_counters(&self, vma: &VmaNew) -> Result {
         self.counters.map(vma)
     }
 
-    /// Fills in what the header says about a queue.
-    pub(crate) fn fill(&self, info: &mut vfence_queue_info) {
-        info.kind = self.kind.to_user();
-        info.context = self.context;
-        for (to, from) in info.name.iter_mut().zip(self.name.as_bytes()) {
-            *to = *from as c_char;
-        }
-        let _order = self.signalling();
-        let state = &self.state.lock().jobs;
-        let counts = state.totals();
-        info.submitted = state.submitted();
-        info.completed = state.completed();
-        info.errors = counts.errors;
-        info.timeouts = counts.timeouts;
-        info.resets = counts.resets;
-        info.timeout_ns = state.timeout().unwrap_or(0);
-        info.faults = [0; 8];
-        for (to, from) in info.faults.iter_mut().zip(counts.faults) {
-            *to = from;
-        }
-        info.state = if state.stopped() {
-            VFENCE_QUEUE_STOPPED
-        } else {
-            0
-        };
-    }
-
-    /// Returns the sequence number of the job that was submitted last.
+    /// Returns the seqno of the last job submitted.
     pub(crate) fn submitted(&self) -> u64 {
         self.counters.submitted()
     }
 
-    /// Returns the sequence number of the job that has completed last, fence and all.
+    /// Returns the seqno of the last job completed. The fences of the jobs up to it have signalled.
     pub(crate) fn completed(&self) -> u64 {
         self.counters.completed()
     }
 
-    /// Returns how many jobs are pending.
+    /// Returns the number of pending jobs.
     pub(crate) fn pending(&self) -> usize {
         self.state.lock().jobs.pending()
     }
 
-    /// Returns whether another job could be submitted. If not, those who poll are told when one can.
-    pub(crate) fn has_room(&self) -> bool {
-        let mut locked = self.state.lock();
-        let room = locked.jobs.pending() < self.limits.max_jobs as usize;
-        locked.room_wanted |= !room;
-        room
+    /// Returns whether the queue can take another job. If not, the next completion wakes pollers.
+    pub(crate) fn poll_free_slot(&self) -> bool {
+        let mut state = self.state.lock();
+        let free = state.jobs.pending() < self.limits.max_jobs as usize;
+        state.wake_pollers |= !free;
+        free
     }
 
-    /// Takes note that somebody waits for jobs to complete, or if not `begins`, that he does no longer.
-    pub(crate) fn count_waiter(&self, begins: bool) {
-        if self.kind != QueueKind::Manual {
-            return;
-        }
-        let waiting = &mut self.state.lock().waiting;
-        *waiting = if begins { *waiting + 1 } else { *waiting - 1 };
+    /// Counts a task that is about to wait for a job. Until [`Queue::end_wait`], completions wake [`Queue::waiters`].
+    pub(crate) fn begin_wait(&self) {
+        // With both locks, a completion either sees the waiter or is seen by it in `completed()`.
+        let _order = self.lock_signalling();
+        self.state.lock().waiting += 1;
     }
 
-    /// Makes room for more jobs. Fails with `EAGAIN` if there is enough for all that are allowed, `ENOMEM`.
-    pub(crate) fn grow(&self) -> Result {
-        let spare = Jobs::new_segment(self.kind.scheduler_kind())?;
-        let refused = self.state.lock().jobs.add_segment(spare);
-        refused.map_err(|_| EAGAIN)
+    /// Ends what [`Queue::begin_wait`] began.
+    pub(crate) fn end_wait(&self) {
+        self.state.lock().waiting -= 1;
     }
 
-    /// Locks `signalling` if the queue needs that. With this lock and that of `state`, what counts as completed has signalled, too.
-    fn signalling(&self) -> Option<SpinLockIrqGuard<'_, ()>> {
+    /// Locks `signalling`, except on a manual queue, where `state` orders the signalling of fences.
+    ///
+    /// With this lock and `state` held, the fence of each job that the scheduler has completed has signalled.
+    fn lock_signalling(&self) -> Option<SpinLockIrqGuard<'_, ()>> {
         (self.kind != QueueKind::Manual).then(|| self.signalling.lock())
     }
 
-    /// Returns where a job stands. What has completed has signalled.
-    pub(crate) fn job(&self, seqno: u64) -> JobState {
-        let _order = self.signalling();
-        self.state.lock().jobs.state(ktime_get(), seqno)
-    }
-
-    /// Calls `f` with what a job waits for, if that is pending and does. `f` runs under a spinlock.
-    pub(crate) fn with_waits<R>(&self, seqno: u64, f: impl FnOnce(&Waits) -> R) -> Option<R> {
-        let mut locked = self.state.lock();
-        locked.jobs.timed_mut()?.data_mut(seqno)?.waits().map(f)
-    }
-
-    /// Calls `f` with the fence of a job, if that is pending. `f` runs under a spinlock.
-    fn with_fence<R>(&self, seqno: u64, f: impl FnOnce(&mut JobFence) -> R) -> Option<R> {
-        self.state.lock().jobs.fence_mut(seqno).map(f)
-    }
-
-    /// Publishes jobs that there is room for. It is not full, so each of them goes in.
-    pub(crate) fn append<J: Submit>(queue: &QueueRef, mut jobs: impl Iterator<Item = J>) {
-        let now = ktime_get();
-        let mut left = 0;
-        // Interrupts have to wait for some of the jobs, not for all of them.
-        while left == 0 {
-            let mut locked = queue.state.lock();
-            let mut first = false;
-            left = BATCH;
-            for job in jobs.by_ref().take(BATCH) {
-                left -= 1;
-                if let Some((_, ends_first)) = queue.submit(&mut locked, now, job) {
-                    first |= ends_first;
-                }
-            }
-            queue.counters.show_submitted(locked.jobs.submitted());
-            if first {
-                queue.tell_start(&mut locked.jobs);
-                Self::rearm(queue, &mut locked);
-            }
-        }
-    }
-
-    /// As [`Submit::submit`], and tells who traces.
-    #[inline(always)]
-    fn submit<J: Submit>(&self, locked: &mut Locked, now: u64, job: J) -> Option<(u64, bool)> {
-        let (duration, in_fences) = (job.duration(), job.in_fences());
-        let (seqno, first) = job.submit(locked, now)?;
-        trace::job_submit(|| (self.context, seqno, self.id, duration, in_fences));
-        Some((seqno, first))
-    }
-
-    /// Publishes a job that there is room for.
-    #[inline(always)]
-    pub(crate) fn append_one<J: Submit>(queue: &Self, job: J) {
-        let now = ktime_get();
-        let mut locked = queue.state.lock();
-        if let Some((seqno, first)) = queue.submit(&mut locked, now, job) {
-            queue.counters.show_submitted(seqno);
-            if first {
-                queue.tell_start(&mut locked.jobs);
-                Self::rearm(queue, &mut locked);
-            }
-        }
-    }
-
-    /// Takes note that all in-fences of a job have signalled, the last one at the time `last`, as far as the clock has come by
-    /// then. May be called in any context.
-    pub(crate) fn ready(queue: &Self, seqno: u64, last: u64, error: i32) {
-        let mut locked = queue.state.lock();
-        // Jobs of manual queues have no in-fences.
-        let Some(jobs) = locked.jobs.timed_mut() else {
-            return;
-        };
-        if jobs.ready(last.min(ktime_get()), seqno, error) {
-            queue.tell_start(&mut locked.jobs);
-            Self::rearm(queue, &mut locked);
-        }
-    }
-
-    /// Finds a fence for a job, its own while it is pending, then one that has signalled, and returns what `prepare` makes
-    /// of it. A job that has none yet gets one only when that has been done, so if it fails, nothing has changed.
+    /// Sets the fault plan for jobs submitted from now on. `drops_interrupts` says whether it contains
+    /// `VFENCE_FAULT_DROP_INTERRUPT`.
     ///
-    /// Fails with `EINVAL` for a job that was not submitted, `ENODATA` for one that is forgotten, `ENOMEM`, and as
-    /// `prepare` does, which may be called more than once.
-    pub(crate) fn fence<R>(
-        queue: &QueueRef,
-        seqno: u64,
-        mut prepare: impl FnMut(&Fence) -> Result<R>,
-    ) -> Result<R> {
-        loop {
-            let late = match queue.job(seqno) {
-                JobState::Unknown => return Err(EINVAL),
-                JobState::Forgotten => return Err(ENODATA),
-                JobState::Completed(record) => Some(record),
-                JobState::Pending(_) | JobState::Running(_) => {
-                    let own: Option<Option<ARef<Fence>>> = queue.with_fence(seqno, |fence| {
-                        fence.as_ref().map(|fence| fence.fence().into())
-                    });
-                    match own {
-                        Some(Some(fence)) => return prepare(&fence),
-                        Some(None) => None,
-                        // It has completed meanwhile.
-                        None => continue,
-                    }
-                }
-            };
-            let fence = AllocatedFence::new(queue.clone(), GFP_KERNEL_ACCOUNT)?.init(seqno);
-            let prepared = prepare(fence.fence())?;
-            if let Some(record) = late {
-                fence.complete(complete::result(record.error), record.end);
-                return Ok(prepared);
-            }
-            let mut fence = Some(fence);
-            queue.with_fence(seqno, |place| {
-                if place.is_none() {
-                    *place = fence.take();
-                }
-            });
-            if fence.is_none() {
-                return Ok(prepared);
-            }
-            // The job has completed meanwhile, or has got a fence. Nobody has seen this one.
-        }
-    }
-
-    /// Refuses, with `EINVAL`, to signal what the header says cannot be signalled.
-    pub(crate) fn can_signal(&self, seqno: u64) -> Result {
-        if self.kind == QueueKind::Manual && seqno <= self.submitted() {
-            Ok(())
-        } else {
-            Err(EINVAL)
-        }
-    }
-
-    /// Has `plan` done to the jobs that are submitted from now on.
-    ///
-    /// Fails with `EINVAL` for a manual queue, or if interrupts are to be dropped, but nothing bounds the queue.
-    pub(crate) fn set_fault_plan(&self, plan: FaultPlan, drops: bool) -> Result {
-        let mut locked = self.state.lock();
-        let jobs = locked.jobs.timed_mut().ok_or(EINVAL)?;
-        if drops && jobs.timeout().is_none() {
+    /// Fails with `EINVAL` for a manual queue, and if interrupts are dropped but the queue has no timeout.
+    pub(crate) fn set_fault_plan(&self, plan: FaultPlan, drops_interrupts: bool) -> Result {
+        let state = &mut self.state.lock();
+        let jobs = state.jobs.timed_mut().ok_or(EINVAL)?;
+        if drops_interrupts && jobs.timeout().is_none() {
             return Err(EINVAL);
         }
         jobs.set_fault_plan(plan);
         Ok(())
     }
 
-    /// Sees to it that the timer expires when there is something to do next, or before.
-    pub(crate) fn rearm(timer: &Self, locked: &mut Locked) {
-        if let Some(time) = locked.jobs.next_event() {
-            Self::rearm_by(timer, locked, time);
+    /// Starts the timer for the next event of the scheduler, if there is one and the timer expires later.
+    fn rearm(&self, state: &mut QueueState) {
+        if let Some(time) = state.jobs.next_event() {
+            self.rearm_at(state, time);
         }
     }
 
-    fn rearm_by(timer: &Self, locked: &mut Locked, time: u64) {
-        if time < locked.armed {
-            locked.armed = time;
-            timer.start_timer(time);
+    /// Starts the timer for `time`, in ns, unless it expires earlier.
+    fn rearm_at(&self, state: &mut QueueState, time: u64) {
+        if time < state.expiry {
+            state.expiry = time;
+            self.start_timer(time);
         }
     }
 
-    /// Tells who traces that the head has started, once.
-    fn tell_start(&self, state: &mut Jobs) {
-        if let Some((seqno, start)) = state.timed_mut().and_then(TimedScheduler::take_start) {
+    /// Traces the start of the head, once. Jobs of a manual queue do not start.
+    fn trace_start(&self, jobs: &mut QueueScheduler) {
+        let start = jobs.timed_mut().and_then(|jobs| jobs.take_start());
+        if let Some((seqno, start)) = start {
             trace::job_start(|| (self.context, seqno, self.id, start));
         }
     }
@@ -695,26 +500,30 @@ impl DriverTimeline for Queue {
     fn set_deadline(&self, data: &Deadline, seqno: u64, deadline: i64) {
         let deadline = data.record(deadline);
         if self.kind == QueueKind::Manual {
-            // It is kept with the fence.
+            // The scheduler reads it from the fence.
             return;
         }
-        let mut locked = self.state.lock();
-        let Some(jobs) = locked.jobs.timed_mut() else {
+        let mut state = self.state.lock();
+        let Some(jobs) = state.jobs.timed_mut() else {
             return;
         };
         if jobs.set_deadline(ktime_get(), seqno, deadline) {
-            Queue::rearm(self, &mut locked);
+            self.rearm(&mut state);
         }
     }
 }
 
 #[kernel::macros::kunit_tests(vfence_queue)]
 mod tests {
-    use super::*;
+    use crate::vfence::sched::types::{
+        CANCELED,
+        TIMED_OUT, //
+    };
+    use kernel::prelude::*;
 
     #[test]
-    fn machine_has_the_right_errnos() {
-        assert_eq!(types::CANCELED, ECANCELED.to_errno());
-        assert_eq!(types::TIMED_OUT, ETIMEDOUT.to_errno());
+    fn errors_of_the_scheduler_are_errnos_of_the_kernel() {
+        assert_eq!(CANCELED, ECANCELED.to_errno());
+        assert_eq!(TIMED_OUT, ETIMEDOUT.to_errno());
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The name of a queue: what its pending fences show as their timeline.
+//! The name of a queue, which pending fences show as the name of their timeline.
 
 use crate::uapi::VFENCE_NAME_LEN;
 use kernel::{
@@ -11,14 +11,15 @@ use kernel::{
     },
 };
 
-/// The name of a queue, with a NUL.
+/// The name of a queue, padded with NULs; at least one.
 #[derive(Clone, Copy)]
-pub(crate) struct Name([u8; Self::LEN]);
+pub(crate) struct QueueName([u8; Self::LEN]);
 
-impl Name {
+impl QueueName {
     pub(crate) const LEN: usize = VFENCE_NAME_LEN as usize;
 
-    /// Makes it of what user space gave for queue `id`. Fails with `EINVAL` without a NUL.
+    /// Returns the name that user space passed for queue `id`, or a default name if it is empty. Fails with `EINVAL` if
+    /// there is no NUL, `ENOMEM`.
     pub(crate) fn from_user(bytes: &[u8; Self::LEN], id: u32) -> Result<Self> {
         let given = CStr::from_bytes_until_nul(bytes).map_err(|_| EINVAL)?;
         let mut name = [0; Self::LEN];
@@ -47,22 +48,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn name_that_is_empty_is_made_of_the_id() -> Result {
-        let name = Name::from_user(&[0; Name::LEN], 42)?;
+    fn empty_name_becomes_the_id() -> Result {
+        let name = QueueName::from_user(&[0; QueueName::LEN], 42)?;
         assert_eq!(name.as_c_str(), c"queue42");
         Ok(())
     }
 
     #[test]
-    fn name_must_end() {
-        assert!(Name::from_user(&[b'x'; Name::LEN], 1).is_err());
+    fn name_without_nul_is_refused() {
+        assert!(QueueName::from_user(&[b'x'; QueueName::LEN], 1).is_err());
     }
 
     #[test]
-    fn what_is_behind_the_name_is_forgotten() -> Result {
-        let mut bytes = [b'x'; Name::LEN];
+    fn bytes_after_the_nul_are_cleared() -> Result {
+        let mut bytes = [b'x'; QueueName::LEN];
         bytes[2] = 0;
-        let name = Name::from_user(&bytes, 1)?;
+        let name = QueueName::from_user(&bytes, 1)?;
         assert_eq!(name.as_c_str(), c"xx");
         assert!(name.as_bytes()[2..].iter().all(|byte| *byte == 0));
         Ok(())

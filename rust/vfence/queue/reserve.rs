@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Jobs on their way into a queue.
+//! Reserving slots for jobs before they are published.
 
 use crate::vfence::queue::{
     Queue,
-    QueueRef, //
+    QueueRef,
+    QueueScheduler, //
 };
 use core::borrow::Borrow;
 use kernel::{
@@ -12,40 +13,41 @@ use kernel::{
     sync::atomic::Relaxed, //
 };
 
-/// Jobs of a queue that are being prepared, and the room for them.
+/// Consecutive jobs of one queue in a submission, with a slot and a seqno for each.
 ///
-/// To be dropped, once they are published or given up, with the client's `submitting` still held.
-pub(crate) struct Run<Q: Borrow<QueueRef> = QueueRef> {
+/// It must be dropped with the client's `last_submitted` still held, after its jobs are published or refused.
+pub(crate) struct Reservation<Q: Borrow<QueueRef> = QueueRef> {
     queue: Q,
-    /// How many jobs there are.
+    /// The number of jobs.
     count: usize,
-    /// How many of them later runs know of.
+    /// How many of them are counted in [`Queue::staged`].
     staged: u64,
-    /// The sequence number of the next one.
+    /// The seqno of the next job.
     seqno: u64,
-    /// The last sequence number that there is room for, as far as is known.
-    room_to: u64,
+    /// The seqno of the last job that the ring has a slot for; a lower bound.
+    reserved_to: u64,
 }
 
-impl<Q: Borrow<QueueRef>> Run<Q> {
-    /// Begins without jobs; to be called with the client's `submitting` held.
+impl<Q: Borrow<QueueRef>> Reservation<Q> {
+    /// Begins a reservation after those of the same submission that were [staged](Reservation::stage). The client's
+    /// `last_submitted` must be held.
     #[inline]
-    pub(crate) fn new(queue: Q) -> Self {
+    pub(crate) fn after_staged(queue: Q) -> Self {
         let staged = queue.borrow().staged.load(Relaxed);
-        let mut run = Self::only(queue);
-        run.seqno += staged;
-        run
+        let mut reservation = Self::new(queue);
+        reservation.seqno += staged;
+        reservation
     }
 
-    /// As [`Run::new`], where there are no other runs.
+    /// Begins the only reservation of a submission. The client's `last_submitted` must be held.
     #[inline]
-    pub(crate) fn only(queue: Q) -> Self {
+    pub(crate) fn new(queue: Q) -> Self {
         let of: &Queue = queue.borrow();
         Self {
             count: 0,
             staged: 0,
             seqno: of.submitted() + 1,
-            room_to: of.room_to.load(Relaxed),
+            reserved_to: of.reserved_to.load(Relaxed),
             queue,
         }
     }
@@ -56,18 +58,16 @@ impl<Q: Borrow<QueueRef>> Run<Q> {
         self.queue.borrow()
     }
 
-    /// Returns how many jobs there are.
+    /// Returns the number of jobs.
     pub(crate) fn count(&self) -> usize {
         self.count
     }
 
-    /// Makes room for one more job and returns its sequence number.
-    ///
-    /// Fails with `EAGAIN` if the queue is full, `ENOMEM`.
+    /// Reserves a slot for one more job and returns its seqno. Fails with `EAGAIN` if the queue is full, `ENOMEM`.
     #[inline]
     pub(crate) fn reserve(&mut self) -> Result<u64> {
-        if self.seqno > self.room_to {
-            self.room_to = self.queue().find_room(self.seqno)?;
+        if self.seqno > self.reserved_to {
+            self.reserved_to = self.queue().reserve_slots(self.seqno)?;
         }
         let seqno = self.seqno;
         self.count += 1;
@@ -75,54 +75,55 @@ impl<Q: Borrow<QueueRef>> Run<Q> {
         Ok(seqno)
     }
 
-    /// Has the jobs of runs that begin from now on come after these, to which no more come.
+    /// Counts the jobs for reservations that begin later in the same submission. No job may be added after this.
     pub(crate) fn stage(&mut self) {
-        let staged = self.count as u64 - self.staged;
-        let all = &self.queue.borrow().staged;
-        all.store(all.load(Relaxed) + staged, Relaxed);
-        self.staged += staged;
+        let count = self.count as u64 - self.staged;
+        let staged = &self.queue.borrow().staged;
+        staged.store(staged.load(Relaxed) + count, Relaxed);
+        self.staged += count;
     }
 }
 
-impl<Q: Borrow<QueueRef>> Drop for Run<Q> {
+impl<Q: Borrow<QueueRef>> Drop for Reservation<Q> {
     fn drop(&mut self) {
         if self.staged > 0 {
-            let all = &self.queue.borrow().staged;
-            all.store(all.load(Relaxed) - self.staged, Relaxed);
+            let staged = &self.queue.borrow().staged;
+            staged.store(staged.load(Relaxed) - self.staged, Relaxed);
         }
     }
 }
 
 impl Queue {
-    /// Looks how much room there is for the job that will have the number `seqno`, and those behind it, and makes some if there is none.
-    /// Returns the last number that there is room for. To be called with the client's `submitting` held: only who submits makes less of it.
+    /// Finds or allocates a slot for job `seqno`. Returns the seqno of the last job that there is a slot for. The client's
+    /// `last_submitted` must be held: other tasks only free slots.
     ///
     /// Fails with `EAGAIN` if the queue is full, `ENOMEM`.
-    fn find_room(&self, seqno: u64) -> Result<u64> {
+    fn reserve_slots(&self, seqno: u64) -> Result<u64> {
         loop {
             {
-                let mut locked = self.state.lock();
-                let state = &locked.jobs;
-                // Others that are being prepared.
-                let staged = seqno.saturating_sub(state.submitted() + 1) as usize;
-                let most = self.limits.max_jobs as usize;
-                let allowed = most.saturating_sub(state.pending() + staged);
+                let mut state = self.state.lock();
+                let jobs = &state.jobs;
+                // Jobs that are reserved but not published.
+                let reserved = seqno.saturating_sub(jobs.submitted() + 1) as usize;
+                let max = self.limits.max_jobs as usize;
+                let allowed = max.saturating_sub(jobs.pending() + reserved);
                 if allowed == 0 {
-                    locked.room_wanted = true;
+                    state.wake_pollers = true;
                     return Err(EAGAIN);
                 }
-                let room = state.free_slots().saturating_sub(staged).min(allowed);
-                // Who fills the queue with that is perhaps told no more.
-                locked.room_wanted |= room == allowed;
-                let room = room as u64;
-                if room > 0 {
-                    let room_to = seqno + room - 1;
-                    self.room_to.store(room_to, Relaxed);
-                    return Ok(room_to);
+                let free = jobs.free_slots().saturating_sub(reserved).min(allowed);
+                // The caller may fill the queue without another call.
+                state.wake_pollers |= free == allowed;
+                if free > 0 {
+                    let reserved_to = seqno + free as u64 - 1;
+                    self.reserved_to.store(reserved_to, Relaxed);
+                    return Ok(reserved_to);
                 }
             }
-            // There is a place for it in the directory as long as the queue is not full.
-            self.grow()?;
+            let segment = QueueScheduler::new_segment(self.kind.scheduler_kind())?;
+            let refused = self.state.lock().jobs.add_segment(segment);
+            // The directory has a place for it unless the queue is full.
+            refused.map_err(|_| EAGAIN)?;
         }
     }
 }

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What happens when a queue's timer expires.
-//!
-//! Mostly one job is due and nothing else is, and the job has a fence at most: the way from the interrupt to who waits for the fence is
-//! short then. Else it is that of all jobs that end.
+//! The timer of a queue: its interrupt completes jobs, or wakes the worker.
 
 use crate::{
     kernel_ext::{
@@ -14,10 +11,13 @@ use crate::{
     trace,
     vfence::{
         queue::{
-            Locked,
+            complete::{
+                Completion,
+                MAX_COMPLETED, //
+            },
             Queue,
             QueueKind,
-            BATCH, //
+            QueueState, //
         },
         sched::{
             timed::PlainCompletion,
@@ -25,7 +25,7 @@ use crate::{
         },
     },
 };
-use core::mem;
+use core::iter;
 use kernel::{
     interrupt::LocalInterruptDisabled,
     prelude::*,
@@ -36,106 +36,104 @@ use kernel::{
     },
 };
 
-/// How long an interrupt then leaves the processor to others at least, in ns.
-const BREATHER: u64 = 20_000;
+/// The shortest time, in ns, that an interrupt leaves the processor to others when it has more to complete.
+const MIN_PAUSE: u64 = 20_000;
 
 impl HrTimerCallback for Queue {
     type Pointer<'a> = Pin<&'a Self>;
 
-    fn run(this: Pin<&Self>, ctx: HrTimerCallbackContext<'_, Self>) -> HrTimerRestart {
-        let timer = this.get_ref();
-        if let Some(worker) = &timer.worker {
-            timer.state.lock().armed = NEVER;
+    fn run(queue: Pin<&Self>, ctx: HrTimerCallbackContext<'_, Self>) -> HrTimerRestart {
+        let queue = queue.get_ref();
+        if let Some(worker) = &queue.worker {
+            queue.state.lock().expiry = NEVER;
             worker.wake();
             return HrTimerRestart::NoRestart;
         }
-        let irqs_off = Self::irqs_disabled(&ctx).filter(|_| timer.kind == QueueKind::Timer);
-        match irqs_off.and_then(|irqs_off| Self::end_head(timer, irqs_off)) {
+        let irqs_disabled = Self::irqs_disabled(&ctx).filter(|_| queue.kind == QueueKind::Timer);
+        match irqs_disabled.and_then(|irqs_disabled| queue.expire_plain(irqs_disabled)) {
             Some(true) => {}
-            Some(false) => Self::end_some(timer, BATCH - 1),
-            None => Self::end_some(timer, BATCH),
+            Some(false) => queue.expire(MAX_COMPLETED - 1),
+            None => queue.expire(MAX_COMPLETED),
         }
         HrTimerRestart::NoRestart
     }
 }
 
 impl Queue {
-    /// Completes the job that the timer was set for, if it ends well and has a fence at most. Returns whether there is nothing left for
-    /// now; the timer is set then. Returns `None`, and has done nothing, if there is more to the job.
+    /// Completes the job that the timer was started for, if it succeeds and has no event.
+    ///
+    /// Returns whether nothing else is due; the timer is rearmed then. Returns `None`, with no job completed, for any
+    /// other job.
     #[inline]
-    fn end_head(timer: &Self, irqs_off: &LocalInterruptDisabled) -> Option<bool> {
+    fn expire_plain(&self, irqs_disabled: &LocalInterruptDisabled) -> Option<bool> {
         let _section = SignallingSection::begin();
-        let order = timer.signalling.lock_with(irqs_off);
-        let (ended, room_wanted, all);
+        let order = self.signalling.lock_with(irqs_disabled);
+        let (job, completion, all);
         {
-            let mut guard = timer.state.lock_with(irqs_off);
-            let locked = &mut *guard;
-            // It is started with `state` held. If it was not again, that time has come.
-            if timer.timer_is_queued() || locked.armed == NEVER {
+            let mut guard = self.state.lock_with(irqs_disabled);
+            let state = &mut *guard;
+            if self.timer_is_queued() || state.expiry == NEVER {
                 return None;
             }
-            let due = locked.armed;
-            let jobs = locked.jobs.timed_mut()?;
-            ended = jobs.pop_plain(due, |data| data.more.is_none())?;
+            // The timer is started under `state`, so the time it was last started for has passed.
+            let due = state.expiry;
+            let jobs = state.jobs.timed_mut()?;
+            job = jobs.pop_plain(due, |_| true)?;
             let idle = jobs.pending() == 0;
-            locked.armed = NEVER;
-            room_wanted = mem::take(&mut locked.room_wanted);
+            state.expiry = NEVER;
             let PlainCompletion {
                 seqno, start, end, ..
-            } = ended;
-            trace::job_complete(|| (timer.context, seqno, timer.id, 0, start, end));
-            all = idle || Self::go_on(timer, locked);
+            } = job;
+            trace::job_complete(|| (self.context, seqno, self.id, 0, start, end));
+            completion = Completion::new(state, seqno, None);
+            all = idle || self.rearm_next(state);
         }
         let PlainCompletion {
-            seqno,
-            end,
-            data,
-            segment,
-            ..
-        } = ended;
-        if let Some(fence) = data.fence {
-            fence.complete_in_interrupt(irqs_off, Ok(()), end);
-        }
-        timer.counters.show_completed(seqno);
-        drop(order);
-        drop(segment);
-        timer.waiters.wake(seqno);
-        if room_wanted {
-            timer.events.pollers.notify_all();
-        }
+            end, data, segment, ..
+        } = job;
+        let fence = data
+            .fence
+            .map(|fence| fence.complete_in_interrupt(irqs_disabled, Ok(()), end));
+        self.finish(
+            order,
+            completion,
+            iter::empty(),
+            (fence, data.inputs, segment),
+        );
         Some(all)
     }
 
-    /// Sets the timer for what comes after a job that has ended. Returns whether it is still to come.
-    fn go_on(timer: &Self, locked: &mut Locked) -> bool {
-        timer.tell_start(&mut locked.jobs);
-        let Some(time) = locked.jobs.next_event() else {
+    /// Traces the start of the job that has become the head, and rearms the timer unless its event is due already. Returns
+    /// whether it is not.
+    fn rearm_next(&self, state: &mut QueueState) -> bool {
+        self.trace_start(&mut state.jobs);
+        let Some(time) = state.jobs.next_event() else {
             return true;
         };
         let later = time > ktime_get();
         if later {
-            Self::rearm_by(timer, locked, time);
+            self.rearm_at(state, time);
         }
         later
     }
 
-    /// Completes what is due, about `most` of it, and sets the timer for what is left.
-    // What it keeps on the stack is not to burden who calls it rarely.
+    /// Completes the jobs that are due, about `max` of them, and rearms the timer for the rest.
+    // Out of line: its stack frame must not burden `expire_plain()`.
     #[inline(never)]
-    fn end_some(timer: &Self, most: usize) {
+    fn expire(&self, max: usize) {
         let mut begun = None;
-        let (_, all) = Self::complete(timer, most, |locked, now| {
+        let (_, all) = self.complete(max, |state, now| {
             if begun.is_none() {
                 begun = Some(now);
-                locked.armed = NEVER;
+                state.expiry = NEVER;
             }
-            locked.jobs.pop_due(now)
+            state.jobs.pop_due(now)
         });
         if !all {
-            // Half of the time for everybody else.
+            // Leave half of the time to others.
             let now = ktime_get();
-            let time = now + (now - begun.unwrap_or(now)).max(BREATHER);
-            Self::rearm_by(timer, &mut timer.state.lock(), time);
+            let time = now + (now - begun.unwrap_or(now)).max(MIN_PAUSE);
+            self.rearm_at(&mut self.state.lock(), time);
         }
     }
 }

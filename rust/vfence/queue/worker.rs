@@ -1,21 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The worker of a queue: what completes its jobs, and does their work, in process context.
+//! The worker of a queue: a work item that completes its jobs and executes their operations.
 
 use crate::{
-    kernel_ext::timekeeping::ktime_get,
-    vfence::{
-        device::Device,
-        job::operations::JobOperations,
-        queue::{
-            Queue,
-            QueueRef, //
-        },
+    kernel_ext::{
+        timekeeping::ktime_get,
+        workqueue::OwnedQueue, //
     },
+    vfence::job::operations::JobOperations, //
 };
 use kernel::{
     impl_has_work, new_work,
     prelude::*,
+    str::CStr,
     sync::{
         new_spinlock_irq,
         Arc,
@@ -27,86 +24,107 @@ use kernel::{
     },
 };
 
-/// How long it works before others have their turn, in ns.
-const TURN: u64 = 1_000_000;
+/// How long the worker runs, in ns, before other work items get the thread.
+const SLICE: u64 = 1_000_000;
 
-/// Whom a worker works for, and who has the workqueues.
-struct Employment {
-    queue: QueueRef,
-    device: Arc<Device>,
+/// The workqueues of the device.
+pub(crate) struct Workqueues {
+    /// Runs the workers. Fences depend on it.
+    workers: OwnedQueue,
+    /// Releases operations. Unmapping a buffer may wait for fences, and so for a worker.
+    release: OwnedQueue,
 }
 
-/// The worker of a queue, which has it from [`Worker::employ`] to [`Worker::dismiss`].
+impl Workqueues {
+    /// Creates the workqueues of the device `name`. Fails with `ENOMEM`.
+    pub(crate) fn new(name: &CStr) -> Result<Arc<Self>> {
+        let workqueues = Self {
+            workers: OwnedQueue::new(name)?,
+            release: OwnedQueue::new(c"vfence_release")?,
+        };
+        Ok(Arc::new(workqueues, GFP_KERNEL)?)
+    }
+}
+
+/// A queue whose jobs are completed by a worker.
+pub(crate) trait RunByWorker: Clone + Send + Unpin + 'static {
+    /// Completes some jobs and executes some operations. Returns whether nothing is left to do until the worker is woken.
+    fn run_some(&self) -> bool;
+}
+
+/// What a worker works on, from [`Worker::assign`] to [`Worker::release`].
+struct Assignment<Q> {
+    queue: Q,
+    workqueues: Arc<Workqueues>,
+}
+
+/// The worker of a queue.
 #[pin_data]
-pub(crate) struct Worker {
+pub(crate) struct Worker<Q: RunByWorker> {
     #[pin]
-    work: workqueue::Work<Worker>,
+    work: workqueue::Work<Worker<Q>>,
     #[pin]
-    employment: SpinLockIrq<Option<Employment>>,
+    assignment: SpinLockIrq<Option<Assignment<Q>>>,
 }
 
 impl_has_work! {
-    impl HasWork<Self> for Worker { self.work }
+    impl{Q: RunByWorker} HasWork<Self> for Worker<Q> { self.work }
 }
 
-impl Worker {
-    /// Creates a worker that works for nobody. Fails with `ENOMEM`.
+impl<Q: RunByWorker> Worker<Q> {
+    /// Creates a worker without a queue. Fails with `ENOMEM`.
     pub(crate) fn new() -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
                 work <- new_work!("vfence_worker"),
-                employment <- new_spinlock_irq!(None),
+                assignment <- new_spinlock_irq!(None),
             }),
             GFP_KERNEL_ACCOUNT,
         )
     }
 
-    /// Has it work for `queue`, on the workqueue of `device`.
-    pub(crate) fn employ(&self, queue: QueueRef, device: Arc<Device>) {
-        *self.employment.lock() = Some(Employment { queue, device });
+    /// Assigns the worker to `queue`.
+    pub(crate) fn assign(&self, queue: Q, workqueues: Arc<Workqueues>) {
+        *self.assignment.lock() = Some(Assignment { queue, workqueues });
     }
 
-    /// Has it work for nobody any more; what it does at the moment it finishes.
-    pub(crate) fn dismiss(&self) {
-        let employment = self.employment.lock().take();
-        // The last reference to the device waits for its workqueues: not under the lock.
-        drop(employment);
+    /// Releases the queue. The worker finishes what it is doing and does nothing after that.
+    pub(crate) fn release(&self) {
+        let assignment = self.assignment.lock().take();
+        // Dropping the last reference to the workqueues waits for them: not under the lock.
+        drop(assignment);
     }
 
-    /// Has it do its work soon. May be called in any context.
+    /// Queues the worker. May be called in any context.
     pub(crate) fn wake(self: &Arc<Self>) {
-        if let Some(employment) = &*self.employment.lock() {
-            // That it is waiting to begin already is as good.
-            let _ = employment.device.workqueue.enqueue(self.clone());
+        if let Some(assignment) = &*self.assignment.lock() {
+            // It fails if the worker is queued already.
+            let _ = assignment.workqueues.workers.enqueue(self.clone());
         }
     }
 
-    /// Gives back what a job of its queue has needed, soon. May be called in any context.
-    pub(crate) fn give_back(&self, work: Arc<JobOperations>) {
-        if let Some(employment) = &*self.employment.lock() {
-            // It is given back once.
-            let _ = employment.device.givers.enqueue(work);
+    /// Releases the operations of a job in a work item. May be called in any context.
+    pub(crate) fn release_operations(&self, operations: Arc<JobOperations>) {
+        if let Some(assignment) = &*self.assignment.lock() {
+            // It cannot be queued already: a job completes once.
+            let _ = assignment.workqueues.release.enqueue(operations);
         }
     }
 }
 
-impl WorkItem for Worker {
+impl<Q: RunByWorker> WorkItem for Worker<Q> {
     type Pointer = Arc<Self>;
 
     fn run(worker: Arc<Self>) {
-        let queue = worker
-            .employment
-            .lock()
-            .as_ref()
-            .map(|employment| employment.queue.clone());
-        let Some(queue) = queue else {
-            return;
+        let queue = match &*worker.assignment.lock() {
+            Some(assignment) => assignment.queue.clone(),
+            None => return,
         };
         let begun = ktime_get();
-        while !Queue::work_some(&queue) {
-            if ktime_get() - begun >= TURN {
-                // Other works, and tasks, have their turn before the rest.
-                return worker.wake();
+        while !queue.run_some() {
+            if ktime_get() - begun >= SLICE {
+                worker.wake();
+                return;
             }
         }
     }

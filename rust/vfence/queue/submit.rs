@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Publishing jobs: they enter the scheduler of their queue, which cannot fail, since a slot is reserved for each.
+
+use crate::{
+    kernel_ext::timekeeping::ktime_get,
+    trace,
+    vfence::{
+        job::in_fences::{
+            InFenceWait,
+            NotifyReady, //
+        },
+        queue::{
+            Queue,
+            QueueManualJob,
+            QueueRef,
+            QueueState,
+            QueueTimedJob, //
+        },
+        sched::types::NEVER, //
+    },
+};
+
+/// Most jobs that are published with `state` locked once, which keeps interrupts out.
+const BATCH: usize = 128;
+
+/// A job for a queue of its kind.
+pub(crate) trait SubmitJob {
+    /// Returns the shortest duration, in ns.
+    fn duration(&self) -> u64;
+
+    /// Returns the number of pending in-fences.
+    fn in_fences(&self) -> u32;
+
+    /// Moves the job into the scheduler, if there is a free slot. Returns its seqno, and whether the timer must be started
+    /// for it.
+    fn submit(self, state: &mut QueueState, now: u64) -> Option<(u64, bool)>;
+}
+
+impl SubmitJob for QueueTimedJob {
+    fn duration(&self) -> u64 {
+        self.duration.min
+    }
+
+    fn in_fences(&self) -> u32 {
+        // CAST: A job has at most `VFENCE_MAX_IN_FENCES`.
+        self.data.in_fences().map_or(0, InFenceWait::len) as u32
+    }
+
+    fn submit(self, state: &mut QueueState, now: u64) -> Option<(u64, bool)> {
+        let submitted = state.jobs.timed_mut()?.submit(now, self).ok()?;
+        Some((submitted.seqno, submitted.is_head))
+    }
+}
+
+impl SubmitJob for QueueManualJob {
+    fn duration(&self) -> u64 {
+        0
+    }
+
+    fn in_fences(&self) -> u32 {
+        0
+    }
+
+    #[inline(always)]
+    fn submit(self, state: &mut QueueState, now: u64) -> Option<(u64, bool)> {
+        let jobs = state.jobs.manual_mut()?;
+        let submitted = jobs.submit(now, self).ok()?;
+        // All jobs have the same timeout. So a timer that is started expires early enough, unless the queue is
+        // stopped. While other jobs are pending the timer is started, or about to be.
+        let start_timer = submitted.is_head && (state.expiry == NEVER || jobs.stopped());
+        Some((submitted.seqno, start_timer))
+    }
+}
+
+impl Queue {
+    /// Publishes one job, for which a slot is reserved.
+    #[inline(always)]
+    pub(crate) fn submit(&self, job: impl SubmitJob) {
+        let now = ktime_get();
+        let mut state = self.state.lock();
+        if let Some((seqno, start_timer)) = self.submit_locked(&mut state, now, job) {
+            self.counters.set_submitted(seqno);
+            if start_timer {
+                self.trace_start(&mut state.jobs);
+                self.rearm(&mut state);
+            }
+        }
+    }
+
+    /// Publishes jobs, for each of which a slot is reserved.
+    pub(crate) fn submit_all(&self, jobs: impl Iterator<Item = impl SubmitJob>) {
+        let now = ktime_get();
+        let mut jobs = jobs.fuse().peekable();
+        while jobs.peek().is_some() {
+            let mut state = self.state.lock();
+            let mut start_timer = false;
+            for job in jobs.by_ref().take(BATCH) {
+                if let Some((_, start)) = self.submit_locked(&mut state, now, job) {
+                    start_timer |= start;
+                }
+            }
+            self.counters.set_submitted(state.jobs.submitted());
+            if start_timer {
+                self.trace_start(&mut state.jobs);
+                self.rearm(&mut state);
+            }
+        }
+    }
+
+    /// Moves a job into the scheduler and traces it.
+    #[inline(always)]
+    fn submit_locked(
+        &self,
+        state: &mut QueueState,
+        now: u64,
+        job: impl SubmitJob,
+    ) -> Option<(u64, bool)> {
+        let (duration, in_fences) = (job.duration(), job.in_fences());
+        let (seqno, start_timer) = job.submit(state, now)?;
+        trace::job_submit(|| (self.context, seqno, self.id, duration, in_fences));
+        Some((seqno, start_timer))
+    }
+}
+
+impl NotifyReady for QueueRef {
+    fn job_ready(&self, seqno: u64, last: u64, error: i32) {
+        let mut state = self.state.lock();
+        let Some(jobs) = state.jobs.timed_mut() else {
+            // A job of a manual queue has no in-fences.
+            return;
+        };
+        // Another driver's timestamp may be ahead of the clock.
+        if jobs.ready(last.min(ktime_get()), seqno, error) {
+            self.trace_start(&mut state.jobs);
+            self.rearm(&mut state);
+        }
+    }
+}
