@@ -14,6 +14,7 @@ import build
 import cache
 import guest
 import host
+import imports
 import inside
 import testrun
 from report import Failure, say
@@ -133,6 +134,8 @@ def main():
         command.add_argument("--kernel", choices=testrun.KERNELS, help="which guest kernel")
     measure = commands.add_parser("bench", help="measure what vfence costs")
     measure.add_argument("--update", action="store_true", help="make the result the baseline")
+    graph = commands.add_parser("imports", help="print which file of rust/ imports which")
+    graph.add_argument("checkout", nargs="?", default=build.CHECKOUT, help="another checkout")
     commands.add_parser("distclean", help="remove the cache")
     args = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -140,6 +143,8 @@ def main():
     try:
         if args.action == "distclean":
             return _distclean()
+        if args.action == "imports":
+            return imports.show(args.checkout)
         host.prepare()
         if args.action == "build":
             say(f"vfence: {' '.join(build.modules('stock'))}")

@@ -157,6 +157,16 @@ def command(name, output, status):
     return Suite(name, [result], output)
 
 
+def problems(name, checks):
+    """Returns the Suite `name` of `checks`, which maps each check to its problems, a line each."""
+    suite = Suite(name)
+    for check, found in checks.items():
+        suite.results += [Result(check, "failed", problem) for problem in found]
+        if not found:
+            suite.results.append(Result(check, "passed"))
+    return suite
+
+
 def _line(number, name, status, reason):
     name = name.replace("#", "_")
     text = f"{'not ok' if status == 'failed' else 'ok'} {number} {name}"

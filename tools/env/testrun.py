@@ -17,6 +17,7 @@ import build
 import cache
 import coverage
 import guest
+import imports
 import inside
 import klog
 import ktap
@@ -49,6 +50,7 @@ def _host_suites():
     status, output = build.check(["python3", "-m", "unittest", "discover", "-v",
                                   "-s", "tools/env/tests", "-t", "tools/env"])
     yield ktap.parse("environment", output, status)
+    yield imports.suite(build.CHECKOUT)
     test = ["cargo", "test", "--workspace", "--exclude", coverage.PACKAGE, "--locked"]
     status, output = build.check([*test, "--quiet", "--no-run"])
     if status:
