@@ -37,6 +37,9 @@ test: python
 bench: python
 	@$(ENV) bench $(BASELINE:%=--%)
 
+uapi: python
+	@$(ENV) uapi
+
 imports: python
 	@$(ENV) imports
 
@@ -64,6 +67,7 @@ help:
 	@echo 'make run|shell|test KERNEL=…    stock: Debian'"'"'s own kernel; debug: one with every checker'
 	@echo 'make bench                      what vfence costs next to sw_sync, in instructions'
 	@echo 'make bench BASELINE=update      the same, and future runs are compared with this one'
+	@echo 'make uapi                       generate the Rust structures from the UAPI headers'
 	@echo 'make imports                    print which file of rust/ imports which'
 	@echo 'make clean                      remove what was built'
 	@echo 'make distclean                  remove that and the cache of the environment'
@@ -73,4 +77,4 @@ python:
 		apt-get install -qq --yes --no-install-recommends python3 >&2; } || \
 		{ echo 'missing: python3; install with: sudo apt-get install python3' >&2; exit 1; }
 
-.PHONY: all run shell test bench imports clean distclean help python
+.PHONY: all run shell test bench uapi imports clean distclean help python

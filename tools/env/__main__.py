@@ -17,6 +17,7 @@ import host
 import imports
 import inside
 import testrun
+import uapi
 from report import Failure, say
 
 _DEMO = "vfence-pipeline"
@@ -136,6 +137,7 @@ def main():
     measure.add_argument("--update", action="store_true", help="make the result the baseline")
     graph = commands.add_parser("imports", help="print which file of rust/ imports which")
     graph.add_argument("checkout", nargs="?", default=build.CHECKOUT, help="another checkout")
+    commands.add_parser("uapi", help="generate the Rust structures from the UAPI headers")
     commands.add_parser("distclean", help="remove the cache")
     args = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -148,6 +150,9 @@ def main():
         host.prepare()
         if args.action == "build":
             say(f"vfence: {' '.join(build.modules('stock'))}")
+            return 0
+        if args.action == "uapi":
+            say(f"vfence: {' '.join(uapi.update())}")
             return 0
         if args.action == "run":
             return _run(args.kernel or "stock", args.command)

@@ -21,6 +21,7 @@ import imports
 import inside
 import klog
 import ktap
+import uapi
 from report import Failure, Step, count_lines
 
 KERNELS = inside.KERNELS
@@ -51,6 +52,7 @@ def _host_suites():
                                   "-s", "tools/env/tests", "-t", "tools/env"])
     yield ktap.parse("environment", output, status)
     yield imports.suite(build.CHECKOUT)
+    yield uapi.suite()
     test = ["cargo", "test", "--workspace", "--exclude", coverage.PACKAGE, "--locked"]
     status, output = build.check([*test, "--quiet", "--no-run"])
     if status:

@@ -5,79 +5,11 @@
 use super::update;
 use rustix::fd::{BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::ioctl::{opcode, Opcode};
 
-/// `SYNC_IOC_MAGIC`: the type byte of the ioctl numbers.
-pub const IOC_MAGIC: u8 = b'>';
-/// Size of the names, the closing NUL included.
-pub const NAME_LEN: usize = 32;
+#[path = "sync_file_generated.rs"]
+mod generated;
 
-/// `struct sync_merge_data`: make a sync_file that contains two others.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[repr(C)]
-pub struct MergeData {
-    /// In: name of the new sync_file.
-    pub name: [u8; NAME_LEN],
-    /// In: file descriptor of the second sync_file.
-    pub fd2: i32,
-    /// Out: file descriptor of the new sync_file.
-    pub fence: i32,
-    /// In: must be 0.
-    pub flags: u32,
-    /// In: must be 0.
-    pub pad: u32,
-}
-
-/// `struct sync_fence_info`: one fence of a sync_file.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[repr(C)]
-pub struct FenceInfo {
-    /// Name of the timeline.
-    pub obj_name: [u8; NAME_LEN],
-    /// Name of the driver.
-    pub driver_name: [u8; NAME_LEN],
-    /// 0: pending; 1: signalled; negative: signalled with that errno.
-    pub status: i32,
-    /// No flags are defined.
-    pub flags: u32,
-    /// When it signalled, in ns on `CLOCK_MONOTONIC`; 0 while it is pending.
-    pub timestamp_ns: u64,
-}
-
-/// `struct sync_file_info`: a sync_file as a whole.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[repr(C)]
-pub struct FileInfo {
-    /// Out: name of the sync_file.
-    pub name: [u8; NAME_LEN],
-    /// Out: 0: pending; 1: all fences have signalled; negative: one did with that errno.
-    pub status: i32,
-    /// In: must be 0.
-    pub flags: u32,
-    /// In: room for fences, or 0 to ask for their number; out: how many there are.
-    pub num_fences: u32,
-    /// In: must be 0.
-    pub pad: u32,
-    /// In: address of an array of [`FenceInfo`].
-    pub sync_fence_info: u64,
-}
-
-/// `struct sync_set_deadline`: tell the fence's driver by when it is needed.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[repr(C)]
-pub struct SetDeadline {
-    /// In: the time, in ns on `CLOCK_MONOTONIC`.
-    pub deadline_ns: u64,
-    /// In: must be 0.
-    pub pad: u64,
-}
-
-/// `SYNC_IOC_MERGE`, with a [`MergeData`].
-pub const IOC_MERGE: Opcode = opcode::read_write::<MergeData>(IOC_MAGIC, 3);
-/// `SYNC_IOC_FILE_INFO`, with a [`FileInfo`].
-pub const IOC_FILE_INFO: Opcode = opcode::read_write::<FileInfo>(IOC_MAGIC, 4);
-/// `SYNC_IOC_SET_DEADLINE`, with a [`SetDeadline`].
-pub const IOC_SET_DEADLINE: Opcode = opcode::write::<SetDeadline>(IOC_MAGIC, 5);
+pub use generated::*;
 
 /// Calls [`IOC_MERGE`] and returns the new sync_file.
 pub fn merge(fd: BorrowedFd<'_>, argument: &mut MergeData) -> Result<OwnedFd, Errno> {
