@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# With KDIR, builds the modules against that prepared kernel tree, like any module.
-# Without, everything happens in an environment of its own: see `make help`.
+# With KDIR, make builds the modules against that prepared kernel tree. Without KDIR, all targets
+# use an environment that tools/env sets up: see `make help`.
 
 PYTHON ?= /usr/bin/python3
 VFENCE_PWD ?= $(if $(PWD),$(PWD),$(CURDIR))
@@ -22,7 +22,7 @@ all: python
 	@$(ENV) build
 endif
 
-# The command goes through the environment, unexpanded: make would mangle it.
+# The command is passed in the environment, unexpanded: make would expand its `$`.
 export VFENCE_CMD := $(value CMD)
 run: python
 	@$(ENV) run $(KERNEL:%=--kernel=%) $(if $(value CMD),-- "$$VFENCE_CMD")
@@ -33,7 +33,7 @@ shell: python
 test: python
 	@$(ENV) test $(KERNEL:%=--kernel=%)
 
-# With BASELINE=update, what is measured becomes the baseline.
+# BASELINE=update writes the figures to the baseline.
 bench: python
 	@$(ENV) bench $(BASELINE:%=--%)
 
@@ -59,18 +59,18 @@ distclean: clean python
 
 help:
 	@echo 'make KDIR=/path/to/built/linux  build vfence.ko and vfence_drm.ko for that kernel'
-	@echo 'make                            build them for Debian'"'"'s kernel: build/stock/*.ko'
-	@echo 'make run                        watch fences being signalled, in a guest'
-	@echo "make run CMD='…'                run a command in the guest, the modules loaded"
-	@echo 'make shell                      a shell in the guest, the modules loaded'
-	@echo 'make test                       every test, in the guests of both kernels'
-	@echo 'make run|shell|test KERNEL=…    stock: Debian'"'"'s own kernel; debug: one with every checker'
-	@echo 'make bench                      what vfence costs next to sw_sync, in instructions'
-	@echo 'make bench BASELINE=update      the same, and future runs are compared with this one'
+	@echo "make                            build them for Debian's kernel: build/stock/*.ko"
+	@echo 'make run                        run the demonstration in a guest'
+	@echo "make run CMD='…'                load the modules in a guest and run a command"
+	@echo 'make shell                      load the modules in a guest and run a shell'
+	@echo 'make test                       run all tests, on the host and in both guests'
+	@echo "make run|shell|test KERNEL=…    stock: Debian's kernel; debug: lockdep, KASAN and so on"
+	@echo 'make bench                      compare vfence with sw_sync, in instructions'
+	@echo 'make bench BASELINE=update      the same, and write the baseline for later runs'
 	@echo 'make uapi                       generate the Rust structures from the UAPI headers'
-	@echo 'make imports                    print which file of rust/ imports which'
-	@echo 'make clean                      remove what was built'
-	@echo 'make distclean                  remove that and the cache of the environment'
+	@echo 'make imports                    print the import graph of rust/'
+	@echo 'make clean                      remove the build results'
+	@echo 'make distclean                  remove the build results and the cache'
 
 python:
 	@test -x $(PYTHON) || { test $$(id -u) = 0 && apt-get update -qq && \

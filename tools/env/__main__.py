@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The environment's commands, for the Makefile: build, run, shell, test, bench, distclean."""
+"""The commands that the Makefile calls: build, run, shell, test, bench and so on."""
 
 import argparse
 import os
@@ -21,9 +21,8 @@ import uapi
 from report import Failure, say
 
 _DEMO = "vfence-pipeline"
-# Loads the modules before the command and unloads them after, so that an unload
-# that warns shows too. 125 is what env(1) and others say when they, not the
-# command, have failed.
+# The script loads the modules, runs the command and unloads the modules, so that the log has
+# warnings at unload too. As in env(1), exit status 125 means that the command did not run.
 _RUN = """
 export PATH={path} {environment} HOME=/root LC_ALL=C.UTF-8
 if {load} && cd {cwd}; then
@@ -49,25 +48,29 @@ echo 'vfence and vfence_drm are loaded; Ctrl-D ends the guest.'
 
 
 def _working_directory():
-    """Returns where the user called make, if the guest can see it: PWD may be anywhere."""
+    """Returns the directory where the user called make, or the checkout if it does not exist."""
     cwd = os.environ.get("VFENCE_PWD") or os.getcwd()
     return cwd if os.path.isdir(cwd) else build.CHECKOUT
 
 
 def _binds(cwd):
-    """The checkout, and the user's directory if it lies elsewhere."""
+    """Returns the mounts of the checkout and of `cwd`, unless `cwd` is part of the checkout."""
     inside = os.path.commonpath([cwd, build.CHECKOUT]) == build.CHECKOUT
     if inside or cwd in ("/", "/root", "/tmp"):
         return build.HERE
     return [(cwd, cwd), *build.HERE]
 
 
-def _words(modules, everything):
-    """Returns how a script loads the modules, with DRM if `everything`, and tells programs of them."""
+def _words(modules, with_drm):
+    """Returns the parts of a script that load the modules and set the variables of programs.
+
+    The script loads vfence, and with `with_drm` also vfence_drm.
+    """
     one, drm = map(shlex.quote, modules)
     load = f"insmod {one}"
-    if everything:
-        # Where DRM is built in there is no such module. KUnit's suites of what both have must not run twice.
+    if with_drm:
+        # drm may be built in, so modprobe may fail. The filter keeps the KUnit suites that both
+        # modules have from running twice.
         load += (f" && {{ modprobe --quiet drm; [ ! -e {inside.KUNIT_FILTER} ] || "
                  f"echo '{inside.KUNIT['vfence_drm']}' > {inside.KUNIT_FILTER}; insmod {drm}; }}")
     environment = " ".join(f"{name}={shlex.quote(path)}"
@@ -79,7 +82,7 @@ def _run(kernel, command):
     modules = build.modules(kernel)
     build.programs()
     cwd = _working_directory()
-    # Two runs at once must not read each other's log.
+    # Each run has a directory of its own: two runs must not read each other's log.
     with tempfile.TemporaryDirectory(prefix="run-", dir=build.results(kernel)) as scratch:
         log, console = os.path.join(scratch, "log"), os.path.join(scratch, "console")
         script = _RUN.format(**_words(modules, bool(command)), path=shlex.quote(build.PATH),
@@ -95,7 +98,7 @@ def _run(kernel, command):
             shutil.copy(log if os.path.exists(log) else console, kept)
             for problem in problems:
                 say(f"vfence: {problem}")
-            say(f"vfence: what the guest's kernel said is in {kept}")
+            say(f"vfence: the log of the guest's kernel is {kept}")
         return status or (1 if problems else 0)
 
 
@@ -114,12 +117,13 @@ def _distclean():
     directory = cache.directory()
     rest = cache.clear()
     if rest:
-        say(f"vfence: {directory} still has {' '.join(rest)}: in use by another run, or not ours")
+        say(f"vfence: {directory} still has {' '.join(rest)}: in use by another run, or not part "
+            "of the cache")
     return 1 if rest else 0
 
 
 def _stop(number, _):
-    """Lets a signal end the run like Ctrl-C does, with everything that it has started."""
+    """Ends the run on a signal like on Ctrl-C, so that its child processes end too."""
     raise SystemExit(128 + number)
 
 
@@ -128,15 +132,16 @@ def main():
     commands = parser.add_subparsers(dest="action", required=True)
     commands.add_parser("build", help="build the modules for Debian's kernel")
     run = commands.add_parser("run", help="run a command in the guest")
-    run.add_argument("command", nargs="?", help="shell command; the demonstration if none")
-    shell = commands.add_parser("shell", help="a shell in the guest")
-    test = commands.add_parser("test", help="all tests")
+    run.add_argument("command", nargs="?", help="shell command; default: the demonstration")
+    shell = commands.add_parser("shell", help="start a shell in the guest")
+    test = commands.add_parser("test", help="run all tests")
     for command in (run, shell, test):
-        command.add_argument("--kernel", choices=testrun.KERNELS, help="which guest kernel")
-    measure = commands.add_parser("bench", help="measure what vfence costs")
+        command.add_argument("--kernel", choices=testrun.KERNELS, help="guest kernel")
+    measure = commands.add_parser("bench", help="measure the cost of the calls")
     measure.add_argument("--update", action="store_true", help="make the result the baseline")
-    graph = commands.add_parser("imports", help="print which file of rust/ imports which")
-    graph.add_argument("checkout", nargs="?", default=build.CHECKOUT, help="another checkout")
+    graph = commands.add_parser("imports", help="print the import graph of rust/")
+    graph.add_argument("checkout", nargs="?", default=build.CHECKOUT,
+                       help="directory; default: this checkout")
     commands.add_parser("uapi", help="generate the Rust structures from the UAPI headers")
     commands.add_parser("distclean", help="remove the cache")
     args = parser.parse_args()

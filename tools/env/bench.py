@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""`make bench`: what vfence costs, next to what the kernel's own sw_sync costs.
+"""`make bench`: the cost of calls of vfence, compared with those of the kernel's sw_sync.
 
-selftests/bench.c measures, in a guest whose clock counts instructions, so two runs agree.
-Here its figures are compared with the goals and with the baseline, and shown.
+The benchmark program measures in a guest whose clock counts instructions, so its figures are
+reproducible. This module compares them with the goals and with the baseline, and prints a table.
 """
 
 import contextlib
@@ -19,16 +19,16 @@ from report import Failure, Step, count_lines, say
 
 KERNEL = "bench"
 BASELINE = os.path.join(build.CHECKOUT, "selftests", "bench-baseline.json")
-# By how much a figure may grow before it is said.
+# A figure that grows by more than this part of the baseline is reported.
 TOLERANCE = 0.02
-# How much two measurements of the same may differ; more, and the tolerance would mean nothing.
+# Repeated measurements of the same operation may differ by this part, less than the tolerance.
 AGREEMENT = 0.01
-# How much the figures of a series may differ, from the least to the most.
+# The largest figure of a flat series, as a multiple of the smallest.
 FLAT = 1.10
-# A million fences have to be pending in one of the rows, and filling the queue takes almost as long as the watchdog allows otherwise. It
-# is on, and what it costs does not depend on its bound.
+# A row fills a queue with a million fences. That takes almost as long as the default watchdog
+# allows; the cost of the watchdog does not depend on its bound.
 _PARAMETERS = "max_jobs=1048576 sw_sync=1 watchdog_ms=20000"
-# Seconds, for the whole guest.
+# Time limit of the whole guest, in seconds.
 _LIMIT = 1800
 _PROGRAM = "vfence-bench"
 
@@ -52,7 +52,7 @@ def _number(value):
 
 
 def rows(text):
-    """Returns the rows in what the program printed, and what is wrong with them, a line each."""
+    """Returns the rows in the program's output, and the problems in them, a line each."""
     found, problems, expected = [], [], None
     for line in text.splitlines():
         try:
@@ -71,14 +71,14 @@ def rows(text):
                      if (key == "vfence" or key in row) and not _number(row.get(key))]
         found.append(row)
     if not expected or len(found) != expected:
-        problems.append(f"{len(found)} rows of {expected or 'nobody knows how many'}")
+        problems.append(f"{len(found)} rows of {expected or 'an unknown number'}")
     return found, problems
 
 
 def judge(row):
-    """Returns `row` with its ratio, and whether it meets its goal; None of what is not known.
+    """Returns `row` with its ratio, and whether it meets its goal; None if that is unknown.
 
-    Where there is no peer, the goal is one for the figure itself.
+    The goal limits the ratio or, in a row without a peer, the figure.
     """
     ratio = None
     if _number(row.get("vfence")) and _number(row.get("peer")) and row["peer"]:
@@ -88,9 +88,9 @@ def judge(row):
 
 
 def flatness(found):
-    """Returns a row for each series among the rows, which says how flat it is.
+    """Returns a row for each series, with the ratio of its largest figure to its smallest.
 
-    What is before the colon of their names is the series.
+    The name of a series is the part before the colon in the names of its rows.
     """
     series = {}
     for row in found:
@@ -105,22 +105,24 @@ def flatness(found):
 
 
 def agreement(found):
-    """Returns by how much the peer's figures differ of rows whose peer is the same, by which part of them.
+    """Returns the largest relative difference between repeated figures of the same peer.
 
-    Each is measured in a process of its own. None if there are no such rows.
+    Each figure is measured in its own process. Returns None if none is repeated.
     """
     peers = {}
     for row in found:
         if "peer_of" in row and _number(row.get("peer")):
             peers.setdefault(row["peer_of"], []).append(row["peer"])
-    return max((max(peer) / min(peer) - 1 for peer in peers.values() if len(peer) > 1 and min(peer)),
-               default=None)
+    return max((max(peer) / min(peer) - 1 for peer in peers.values()
+                if len(peer) > 1 and min(peer)), default=None)
 
 
 def _figure(value, unit):
     if not _number(value):
         return "–"
-    return f"{value:.2f}" if unit == "ratio" else f"{value:.0f}" if value >= 1000 else f"{value:.1f}"
+    if unit == "ratio":
+        return f"{value:.2f}"
+    return f"{value:.0f}" if value >= 1000 else f"{value:.1f}"
 
 
 def table(judged):
@@ -139,7 +141,7 @@ def table(judged):
 
 
 def slower(found, baseline):
-    """Returns a line for each figure of vfence that has grown by more than the tolerance."""
+    """Returns a line for each figure of vfence that grew by more than the tolerance."""
     before = {row["operation"]: row["vfence"] for row in baseline}
     lines = []
     for row in found:
@@ -157,14 +159,14 @@ def slower(found, baseline):
 
 
 def missing(found, baseline):
-    """Returns a line for each row that the baseline has and `found` has not."""
+    """Returns a line for each row that is in the baseline and not in `found`."""
     names = {row["operation"] for row in found}
-    return [f"not measured any more: {row['operation']}"
+    return [f"in the baseline, not measured: {row['operation']}"
             for row in baseline if row["operation"] not in names]
 
 
 def dump(results):
-    """Returns `results` as JSON, a line for each row, so that changes can be read."""
+    """Returns `results` as JSON with a line for each row, for readable diffs."""
     head = "".join(f" {json.dumps(key)}: {json.dumps(value)},\n"
                    for key, value in results.items() if key != "rows")
     lines = ",\n".join(f"  {json.dumps(row, ensure_ascii=False)}" for row in results["rows"])
@@ -177,7 +179,7 @@ def _write(path, results):
 
 
 def _load_baseline():
-    """Returns the baseline, None if there is none."""
+    """Returns the baseline, None if it does not exist."""
     try:
         with open(BASELINE) as text:
             return json.load(text)
@@ -188,7 +190,7 @@ def _load_baseline():
 
 
 def _commit():
-    """Returns the commit that is checked out, None if git cannot tell."""
+    """Returns the commit that is checked out, None if git fails."""
     with contextlib.suppress(OSError):
         done = subprocess.run(["git", "-C", build.CHECKOUT, "describe", "--always", "--dirty"],
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -198,7 +200,7 @@ def _commit():
 
 
 def _measure(module, directory):
-    """Runs the program in the guest; returns its rows and what went wrong, a line each."""
+    """Runs the program in the guest; returns its rows and the problems, a line each."""
     paths = {name: os.path.join(directory, f"bench.{name}") for name in ("out", "err", "log")}
     console = os.path.join(directory, "console.log")
     for path in (*paths.values(), console):
@@ -220,12 +222,12 @@ def _measure(module, directory):
     if status is None:
         problems.append(f"the guest ran for more than {_LIMIT} s")
     elif status:
-        problems.append(f"{_PROGRAM} or what is around it failed (exit status {status})")
+        problems.append(f"{_PROGRAM} or its script failed (exit status {status})")
     return found, problems + guest.problems(paths["log"], console)
 
 
 def run(update):
-    """Measures, shows the table, and returns the exit status; with `update` it is the new baseline."""
+    """Measures, prints the table and returns the exit status; `update` writes the baseline."""
     module = build.modules(KERNEL)[0]
     build.self_tests("building the benchmark", _PROGRAM)
     directory = build.results(KERNEL)
@@ -244,9 +246,10 @@ def _run(module, directory, update):
     for line in table(judged):
         print(line)
     if judged:
-        print(f"{sum(row['met'] is True for row in judged)} of {len(judged)} goals are met", flush=True)
+        met = sum(row["met"] is True for row in judged)
+        print(f"{met} of {len(judged)} goals are met", flush=True)
     if differ is not None:
-        line = f"what was measured more than once differs by {100 * differ:.2f} % at most"
+        line = f"repeated measurements differ by at most {100 * differ:.2f} %"
         if differ > AGREEMENT:
             problems.append(line)
         else:
@@ -256,8 +259,9 @@ def _run(module, directory, update):
     say(f"vfence: the figures are in {path}")
     if baseline:
         if baseline.get("kernel") != release:
-            print(f"the baseline is of kernel {baseline.get('kernel')}, this is {release}")
-        for line in slower(found, baseline["rows"]) or ["nothing is more than 2 % slower than the baseline"]:
+            print(f"the baseline is from kernel {baseline.get('kernel')}, this run from {release}")
+        for line in slower(found, baseline["rows"]) or [
+                f"no figure is more than {100 * TOLERANCE:.0f} % above the baseline"]:
             print(line, flush=True)
     for problem in problems:
         say(f"vfence: {problem}")
@@ -265,7 +269,7 @@ def _run(module, directory, update):
         return 1
     if update:
         _write(BASELINE, {"kernel": release, "rows": found})
-        say(f"vfence: this is the baseline now: {BASELINE}")
+        say(f"vfence: wrote the baseline {BASELINE}")
     elif not baseline:
-        say("vfence: there is no baseline; make bench BASELINE=update makes this one it")
+        say("vfence: there is no baseline; make bench BASELINE=update writes it")
     return 0

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Builds the modules and the user programs, with the tools of the root file system.
 
-Results go below build/ in the checkout; the sources are not written to.
+The results are below build/ in the checkout; no other file is written.
 """
 
 import os
@@ -18,35 +18,35 @@ BUILD = os.path.join(CHECKOUT, "build")
 TARGET = os.path.join(BUILD, "target")
 SELFTESTS = os.path.join(BUILD, "selftests")
 HERE = [(CHECKOUT, CHECKOUT)]
-# Where the harness of the C self-tests is found: the kernel's own.
+# The kernel's harness, which the C self-tests include.
 KSELFTEST = f"{kernel.SOURCE}/tools/testing/selftests"
 
-# A warning that an up-to-date object no longer repeats is a warning nobody reads.
+# Warnings are errors: make does not repeat the warning of an object that is up to date.
 _NO_WARNINGS = ["KCFLAGS=-Werror", "KRUSTFLAGS=-Dwarnings", "CLIPPY=1",
                 "CONFIG_OBJTOOL_WERROR=y"]
 
-# The modules, in the order in which they are loaded.
+# In the order in which they are loaded.
 MODULES = ["vfence", "vfence_drm"]
 
-# Programs by name, wherever they were built.
+# The directories of the programs, for the guest.
 PATH = f"{SELFTESTS}:{TARGET}/release:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
 
 
 def results(name):
-    """Returns the directory for what concerns kernel `name`."""
+    """Returns the directory for the modules and logs of kernel `name`."""
     path = os.path.join(BUILD, name)
     os.makedirs(path, exist_ok=True)
     return path
 
 
 def _alone():
-    """Holds off other runs in this checkout."""
+    """Holds the lock that keeps other runs from building in this checkout."""
     os.makedirs(BUILD, exist_ok=True)
     return cache.lock(os.path.join(BUILD, "lock"), "building in this checkout")
 
 
 def _logged(command, log, what, binds=()):
-    """Runs `command` in the checkout, its output in `log`; quiet unless it fails or takes long."""
+    """Runs `command` in the checkout with its output in `log`; prints only if slow or failed."""
     argv = chroot.argv(command, cwd=CHECKOUT, binds=[*HERE, *binds],
                        env={"CARGO_TARGET_DIR": TARGET})
     with Step(what, patience=3):
@@ -55,7 +55,7 @@ def _logged(command, log, what, binds=()):
 
 
 def _forget_other_tree(name, directory):
-    """Removes what was built against another tree: Kbuild would take it for up to date."""
+    """Removes objects that were built against another tree: Kbuild takes them for up to date."""
     tree = os.path.basename(kernel.tree(name))
     stamp = os.path.join(directory, "tree")
     if os.path.exists(stamp):
@@ -71,7 +71,7 @@ def _forget_other_tree(name, directory):
 def modules(name):
     """Builds the modules for kernel `name` and returns their paths."""
     if os.path.exists(os.path.join(CHECKOUT, "modules.order")):
-        # Make would find those objects before it makes others.
+        # make would use those objects.
         raise Failure("the modules were built in the checkout with KDIR: run 'make clean' first")
     binds = kernel.binds(name)
     with _alone():
@@ -89,7 +89,7 @@ def _modules(name, binds):
     with open(log, errors="replace") as text:
         complaints = [line.strip() for line in text if line.startswith("WARNING: modpost")]
     if complaints:
-        # Or the next run would find them up to date.
+        # The next run must build them again, or it would not see the warning.
         for path in paths:
             os.unlink(path)
         raise Failure(f"the modules for the {name} kernel: {complaints[0]}")
@@ -100,12 +100,12 @@ def _modules(name, binds):
 
 
 def environment(paths):
-    """Returns the variables that tell programs where the modules at `paths` are."""
+    """Returns the environment variables that hold the `paths` of the modules."""
     return dict(zip(("VFENCE_KO", "VFENCE_DRM_KO"), paths))
 
 
 def programs():
-    """Builds the user programs: Rust crates and C self-tests."""
+    """Builds the Rust crates and the C self-tests."""
     with _alone():
         _logged(["cargo", "build", "--release", "--locked", "--workspace"],
                 os.path.join(BUILD, "cargo.log"), "building the Rust programs")
@@ -113,7 +113,7 @@ def programs():
 
 
 def self_tests(what, *names):
-    """Builds the self-tests of those names, or all; `what` says so."""
+    """Builds the C self-tests `names`, or all of them; `what` names the step."""
     source = os.path.join(kernel.packages(), "source")
     with _alone():
         os.makedirs(SELFTESTS, exist_ok=True)

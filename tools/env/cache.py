@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Where expensive results live, and how they get there safely.
+"""The cache of stages: the root file system, the kernels, their sources.
 
-A stage is a directory named after a hash of everything it was made from, so
-a changed input makes a new directory and an unchanged one is found again.
-It is built under another name and renamed when complete: a directory that
-exists is whole, whatever interrupted the run before.
+A stage is a directory whose name has a hash of its inputs: a changed input makes a new directory.
+A stage is built under another name and renamed when it is complete, so an interrupted run never
+leaves an incomplete one.
 """
 
 import contextlib
@@ -18,21 +17,21 @@ import shutil
 from report import Failure, Step, count_lines, percent, say, size
 
 
-# Says to backup programs, and to us, whose this directory is.
+# Marks the directory as a cache for backup programs, and as this environment's for distclean.
 _TAG = "CACHEDIR.TAG"
 _TAG_TEXT = """Signature: 8a477f597d28d172789f06886806bc55
 # This is the cache of vfence's environment; `make distclean` removes it.
 """
-# What `distclean` removes, and nothing else.
+# The names that `make distclean` may remove.
 _OURS = re.compile(r"(root|packages|stock|debug|bench)-[0-9a-f]{12}(\.partial|\.old)*"
                    r"|cargo|logs|mnt|kvm-probe|\w+\.lock|CACHEDIR\.TAG")
 
-# The stages that this process uses, each with a descriptor that is open until it ends.
+# The stages that this process uses, each with a descriptor that holds a shared lock.
 _held = {}
 
 
 def directory():
-    """Returns the cache directory, made if need be."""
+    """Returns the cache directory, and makes it if it is missing."""
     path = os.environ.get("VFENCE_CACHE")
     if not path:
         base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
@@ -41,9 +40,9 @@ def directory():
     tag = os.path.join(path, _TAG)
     if not os.path.exists(tag):
         os.makedirs(path, exist_ok=True)
-        # One made before there was a tag is welcome.
+        # Caches of older versions have no tag.
         if not all(_OURS.fullmatch(name) for name in os.listdir(path)):
-            raise Failure(f"{path} is to be the cache, but has something else in it")
+            raise Failure(f"{path} has files that are not part of the cache")
         with open(tag, "w") as text:
             text.write(_TAG_TEXT)
     os.makedirs(os.path.join(path, "logs"), exist_ok=True)
@@ -58,7 +57,7 @@ def key(inputs):
 
 @contextlib.contextmanager
 def lock(path, what):
-    """Holds the lock file `path`; says so when another run has it."""
+    """Holds the lock file `path`; prints a line when it must wait for another run."""
     with open(path, "w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -69,7 +68,7 @@ def lock(path, what):
 
 
 def _hold(path):
-    """Keeps the stage `path` from being removed while this process lives; False if it is gone."""
+    """Locks the stage `path` against removal until this process ends; False if it is gone."""
     if path in _held:
         return True
     try:
@@ -77,7 +76,7 @@ def _hold(path):
     except FileNotFoundError:
         return False
     fcntl.flock(handle, fcntl.LOCK_SH)
-    # It may have been removed while we waited.
+    # Another run may have removed it before flock() returned.
     if os.path.isdir(path) and os.path.samestat(os.fstat(handle), os.stat(path)):
         _held[path] = handle
         return True
@@ -86,9 +85,9 @@ def _hold(path):
 
 
 def remove(path):
-    """Removes a stage, unless a run uses it: then returns False.
+    """Removes a stage and returns True; returns False if a run uses it.
 
-    It goes out of its name first, so that no half of it is ever found.
+    The stage is renamed first, so that no run finds an incomplete one.
     """
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -105,7 +104,7 @@ def remove(path):
 
 
 def clear():
-    """Removes all that this module and its callers ever put into the cache; returns what stays."""
+    """Removes all known names from the cache; returns the names that are left."""
     path = directory()
     busy = [name for name in sorted(os.listdir(path))
             if re.fullmatch(r"\w+-[0-9a-f]{12}.*", name) and _OURS.fullmatch(name)
@@ -125,12 +124,11 @@ def clear():
 
 
 def stage(name, inputs, build, detail="", lines=None):
-    """Returns the directory of stage `name` for `inputs`, which stays while this process lives.
+    """Returns the directory of stage `name` for `inputs`, locked until this process ends.
 
-    When it is missing, calls `build(directory, log)` to fill a new one; how many
-    `lines` that writes to its log, if known, shows how far it is. Stages
-    of the same name with other inputs are then stale and go away, and so does
-    what an interrupted build has left.
+    If it is missing, calls `build(directory, log)` to fill a new one. `lines` is the number of
+    lines that the build writes to its log, for the progress. Stages of the same name with other
+    inputs, and those that an interrupted build left, are removed.
     """
     final = os.path.join(directory(), f"{name}-{key(inputs)}")
     if _hold(final):

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Runs commands inside the root file system, in a mount namespace of their own.
 
-The root is the lower layer of an overlay whose upper layer is in memory, so
-nothing that runs inside can spoil the cache, and mount points can be made
-freely. Everything goes away with the last process.
+The root is the lower layer of an overlay with its upper layer in memory, so commands cannot change
+the cache, and mount points can be made anywhere. The mounts end with the last process.
 """
 
 import os
@@ -14,12 +13,12 @@ import cache
 import jail
 import root
 
-# Where stages appear inside. The place does not depend on the cache's, because
-# a kernel's build tree remembers where it was built.
+# The mount point of stages inside. It does not depend on the path of the cache: the build tree of a
+# kernel contains its own path.
 MOUNT = "/opt/vfence"
 CARGO_HOME = f"{MOUNT}/cargo"
 
-# How programs inside find the network, and whom they trust there.
+# The host's name resolution, proxy and certificates, for cargo and apt inside.
 _NETWORK_FILES = ("/etc/resolv.conf", "/etc/hosts", "/etc/ssl/certs",
                   "/usr/local/share/ca-certificates")
 _NETWORK_ENV = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
@@ -41,12 +40,12 @@ def _environment(extra):
 
 
 def _bind(source, target):
-    """Returns shell lines that make `source` appear at `target` below $root."""
+    """Returns shell lines that mount `source` at `target` below $root."""
     quoted = shlex.quote(target)
     if os.path.isdir(source):
         make = f'mkdir -p "$root"{quoted}'
     else:
-        # A dangling link, as resolv.conf often is, cannot be a mount point.
+        # resolv.conf is often a dangling link, which cannot be a mount point.
         make = (f'mkdir -p "$root"{shlex.quote(os.path.dirname(target))}; '
                 f'rm -f "$root"{quoted}; : > "$root"{quoted}')
     return [make, f'mount --bind {shlex.quote(source)} "$root"{quoted}']
@@ -76,8 +75,7 @@ def _script(binds, lower, scratch):
 def argv(command, cwd="/", binds=(), env=None):
     """Returns the command line that runs `command` inside.
 
-    `binds` is a list of (path outside, path inside). The caller must hold the
-    stages that it binds.
+    `binds` is a list of (path outside, path inside). The caller must hold the stages in it.
     """
     cargo = os.path.join(cache.directory(), "cargo")
     scratch = os.path.join(cache.directory(), "mnt")
@@ -91,5 +89,5 @@ def argv(command, cwd="/", binds=(), env=None):
 
 
 def run(command, **kwargs):
-    """Runs `command` inside on this terminal and returns its exit status."""
+    """Runs `command` inside, on this terminal, and returns its exit status."""
     return subprocess.run(argv(command, **kwargs), check=False).returncode

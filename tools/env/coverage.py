@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The host tests of the driver's state machine, and how much of it they run, line by line."""
+"""Runs the host tests of the driver's state machine and checks their line coverage."""
 
 import glob
 import json
@@ -15,27 +15,27 @@ _CRATE = os.path.join(build.CHECKOUT, "tools", "sched", "src", "lib.rs")
 _TARGET = os.path.join(build.BUILD, "coverage")
 _PROFILE = os.path.join(_TARGET, "profile")
 _NAME = "machine-coverage"
-# The package; others need not test it again.
+# The package; the suite cargo-test leaves it out.
 PACKAGE = "vfence-sched"
 
 
 def _sources():
-    """Returns the driver's files that the crate compiles."""
+    """Returns the files of the driver that the crate compiles."""
     with open(_CRATE) as text:
         return re.findall(r'#\[path = "\.\./\.\./\.\./(rust/vfence/\w+\.rs)"\]', text.read())
 
 
 def judge(summary, sources):
-    """Returns a result for each of `sources`, given what `llvm-cov export` says."""
+    """Returns a result for each of `sources` from `summary`, the output of `llvm-cov export`."""
     percent = {entry["filename"]: entry["summary"]["lines"]["percent"]
                for data in summary["data"] for entry in data["files"]}
     results = []
     for source in sources:
         covered = [value for name, value in percent.items() if name.endswith("/" + source)]
         if not covered:
-            results.append(ktap.Result(source, "failed", "no test runs it"))
+            results.append(ktap.Result(source, "failed", "not covered by any test"))
         elif covered[0] < _GOAL:
-            reason = f"{covered[0]:.1f} % of its lines are run; {_GOAL} are wanted"
+            reason = f"line coverage is {covered[0]:.1f} %, less than {_GOAL} %"
             results.append(ktap.Result(source, "failed", reason))
         else:
             results.append(ktap.Result(source, "passed"))
@@ -43,7 +43,7 @@ def judge(summary, sources):
 
 
 def suites():
-    """Yields what the host tests say, and how much they run: they are built to count."""
+    """Yields the results of the host tests and their coverage; builds them instrumented."""
     shutil.rmtree(_PROFILE, ignore_errors=True)
     env = {"CARGO_TARGET_DIR": _TARGET, "RUSTFLAGS": "-C instrument-coverage",
            "LLVM_PROFILE_FILE": os.path.join(_PROFILE, "%p.profraw")}
@@ -67,4 +67,4 @@ def suites():
             yield ktap.command(_NAME, output, status)
             return
     results = judge(json.loads(output), _sources())
-    yield ktap.Suite(_NAME, results or [ktap.Result("files", "failed", "there are none")])
+    yield ktap.Suite(_NAME, results or [ktap.Result("files", "failed", "no files")])

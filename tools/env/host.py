@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the machine itself must have: little, since the tools live in the root file system."""
+"""Installs the few commands that the host needs; the other tools are in the root file system."""
 
 import glob
 import os
@@ -8,10 +8,10 @@ import subprocess
 
 from report import Failure, say
 
-# Command -> the Debian package that has it.
+# The Debian package of each command.
 _COMMANDS = {"mmdebstrap": "mmdebstrap", "unshare": "util-linux", "du": "coreutils"}
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-# Debian 12 as first released did not know trixie's keys; its point releases do.
+# The keyring package of Debian 12.0 lacks the keys of trixie; later point releases have them.
 _TRIXIE_KEYS = "/usr/share/keyrings/debian-archive-trixie-*"
 
 
@@ -23,7 +23,7 @@ def _missing():
 
 
 def prepare():
-    """Installs what is missing when root; otherwise says what to install, in one line."""
+    """Installs the missing packages if root; otherwise fails with the command that does so."""
     if os.uname().machine != "x86_64":
         raise Failure(f"this environment needs an x86_64 machine, not {os.uname().machine}")
     packages = _missing()
@@ -45,7 +45,7 @@ def prepare():
 
 
 def apt_options():
-    """Returns the machine's own proxy settings for apt, as options of mmdebstrap."""
+    """Returns the host's proxy settings for apt, as options of mmdebstrap."""
     dump = subprocess.run(["apt-config", "dump"], check=False, text=True, stdout=subprocess.PIPE,
                           stderr=subprocess.DEVNULL).stdout
     return [f"--aptopt={line}" for line in dump.splitlines()

@@ -3,8 +3,8 @@
 
 A file imports another if a `use` declaration or a path in its code names a module, or an item of a
 module, whose source is that file. `mod x;` declares a module and imports nothing. A file that holds
-only `mod` declarations and re-exports is a facade: it has no imports, and whoever names an item
-through it imports the file that defines the item. Test modules are left out.
+only `mod` declarations and re-exports is a facade: it has no imports, and a path through it imports
+the file that defines the item. Test modules are left out.
 
 Imports run from an upper layer to a lower one or stay within a layer. The files of the driver have
 no import cycle. rust/kernel mirrors the kernel's own crate, where a module and its children import
@@ -31,7 +31,7 @@ _LAYERS = [
     ("bindings", r"bindings/.*"),
 ]
 _ORDER = {name: index for index, (name, _) in enumerate(_LAYERS)}
-# The state machine is tested on the host: it imports nothing from outside its directory.
+# The scheduler is tested on the host: it imports nothing from outside its directory.
 _CLOSED = "sched"
 
 _ABSTRACTIONS = "kernel"
@@ -165,7 +165,7 @@ class _Crate:
     def _parse(self, path, file, original, text, children, line):
         """Reads module `path` from `text`, which is `original` without comments and literals."""
         module = self.modules[path] = _Module(file, path)
-        # Inline modules are blanked once they are read, so what is left is the module's own.
+        # Inline modules are blanked once they are read: only the module's own code is left.
         at = 0
         while match := _MOD.search(text, at):
             at = match.end()
@@ -394,7 +394,7 @@ def suite(checkout):
 
 
 def show(checkout):
-    """Prints the graph and what is wrong with it; returns the exit status."""
+    """Prints the graph and its problems; returns the exit status."""
     graph = read(checkout)
     allowed = [f"allowed cycle: {line}" for line in cycles(graph, abstractions=True)]
     problems = [*(f"cycle: {line}" for line in cycles(graph)), *disorder(graph),

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Runs inside the guest: every suite of a list, each with the modules freshly loaded.
+"""Runs the suites of a list inside the guest, and loads the modules anew for each.
 
-Arguments: which kernel this is, the list, the directory for results, seconds a
-suite may take, the modules. Each suite's output goes to a file of its own, and one line of JSON
-about it to `results`, which is on disk before the next suite starts: a
-guest that dies has still said how far it came.
+Arguments: the kernel's name, the list, the directory for results, the seconds that a suite may
+take, the modules. The output of a suite goes to a file of its own. One line of JSON about it goes
+to `results`, and reaches the disk before the next suite starts: if the guest dies, the file shows
+which suites have run.
 """
 
 import glob
@@ -18,22 +18,22 @@ import build
 
 KUNIT_FILTER = "/sys/module/kunit/parameters/filter_glob"
 _KMEMLEAK = "/sys/kernel/debug/kmemleak"
-# kmemleak does not report objects younger than this.
+# kmemleak does not report younger objects. Seconds.
 _KMEMLEAK_AGE = 6
 
-
 KERNELS = ["stock", "debug"]
-# The second word of a line of the list -> how many of the modules are loaded for the suite, with the parameters that follow it.
+# The second word of a line of the list, and the number of modules that it loads.
 _LOADED = {None: 1, "misc": 1, "nomodule": 0, "drm": 2}
-# Which KUnit suites run when a module is loaded for the first time: those of the DRM module are the other's, and a few
-# more. They take ten seconds of the debug guest, so they do not run again.
+# The KUnit suites that run at the first load of a module. vfence_drm contains those of vfence too.
+# They take ten seconds in the debug guest, so each runs once.
 KUNIT = {"vfence": "*.*", "vfence_drm": "vfence_drm*"}
 
 
 def suites(text, kernel):
-    """Returns (program, how many modules are loaded for it, their parameters, seconds) of each line of a list.
+    """Returns (program, number of modules, their parameters, seconds) for each line of a list.
 
-    A line with `only=` is for that kernel only. `seconds=` is how long the suite may take, if not None: as long as any.
+    A line with `only=` is for that kernel only. `seconds=` is the suite's time limit; without it,
+    the limit is None and the default applies.
     """
     found = []
     for line in text.splitlines():
@@ -45,7 +45,8 @@ def suites(text, kernel):
             raise ValueError(f"bad line: {line}")
         if words[0] in (name for name, *_ in found):
             raise ValueError(f"listed twice: {words[0]}")
-        limits = [int(word.removeprefix("seconds=")) for word in parameters if word.startswith("seconds=")]
+        limits = [int(word.removeprefix("seconds=")) for word in parameters
+                  if word.startswith("seconds=")]
         parameters = [word for word in parameters if not word.startswith("seconds=")]
         found.append((words[0], _LOADED[words[1] if words[1:] else None], parameters,
                       limits[-1] if limits else None))
@@ -64,7 +65,7 @@ def _kunit():
 
 
 def _keep_kunit(reports, directory):
-    """Saves what KUnit said when a module was loaded; unloading removes it."""
+    """Saves the KUnit results of a module; unloading the module removes them."""
     for path in reports:
         target = os.path.join(directory, f"kunit-{path.split('/')[-2]}.log")
         with open(path) as source, open(target, "w") as out:
@@ -72,7 +73,7 @@ def _keep_kunit(reports, directory):
 
 
 def _filter_kunit(pattern):
-    """Has only the KUnit suites run that match `pattern`, where there is KUnit."""
+    """Sets the pattern of the KUnit suites that run at load, if the kernel has KUnit."""
     if os.path.exists(KUNIT_FILTER):
         with open(KUNIT_FILTER, "w") as control:
             control.write(pattern)
@@ -83,9 +84,9 @@ def _name(module):
 
 
 def _run(program, load, parameters, modules, todo, directory, seconds):
-    """Runs one suite, with `load` of the modules, and returns what there is to say about it.
+    """Runs one suite with the first `load` modules and returns its record for `results`.
 
-    `todo` has the KUnit suites that have not run yet, by module.
+    `todo` maps a module that was not loaded yet to the pattern of its KUnit suites.
     """
     record = {"name": program, "problems": []}
     start = time.monotonic()
@@ -98,7 +99,7 @@ def _run(program, load, parameters, modules, todo, directory, seconds):
         loaded = []
         for module in modules[:load]:
             if loaded:
-                # It needs this where it is not built in.
+                # vfence_drm needs drm, which is a module in Debian's kernel.
                 call("modprobe", "--quiet", "drm")
             _filter_kunit(todo.pop(_name(module), "none"))
             if call("insmod", module, *parameters):
@@ -107,14 +108,14 @@ def _run(program, load, parameters, modules, todo, directory, seconds):
             loaded.append(module)
         _keep_kunit(_kunit() - before, directory)
         try:
-            # A new session, so that a program that hangs takes its children along.
+            # A new session, so that timeout(1) kills the program's children too.
             record["status"] = call("setsid", "--wait", "timeout", "--kill-after=5",
                                     str(seconds), program, timeout=seconds + 30)
         except subprocess.TimeoutExpired:
             record["status"] = 124
         if record["status"] in (124, 137):
             record["problems"].append(f"did not end within {seconds} s")
-        # Buffers that jobs have used are given back a little later than their files are closed.
+        # The worker releases the buffers of jobs a little after their files are closed.
         for module in reversed(loaded):
             tries = 50
             while tries and call("rmmod", _name(module)):
@@ -122,14 +123,14 @@ def _run(program, load, parameters, modules, todo, directory, seconds):
                 time.sleep(0.1)
             if not tries:
                 record["problems"].append(f"rmmod {_name(module)} failed")
-        # A guest that dies in the next suite must not take this one's words along.
+        # The output must survive if the guest dies in the next suite.
         os.fsync(out.fileno())
     record["seconds"] = round(time.monotonic() - start, 1)
     return record
 
 
 def _leaks():
-    """Returns what kmemleak finds: an object without a reference in two scans."""
+    """Returns the report of kmemleak after two scans: an object must be unreferenced in both."""
     for scan in range(2):
         if scan:
             time.sleep(_KMEMLEAK_AGE)
@@ -147,7 +148,8 @@ def main(kernel, listing, directory, seconds, *modules):
         for program, load, parameters, limit in todo:
             _mark(f"suite {program}")
             print(f"  {program}", flush=True)
-            record = _run(program, load, parameters, modules, kunit, directory, limit or int(seconds))
+            record = _run(program, load, parameters, modules, kunit, directory,
+                          limit or int(seconds))
             results.write(json.dumps(record) + "\n")
             results.flush()
             os.fsync(results.fileno())

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""How everything of ours is started: so that it ends when we do.
+"""The command prefix that ties child processes and their mounts to this process.
 
-Whatever ends us, be it SIGKILL, ends what we have started, and its mounts go
-with it: an interrupted run leaves nothing behind that runs, writes or is busy.
+When this process ends, even by SIGKILL, its children end too and their mounts go away.
 """
 
 PREFIX = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private",

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """The guest kernels, and the trees that modules for them are built against.
 
-`packages` has what comes from Debian: image, modules, headers, source.
-`stock` is the source prepared with the configuration of Debian's kernel: the
-Rust metadata that Debian's headers lack. `debug` and `bench` are kernels of our own.
+Stage `packages` has Debian's image, modules, headers and source. Stage `stock` is that source,
+prepared with the configuration of Debian's kernel: it has the Rust metadata that Debian's headers
+lack. Stages `debug` and `bench` are kernels built from the same source.
 """
 
 import functools
@@ -15,23 +15,23 @@ import chroot
 import root
 from report import Failure, run_logged, say
 
-# The point release that this was tested with.
+# The point release that the project is tested with.
 PIN = "7.3.4+deb13"
 SERIES = "7.3"
 HERE = os.path.dirname(os.path.abspath(__file__))
-# The kernels of our own, what each is, and how much make says while it is built.
+# The kernels that are built here: a description, and the lines that make prints.
 OWN = {"debug": ("a kernel with every checker, about 15 minutes on 2 cores", 2080),
        "bench": ("a kernel to measure with, about 10 minutes on 2 cores", 1700)}
 
 SOURCE = f"{chroot.MOUNT}/source"
-# Where each kernel's build tree appears inside.
+# The mount point of each kernel's build tree.
 TREE = {name: f"{chroot.MOUNT}/{name}" for name in ("stock", *OWN)}
 _GCC = "x86_64-linux-gnu-gcc-14"
 _WITH_GCC = [f"CC={_GCC}", f"HOSTCC={_GCC}"]
-# Debian's kernel was built with gcc; KASAN together with Rust needs clang.
+# Debian builds its kernel with gcc; KASAN together with Rust needs clang.
 COMPILER = {"stock": _WITH_GCC, "debug": ["LLVM=1"], "bench": _WITH_GCC}
 
-# Where a stage that is being made appears inside.
+# The mount point of a stage that is being made.
 _OUT = f"{chroot.MOUNT}/out"
 
 _FETCH = r"""
@@ -61,7 +61,7 @@ rm -rf unpacked
 echo "$release" > release
 """
 
-# What modules are built with, but not what built it.
+# Keeps what a module build needs, and removes the objects of the kernel.
 _TRIM = r"""
 cd "$1"
 find . -name '*.o' ! -path './scripts/*' ! -path './tools/*' -delete
@@ -71,7 +71,7 @@ rm -f vmlinux vmlinux.unstripped vmlinux.map arch/x86/boot/compressed/vmlinux*
 
 
 def packages():
-    """Returns the directory of what comes from Debian's packages."""
+    """Returns the directory of the files from Debian's packages."""
     root.path()
     directory = cache.stage("packages", {"pin": PIN, "suite": root.SUITE}, _fetch,
                             f"Debian's kernel {PIN} and its source, 300 MB to download")
@@ -86,7 +86,7 @@ def _fetch(directory, log):
 
 
 def release(directory=None):
-    """Returns the release of Debian's kernel, as `uname -r` says it."""
+    """Returns the release of Debian's kernel, as `uname -r` prints it."""
     with open(os.path.join(directory or packages(), "release")) as text:
         return text.read().strip()
 
@@ -98,7 +98,7 @@ def _make_in(directory, kernel):
 
 
 def _make(kernel, directory, log, script):
-    """Runs the shell `script` on build tree `directory`, which `make_` in it builds."""
+    """Runs the shell `script` on build tree `directory`; its function `make_` builds there."""
     words = [*_make_in(SOURCE, kernel), f"O={TREE[kernel]}", f"-j{os.cpu_count()}"]
     script = f'set -e\nmake_() {{ {" ".join(words)} "$@"; }}\ncd "$1"\n{script}'
     binds = [(os.path.join(packages(), "source"), SOURCE), (directory, TREE[kernel])]
@@ -111,11 +111,11 @@ def _build_stock(directory, log):
     for name in (".config", "Module.symvers"):
         shutil.copy(os.path.join(packages(), "headers", name), directory)
     _make("stock", directory, log, "make_ modules_prepare\n" + _TRIM)
-    # kconfig drops what a missing tool cannot give, and then structures differ
-    # from those of the kernel that runs.
+    # kconfig drops options whose tools are missing. Structures would then differ from those of the
+    # kernel that runs.
     for line in _options(os.path.join(packages(), "headers", ".config")) ^ _options(
             os.path.join(directory, ".config")):
-        raise Failure(f"the configuration of Debian's kernel came out different: {line}")
+        raise Failure(f"the configuration differs from that of Debian's kernel: {line}")
 
 
 def _options(path):
@@ -125,7 +125,7 @@ def _options(path):
 
 
 def _fragment(kernel):
-    """Returns what kernel `kernel` of our own has on top of allnoconfig."""
+    """Returns the options that kernel `kernel` has on top of allnoconfig."""
     text = ""
     for name in ("guest", kernel):
         with open(os.path.join(HERE, f"{name}.config")) as part:
@@ -155,11 +155,11 @@ def _check_config(kernel, directory):
                   if line.startswith("CONFIG_") and not line.endswith("=n")]
     dropped = [line for line in wanted if line not in got]
     if dropped:
-        raise Failure(f"the source cannot give what {kernel}.config asks for: {' '.join(dropped)}")
+        raise Failure(f"kconfig dropped options of {kernel}.config: {' '.join(dropped)}")
 
 
 def tree(kernel):
-    """Returns the directory of the prepared build tree of `kernel`, made if missing."""
+    """Returns the directory of the build tree of `kernel`, and makes it if it is missing."""
     inputs = {"packages": os.path.basename(packages()), "release": release(),
               "root": os.path.basename(root.path()),
               "fragment": _fragment(kernel) if kernel in OWN else None}
@@ -172,7 +172,7 @@ def tree(kernel):
 
 
 def binds(kernel):
-    """Returns the mounts that building modules for `kernel` and booting it take."""
+    """Returns the mounts for building modules for `kernel` and for booting it."""
     directory = tree(kernel)
     modules = os.path.join(directory if kernel in OWN else packages(), "image", "lib", "modules")
     return [(os.path.join(packages(), "source"), SOURCE), (directory, TREE[kernel]),
@@ -181,10 +181,10 @@ def binds(kernel):
 
 
 def image(kernel):
-    """Returns the path, inside, of the image that boots."""
+    """Returns the path of the boot image inside the root file system."""
     return f"/lib/modules/{release(tree(kernel) if kernel in OWN else None)}/vmlinuz"
 
 
 def module_make(kernel):
-    """Returns the words of a make command for modules for `kernel`."""
+    """Returns the words of a make command that builds modules for `kernel`."""
     return _make_in(TREE[kernel], kernel)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Whether a guest's kernel log is clean.
+"""Checks that the kernel log of a guest is clean.
 
-A line that a checker of the kernel prints about a fault fails the run, whoever
-caused it; so does a log that ends before the guest said it was done.
+A fault report of any checker of the kernel fails the run, and so does a log without the last line
+of the guest's script.
 """
 
 import re
@@ -33,19 +33,18 @@ _BAD = [re.compile(pattern) for pattern in (
     r"\bstill has locks held\b|\block held when returning to user space\b",
 )]
 
-# Lines of a guest's boot that match the above and are not about vfence, each
-# with its reason. None so far.
+# Lines of the boot that match a pattern above and do not concern vfence, each with its reason.
 _ALLOWED = []
 
-# What the guest's driver writes into the log says what runs, and judges nothing.
+# The lines that the guest's script writes to the log; they are not faults.
 _ECHO = re.compile(r"vfence-guest:")
 _SUITE = re.compile(r"vfence-guest: suite (\S+)")
 
 
 def judge(text, sentinel):
-    """Returns what is wrong with the log `text`, a line each; empty when clean.
+    """Returns the problems in the log `text`, a line each; none if it is clean.
 
-    A problem names the suite that ran when the kernel said it.
+    Each problem names the suite that ran at that time.
     """
     problems = []
     ended = False

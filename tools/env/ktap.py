@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Reads what test programs print, and prints it again as one KTAP document.
+"""Reads the output of test programs and prints it as one KTAP document.
 
-Three dialects come in: KTAP or TAP (kselftest, KUnit), the Rust test
-harness's, and Python's unittest. A program that says nothing has failed.
+The formats are KTAP or TAP (kselftest, KUnit), that of the Rust test harness and that of Python's
+unittest. A program that prints no result has failed.
 """
 
 import re
@@ -12,19 +12,19 @@ _RESULT = re.compile(r"^( *)(not ok|ok)\b\s*(\d+)?\s*-?\s*([^#]*?)\s*(?:#\s*(.*)
 _PLAN = re.compile(r"^( *)1\.\.(\d+)\s*(?:#\s*(.*))?$")
 _STAMP = re.compile(r"^\[\s*\d+\.\d+\] ?")
 _LIBTEST = re.compile(r"^test (.+?) +\.\.\. (ok|FAILED|ignored)\b,?\s*(.*)$")
-# What a test prints comes between its name and its result.
+# The output of a test comes between its name and its result.
 _LIBTEST_NAME = re.compile(r"^test (.+?) +\.\.\. ")
 _LIBTEST_RESULT = re.compile(r"^(ok|FAILED|ignored)\b,?\s*(.*)$")
 _LIBTEST_WORDS = {"ok": "passed", "FAILED": "failed", "ignored": "skipped"}
 _LIBTEST_PLAN = re.compile(r"^running (\d+) tests?$")
-# A figure that a test tells and nobody judges.
+# A measurement that a test prints and does not check.
 _MEASURED = re.compile(r"^(?:test .+ \.\.\. )?(measured: .+)$")
 _UNITTEST = re.compile(r"^(test\w*) \(([\w.]+)\).* \.\.\. (ok|FAIL|ERROR|skipped)\b\s*(.*)$")
 
 
 @dataclass
 class Result:
-    """One test case: its name, "passed", "failed" or "skipped", and why."""
+    """One test case: its name, "passed", "failed" or "skipped", and the reason."""
     name: str
     status: str
     reason: str = ""
@@ -32,19 +32,19 @@ class Result:
 
 @dataclass
 class Suite:
-    """What one program reported and measured, and the output it did so in."""
+    """The results and measurements of one program, and its output."""
     name: str
     results: list = field(default_factory=list)
     output: str = ""
     measured: list = field(default_factory=list)
 
     def fail(self, name, reason=""):
-        """Adds a failure that the program itself did not report."""
+        """Adds a failure that the program did not report."""
         self.results.append(Result(name, "failed", reason))
 
     @property
     def status(self):
-        """The suite's own verdict: no result at all is a failure."""
+        """The status of the suite; without any result it has failed."""
         if not self.results or any(r.status == "failed" for r in self.results):
             return "failed"
         return "skipped" if all(r.status == "skipped" for r in self.results) else "passed"
@@ -63,7 +63,7 @@ def _directive(word, comment):
 class _Reader:
     """Collects KTAP results, which may be nested; only the leaves count.
 
-    A parent's line comes after its children's, one step to the left of them.
+    The line of a parent follows those of its children and is indented less.
     """
 
     def __init__(self):
@@ -144,14 +144,14 @@ def parse(name, output, status=0):
         suite.fail("plan", problem)
     if not suite.results:
         suite.fail("results", "printed no test results")
-    # 4 is how a kselftest says that all of it was skipped.
+    # A kselftest ends with 4 if all its cases were skipped.
     if status and not (status == 4 and suite.status == "skipped") and suite.status != "failed":
         suite.fail("exit", f"exit status {status}")
     return suite
 
 
 def command(name, output, status):
-    """Returns the Suite of a command that has one result: its exit status."""
+    """Returns the Suite of a command, with one result for its exit status."""
     result = Result(name, "failed" if status else "passed",
                     f"exit status {status}" if status else "")
     return Suite(name, [result], output)
@@ -176,7 +176,7 @@ def _line(number, name, status, reason):
 
 
 def render(number, suite):
-    """Returns `suite` as the KTAP subtest `number`; a failed one with the end of its output."""
+    """Returns `suite` as KTAP subtest `number`; if it failed, with the end of its output."""
     lines = ["    KTAP version 1", f"    1..{len(suite.results)}"]
     for index, result in enumerate(suite.results, 1):
         lines.append("    " + _line(index, result.name, result.status, result.reason))
@@ -188,7 +188,7 @@ def render(number, suite):
 
 
 def totals(suites):
-    """Returns the last line, and whether the run as a whole passed."""
+    """Returns the line of totals, and whether the whole run passed."""
     count = {"passed": 0, "failed": 0, "skipped": 0}
     for suite in suites:
         for result in suite.results:

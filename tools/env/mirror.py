@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Which Debian mirror this machine uses, according to its own apt configuration.
+"""Finds the Debian mirror in the apt configuration of the host.
 
-Both formats of sources are read: deb822 (`.sources`) and one line (`.list`).
-What is not Debian's is passed over. Without a main archive there is nothing to
-build from; security fixes are left out when the machine itself has no source of them.
+Both formats of sources are read: deb822 (`.sources`) and one line (`.list`). Sources of other
+archives are ignored. A main archive is required. The security archive is left out if the host has
+no source of it.
 """
 
 import glob
@@ -12,7 +12,7 @@ import re
 
 from report import Failure
 
-# Debian's suites by name: other archives call theirs something else.
+# Other archives have other names for their suites.
 _MAIN_SUITE = re.compile(r"^(bookworm|trixie|forky|sid|stable|testing|unstable)$")
 _SECURITY_SUITE = re.compile(r"^(bookworm|trixie|forky|stable|testing)-security$")
 
@@ -64,7 +64,7 @@ def _usable(uri):
 
 
 def uris(etc_apt="/etc/apt"):
-    """Returns the URIs of Debian's main and security archives; None for the latter if there is none."""
+    """Returns the URIs of Debian's main and security archives; the latter may be None."""
     main = security = None
     for uri, suite in _sources(etc_apt):
         if not _usable(uri):

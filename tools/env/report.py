@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""How long work tells its user what it does and how far it is.
+"""Reports the progress of long steps.
 
-A step's own output goes to a log file, because nobody reads ten thousand
-compiler lines; the terminal gets one line a step, refreshed while it runs.
+The output of a step goes to a log file. The terminal has one line for each step, which is refreshed
+while the step runs.
 """
 
 import subprocess
@@ -10,13 +10,13 @@ import sys
 import threading
 import time
 
-# A pipe or a CI log keeps every line, so it gets few of them.
+# Seconds between refreshes. A pipe or a CI log keeps every line, so it gets few.
 TTY_INTERVAL = 1
 LOG_INTERVAL = 30
 
 
 class Failure(Exception):
-    """Something the user can act on, said in one line."""
+    """An error that the user can act on, in one line."""
 
 
 def say(line):
@@ -29,7 +29,7 @@ def clock(seconds):
 
 
 def count_lines(path):
-    """Returns how many lines the file `path` has, 0 if there is none."""
+    """Returns the number of lines in the file `path`, 0 if it does not exist."""
     try:
         with open(path, "rb") as text:
             return sum(block.count(b"\n") for block in iter(lambda: text.read(1 << 20), b""))
@@ -38,22 +38,22 @@ def count_lines(path):
 
 
 def percent(done, expected):
-    """Returns in words how much of the expected work is done: it may be more than expected."""
+    """Returns the progress in words, at most 99 %: `expected` is an estimate."""
     return f"about {min(99, 100 * done // expected)} %"
 
 
 def size(path):
-    """Returns the disk space below `path` as a person writes it."""
+    """Returns the disk space below `path`, in MB or GB."""
     kib = int(subprocess.run(["du", "-sk", path], check=False, text=True,
                              stdout=subprocess.PIPE).stdout.split()[0])
     return f"{kib / 1048576:.1f} GB" if kib >= 1048576 else f"{kib // 1024} MB"
 
 
 class Step:
-    """One piece of work: `with Step("stock kernel", detail): …`.
+    """One step: `with Step("stock kernel", detail): …`.
 
-    Nothing is said of one that is done within `patience` seconds. `progress`
-    returns how far it is, in words.
+    A step that ends within `patience` seconds prints nothing. `progress` returns the progress in
+    words.
     """
 
     def __init__(self, name, detail="", patience=0, progress=None):
@@ -104,7 +104,7 @@ class Step:
 
 
 def run_logged(argv, log, what, **kwargs):
-    """Runs `argv` with its output in the file `log`; a failure shows the end of it."""
+    """Runs `argv` with its output in the file `log`; on failure, prints the end of the log."""
     with open(log, "ab") as out:
         code = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                               check=False, **kwargs).returncode
@@ -112,4 +112,4 @@ def run_logged(argv, log, what, **kwargs):
         with open(log, errors="replace") as text:
             for line in text.readlines()[-25:]:
                 say("  | " + line.rstrip())
-        raise Failure(f"{what} failed (exit status {code}); the whole log is {log}")
+        raise Failure(f"{what} failed (exit status {code}); the full log is {log}")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """The root file system: Debian with the toolchain and the emulator.
 
-One tree is compiler, host of the emulator and user land of the guest, so
-that the machine itself needs next to nothing and results do not depend on it.
+The compiler and the emulator run in it, and it is the root file system of the guest. The results
+do not depend on the packages of the host.
 """
 
 import cache
@@ -13,8 +13,8 @@ from report import run_logged
 
 SUITE = "trixie"
 
-# Built with the compilers that built Debian's kernel, so that the metadata of
-# its Rust crates comes out the same. The multilib parts compile 32-bit tests.
+# The compilers are those that built Debian's kernel: the symbols of its Rust crates come out the
+# same. gcc-14-multilib compiles the 32-bit tests.
 PACKAGES = """
     rustc rust-src rustfmt rust-clippy cargo bindgen clang libclang-dev lld llvm
     gcc gcc-14 g++ g++-14 gcc-14-multilib libc6-dev make bc bison flex
@@ -26,7 +26,7 @@ PACKAGES = """
 
 
 def path():
-    """Returns the root file system's directory, made if it is missing."""
+    """Returns the directory of the root file system, and makes it if it is missing."""
     return cache.stage("root", {"suite": SUITE, "packages": sorted(PACKAGES)}, _build,
                        f"Debian {SUITE} with {len(PACKAGES)} packages of tools, about 1 minute")
 
@@ -35,8 +35,8 @@ def _build(directory, log):
     run_logged([
         *jail.PREFIX, "mmdebstrap", "--mode=root", "--variant=minbase", f"--keyring={host.KEYRING}",
         f"--include={','.join(PACKAGES)}", *host.apt_options(),
-        # Nobody reads documentation in there, and it is a fifth of the files. Nor
-        # does a tree that is renamed when complete need a sync for each of them.
+        # No sync for each file: the tree is renamed when it is complete. No documentation: it is a
+        # fifth of the files.
         "--dpkgopt=force-unsafe-io",
         "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
         "--dpkgopt=path-exclude=/usr/share/locale/*",

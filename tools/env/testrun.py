@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """`make test`: the checks of the sources, then every suite in both guests.
 
-What happens is reported as KTAP; the last line is the sum. Nothing here may
-be silent: a build that fails, a guest that dies, a suite that was never
-reached each are a failed result of their own.
+The report is one KTAP document; its last line has the totals. A build that fails, a guest that
+dies and a suite that did not run each are a failed result of their own.
 """
 
 import glob
@@ -27,7 +26,7 @@ from report import Failure, Step, count_lines
 KERNELS = inside.KERNELS
 _SUITES = os.path.join(build.CHECKOUT, "selftests", "suites")
 _HERE = os.path.dirname(os.path.abspath(__file__))
-# Seconds: one suite, and the whole guest.
+# Time limits of one suite and of the whole guest, in seconds.
 _SUITE_LIMIT = {"stock": 120, "debug": 300}
 _GUEST_LIMIT = {"stock": 1200, "debug": 3300}
 
@@ -80,19 +79,19 @@ def _read(path):
 
 
 def _programs(kernel):
-    """Returns the programs to run in kernel `kernel`'s guest; that there are none is a failure."""
+    """Returns the programs that run in the guest of kernel `kernel`; fails if there are none."""
     try:
         with open(_SUITES) as text:
             programs = [program for program, *_ in inside.suites(text.read(), kernel)]
     except (FileNotFoundError, ValueError) as error:
         raise Failure(f"the list of suites: {error}") from error
     if not programs:
-        raise Failure(f"the list of suites, {_SUITES}, is empty")
+        raise Failure(f"the list of suites is empty: {_SUITES}")
     return programs
 
 
 def _program_suites(kernel, programs, directory):
-    """Yields a suite for each of `programs`, run or not."""
+    """Yields a suite for each of `programs`; one that did not run has failed."""
     records = {}
     for line in _read(os.path.join(directory, "results")).splitlines():
         record = json.loads(line)
@@ -111,7 +110,7 @@ def _program_suites(kernel, programs, directory):
 
 
 def _debug_suites(directory):
-    """Yields what only the debug kernel can say."""
+    """Yields the suites that only the debug kernel has: KUnit and kmemleak."""
     logs = sorted(glob.glob(os.path.join(directory, "kunit-*.log")))
     for path in logs:
         yield ktap.parse(f"debug.{os.path.basename(path)[:-4]}", _read(path))
@@ -125,7 +124,7 @@ def _debug_suites(directory):
 
 
 def _guest_suites(kernel):
-    """Yields the suites that kernel `kernel` runs, and the verdict on its log."""
+    """Yields the suites that run in the guest of kernel `kernel`, and the check of its log."""
     try:
         programs = _programs(kernel)
         modules = build.modules(kernel)
@@ -136,7 +135,7 @@ def _guest_suites(kernel):
     shutil.rmtree(directory, ignore_errors=True)
     os.makedirs(directory)
     console = os.path.join(build.results(kernel), "console.log")
-    # What an earlier guest said must not count, should the emulator not even start.
+    # If the emulator does not start, the log of an earlier guest must not count.
     open(console, "w").close()
     script = _SCRIPT.format(
         kernel=kernel, path=shlex.quote(build.PATH), checkout=shlex.quote(build.CHECKOUT),
@@ -183,7 +182,7 @@ def _all(kernels):
 
 
 def run(kernels):
-    """Runs everything, prints it, and returns the exit status."""
+    """Runs all suites, prints the report and returns the exit status."""
     os.makedirs(build.BUILD, exist_ok=True)
     with cache.lock(os.path.join(build.BUILD, "test.lock"), "testing this checkout"):
         return _run(kernels)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A figure that is missing is a failure, one that got worse is said, and the table says which goals are met."""
+"""Missing figures fail, slower ones are reported, and the table shows which goals are met."""
 
 import contextlib
 import io
@@ -23,46 +23,46 @@ def printed(*found, plan=None):
 
 
 class Rows(unittest.TestCase):
-    def test_what_the_program_prints(self):
+    def test_output_of_the_program(self):
         expected = [row(), row("memory", peer=None), row("signal", pending=1000)]
         self.assertEqual(bench.rows(printed(*expected)), (expected, []))
 
-    def test_a_figure_that_is_no_number_is_a_problem(self):
+    def test_figure_that_is_not_a_number_is_a_problem(self):
         for value in (None, "1", True, -1.0):
             self.assertEqual(bench.rows(printed(row(vfence=value)))[1],
                              ["create: no figure of vfence"])
         self.assertEqual(bench.rows(printed({**row(), "peer": None}))[1],
                          ["create: no figure of the peer"])
 
-    def test_a_row_that_is_missing_is_a_problem(self):
+    def test_missing_row_is_a_problem(self):
         self.assertEqual(bench.rows(printed(row(), plan=2))[1], ["1 rows of 2"])
 
-    def test_silence_is_a_problem(self):
-        self.assertEqual(bench.rows("")[1], ["0 rows of nobody knows how many"])
+    def test_empty_output_is_a_problem(self):
+        self.assertEqual(bench.rows("")[1], ["0 rows of an unknown number"])
 
-    def test_what_is_no_row_is_a_problem(self):
+    def test_line_that_is_not_a_row_is_a_problem(self):
         for line in ("Segmentation fault", "[]", '{"operation": "x"}', "3"):
             found, problems = bench.rows(f"{printed()}{line}\n")
             self.assertEqual((found, problems[0]), ([], f"not a row: {line}"))
 
 
 class Judge(unittest.TestCase):
-    def test_goal_is_a_ratio_where_there_is_a_peer(self):
+    def test_goal_of_a_row_with_a_peer_limits_the_ratio(self):
         self.assertEqual(bench.judge(row(vfence=100, peer=200, goal=0.5))["met"], True)
         judged = bench.judge(row(vfence=102, peer=200, goal=0.5))
         self.assertEqual((judged["ratio"], judged["met"]), (0.51, False))
 
-    def test_goal_is_absolute_where_there_is_none(self):
+    def test_goal_of_a_row_without_a_peer_limits_the_figure(self):
         judged = bench.judge(row(vfence=256, peer=None, goal=256))
         self.assertEqual((judged["ratio"], judged["met"]), (None, True))
         self.assertEqual(bench.judge(row(vfence=257, peer=None, goal=256))["met"], False)
 
-    def test_nothing_is_met_that_is_not_known(self):
+    def test_goal_of_a_missing_figure_is_not_met(self):
         self.assertIsNone(bench.judge(row(vfence=None))["met"])
         self.assertIsNone(bench.judge({**row(), "peer": None})["met"])
         self.assertIsNone(bench.judge(row(vfence=None, peer=None))["met"])
 
-    def test_a_series_is_flat_or_not(self):
+    def test_flatness_of_a_series(self):
         series = [row("a: 10", 1000, pending=10), row("a: 20", 1099, pending=20), row("c", 5000),
                   row("b: 10", 10, pending=10), row("b: 20", 12, pending=20)]
 
@@ -75,7 +75,7 @@ class Judge(unittest.TestCase):
         self.assertEqual(met(), {"a: most to least": None, "b: most to least": False})
         self.assertEqual(bench.flatness([row()]), [])
 
-    def test_what_is_measured_twice_agrees_or_not(self):
+    def test_agreement_of_repeated_measurements(self):
         twice = [row("a", peer=1000, peer_of="a"), row("b", peer=1005, peer_of="a"),
                  row("c", peer=5000, peer_of="c"), row("d", peer=None)]
         self.assertAlmostEqual(bench.agreement(twice), 0.005)
@@ -98,34 +98,34 @@ class Table(unittest.TestCase):
 
 
 class Baseline(unittest.TestCase):
-    def test_only_what_grew_by_more_than_two_percent_is_said(self):
+    def test_only_growth_by_more_than_two_percent_is_reported(self):
         baseline = [row("a"), row("b"), row("c"), row("d", unit="bytes")]
         found = [row("a", 102.0), row("b", 50.0), row("c", 102.5), row("d", 110.0, unit="bytes")]
         self.assertEqual(bench.slower(found, baseline), [
             "slower than the baseline by 2.5 %: c, 100.0 → 102.5 instructions",
             "larger than the baseline by 10.0 %: d, 100.0 → 110.0 bytes"])
 
-    def test_what_it_does_not_have_is_said(self):
+    def test_row_that_is_not_in_the_baseline_is_reported(self):
         self.assertEqual(bench.slower([row("new")], []), ["not in the baseline: new"])
 
-    def test_what_is_not_measured_any_more_is_said(self):
+    def test_row_that_was_not_measured_is_reported(self):
         self.assertEqual(bench.missing([row("a")], [row("a"), row("b")]),
-                         ["not measured any more: b"])
+                         ["in the baseline, not measured: b"])
 
-    def test_what_is_written_can_be_read(self):
+    def test_written_file_can_be_read(self):
         results = {"kernel": "7.3", "commit": None, "rows": [row(), row("≤", peer=None)]}
         text = bench.dump(results)
         self.assertEqual(json.loads(text), results)
         self.assertEqual(text.count("\n"), 8)
 
-    def test_there_is_one_in_the_repository(self):
+    def test_baseline_of_the_repository_is_valid(self):
         with open(bench.BASELINE) as text:
             found = json.load(text)["rows"]
         self.assertEqual(bench.rows(printed(*found)), (found, []))
 
 
 class Run(unittest.TestCase):
-    """The exit status, and what becomes of the baseline."""
+    """The exit status, and the file of the baseline."""
 
     def setUp(self):
         scratch = tempfile.TemporaryDirectory()
@@ -140,21 +140,21 @@ class Run(unittest.TestCase):
             self.addCleanup(patch.stop)
 
     def run_with(self, found, problems=(), update=False):
-        """Returns (exit status, what was printed and said) of a run that measures that."""
+        """Returns (exit status, output) of a run that measures `found` and has `problems`."""
         with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(out), \
                 mock.patch.object(bench, "_measure", lambda *_: (found, list(problems))):
             return bench._run("vfence.ko", self.directory, update), out.getvalue()
 
-    def test_a_slower_row_and_a_missed_goal_do_not_fail(self):
+    def test_slower_row_and_missed_goal_do_not_fail(self):
         self.assertEqual(self.run_with([row(vfence=300)], update=True)[0], 0)
         status, said = self.run_with([row(vfence=330)])
         self.assertEqual(status, 0)
         self.assertIn("slower than the baseline by 10.0 %", said)
         self.assertIn("0 of 1 goals are met", said)
 
-    def test_nothing_is_slower(self):
+    def test_no_row_is_slower(self):
         self.run_with([row()], update=True)
-        self.assertIn("nothing is more than 2 % slower than the baseline", self.run_with([row()])[1])
+        self.assertIn("no figure is more than 2 % above the baseline", self.run_with([row()])[1])
 
     def test_no_baseline(self):
         status, said = self.run_with([row()])
@@ -162,31 +162,31 @@ class Run(unittest.TestCase):
         self.assertIn("there is no baseline", said)
         self.assertFalse(os.path.exists(self.baseline))
 
-    def test_a_row_that_has_gone_fails(self):
+    def test_row_that_was_not_measured_fails(self):
         self.run_with([row("a"), row("b")], update=True)
         self.assertEqual(self.run_with([row("a")])[0], 1)
 
-    def test_a_problem_fails_shows_what_there_is_and_leaves_the_baseline(self):
+    def test_problem_fails_prints_the_table_and_keeps_the_baseline(self):
         status, said = self.run_with([row()], ["kernel log: WARNING"], update=True)
         self.assertEqual(status, 1)
         self.assertIn("create", said)
         self.assertIn("kernel log: WARNING", said)
         self.assertFalse(os.path.exists(self.baseline))
 
-    def test_what_is_slower_is_said_whatever_the_problem(self):
+    def test_slower_row_is_reported_despite_a_problem(self):
         self.run_with([row()], update=True)
         status, said = self.run_with([row(vfence=150)], ["kernel log: WARNING"])
         self.assertEqual(status, 1)
         self.assertIn("slower than the baseline by 50.0 %", said)
 
-    def test_figures_that_do_not_agree_fail(self):
+    def test_disagreement_of_repeated_measurements_fails(self):
         for other, expected in ((1009, 0), (1011, 1)):
             status, said = self.run_with([row("a", peer=1000, peer_of="a"),
                                           row("b", peer=other, peer_of="a")], update=True)
             self.assertEqual(status, expected)
-            self.assertIn(f"differs by {other / 10 - 100:.2f} % at most", said)
+            self.assertIn(f"differ by at most {other / 10 - 100:.2f} %", said)
 
-    def test_all_is_in_the_json(self):
+    def test_json_has_rows_and_problems(self):
         self.run_with([row("a: 1", 1000, pending=1), row("a: 2", 2000, pending=2)])
         with open(os.path.join(self.directory, "bench.json")) as text:
             results = json.load(text)

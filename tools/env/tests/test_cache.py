@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A stage is whole or not there, survives whoever interrupts, and only what is ours is removed."""
+"""A stage is complete or absent, a used one is kept, and only known names are removed."""
 
 import contextlib
 import io
@@ -31,7 +31,7 @@ class Cache(unittest.TestCase):
         self.addCleanup(quiet.__exit__, None, None, None)
 
     def release(self):
-        """Lets go of the stages, as the end of the process would."""
+        """Closes the descriptors of the stages, as the end of the process does."""
         for handle in cache._held.values():
             os.close(handle)
         cache._held.clear()
@@ -50,7 +50,7 @@ class Cache(unittest.TestCase):
         self.assertEqual(len(self.built), 1)
         self.assertEqual(os.listdir(first), ["result"])
 
-    def test_failed_build_leaves_no_stage_and_the_next_one_starts_afresh(self):
+    def test_failed_build_leaves_no_stage_and_the_next_one_succeeds(self):
         def fail(directory, log):
             self.build(directory, log)
             raise Failure("no space")
@@ -60,13 +60,13 @@ class Cache(unittest.TestCase):
         path = cache.stage("root", {}, self.build)
         self.assertEqual(self.stages(), [os.path.basename(path)])
 
-    def test_stale_stage_goes(self):
+    def test_stale_stage_is_removed(self):
         cache.stage("root", {"a": 1}, self.build)
         self.release()
         new = cache.stage("root", {"a": 2}, self.build)
         self.assertEqual(self.stages(), [os.path.basename(new)])
 
-    def test_stage_that_another_run_uses_stays(self):
+    def test_stage_that_another_run_uses_is_kept(self):
         old = cache.stage("root", {"a": 1}, self.build)
         self.release()
         user = subprocess.Popen(
@@ -82,7 +82,7 @@ class Cache(unittest.TestCase):
             user.stdin.close()
         self.assertEqual(cache.clear(), [])
 
-    def test_second_run_waits_and_says_so(self):
+    def test_second_run_waits_and_prints_a_line(self):
         path = os.path.join(cache.directory(), "root.lock")
         holder = subprocess.Popen(
             [sys.executable, "-c", "import sys, cache\nwith cache.lock(sys.argv[1], 'it'):\n"
@@ -94,10 +94,10 @@ class Cache(unittest.TestCase):
             self.addCleanup(setattr, cache, "say", say)
             said = []
 
-            def let_go(line):
+            def end_holder(line):
                 said.append(line)
                 holder.stdin.close()
-            cache.say = let_go
+            cache.say = end_holder
             with cache.lock(path, "making root"):
                 pass
         self.assertEqual(said, ["vfence: another run is making root, waiting for it"])
@@ -109,18 +109,18 @@ class Cache(unittest.TestCase):
         self.assertEqual(cache.clear(), [])
         self.assertFalse(os.path.exists(self.path))
 
-    def test_clear_leaves_what_is_not_ours(self):
+    def test_clear_keeps_unknown_names(self):
         cache.directory()
         for name in ("photos", "root-of-all", "debug-0123456789abcd"):
             os.mkdir(os.path.join(self.path, name))
         self.assertEqual(cache.clear(), ["debug-0123456789abcd", "photos", "root-of-all"])
 
-    def test_directory_of_somebody_else_is_refused(self):
+    def test_directory_with_other_files_is_refused(self):
         os.makedirs(os.path.join(self.path, "photos"))
         with self.assertRaises(Failure):
             cache.directory()
 
-    def test_untagged_cache_is_taken_over(self):
+    def test_cache_without_a_tag_is_accepted(self):
         os.makedirs(os.path.join(self.path, "root-0123456789ab"))
         os.makedirs(os.path.join(self.path, "cargo"))
         self.assertEqual(cache.directory(), self.path)

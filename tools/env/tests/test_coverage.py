@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What is made of the numbers of llvm-cov."""
+"""A file passes if its line coverage reaches the goal."""
 
 import unittest
 
@@ -17,22 +17,22 @@ class Judge(unittest.TestCase):
         sources = [f"rust/vfence/{name}.rs" for name in names]
         return [result.status for result in coverage.judge(summary, sources)]
 
-    def test_enough(self):
+    def test_coverage_at_the_goal_passes(self):
         self.assertEqual(self.statuses(_summary(machine=95.0), "machine"), ["passed"])
 
-    def test_too_little(self):
+    def test_coverage_below_the_goal_fails(self):
         self.assertEqual(self.statuses(_summary(machine=94.9), "machine"), ["failed"])
 
-    def test_file_that_no_test_runs(self):
+    def test_file_without_coverage_fails(self):
         self.assertEqual(self.statuses(_summary(machine=100.0), "machine", "pace"),
                          ["passed", "failed"])
 
-    def test_name_is_compared_as_a_whole(self):
+    def test_whole_file_name_is_compared(self):
         self.assertEqual(self.statuses(_summary(xmachine=100.0), "machine"), ["failed"])
 
 
 class Sources(unittest.TestCase):
-    def test_the_crate_names_them(self):
+    def test_sources_are_those_that_the_crate_includes(self):
         self.assertIn("rust/vfence/machine.rs", coverage._sources())
 
 

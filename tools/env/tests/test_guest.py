@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A guest that hangs, dies or complains is told from one that is well."""
+"""A guest that hangs or dies, or whose kernel reports a fault, fails."""
 
 import importlib.util
 import os
@@ -15,7 +15,7 @@ HERE = os.path.dirname(os.path.abspath(guest.__file__))
 
 
 def command_module():
-    """Returns tools/env/__main__.py, whose name is taken while tests run."""
+    """Returns tools/env/__main__.py; unittest itself is the module `__main__`."""
     spec = importlib.util.spec_from_file_location("command", os.path.join(HERE, "__main__.py"))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -32,11 +32,11 @@ class Wait(unittest.TestCase):
     def test_exit_status_is_returned(self):
         self.assertEqual(guest._wait(self.start("sh", "-c", "exit 3"), "/nonexistent", None), 3)
 
-    def test_guest_that_does_not_come_up_fails(self):
+    def test_guest_that_does_not_boot_fails(self):
         with mock.patch.object(guest, "BOOT_SECONDS", 0), self.assertRaises(Failure):
             guest._wait(self.start("sleep", "60"), "/nonexistent", None)
 
-    def test_guest_that_is_up_may_take_its_time_but_not_more_than_its_limit(self):
+    def test_booted_guest_ends_at_its_time_limit(self):
         with mock.patch.object(guest, "BOOT_SECONDS", 0):
             self.assertIsNone(guest._wait(self.start("sleep", "60"), "/", 1))
 
@@ -51,14 +51,14 @@ class Emulator(unittest.TestCase):
         self.assertIn("--force-9p", guest._virtme("stock", "true", False))
         self.assertNotIn("--force-9p", guest._virtme("stock", "true", True))
 
-    def test_a_guest_that_counts_has_one_processor_and_one_thread(self):
+    def test_counted_guest_has_one_cpu_and_one_thread(self):
         command = guest._virtme("bench", "true", False, counted=True)
         self.assertEqual(command[command.index("--cpus") + 1], "1")
         self.assertIn("tcg,thread=single", command)
         self.assertEqual(command[command.index("-icount") + 1], "shift=0,sleep=off")
         self.assertNotIn("-icount", guest._virtme("stock", "true", False))
 
-    def test_a_guest_that_counts_never_asks_for_kvm(self):
+    def test_counted_guest_never_uses_kvm(self):
         with mock.patch.object(guest, "kvm_works", side_effect=AssertionError), \
                 mock.patch.object(guest.kernel, "binds", lambda name: []), \
                 mock.patch.object(guest.chroot, "argv", lambda command, binds: command), \
@@ -66,7 +66,7 @@ class Emulator(unittest.TestCase):
             self.assertIn("-icount", guest.boot("bench", "true", binds=[], counted=True,
                                                 stdin=subprocess.DEVNULL))
 
-    def test_a_script_has_its_console_in_a_file_and_a_shell_on_the_terminal(self):
+    def test_console_of_a_script_is_a_file_and_of_a_shell_the_terminal(self):
         option = "chardev.console.path=/x"
         self.assertIn(option, guest._virtme("stock", "true", False, "/x"))
         self.assertNotIn(option, guest._virtme("stock", None, False, "/x"))
@@ -103,7 +103,7 @@ class Problems(unittest.TestCase):
 
 
 class Directory(unittest.TestCase):
-    def test_checkout_and_directory_of_the_user_are_visible_once(self):
+    def test_checkout_and_directory_of_the_user_are_mounted_once(self):
         command = command_module()
         checkout = (command.build.CHECKOUT, command.build.CHECKOUT)
         self.assertEqual(command._binds(os.path.join(checkout[0], "tools")), [checkout])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The judge of the kernel's log: a clean log passes, every kind of bad line fails."""
+"""A clean kernel log passes, and every kind of fault report fails."""
 
 import unittest
 
@@ -35,7 +35,7 @@ class Judge(unittest.TestCase):
     def test_clean_log_passes(self):
         self.assertEqual(klog.judge(CLEAN, END), [])
 
-    def test_each_bad_line_fails(self):
+    def test_each_fault_report_fails(self):
         for line in BAD:
             with self.subTest(line):
                 self.assertEqual(len(klog.judge(f"[ 1.0] {line}\n{CLEAN}", END)), 1)

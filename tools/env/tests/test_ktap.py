@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What programs print is counted right, and silence is never a success."""
+"""Results in each format are counted, and a program without results fails."""
 
 import unittest
 
@@ -16,10 +16,11 @@ class Parse(unittest.TestCase):
         self.assertEqual(statuses(text, 1), ["passed", "failed", "skipped"])
 
     def test_kernel_suite_of_sw_sync(self):
-        text = ("TAP version 13\n1..2\n# [RUN]\tTesting sync framework\nok 1 [RUN]\ttest_alloc_timeline\n"
-                "ok 2 [RUN]\ttest_alloc_fence\n# Totals: pass:2 fail:0 xfail:0 xpass:0 skip:0 error:0\n")
+        text = ("TAP version 13\n1..2\n# [RUN]\tTesting sync framework\n"
+                "ok 1 [RUN]\ttest_alloc_timeline\nok 2 [RUN]\ttest_alloc_fence\n"
+                "# Totals: pass:2 fail:0 xfail:0 xpass:0 skip:0 error:0\n")
         self.assertEqual(statuses(text), ["passed", "passed"])
-        # A case whose process dies has no line.
+        # If the process of a case dies, its line is missing.
         died = text.replace("ok 2 [RUN]\ttest_alloc_fence\n", "")
         self.assertEqual(statuses(died), ["passed", "failed"])
 
@@ -41,14 +42,14 @@ class Parse(unittest.TestCase):
                 "test d ... ignored, slow\n")
         self.assertEqual(statuses(text, 101), ["passed", "failed", "skipped"])
 
-    def test_libtest_that_prints_in_between(self):
+    def test_libtest_with_output_before_the_result(self):
         text = ("running 3 tests\ntest a   ... ok\ntest b_c ... \n"
                 "thread 'main' panicked at x.rs:1:\nno\nFAILED\ntest d   ... ok\n")
         results = ktap.parse("suite", text, 101).results
         self.assertEqual([(r.name, r.status) for r in results],
                          [("a", "passed"), ("b_c", "failed"), ("d", "passed")])
 
-    def test_what_was_measured_is_told(self):
+    def test_measurement_is_printed(self):
         text = ("running 2 tests\ntest a   ... measured: 3 µs\nok\n"
                 "test b   ... ignored, slow\nmeasured: 4 µs\n")
         suite = ktap.parse("suite", text)
@@ -64,13 +65,13 @@ class Parse(unittest.TestCase):
         text = "test_a (m.C.test_a) ... ok\ntest_b (m.C.test_b) ... FAIL\n"
         self.assertEqual(statuses(text, 1), ["passed", "failed"])
 
-    def test_silence_fails(self):
+    def test_empty_output_fails(self):
         self.assertEqual(statuses(""), ["failed"])
 
     def test_bad_exit_after_good_results_fails(self):
         self.assertEqual(statuses("1..1\nok 1 a\n", 139), ["passed", "failed"])
 
-    def test_everything_skipped(self):
+    def test_suite_of_skipped_cases_is_skipped(self):
         suite = ktap.parse("suite", "1..0 # SKIP no device\n", 4)
         self.assertEqual(suite.status, "skipped")
 
@@ -80,5 +81,5 @@ class Totals(unittest.TestCase):
         suite = ktap.parse("suite", "1..2\nok 1 a\nnot ok 2 b\n", 1)
         self.assertEqual(ktap.totals([suite]), ("1 passed, 1 failed, 0 skipped", False))
 
-    def test_nothing_run_is_no_success(self):
+    def test_run_without_results_fails(self):
         self.assertEqual(ktap.totals([]), ("0 passed, 0 failed, 0 skipped", False))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The mirror is found in both formats of apt's sources, and only Debian's counts."""
+"""The mirror is found in both formats of apt's sources; other archives are ignored."""
 
 import os
 import tempfile
@@ -33,7 +33,7 @@ class Uris(unittest.TestCase):
                    "deb [arch=amd64] http://yes.example/debian trixie main\n")
         self.assertEqual(mirror.uris(self.etc)[0], "http://yes.example/debian")
 
-    def test_others_and_disabled_are_passed_over(self):
+    def test_other_and_disabled_sources_are_ignored(self):
         self.write("sources.list.d/other.list", "deb https://vendor.example/apt stable main\n")
         self.write("sources.list.d/off.sources",
                    "Enabled: no\nTypes: deb\nURIs: http://off.example/debian\nSuites: trixie\n")

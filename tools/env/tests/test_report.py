@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Long work says how far it is, short work says nothing, and a failure always says so."""
+"""A long step prints its progress, a short one nothing, and a failed one always a line."""
 
 import contextlib
 import io
@@ -22,25 +22,25 @@ def said(step, seconds=0, error=None):
 
 
 class Steps(unittest.TestCase):
-    def test_step_says_start_and_end(self):
+    def test_step_prints_start_and_end(self):
         self.assertEqual(said(report.Step("root", "1 minute")),
                          ["vfence: root: 1 minute", "vfence: root: done after 00:00"])
 
     def test_short_step_with_patience_is_silent(self):
         self.assertEqual(said(report.Step("module", patience=60)), [])
 
-    def test_failure_is_said_in_spite_of_patience(self):
+    def test_failure_is_printed_despite_patience(self):
         self.assertEqual(said(report.Step("module", patience=60), error=report.Failure("no")),
                          ["vfence: module: failed after 00:00"])
 
-    def test_long_step_says_how_far_it_is(self):
+    def test_long_step_prints_its_progress(self):
         with mock.patch.object(report, "LOG_INTERVAL", 0.1):
             lines = said(report.Step("debug", progress=lambda: "half of it"), 0.3)
         self.assertIn("vfence: debug: 00:00 so far, half of it", lines)
 
 
 class Progress(unittest.TestCase):
-    def test_percent_never_claims_the_end(self):
+    def test_percent_stays_below_100(self):
         self.assertEqual(report.percent(50, 200), "about 25 %")
         self.assertEqual(report.percent(300, 200), "about 99 %")
 
@@ -54,7 +54,7 @@ class Progress(unittest.TestCase):
 
 
 class Run(unittest.TestCase):
-    def test_failure_shows_the_end_of_its_log(self):
+    def test_failure_prints_the_end_of_the_log(self):
         with tempfile.TemporaryDirectory() as scratch, \
                 contextlib.redirect_stderr(io.StringIO()) as err, \
                 self.assertRaisesRegex(report.Failure, "making it failed .exit status 3."):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The list of suites is read right, and what a guest left behind is told whole."""
+"""The list of suites is parsed, and every suite of a guest has a result."""
 
 import json
 import os
@@ -13,21 +13,24 @@ from report import Failure
 
 class List(unittest.TestCase):
     def test_list(self):
-        self.assertEqual(inside.suites("# all\nbasic\nunload nomodule\nrender drm a=1 b=2\n\n", "debug"),
-                         [("basic", 1, [], None), ("unload", 0, [], None), ("render", 2, ["a=1", "b=2"], None)])
+        text = "# all\nbasic\nunload nomodule\nrender drm a=1 b=2\n\n"
+        self.assertEqual(inside.suites(text, "debug"),
+                         [("basic", 1, [], None), ("unload", 0, [], None),
+                          ("render", 2, ["a=1", "b=2"], None)])
 
-    def test_one_kernel_only(self):
+    def test_only_one_kernel(self):
         text = "long misc only=stock a=1\nchecked misc only=debug\n"
         self.assertEqual(inside.suites(text, "stock"), [("long", 1, ["a=1"], None)])
         self.assertEqual(inside.suites(text, "debug"), [("checked", 1, [], None)])
 
-    def test_longer_than_others(self):
+    def test_time_limit(self):
         text = "slow misc a=1 seconds=900 only=stock\nunload nomodule seconds=7\n"
-        self.assertEqual(inside.suites(text, "stock"), [("slow", 1, ["a=1"], 900), ("unload", 0, [], 7)])
+        self.assertEqual(inside.suites(text, "stock"),
+                         [("slow", 1, ["a=1"], 900), ("unload", 0, [], 7)])
 
     def test_bad_lines(self):
-        for text in ("basic nomodul\n", "basic nomodule twice\n", "basic drm nomodule\n", "basic\nbasic nomodule\n",
-                     "basic misc seconds=long\n"):
+        for text in ("basic nomodul\n", "basic nomodule twice\n", "basic drm nomodule\n",
+                     "basic\nbasic nomodule\n", "basic misc seconds=long\n"):
             with self.subTest(text), self.assertRaises(ValueError):
                 inside.suites(text, "stock")
 
@@ -52,21 +55,21 @@ class Collected(unittest.TestCase):
             with self.subTest(text), self.assertRaises(Failure):
                 testrun._programs("stock")
 
-    def test_suite_not_reached_fails(self):
+    def test_suite_that_did_not_run_fails(self):
         self.write("a.log", "1..1\nok 1 case\n")
         self.write("b.log", "1..2\nok 1 case\n")
         self.write("results", json.dumps({"name": "a", "status": 0, "problems": []}) + "\n")
         suites = list(testrun._program_suites("stock", ["a", "b", "c"], self.directory))
         self.assertEqual([s.status for s in suites], ["passed", "failed", "failed"])
 
-    def test_problem_of_the_driver_fails_a_suite_that_passed(self):
+    def test_problem_around_a_suite_that_passed_fails_it(self):
         self.write("a.log", "1..1\nok 1 case\n")
         record = {"name": "a", "status": 0, "problems": ["rmmod failed"]}
         self.write("results", json.dumps(record) + "\n")
         suite, = testrun._program_suites("stock", ["a"], self.directory)
         self.assertEqual([r.status for r in suite.results], ["passed", "failed"])
 
-    def test_debug_kernel_must_report_kunit_and_kmemleak(self):
+    def test_missing_results_of_kunit_and_kmemleak_fail(self):
         self.assertEqual([s.status for s in testrun._debug_suites(self.directory)],
                          ["failed", "failed"])
         self.write("kunit-fence.log", "KTAP version 1\n1..1\nok 1 case\n")
