@@ -64,7 +64,7 @@ help:
 	@echo "make run CMD='…'                load the modules in a guest and run a command"
 	@echo 'make shell                      load the modules in a guest and run a shell'
 	@echo 'make test                       run all tests, on the host and in both guests'
-	@echo "make run|shell|test KERNEL=…    stock: Debian's kernel; debug: lockdep, KASAN and so on"
+	@echo "make run|shell|test KERNEL=…    stock: Debian's kernel; debug: lockdep, KASAN"
 	@echo 'make bench                      compare vfence with sw_sync, in instructions'
 	@echo 'make bench BASELINE=update      the same, and write the baseline for later runs'
 	@echo 'make uapi                       generate the Rust structures from the UAPI headers'

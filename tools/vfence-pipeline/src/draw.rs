@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Bars on a time axis, in a line of text.
+//! Draws bars on a time axis, in a line of text.
 
-/// The characters to draw with.
+/// The characters of a drawing.
 #[derive(Clone, Copy, Debug)]
 pub struct Style {
-    /// A job that runs, by stage.
+    /// A running job of each stage.
     pub bars: [char; 3],
-    /// Something that waits.
+    /// A waiting job.
     pub waiting: char,
-    /// A point in time that matters.
+    /// A mark on the axis.
     pub mark: char,
-    /// The end of a job that failed.
+    /// The end of a failed job.
     pub failed: char,
-    /// There is more beyond the end of the axis.
+    /// The last column of a span that ends beyond the axis.
     pub beyond: char,
 }
 
@@ -26,7 +26,7 @@ impl Style {
         failed: '✗',
         beyond: '»',
     };
-    /// What every terminal has.
+    /// ASCII characters.
     pub const ASCII: Self = Self {
         bars: ['-', '=', '#'],
         waiting: '.',
@@ -36,19 +36,19 @@ impl Style {
     };
 }
 
-/// How times become columns.
+/// The axis that maps times to columns.
 #[derive(Clone, Copy, Debug)]
 pub struct Axis {
     /// The time of the left edge.
     pub start: u64,
     /// The time from edge to edge, not 0.
     pub length: u64,
-    /// Columns.
+    /// The number of columns.
     pub width: usize,
 }
 
 impl Axis {
-    /// Returns the column in which a time lies, or the number of columns for one beyond the end.
+    /// Returns the column of `time`, or the number of columns if it is beyond the end.
     pub fn column(&self, time: u64) -> usize {
         let offset = u128::from(time.saturating_sub(self.start));
         let column = offset * self.width as u128 / u128::from(self.length);
@@ -58,7 +58,7 @@ impl Axis {
     }
 }
 
-/// A line of text in the making.
+/// A line of text that is being drawn.
 #[derive(Clone, Debug)]
 pub struct Line {
     axis: Axis,
@@ -76,9 +76,9 @@ impl Line {
         }
     }
 
-    /// Draws a character from one time to another; at least one, so that nothing short is lost.
+    /// Draws `character` between two times, at least one column wide.
     ///
-    /// What goes on beyond the end of the axis says so in the last column.
+    /// A span that ends beyond the axis has [`Style::beyond`] in the last column.
     pub fn span(&mut self, from: u64, to: u64, character: char) {
         let last = self.cells.len().saturating_sub(1);
         let first = self.axis.column(from);
@@ -91,14 +91,14 @@ impl Line {
         }
     }
 
-    /// Draws a character at a time, if that is on the axis.
+    /// Draws `character` at `time`, if it is on the axis.
     pub fn point(&mut self, time: u64, character: char) {
         if let Some(cell) = self.cells.get_mut(self.axis.column(time)) {
             *cell = character;
         }
     }
 
-    /// Draws a mark at a time where there is nothing yet.
+    /// Draws a mark at `time`, if the column is empty.
     pub fn mark(&mut self, time: u64) {
         if let Some(cell) = self.cells.get_mut(self.axis.column(time)) {
             if *cell == ' ' {
@@ -107,7 +107,7 @@ impl Line {
         }
     }
 
-    /// Writes text into the middle between two times, if there is room for it and a cell on both sides.
+    /// Writes `text` in the middle between two times, if it fits with a column on either side.
     pub fn label(&mut self, from: u64, to: u64, text: &str) {
         let (first, end) = (self.axis.column(from), self.axis.column(to));
         let length = text.chars().count();
@@ -116,7 +116,7 @@ impl Line {
         }
     }
 
-    /// Writes text that begins at a time, if all of it is on the axis.
+    /// Writes `text` from `time` on, if all of it is on the axis.
     pub fn text(&mut self, time: u64, text: &str) {
         let column = self.axis.column(time);
         if column + text.chars().count() <= self.cells.len() {
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn times_fall_into_columns() {
+    fn times_map_to_columns() {
         assert_eq!(AXIS.column(100), 0);
         assert_eq!(AXIS.column(109), 0);
         assert_eq!(AXIS.column(110), 1);
@@ -162,28 +162,28 @@ mod tests {
     }
 
     #[test]
-    fn a_span_ends_before_its_end() {
+    fn span_excludes_the_column_of_its_end() {
         let mut line = line();
         line.span(120, 150, '#');
         assert_eq!(line.finish(), "  ###     ");
     }
 
     #[test]
-    fn a_short_span_is_still_there() {
+    fn short_span_has_one_column() {
         let mut line = line();
         line.span(125, 126, '#');
         assert_eq!(line.finish(), "  #       ");
     }
 
     #[test]
-    fn a_span_to_the_end_is_not_beyond_it() {
+    fn span_to_the_end_is_not_beyond_it() {
         let mut line = line();
         line.span(180, 200, '#');
         assert_eq!(line.finish(), "        ##");
     }
 
     #[test]
-    fn what_goes_on_says_so() {
+    fn span_beyond_the_end_has_the_sign_for_it() {
         let mut one = line();
         one.span(180, 250, '#');
         assert_eq!(one.finish(), "        #>");
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_hide_nothing() {
+    fn mark_does_not_replace_a_span() {
         let mut line = line();
         line.span(120, 150, '#');
         line.mark(130);
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_needs_room() {
+    fn label_needs_room() {
         let mut wide = line();
         wide.span(110, 160, '#');
         wide.label(110, 160, "7");
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_whole_or_not_there() {
+    fn text_is_complete_or_absent() {
         let mut line = line();
         line.text(120, "ms");
         line.text(190, "ms");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! The report that a program reads.
+//! The report in JSON.
 
 use crate::timeline::{Frame, Spread, Timeline, STAGES};
 use serde_json::{json, Value};
@@ -61,7 +61,7 @@ mod tests {
     use crate::timeline::tests::hung_example;
 
     #[test]
-    fn errors_have_a_number_and_words() {
+    fn error_has_a_number_and_a_description() {
         let document: Value = serde_json::from_str(&document(&hung_example())).unwrap();
         let stages = &document["frames"][1]["stages"];
         assert_eq!(stages[0]["errno"], Value::Null);

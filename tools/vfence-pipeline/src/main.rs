@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Runs a pipeline of three stages on `/dev/vfence` and shows what happened when.
+//! Runs a pipeline of three stages on `/dev/vfence` and draws its timeline.
 
 mod draw;
 mod json;
@@ -26,7 +26,7 @@ fn run(options: &Options) -> Result<String, String> {
 fn main() -> ExitCode {
     match run(&Options::parse()) {
         Ok(text) => match io::stdout().write_all(text.as_bytes()) {
-            // Whoever closed the pipe has seen enough.
+            // A closed pipe, as of `head`, is not an error.
             Ok(()) => ExitCode::SUCCESS,
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,

@@ -1,50 +1,50 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! What the user can ask for.
+//! The command line.
 
 use clap::Parser;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Runs decode → render → display on three queues of /dev/vfence and draws what happened when.
+/// Runs decode → render → display on three queues of /dev/vfence and draws the timeline.
 ///
-/// Each frame is due at a multiple of the frame time. When it is due, all its jobs are submitted:
-/// render waits for the fence of decode, display for that of render. What is reported are the fences'
-/// own timestamps.
+/// Each frame is due at a multiple of the frame time. When a frame is due, all its jobs are
+/// submitted: render waits for the fence of decode, display for the fence of render. The report
+/// shows the timestamps of the fences.
 #[derive(Clone, Debug, Parser)]
 #[command(version)]
 pub struct Options {
-    /// How many frames
+    /// Number of frames
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub frames: u32,
     /// Frames per second
     #[arg(long, default_value_t = 60.0, value_parser = rate)]
     pub rate: f64,
-    /// How long decoding a frame takes
+    /// Duration of decoding a frame
     #[arg(long, value_name = "MS", default_value = "8", value_parser = milliseconds)]
     pub decode_ms: Duration,
-    /// How long rendering a frame takes
+    /// Duration of rendering a frame
     #[arg(long, value_name = "MS", default_value = "12", value_parser = milliseconds)]
     pub render_ms: Duration,
-    /// How long displaying a frame takes
+    /// Duration of displaying a frame
     #[arg(long, value_name = "MS", default_value = "4", value_parser = milliseconds)]
     pub display_ms: Duration,
-    /// A frame whose decoding fails, to see an error pass through
+    /// Frame whose decoding fails; the error propagates to its other stages
     #[arg(long, value_name = "FRAME")]
     pub fail_frame: Option<u32>,
-    /// A frame whose rendering waits for a fence that never comes, to see the watchdog
+    /// Frame whose rendering waits for a fence that never signals, until the watchdog expires
     #[arg(long, value_name = "FRAME")]
     pub hang_frame: Option<u32>,
-    /// Every stage of every frame in figures
+    /// Print the times of every stage of every frame
     #[arg(long)]
     pub table: bool,
     /// Draw with ASCII characters only
     #[arg(long)]
     pub ascii: bool,
-    /// Print JSON instead; times are in ns on CLOCK_MONOTONIC
+    /// Print JSON; times are in ns on CLOCK_MONOTONIC
     #[arg(long, conflicts_with_all = ["table", "ascii"])]
     pub json: bool,
-    /// The device
+    /// Path of the device
     #[arg(long, value_name = "PATH", default_value = vfence::Device::PATH)]
     pub device: PathBuf,
 }
@@ -82,7 +82,7 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn the_command_line_makes_sense() {
+    fn command_line_is_consistent() {
         Options::command().debug_assert();
     }
 
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_not_zero() {
+    fn rate_of_zero_is_refused() {
         assert!(rate("0").is_err());
         assert_eq!(rate("59.94"), Ok(59.94));
     }

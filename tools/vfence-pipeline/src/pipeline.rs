@@ -9,10 +9,10 @@ use std::io;
 use std::time::Duration;
 use vfence::{monotonic_ns, Device, Errno, ManualQueue, Status, SyncFile, TimerQueue};
 
-/// Time to get ready before the first frame is due.
+/// The time before the first frame is due.
 const LEAD_NS: u64 = 20_000_000;
 
-/// Runs what the options ask for, and returns what happened, or why not.
+/// Runs the pipeline that the options describe, and returns its timeline or an error message.
 pub fn run(options: &Options) -> Result<Timeline, String> {
     let device = open(options)?;
     run_on(&device, options).map_err(|error| format!("{}: {error}", options.device.display()))
@@ -33,7 +33,7 @@ fn open(options: &Options) -> Result<Device, String> {
     let longest = Duration::from_nanos(options.durations_ns().into_iter().max().unwrap_or(0));
     match watchdog {
         Some(bound) if longest > bound => Err(format!(
-            "no stage may take longer than the watchdog allows, {} ms",
+            "no stage may take longer than the watchdog's bound, {} ms",
             bound.as_millis()
         )),
         None if options.hang_frame.is_some() => {
@@ -43,17 +43,17 @@ fn open(options: &Options) -> Result<Device, String> {
     }
 }
 
-/// A job on its way: where it belongs, and its out-fence.
+/// A submitted job: its frame, its stage and its out-fence.
 struct InFlight {
     frame: usize,
     stage: usize,
     fence: SyncFile,
 }
 
-/// The queues, and where they have come to.
+/// The queues, the submitted jobs and the timeline so far.
 struct Run<'d> {
     queues: [TimerQueue<'d>; 3],
-    /// For fences that are not in time or fail.
+    /// The queue of the in-fences that fail or never signal.
     trouble: ManualQueue<'d>,
     in_flight: Vec<InFlight>,
     timeline: Timeline,
@@ -90,7 +90,7 @@ fn run_on(device: &Device, options: &Options) -> io::Result<Timeline> {
 }
 
 impl Run<'_> {
-    /// Submits the jobs of a frame, each waiting for the fence of the one before.
+    /// Submits the jobs of a frame. Each waits for the fence of the one before.
     fn submit(&mut self, number: u32, due_ns: u64, options: &Options) -> io::Result<()> {
         let mut jobs = [Job {
             submitted_ns: 0,
@@ -132,7 +132,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Waits until a fence has signalled, or it is `until`, and takes note of those that have.
+    /// Waits for a fence, at most until the time `until`, and records the jobs that completed.
     fn wait(&mut self, until: Option<u64>) -> io::Result<()> {
         let left = until.map(|until| Duration::from_nanos(until.saturating_sub(monotonic_ns())));
         let left = left.and_then(|left| Timespec::try_from(left).ok());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! The report that a person reads: a picture, frame by frame, stage by stage, and the sum.
+//! The report as text: a picture, a line for each frame, tables of stages, and the totals.
 
 use crate::draw::{Axis, Line, Style};
 use crate::options::Options;
@@ -12,8 +12,8 @@ const PICTURE_FRAMES: u64 = 5;
 /// Columns of the picture, and of the bars of a frame.
 const PICTURE_WIDTH: usize = 90;
 const BAR_WIDTH: usize = 50;
-/// Failed frames that are told in detail.
-const MOST_TROUBLES: usize = 5;
+/// The limit of failed frames in the table.
+const MAX_FAILED_FRAMES: usize = 5;
 
 /// Returns the report.
 pub fn text(timeline: &Timeline, options: &Options) -> String {
@@ -44,8 +44,8 @@ pub fn text(timeline: &Timeline, options: &Options) -> String {
             .filter(|frame| frame.failed())
             .collect();
         if !failed.is_empty() {
-            let shown = failed.iter().copied().take(MOST_TROUBLES);
-            parts.push(report.table("What failed, stage by stage", shown));
+            let shown = failed.iter().copied().take(MAX_FAILED_FRAMES);
+            parts.push(report.table("Failed frames, stage by stage", shown));
         }
     }
     parts.push(report.summary());
@@ -60,7 +60,7 @@ struct Report<'a> {
 }
 
 impl Report<'_> {
-    /// Returns what text is for the terminal at hand.
+    /// Returns `text` in the character set of the report.
     fn plain(&self, text: &str) -> String {
         if self.ascii {
             text.replace('→', "->").replace('µ', "u")
@@ -73,8 +73,9 @@ impl Report<'_> {
         let [decode, render, display] = self.timeline.durations_ns.map(milliseconds);
         let bars = self.style.bars;
         self.plain(&format!(
-            "{} frames at {rate} Hz on three queues of /dev/vfence; each job waits for the fence of the one \
-             before:\n{} decode {decode} ms → {} render {render} ms → {} display {display} ms\n",
+            "{} frames at {rate} Hz on three queues of /dev/vfence; each job waits for the fence \
+             of the one before:\n\
+             {} decode {decode} ms → {} render {render} ms → {} display {display} ms\n",
             self.timeline.frames.len(),
             bars[0],
             bars[1],
@@ -82,7 +83,7 @@ impl Report<'_> {
         ))
     }
 
-    /// Returns an axis that begins with the timeline and is `frames` frame times long.
+    /// Returns an axis from the start of the timeline, `frames` frame times long.
     fn axis(&self, frames: u64, width: usize) -> Axis {
         Axis {
             start: self.timeline.start_ns,
@@ -91,7 +92,7 @@ impl Report<'_> {
         }
     }
 
-    /// Returns the scale of an axis: the time at the start of each frame, from 0.
+    /// Returns the scale of an axis: the start of each frame in ms, from 0.
     fn scale(&self, axis: Axis) -> String {
         let mut line = Line::new(axis, self.style);
         let mut offset = 0;
@@ -106,7 +107,7 @@ impl Report<'_> {
         line.finish()
     }
 
-    /// Returns the first frames, a line for each stage: how the frames overlap.
+    /// Returns a picture of the first frames, with a line for each stage.
     fn picture(&self) -> String {
         let shown = PICTURE_FRAMES.min(self.timeline.frames.len() as u64);
         let axis = self.axis(shown + 1, PICTURE_WIDTH);
@@ -132,7 +133,7 @@ impl Report<'_> {
         text
     }
 
-    /// Returns the frames, a line each, from when they were due.
+    /// Returns a line for each frame, from the time at which it was due.
     fn frames(&self) -> String {
         let total: u64 = self.timeline.durations_ns.iter().sum();
         let frames = LATENCY_FRAMES.max(total / self.timeline.period_ns) + 1;
@@ -200,7 +201,7 @@ impl Report<'_> {
         self.plain(&text)
     }
 
-    /// Returns figures for each stage of some frames; times from when the first frame was due.
+    /// Returns a table of the stages of `frames`. Times count from the first frame's due time.
     fn table<'a>(&self, title: &str, frames: impl Iterator<Item = &'a Frame>) -> String {
         let mut text = format!(
             "{title}; ms from when frame 0 was due:\n{:>5}  {:8}{:>12}{:>12}{:>12}{:>12}{:>14}\n",
@@ -257,7 +258,8 @@ impl Report<'_> {
         let verdict = self.timeline.verdict();
         let total = self.timeline.frames.len();
         format!(
-            "{} of {total} frames were displayed in time, at most {} ms after they were due; {} late, {} failed.\n",
+            "{} of {total} frames were displayed in time, at most {} ms after they were due; \
+             {} late, {} failed.\n",
             verdict.in_time,
             milliseconds(self.timeline.latency_ns()),
             verdict.late,
@@ -266,7 +268,7 @@ impl Report<'_> {
     }
 }
 
-/// Returns three columns.
+/// Returns the three columns of a spread.
 fn spread(spread: Option<Spread>) -> String {
     match spread {
         Some(Spread { min, median, max }) => [min, median, max]
@@ -276,13 +278,13 @@ fn spread(spread: Option<Spread>) -> String {
     }
 }
 
-/// Returns a time in ms, without digits that say nothing.
+/// Returns a time in ms, with a digit after the point unless it is 0.
 fn milliseconds(ns: u64) -> String {
     let text = format!("{:.1}", ns as f64 / 1e6);
     text.strip_suffix(".0").unwrap_or(&text).into()
 }
 
-/// Returns a short time in µs, a long one in ms.
+/// Returns a time below 10 ms in µs, a longer one in ms.
 fn short(ns: u64) -> String {
     match ns {
         0..10_000_000 => format!("{} µs", ns / 1000),
@@ -307,16 +309,19 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_is_a_row_of_bars_and_figures() {
+    fn frame_is_a_row_of_bars_and_figures() {
         let text = report(&example(), &["--ascii"]);
         assert_eq!(
             line(&text, "    0  -"),
-            "    0  --------============####         |                  +100 us  +100 us  +100 us    +50 us"
+            concat!(
+                "    0  --------============####         |                ",
+                "  +100 us  +100 us  +100 us    +50 us"
+            )
         );
     }
 
     #[test]
-    fn a_late_frame_says_so() {
+    fn late_frame_is_marked() {
         let text = report(&example(), &["--ascii"]);
         let row = line(&text, "    1  .");
         assert!(row.ends_with("late"), "{row}");
@@ -324,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_told_in_words() {
+    fn error_is_described_in_words() {
         let text = report(&hung_example(), &[]);
         let row = line(&text, "    1  ·");
         assert!(
@@ -339,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn ascii_means_ascii() {
+    fn ascii_report_has_only_ascii_characters() {
         for timeline in [example(), hung_example()] {
             assert!(report(&timeline, &["--ascii"]).is_ascii());
             assert!(report(&timeline, &["--ascii", "--table"]).is_ascii());
@@ -347,14 +352,14 @@ mod tests {
     }
 
     #[test]
-    fn a_row_fits_a_terminal_of_100_columns() {
+    fn row_fits_a_terminal_of_100_columns() {
         for line in report(&example(), &["--table"]).lines().skip(1) {
             assert!(line.chars().count() <= 100, "{line}");
         }
     }
 
     #[test]
-    fn the_table_has_every_stage_of_every_frame() {
+    fn table_has_every_stage_of_every_frame() {
         let text = report(&example(), &["--table"]);
         for row in ["    0  decode", "    0  render", "    1  display"] {
             let found = text.lines().filter(|line| line.starts_with(row));
@@ -363,11 +368,12 @@ mod tests {
     }
 
     #[test]
-    fn the_last_line_is_the_verdict() {
+    fn last_line_is_the_verdict() {
         let text = report(&hung_example(), &[]);
         assert_eq!(
             text.lines().last().unwrap(),
-            "1 of 2 frames were displayed in time, at most 33.3 ms after they were due; 0 late, 1 failed."
+            "1 of 2 frames were displayed in time, at most 33.3 ms after they were due; \
+             0 late, 1 failed."
         );
     }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! What happened when: frames, the jobs of their stages, and what follows from the fences' timestamps.
+//! The timeline: frames, the jobs of their stages, and figures from the fences' timestamps.
 //!
 //! All times are in ns on `CLOCK_MONOTONIC`.
 
@@ -9,58 +9,58 @@ use vfence::Errno;
 /// The stages of the pipeline, in order.
 pub const STAGES: [&str; 3] = ["decode", "render", "display"];
 
-/// A frame is in time if it was displayed within so many frame times after it was due.
+/// A frame is in time if it is displayed within this many frame times after it was due.
 pub const LATENCY_FRAMES: u64 = 2;
 
-/// All that happened.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub struct Timeline {
-    /// When the first frame was due.
+    /// The time at which the first frame was due.
     pub start_ns: u64,
-    /// From one frame to the next.
+    /// The time from one frame to the next.
     pub period_ns: u64,
-    /// How long the stages take.
+    /// The durations of the stages.
     pub durations_ns: [u64; 3],
-    /// In the order in which they were due.
+    /// The frames in the order in which they were due.
     pub frames: Vec<Frame>,
 }
 
-/// A frame on its way through the stages.
+/// A frame and its jobs.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// From 0 on.
+    /// The index of the frame, from 0.
     pub number: u32,
-    /// When it was due to be submitted.
+    /// The time at which its jobs were due to be submitted.
     pub due_ns: u64,
-    /// Its jobs, one for each stage.
+    /// A job for each stage.
     pub jobs: [Job; 3],
 }
 
 /// The job of a stage for a frame.
 #[derive(Clone, Copy, Debug)]
 pub struct Job {
-    /// When it was submitted.
+    /// The time of submission.
     pub submitted_ns: u64,
-    /// The timestamp of its out-fence.
+    /// The timestamp of the out-fence.
     pub signalled_ns: u64,
-    /// When poll() had told us.
+    /// The time at which poll() returned.
     pub woken_ns: u64,
-    /// The error of its out-fence.
+    /// The error of the out-fence.
     pub error: Option<Errno>,
 }
 
 impl Timeline {
-    /// Returns when `stage` of `frame` would have ended if nothing took any time but the jobs.
+    /// Returns the time at which `stage` of `frame` ends if only the jobs take time.
     fn ideal_ns(&self, frame: &Frame, stage: usize) -> u64 {
         frame.due_ns + self.durations_ns[..=stage].iter().sum::<u64>()
     }
 
-    /// Returns by when a frame must have been displayed, from when it was due.
+    /// Returns the time after the due time within which a frame must be displayed.
     pub fn latency_ns(&self) -> u64 {
         LATENCY_FRAMES * self.period_ns
     }
 
-    /// Returns when the job of a stage started; `None` if it has failed: then it may never have.
+    /// Returns the start time of the job of a stage; `None` if it failed and may not have started.
     ///
     /// A job runs for exactly its duration.
     pub fn started_ns(&self, frame: &Frame, stage: usize) -> Option<u64> {
@@ -71,20 +71,20 @@ impl Timeline {
         }
     }
 
-    /// Returns how much later than ideal the job of a stage has signalled.
+    /// Returns the time from the ideal end of the job of a stage to its signal.
     pub fn lateness_ns(&self, frame: &Frame, stage: usize) -> u64 {
         frame.jobs[stage]
             .signalled_ns
             .saturating_sub(self.ideal_ns(frame, stage))
     }
 
-    /// Returns whether a frame was displayed, and in time.
+    /// Returns whether a frame was displayed in time.
     pub fn in_time(&self, frame: &Frame) -> bool {
         let [.., last] = &frame.jobs;
         last.error.is_none() && last.signalled_ns <= frame.due_ns + self.latency_ns()
     }
 
-    /// Returns how many frames were displayed in time, too late, and not at all.
+    /// Returns the numbers of frames that were in time, late and failed.
     pub fn verdict(&self) -> Verdict {
         let mut verdict = Verdict::default();
         for frame in &self.frames {
@@ -99,7 +99,7 @@ impl Timeline {
         verdict
     }
 
-    /// Returns the lateness of a stage over all frames in which it ran.
+    /// Returns the lateness of a stage over all frames in which it did not fail.
     pub fn lateness(&self, stage: usize) -> Option<Spread> {
         let ran = self
             .frames
@@ -108,7 +108,8 @@ impl Timeline {
         Spread::of(ran.map(|frame| self.lateness_ns(frame, stage)))
     }
 
-    /// Returns how long after the timestamp poll() returned, over all frames.
+    /// Returns the time from the timestamp of a stage's fence to the return of poll(), over all
+    /// frames.
     pub fn wake_up(&self, stage: usize) -> Option<Spread> {
         Spread::of(
             self.frames
@@ -117,7 +118,7 @@ impl Timeline {
         )
     }
 
-    /// Returns the frame that was displayed latest, measured from when it was due.
+    /// Returns the displayed frame with the largest lateness of its last stage.
     pub fn latest(&self) -> Option<&Frame> {
         let displayed = self.frames.iter().filter(|frame| !frame.failed());
         displayed.max_by_key(|frame| self.lateness_ns(frame, STAGES.len() - 1))
@@ -125,13 +126,13 @@ impl Timeline {
 }
 
 impl Frame {
-    /// Returns whether it was not displayed.
+    /// Returns whether the frame was not displayed.
     pub fn failed(&self) -> bool {
         let [.., last] = &self.jobs;
         last.error.is_some()
     }
 
-    /// Returns, in plain words, what has become of the job of a stage that failed.
+    /// Returns a description of the error of a stage's job, if it failed.
     pub fn trouble(&self, stage: usize) -> Option<String> {
         let error = self.jobs[stage].error?;
         let before = stage
@@ -145,13 +146,13 @@ impl Frame {
 }
 
 impl Job {
-    /// Returns how long after the fence's timestamp poll() returned.
+    /// Returns the time from the timestamp of the fence to the return of poll().
     pub fn wake_up_ns(&self) -> u64 {
         self.woken_ns.saturating_sub(self.signalled_ns)
     }
 }
 
-/// How many frames ended in which way.
+/// The numbers of frames by their outcome.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Verdict {
     /// Displayed in time.
@@ -162,14 +163,14 @@ pub struct Verdict {
     pub failed: usize,
 }
 
-/// Smallest, middle and largest of some values.
+/// The minimum, median and maximum of some values.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Spread {
-    /// The smallest.
+    /// The minimum.
     pub min: u64,
-    /// The middle one; of an even number, the lower of the two.
+    /// The median; of an even number of values, the lower of the middle two.
     pub median: u64,
-    /// The largest.
+    /// The maximum.
     pub max: u64,
 }
 
@@ -185,7 +186,7 @@ impl Spread {
     }
 }
 
-/// Returns what an error of a fence means.
+/// Returns a description of a fence's error.
 pub fn in_words(error: Errno) -> String {
     match error {
         Errno::TIMEDOUT => "timed out: the watchdog ended it".into(),
@@ -235,7 +236,7 @@ pub mod tests {
         }
     }
 
-    /// The same, the second frame ended by the watchdog while it was rendered.
+    /// Like [`example`], but the watchdog ends the render job of the second frame.
     pub fn hung_example() -> Timeline {
         let mut timeline = example();
         for job in &mut timeline.frames[1].jobs[1..] {
@@ -247,7 +248,7 @@ pub mod tests {
     }
 
     #[test]
-    fn a_job_starts_its_duration_before_it_ends() {
+    fn job_starts_its_duration_before_it_ends() {
         let timeline = example();
         let frame = &timeline.frames[0];
         assert_eq!(
@@ -257,14 +258,14 @@ pub mod tests {
     }
 
     #[test]
-    fn nobody_knows_when_a_failed_job_started() {
+    fn start_of_a_failed_job_is_unknown() {
         let timeline = hung_example();
         assert_eq!(timeline.started_ns(&timeline.frames[1], 1), None);
         assert!(timeline.started_ns(&timeline.frames[1], 0).is_some());
     }
 
     #[test]
-    fn lateness_is_counted_from_when_the_frame_was_due() {
+    fn lateness_counts_from_the_due_time() {
         let timeline = example();
         for stage in 0..3 {
             assert_eq!(timeline.lateness_ns(&timeline.frames[0], stage), MS / 10);
@@ -273,7 +274,7 @@ pub mod tests {
     }
 
     #[test]
-    fn a_frame_has_two_frame_times() {
+    fn frame_is_late_after_two_frame_times() {
         let timeline = example();
         assert!(timeline.in_time(&timeline.frames[0]));
         assert!(!timeline.in_time(&timeline.frames[1]));
@@ -286,7 +287,7 @@ pub mod tests {
     }
 
     #[test]
-    fn a_frame_with_an_error_is_not_late_but_failed() {
+    fn frame_with_an_error_is_failed_not_late() {
         let expected = Verdict {
             in_time: 1,
             late: 0,
@@ -302,13 +303,13 @@ pub mod tests {
     }
 
     #[test]
-    fn the_latest_frame_is_one_that_was_displayed() {
+    fn latest_frame_was_displayed() {
         assert_eq!(example().latest().unwrap().number, 1);
         assert_eq!(hung_example().latest().unwrap().number, 0);
     }
 
     #[test]
-    fn the_first_failure_is_the_cause_of_the_next() {
+    fn error_of_a_stage_is_the_cause_for_the_next() {
         let timeline = hung_example();
         let frame = &timeline.frames[1];
         assert_eq!(frame.trouble(0), None);
@@ -323,12 +324,12 @@ pub mod tests {
     }
 
     #[test]
-    fn other_errors_are_the_systems_words() {
+    fn other_error_has_the_text_of_the_system() {
         assert_eq!(in_words(Errno::IO), "failed: Input/output error");
     }
 
     #[test]
-    fn a_spread_needs_no_particular_order() {
+    fn spread_of_unordered_values() {
         let spread = Spread::of([5, 1, 9, 3].into_iter());
         assert_eq!(
             spread,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Batches: many jobs in one system call, all of them or none.
+//! Batches: many jobs in one system call, all or none.
 
 use crate::job::{Arrays, Job};
 use crate::uapi::vfence as uapi;
@@ -9,7 +9,7 @@ use rustix::fd::AsFd;
 use std::fmt;
 use std::io;
 
-/// Jobs that are submitted all at once, or none of them; see [`Device::batch`].
+/// Jobs that are submitted together, all or none; see [`Device::batch`].
 #[derive(Debug)]
 #[must_use = "a batch does nothing until it is submitted"]
 pub struct Batch<'a> {
@@ -21,19 +21,19 @@ pub struct Batch<'a> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Submitted {
-    /// Its sequence number on its queue.
+    /// The seqno of the job on its queue.
     pub seqno: u64,
-    /// Its out-fence, if it was added with one.
+    /// The out-fence, if the job was added with one.
     pub out_fence: Option<SyncFile>,
 }
 
-/// Why a batch was refused. Nothing was submitted.
+/// The reason why a batch was refused. No job was submitted.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct BatchError {
-    /// The index of the job that was refused; `None` if the batch itself is wrong.
+    /// The index of the job that was refused; `None` if the batch as a whole was.
     pub index: Option<usize>,
-    /// What [`Job::submit`] would have failed with.
+    /// The error, as [`Job::submit`] returns it.
     pub error: io::Error,
 }
 
@@ -51,35 +51,36 @@ impl<'a> Batch<'a> {
         self
     }
 
-    /// Adds a job that is to have an out-fence.
+    /// Adds a job with an out-fence.
     pub fn add_with_out_fence(&mut self, job: Job<'a>) -> &mut Self {
         self.jobs.push((job, uapi::SUBMIT_OUT_FENCE));
         self
     }
 
-    /// Returns how many jobs there are.
+    /// Returns the number of jobs.
     #[must_use]
     pub fn len(&self) -> usize {
         self.jobs.len()
     }
 
-    /// Returns whether there is no job.
+    /// Returns whether the batch has no jobs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.jobs.is_empty()
     }
 
-    /// Submits all jobs, those of each queue in their order, or none.
+    /// Submits all jobs or none. The jobs of a queue are submitted in the order in which they were
+    /// added.
     ///
-    /// Fails as [`Job::submit_with_out_fence`] does, and with `EINVAL` when there is none, more than
-    /// [`uapi::MAX_BATCH`], or one is of a queue of another client.
+    /// Fails like [`Job::submit_with_out_fence`], and with `EINVAL` for no jobs, for more than
+    /// [`uapi::MAX_BATCH`], and if the queue of a job belongs to another client.
     ///
     /// Source: `VFENCE_IOCTL_SUBMIT_BATCH`.
     pub fn submit(self) -> Result<Vec<Submitted>, BatchError> {
         let arrays: Vec<Arrays> = self.jobs.iter().map(|(job, _)| job.arrays()).collect();
         let mut jobs = Vec::with_capacity(self.jobs.len());
         for (index, ((job, flags), arrays)) in self.jobs.iter().zip(&arrays).enumerate() {
-            let prepared = if self.is_of_this_client(job) {
+            let prepared = if self.has_queue_of(job) {
                 job.for_kernel(arrays, *flags)
             } else {
                 Err(Errno::INVAL.into())
@@ -102,8 +103,9 @@ impl<'a> Batch<'a> {
         Ok(submitted.collect())
     }
 
-    /// Returns whether a job is of a queue of the batch's client: the ids of other clients mean other queues.
-    fn is_of_this_client(&self, job: &Job<'_>) -> bool {
+    /// Returns whether the queue of `job` belongs to this client. Each client has its own queue
+    /// ids.
+    fn has_queue_of(&self, job: &Job<'_>) -> bool {
         job.queue().device().number() == self.device.number()
     }
 }

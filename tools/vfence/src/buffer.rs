@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Buffers: memory that drivers and programs share.
+//! Buffers: dma-bufs that jobs use.
 
 use crate::uapi::vfence as uapi;
 use crate::Device;
@@ -10,8 +10,8 @@ use std::io;
 
 /// A dma-buf, of this device or of another driver; see [`Device::buffer`].
 ///
-/// It belongs to whoever refers to it, and outlives the device that it was made by. Its memory can be mapped with `mmap()`, and
-/// given to whatever takes a dma-buf.
+/// A buffer outlives the [`Device`] that created it. It can be mapped with `mmap()` and passed to
+/// any driver that takes a dma-buf.
 #[derive(Debug)]
 pub struct Buffer {
     fd: OwnedFd,
@@ -19,7 +19,7 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// Returns how many bytes it has: whole pages.
+    /// Returns the size in bytes, a multiple of the page size.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
@@ -27,10 +27,11 @@ impl Buffer {
 }
 
 impl Device {
-    /// Creates a buffer of `size` bytes, rounded up to pages, which are zero.
+    /// Creates a buffer of `size` bytes, rounded up to whole pages, filled with zeros.
     ///
-    /// Fails with `EINVAL` for none, `ENOSPC` for more than [`Capabilities::max_buffer_size`](crate::Capabilities::max_buffer_size),
-    /// `EMFILE`, `ENOMEM`.
+    /// Fails with `EINVAL` if `size` is 0, and with `ENOSPC` if it is more than
+    /// [`Capabilities::max_buffer_size`](crate::Capabilities::max_buffer_size); also with `EMFILE`
+    /// and `ENOMEM`.
     ///
     /// Source: `VFENCE_IOCTL_BUFFER_CREATE`.
     pub fn buffer(&self, size: u64) -> io::Result<Buffer> {
@@ -49,7 +50,7 @@ impl Device {
 impl TryFrom<OwnedFd> for Buffer {
     type Error = io::Error;
 
-    /// Takes a dma-buf that came from elsewhere. Fails with `ESPIPE` if it tells no size.
+    /// Takes a dma-buf of any driver. Fails with `ESPIPE` if the file does not support `lseek()`.
     fn try_from(fd: OwnedFd) -> io::Result<Self> {
         let size = seek(&fd, SeekFrom::End(0))?;
         Ok(Self { fd, size })

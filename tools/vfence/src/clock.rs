@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! The clock that fences' timestamps are on.
+//! The clock of the timestamps of fences.
 
 use rustix::time::{clock_gettime, ClockId};
 
-/// Returns the time on `CLOCK_MONOTONIC`, in ns: what timestamps of fences are compared with.
+/// Returns the time on `CLOCK_MONOTONIC` in ns, for comparison with timestamps of fences.
 #[must_use]
 pub fn monotonic_ns() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);

@@ -15,22 +15,23 @@ use std::time::Duration;
 
 /// An open file of the device: a client, which owns queues.
 ///
-/// It may be shared by threads. Closing the last reference to the open file, in whatever process that is,
-/// completes what is pending with `ECANCELED`. [`Counters`](crate::Counters) are such a reference.
+/// Threads may share it. When the last reference to the open file is closed, in any process, the
+/// kernel cancels the pending jobs with `ECANCELED`. [`Counters`](crate::Counters) are such a
+/// reference.
 #[derive(Debug)]
 pub struct Device {
     fd: OwnedFd,
-    /// Distinguishes it from all others of the process: ids of queues mean other queues elsewhere.
+    /// Unique in the process. Queue ids are per client, so they do not identify a queue alone.
     number: u64,
 }
 
-/// What the device is and can do; see [`Device::capabilities`].
+/// The capabilities and limits of the device; see [`Device::capabilities`].
 ///
 /// Source: `struct vfence_query`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// Version of the kernel's side; only ever grows.
+    /// The API version of the kernel module; later versions are larger.
     pub api_version: u32,
     /// Whether [`Device::timer_queue`] works.
     pub timer_queues: bool,
@@ -38,39 +39,40 @@ pub struct Capabilities {
     pub manual_queues: bool,
     /// Whether [`Device::worker_queue`] works.
     pub worker_queues: bool,
-    /// The bound on how long the head of a timer queue, or any job of a manual one, stays pending,
-    /// and on the duration of a job; `None` when the administrator has lifted it.
+    /// The bound on how long the head of a timer queue, or any job of a manual queue, stays
+    /// pending, and on the duration of a job; `None` if the administrator has lifted it.
     pub watchdog: Option<Duration>,
-    /// Most queues that a client can have at a time.
+    /// The limit of queues of a client.
     pub max_queues: u32,
-    /// Most jobs that a queue can have pending at a time.
+    /// The limit of pending jobs of a queue.
     pub max_jobs: u32,
-    /// Most bytes of a buffer; 0 if [`Device::buffer`] does not work.
+    /// The limit of bytes of a buffer; 0 if [`Device::buffer`] does not work.
     pub max_buffer_size: u64,
 }
 
 impl Device {
-    /// Where the device is.
+    /// The path of the device node.
     pub const PATH: &'static str = "/dev/vfence";
 
     /// Opens [`Device::PATH`].
     ///
-    /// Fails with `ENOENT` when the module is not loaded, `EACCES` when the user may not.
+    /// Fails with `ENOENT` if the module is not loaded, and with `EACCES` if the user has no
+    /// permission.
     pub fn open() -> io::Result<Self> {
         Self::open_path(Self::PATH)
     }
 
-    /// Opens the device at another path.
+    /// Opens the device node at `path`.
     ///
-    /// Fails with `ENOTTY` if that is not a vfence device, and as [`Device::open`] does.
+    /// Fails like [`Device::open`], and with `ENOTTY` if `path` is not a vfence device.
     pub fn open_path(path: impl AsRef<Path>) -> io::Result<Self> {
         let flags = OFlags::RDWR | OFlags::CLOEXEC;
         Self::from_fd(open(path.as_ref(), flags, Mode::empty())?)
     }
 
-    /// Takes a file descriptor of the device that came from elsewhere, over a socket for example.
+    /// Takes a file descriptor of the device, for example one received over a socket.
     ///
-    /// Fails with `ENOTTY` if it is not one of a vfence device.
+    /// Fails with `ENOTTY` if it is not that of a vfence device.
     pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
         static LAST: AtomicU64 = AtomicU64::new(0);
 
@@ -84,7 +86,7 @@ impl Device {
         self.number
     }
 
-    /// Returns what the device can do, and its limits.
+    /// Returns the capabilities and limits of the device.
     pub fn capabilities(&self) -> io::Result<Capabilities> {
         let mut query = uapi::Query::default();
         uapi::query(self.as_fd(), &mut query)?;
@@ -103,35 +105,35 @@ impl Device {
         })
     }
 
-    /// Creates a queue whose jobs take the time that they are given.
+    /// Creates a queue whose jobs complete after their durations, in a timer interrupt.
     ///
-    /// `name` is what its fences show as timeline; the device makes one up when it is empty. Fails with
-    /// `EINVAL` when it contains a NUL or is longer than 31 bytes, `ENOSPC` when there are
-    /// [`Capabilities::max_queues`] already.
+    /// `name` is the timeline name of its fences; if it is empty, the device chooses one. Fails
+    /// with `EINVAL` if `name` contains a NUL or is longer than 31 bytes, and with `ENOSPC` if the
+    /// client has [`Capabilities::max_queues`] queues.
     pub fn timer_queue(&self, name: &str) -> io::Result<TimerQueue<'_>> {
         self.build_queue(name).timer()
     }
 
-    /// Creates a queue like a timer queue, whose jobs complete in process context.
+    /// Creates a queue whose jobs complete after their durations, in process context.
     ///
-    /// Name and errors are those of [`Device::timer_queue`].
+    /// The name and the errors are those of [`Device::timer_queue`].
     pub fn worker_queue(&self, name: &str) -> io::Result<TimerQueue<'_>> {
         self.build_queue(name).worker()
     }
 
-    /// Creates a queue whose jobs are completed by [`ManualQueue::signal`].
+    /// Creates a queue whose jobs complete by [`ManualQueue::signal`].
     ///
-    /// Name and errors are those of [`Device::timer_queue`].
+    /// The name and the errors are those of [`Device::timer_queue`].
     pub fn manual_queue(&self, name: &str) -> io::Result<ManualQueue<'_>> {
         self.build_queue(name).manual()
     }
 
-    /// Begins a queue that is to behave in a way of its own; the builder's methods say how, and create it.
+    /// Returns a builder for a queue with other settings than the defaults.
     pub fn build_queue<'d>(&'d self, name: &str) -> QueueBuilder<'d> {
         QueueBuilder::new(self, name)
     }
 
-    /// Begins a batch: jobs of any queues of this client that are submitted all at once, or none of them.
+    /// Returns an empty batch, which submits jobs to queues of this client, all or none.
     pub fn batch(&self) -> Batch<'_> {
         Batch::new(self)
     }
@@ -154,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_device_is_refused() {
+    fn other_device_is_refused() {
         let error = Device::open_path("/dev/null").unwrap_err();
         assert_eq!(
             error.raw_os_error(),
@@ -163,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_device_is_not_found() {
+    fn missing_device_is_not_found() {
         let error = Device::open_path("/nonexistent/vfence").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Events: jobs that have completed, as they do.
+//! Events: reports of completed jobs.
 
 use crate::fault::Faults;
 use crate::point::{error, time, Point};
@@ -10,7 +10,8 @@ use rustix::fd::AsFd;
 use rustix::io::{preadv2, ReadWriteFlags};
 use std::io::{self, IoSliceMut};
 
-/// A job has completed that was submitted with [`Job::event`](crate::Job::event). Times are in ns on `CLOCK_MONOTONIC`.
+/// The report of a completed job that was submitted with [`Job::event`](crate::Job::event). Times
+/// are in ns on `CLOCK_MONOTONIC`.
 ///
 /// Source: `struct vfence_event`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -18,28 +19,29 @@ use std::io::{self, IoSliceMut};
 pub struct Event {
     /// The job.
     pub point: Point,
-    /// What it has completed with.
+    /// The error of the job.
     pub error: Option<Errno>,
-    /// When it was submitted.
+    /// The time of submission.
     pub submitted_ns: u64,
-    /// When it started to run; `None` if it never ran.
+    /// The time at which the job started; `None` if it did not run.
     pub start_ns: Option<u64>,
-    /// When it ended.
+    /// The time at which the job ended.
     pub end_ns: u64,
-    /// The earliest deadline that its fence was given.
+    /// The earliest deadline of the job's fence.
     pub deadline_ns: Option<u64>,
-    /// What was injected.
+    /// The faults that were injected.
     pub faults: Faults,
-    /// What its operations came to: the last [`Job::crc32c`](crate::Job::crc32c); 0 if there was none, or the job has failed.
+    /// The result of the last [`Job::crc32c`](crate::Job::crc32c); 0 if the job has none or failed.
     pub result: u64,
 }
 
 const SIZE: usize = size_of::<uapi::Event>();
 
 impl Device {
-    /// Waits until there are events, and returns the oldest, `most` at most. Each event goes to one reader.
+    /// Waits for an event and returns the oldest events, at most `most`. Each event is read once.
     ///
-    /// Fails with `EINVAL` when `most` is 0, `EAGAIN` when the file was made non-blocking.
+    /// Fails with `EINVAL` if `most` is 0, and with `EAGAIN` if the file is non-blocking and has no
+    /// events.
     pub fn read_events(&self, most: usize) -> io::Result<Vec<Event>> {
         loop {
             match self.read(most, ReadWriteFlags::empty()) {
@@ -49,10 +51,10 @@ impl Device {
         }
     }
 
-    /// Returns the oldest events, `most` at most, without waiting: none if there are none, or somebody else is reading
-    /// at the moment.
+    /// Returns the oldest events, at most `most`, without waiting. Returns none if there are no
+    /// events or another reader is active.
     ///
-    /// Fails with `EINVAL` when `most` is 0.
+    /// Fails with `EINVAL` if `most` is 0.
     pub fn try_read_events(&self, most: usize) -> io::Result<Vec<Event>> {
         match self.read(most, ReadWriteFlags::NOWAIT) {
             Err(Errno::AGAIN) => Ok(Vec::new()),
@@ -64,9 +66,9 @@ impl Device {
         if most == 0 {
             return Err(Errno::INVAL);
         }
-        // The device has no more than that.
+        // A client has at most MAX_EVENTS events.
         let mut bytes = vec![0; most.min(uapi::MAX_EVENTS as usize) * SIZE];
-        // The device has no position; this stands for "as read() does".
+        // preadv2() takes -1 for the file position, which read() uses.
         let position = u64::MAX;
         let mut parts = [IoSliceMut::new(&mut bytes)];
         let read = preadv2(self.as_fd(), &mut parts, position, flags)?;

@@ -1,61 +1,63 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Faults: what goes wrong with which jobs.
+//! Fault injection.
 
 use crate::job::for_kernel;
 use crate::uapi::vfence as uapi;
 use crate::Errno;
 use std::time::Duration;
 
-/// What goes wrong with a job.
+/// The kind of a fault.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FaultKind {
-    /// It completes with this error, after its duration.
+    /// The job completes with this error, after its duration.
     Fail(Errno),
-    /// It never ends by itself.
+    /// The job never ends on its own.
     Hang,
-    /// It takes so much longer.
+    /// The job takes this much longer.
     Delay(Duration),
-    /// It ends, but the interrupt that tells of it is lost: nobody sees it until the watchdog looks.
+    /// The job ends, but its interrupt is lost: the job completes when the watchdog expires.
     DropInterrupt,
 }
 
-/// What to do to which jobs of a queue; see [`TimerQueue::set_faults`](crate::TimerQueue::set_faults).
+/// A fault of a queue's plan: its kind, and the jobs that it is injected into; see
+/// [`TimerQueue::set_faults`](crate::TimerQueue::set_faults).
 ///
 /// Source: `struct vfence_fault`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Fault(uapi::Fault);
 
-/// What was injected into a job.
+/// The faults that were injected into a job.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Faults {
-    /// An error.
+    /// [`FaultKind::Fail`].
     pub fail: bool,
-    /// A hang.
+    /// [`FaultKind::Hang`].
     pub hang: bool,
-    /// A delay.
+    /// [`FaultKind::Delay`].
     pub delay: bool,
-    /// The loss of its interrupt.
+    /// [`FaultKind::DropInterrupt`].
     pub drop_interrupt: bool,
 }
 
-/// To how many jobs of a queue which fault was done.
+/// The number of jobs of a queue that each kind of fault was injected into.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct FaultCounts {
-    /// An error.
+    /// [`FaultKind::Fail`].
     pub fail: u64,
-    /// A hang.
+    /// [`FaultKind::Hang`].
     pub hang: u64,
-    /// A delay.
+    /// [`FaultKind::Delay`].
     pub delay: u64,
-    /// The loss of its interrupt.
+    /// [`FaultKind::DropInterrupt`].
     pub drop_interrupt: u64,
 }
 
 impl Fault {
-    /// Does `kind` to every `nth` job, counted from when the plan is set. 0 is refused by the kernel, with `EINVAL`.
+    /// Injects `kind` into every `nth` job, counted from the call that sets the plan. The kernel
+    /// refuses 0 with `EINVAL`.
     #[must_use]
     pub fn every(nth: u32, kind: FaultKind) -> Self {
         Self(uapi::Fault {
@@ -64,8 +66,8 @@ impl Fault {
         })
     }
 
-    /// Does `kind` to a job with a probability of so many millionths, 1 to 1000000; what is not is refused by the
-    /// kernel, with `EINVAL`.
+    /// Injects `kind` into a job with a probability of `millionths`, from 1 to 1000000. The kernel
+    /// refuses other values with `EINVAL`.
     #[must_use]
     pub fn with_probability(millionths: u32, kind: FaultKind) -> Self {
         Self(uapi::Fault {
@@ -74,7 +76,7 @@ impl Fault {
         })
     }
 
-    /// Does it so many times at most; 0 stands for no limit.
+    /// Injects the fault at most `times` times; 0 is no limit.
     #[must_use]
     pub fn limit(mut self, times: u64) -> Self {
         self.0.limit = times;
@@ -86,13 +88,13 @@ impl Fault {
     }
 }
 
-/// Returns a fault that is done to no job yet.
+/// Returns a fault of `kind` without the choice of jobs.
 fn of_kind(kind: FaultKind) -> uapi::Fault {
     let (kind, error, delay_ns) = match kind {
         FaultKind::Fail(error) => (uapi::FAULT_FAIL, -error.raw_os_error(), 0),
         FaultKind::Hang => (uapi::FAULT_HANG, 0, 0),
         FaultKind::Delay(delay) => {
-            // Longer than the watchdog's bound is as good as any.
+            // Any delay beyond the watchdog's bound has the same effect.
             let ns = for_kernel(delay).unwrap_or(u64::MAX);
             (uapi::FAULT_DELAY, 0, ns)
         }
@@ -134,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_is_what_the_header_wants() {
+    fn fault_has_the_fields_of_the_header() {
         let fault = Fault::every(3, FaultKind::Fail(Errno::IO)).limit(2);
         let expected = uapi::Fault {
             kind: uapi::FAULT_FAIL,
@@ -155,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn bits_are_those_of_the_header() {
+    fn fault_bits_are_those_of_the_header() {
         let faults = Faults::from_kernel((1 << uapi::FAULT_HANG) | (1 << uapi::FAULT_DELAY));
         assert!(faults.hang && faults.delay);
         assert!(!faults.fail && !faults.drop_interrupt);

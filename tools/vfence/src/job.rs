@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! A job: what it waits for, how long it takes, what it does, how it ends.
+//! Jobs: in-fences, duration, operations, error.
 
 use crate::queue::Queue;
 use crate::uapi::vfence as uapi;
@@ -10,11 +10,12 @@ use std::io;
 use std::ops::Range;
 use std::time::Duration;
 
-/// A job that is not submitted yet; see [`TimerQueue::job`](crate::TimerQueue::job) and
+/// A job before its submission; see [`TimerQueue::job`](crate::TimerQueue::job) and
 /// [`ManualQueue::job`](crate::ManualQueue::job).
 ///
-/// On a timer queue it starts when all jobs before it have completed and all its in-fences have signalled. When one of
-/// those signals with an error, the queue's [`InFencePolicy`](crate::InFencePolicy) says what happens.
+/// A job of a timer queue starts when all jobs before it have completed and all its in-fences have
+/// signalled. The queue's [`InFencePolicy`](crate::InFencePolicy) applies if an in-fence signals
+/// with an error.
 #[derive(Clone, Debug)]
 #[must_use = "a job does nothing until it is submitted"]
 pub struct Job<'a> {
@@ -24,25 +25,25 @@ pub struct Job<'a> {
     longest: Option<Duration>,
     error: Option<Errno>,
     in_fences: Vec<BorrowedFd<'a>>,
-    /// The buffers, each once, and whether it is written.
+    /// Each buffer once, and whether the job writes it.
     uses: Vec<(BorrowedFd<'a>, bool)>,
-    /// Flags of all uses.
+    /// The flags of all uses.
     use_flags: u32,
     operations: Vec<uapi::Operation>,
 }
 
-/// What [`Job::fill`] fills with; the size says to what offset and length have to be aligned.
+/// The pattern of [`Job::fill`]. Offset and length must be multiples of its size.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Pattern {
     /// One byte.
     U8(u8),
-    /// Four bytes, in the machine's order.
+    /// Four bytes in native byte order.
     U32(u32),
-    /// Eight bytes, in the machine's order.
+    /// Eight bytes in native byte order.
     U64(u64),
 }
 
-/// What the kernel reads through pointers while a job is submitted.
+/// The arrays that the kernel reads through pointers when a job is submitted.
 pub(crate) struct Arrays {
     in_fences: Vec<RawFd>,
     uses: Vec<uapi::Use>,
@@ -63,70 +64,73 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Has the job wait for `fence`, a sync_file of any driver, which may be closed once the job is submitted.
+    /// Adds the in-fence `fence`, a sync_file of any driver. It may be closed after the submission.
     pub fn wait_for(mut self, fence: &'a impl AsFd) -> Self {
         self.in_fences.push(fence.as_fd());
         self
     }
 
-    /// Has the job wait for all of `fences`.
+    /// Adds all of `fences` as in-fences.
     pub fn wait_for_all(mut self, fences: impl IntoIterator<Item = &'a (impl AsFd + 'a)>) -> Self {
         self.in_fences.extend(fences.into_iter().map(AsFd::as_fd));
         self
     }
 
-    /// Has the duration drawn, from the queue's seed, from those between the one given first and `longest`, both
-    /// included. A `longest` of zero is none.
+    /// Draws the duration at random between the job's duration and `longest`, both included, from
+    /// the queue's seed. Zero leaves the duration fixed.
     pub fn up_to(mut self, longest: Duration) -> Self {
         self.longest = Some(longest);
         self
     }
 
-    /// Has the job complete with `error`, after its duration.
+    /// Completes the job with `error`, after its duration.
     pub fn error(mut self, error: Errno) -> Self {
         self.error = Some(error);
         self
     }
 
-    /// Has the job hang: the watchdog ends it with `ETIMEDOUT`, or [`Queue::reset`] with `ECANCELED`.
+    /// Makes the job hang: the watchdog ends it with `ETIMEDOUT`, or [`Queue::reset`] with
+    /// `ECANCELED`.
     pub fn hang(mut self) -> Self {
         self.flags |= uapi::SUBMIT_HANG;
         self
     }
 
-    /// Has the job's completion reported; see [`Device::read_events`](crate::Device::read_events).
+    /// Reports the job's completion by an event; see
+    /// [`Device::read_events`](crate::Device::read_events).
     pub fn event(mut self) -> Self {
         self.flags |= uapi::SUBMIT_EVENT;
         self
     }
 
-    /// Has the job use `buffer`, a dma-buf of any driver, for reading: it waits for those who write it, and those who want
-    /// to write it wait for the job. Not for manual queues.
+    /// Makes the job read `buffer`, a dma-buf of any driver. The job waits for earlier writes, and
+    /// later writes wait for the job. Manual queues refuse it.
     pub fn reads(mut self, buffer: &'a impl AsFd) -> Self {
         self.index(buffer.as_fd(), false);
         self
     }
 
-    /// Has the job use `buffer` for writing: it waits for those who use it, and those wait for the job.
+    /// Makes the job write `buffer`. The job waits for earlier reads and writes, and later ones
+    /// wait for the job.
     pub fn writes(mut self, buffer: &'a impl AsFd) -> Self {
         self.index(buffer.as_fd(), true);
         self
     }
 
-    /// Has the job not wait for others who use its buffers.
+    /// Makes the job not wait for earlier uses of its buffers.
     pub fn without_implicit_wait(mut self) -> Self {
         self.use_flags |= uapi::USE_NO_WAIT;
         self
     }
 
-    /// Has others who use the job's buffers not wait for it.
+    /// Makes later uses of the job's buffers not wait for the job.
     pub fn without_implicit_fence(mut self) -> Self {
         self.use_flags |= uapi::USE_NO_ADD;
         self
     }
 
-    /// Has the job fill the bytes of `buffer` in `range`. For worker queues; the range has to be inside, and a multiple of the
-    /// pattern's size.
+    /// Fills the bytes of `buffer` in `range`. Only worker queues take operations. The range must
+    /// be within the buffer and aligned to the size of the pattern.
     pub fn fill(mut self, buffer: &'a impl AsFd, range: Range<u64>, pattern: Pattern) -> Self {
         let (pattern, pattern_size) = match pattern {
             Pattern::U8(byte) => (byte.into(), 1),
@@ -146,8 +150,8 @@ impl<'a> Job<'a> {
         self
     }
 
-    /// Has the job copy the bytes of `from` in `range` to `to`, at `offset`. For worker queues; the ranges have to be inside, and
-    /// must not overlap in the same buffer.
+    /// Copies the bytes of `from` in `range` to `offset` in `to`. Only worker queues take
+    /// operations. The ranges must be within the buffers, and not overlap if it is the same buffer.
     pub fn copy(
         mut self,
         from: &'a impl AsFd,
@@ -169,8 +173,9 @@ impl<'a> Job<'a> {
         self
     }
 
-    /// Has the job compute the CRC-32C of the bytes of `buffer` in `range`: see [`Event::result`](crate::Event::result). For worker
-    /// queues; the range has to be inside.
+    /// Computes the CRC-32C of the bytes of `buffer` in `range`; see
+    /// [`Event::result`](crate::Event::result). Only worker queues take operations. The range must
+    /// be within the buffer.
     pub fn crc32c(mut self, buffer: &'a impl AsFd, range: Range<u64>) -> Self {
         let source = self.index(buffer.as_fd(), false);
         self.operations.push(uapi::Operation {
@@ -183,7 +188,7 @@ impl<'a> Job<'a> {
         self
     }
 
-    /// Returns the index of a buffer among those that are used.
+    /// Returns the index of `buffer` in `uses`, and adds it if it is new.
     fn index(&mut self, buffer: BorrowedFd<'a>, write: bool) -> u32 {
         let raw = buffer.as_raw_fd();
         let known = self.uses.iter().position(|(fd, _)| fd.as_raw_fd() == raw);
@@ -192,26 +197,31 @@ impl<'a> Job<'a> {
             Some((_, writes)) => *writes |= write,
             None => self.uses.push((buffer, write)),
         }
-        // The kernel refuses so many.
+        // The kernel refuses an index of u32::MAX.
         u32::try_from(index).unwrap_or(u32::MAX)
     }
 
-    /// Submits the job and returns its sequence number.
+    /// Submits the job and returns its seqno.
     ///
-    /// Fails with `EACCES` when an operation writes a buffer whose descriptor is not open for writing; with
-    /// `EAGAIN` when [`Capabilities::max_jobs`](crate::Capabilities::max_jobs) are pending, or there are
-    /// [`uapi::MAX_EVENTS`] events, of which `poll()` knows nothing: read some; `EINVAL` when the duration is longer than the
-    /// watchdog allows, there are too many in-fences, buffers or operations, one of them is no sync_file or dma-buf, an operation
-    /// cannot be, or the queue takes no such job; `ENOSPC` when there are too many fences to wait for; `EOPNOTSUPP` when the CPU cannot
-    /// reach a buffer; `ENOMEM`.
+    /// Fails with
+    /// - `EACCES` if an operation writes a buffer whose descriptor is not open for writing;
+    /// - `EAGAIN` if the queue has [`Capabilities::max_jobs`](crate::Capabilities::max_jobs)
+    ///   pending jobs, or the client has [`uapi::MAX_EVENTS`] events, which `poll()` does not
+    ///   report;
+    /// - `EINVAL` if the duration is above the watchdog's bound, for too many in-fences, buffers or
+    ///   operations, if one of them is not a sync_file or dma-buf, for an invalid operation, and if
+    ///   the queue does not take this kind of job;
+    /// - `ENOSPC` if the jobs of the client wait for too many fences;
+    /// - `EOPNOTSUPP` if the CPU cannot access a buffer;
+    /// - `ENOMEM`.
     pub fn submit(self) -> io::Result<u64> {
         let arrays = self.arrays();
         Ok(self.queue.submit(self.for_kernel(&arrays, 0)?)?.0)
     }
 
-    /// Submits the job and returns its sequence number and its out-fence.
+    /// Submits the job and returns its seqno and its out-fence.
     ///
-    /// Fails with `EMFILE` when the process has no free file descriptor, and as [`Job::submit`] does.
+    /// Fails like [`Job::submit`], and with `EMFILE` if the process has no free file descriptor.
     pub fn submit_with_out_fence(self) -> io::Result<(u64, SyncFile)> {
         let arrays = self.arrays();
         let job = self.for_kernel(&arrays, uapi::SUBMIT_OUT_FENCE)?;
@@ -234,7 +244,8 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Returns the job as the kernel takes it; both `arrays`, which are this job's, and the job must live until then.
+    /// Returns the structure for the kernel, which points to `arrays` and to the job: both must
+    /// outlive it. `arrays` must come from [`Self::arrays`].
     pub(crate) fn for_kernel(&self, arrays: &Arrays, flags: u32) -> io::Result<uapi::Submit> {
         let count = |len: usize| u32::try_from(len).map_err(|_| Errno::INVAL);
         Ok(uapi::Submit {
@@ -256,7 +267,7 @@ impl<'a> Job<'a> {
     }
 }
 
-/// Returns a duration in ns. Fails with `EINVAL` if it is longer than centuries.
+/// Returns a duration in ns. Fails with `EINVAL` if it does not fit into 64 bits.
 pub(crate) fn for_kernel(duration: Duration) -> io::Result<u64> {
     Ok(u64::try_from(duration.as_nanos()).map_err(|_| Errno::INVAL)?)
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Submit jobs to `/dev/vfence`, a virtual device that produces fences, and wait for them.
+//! Submits jobs to `/dev/vfence`, a virtual device that produces fences, and waits for them.
 //!
-//! An open [`Device`] is a client. It owns queues: a [`TimerQueue`] completes each job after the duration
-//! it was given, a [`ManualQueue`] when the program says so. A job can have an out-fence, a [`SyncFile`],
-//! that can be waited for, merged, or handed to whatever takes one, another job included. A job without one
-//! costs next to nothing, and is still known by its [`Point`]: it can be waited for, be given a fence later, or
-//! be reported by an [`Event`]. A [`Batch`] submits up to a thousand with one system call.
+//! An open [`Device`] is a client, which owns queues. A [`TimerQueue`] completes each job after its
+//! duration, a [`ManualQueue`] when the program signals it. A job can have an out-fence, a
+//! [`SyncFile`], which can be waited for, merged, used as the in-fence of another job, or passed to
+//! any driver that takes one. A job without an out-fence needs no file descriptor: its [`Point`]
+//! identifies it. The program can wait for a point, export a fence for it later, or read an
+//! [`Event`] when it completes. A [`Batch`] submits up to 1024 jobs with one system call.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -27,9 +28,9 @@
 //! }
 //! ```
 //!
-//! The manual of the device is its header, `include/uapi/linux/vfence.h`; [`uapi`] has its structures and
-//! numbers. Times are in nanoseconds on `CLOCK_MONOTONIC`, see [`monotonic_ns`]. Errors are the kernel's errno
-//! values, as [`std::io::Error`].
+//! The header `include/uapi/linux/vfence.h` is the manual of the device; [`uapi`] has its
+//! structures and numbers. Times are in nanoseconds on `CLOCK_MONOTONIC`, see [`monotonic_ns`].
+//! Errors are the kernel's errno values, as [`std::io::Error`].
 
 #![deny(missing_docs)]
 #![deny(unsafe_code)]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Jobs by queue and sequence number: waiting for them, and what is known of them.
+//! Points: jobs by queue and seqno, to wait for and to query.
 
 use crate::clock::monotonic_ns;
 use crate::fault::Faults;
@@ -11,9 +11,9 @@ use rustix::fd::AsFd;
 use std::io;
 use std::time::Duration;
 
-/// What a job is known by: its queue and its sequence number there; see [`Queue::point`](crate::Queue::point).
+/// The queue and the seqno of a job; see [`Queue::point`](crate::Queue::point).
 ///
-/// It belongs to the [`Device`] from which it was got; another one refuses it with `EINVAL`.
+/// A point belongs to its [`Device`]; another device refuses it with `EINVAL`.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Point {
     /// [`Device::number`].
@@ -22,38 +22,40 @@ pub struct Point {
     seqno: u64,
 }
 
-/// How far a job has come.
+/// The state of a job.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum JobState {
-    /// It waits: for its turn, for its in-fences, for user space.
+    /// The job waits for the jobs before it, for its in-fences, or for user space.
     Pending,
-    /// It has started.
+    /// The job has started.
     Running,
-    /// It has completed.
+    /// The job has completed.
     Completed,
 }
 
-/// Where a job stands; see [`Queue::job_info`](crate::Queue::job_info). Times are in ns on `CLOCK_MONOTONIC`.
+/// The state of a job and its times; see [`Queue::job_info`](crate::Queue::job_info). Times are in
+/// ns on `CLOCK_MONOTONIC`.
 ///
 /// Source: `struct vfence_job_info`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct JobInfo {
-    /// How far it has come.
+    /// The state of the job.
     pub state: JobState,
-    /// The error that it has completed with.
+    /// The error of the job, once it has completed.
     pub error: Option<Errno>,
-    /// When it was submitted.
+    /// The time of submission.
     pub submitted_ns: u64,
-    /// When it started to run; `None` if it has not, or never ran.
+    /// The time at which the job started; `None` if it has not started or did not run.
     pub start_ns: Option<u64>,
-    /// When it ended, which is its fence's timestamp; `None` if it has not.
+    /// The time at which the job ended, which is the timestamp of its fence; `None` before that.
     pub end_ns: Option<u64>,
-    /// The earliest deadline that a fence of the job was given, [`SyncFile::set_deadline`](crate::SyncFile::set_deadline).
+    /// The earliest deadline of a fence of the job; see
+    /// [`SyncFile::set_deadline`](crate::SyncFile::set_deadline).
     pub deadline_ns: Option<u64>,
-    /// What was injected.
+    /// The faults that were injected.
     pub faults: Faults,
-    /// What its operations came to, as [`Event::result`](crate::Event::result).
+    /// The result of the operations, as in [`Event::result`](crate::Event::result).
     pub result: u64,
 }
 
@@ -80,7 +82,7 @@ impl Point {
         self.queue
     }
 
-    /// Returns the sequence number.
+    /// Returns the seqno.
     #[must_use]
     pub fn seqno(&self) -> u64 {
         self.seqno
@@ -88,19 +90,19 @@ impl Point {
 }
 
 impl Device {
-    /// Waits until the jobs at all of `points` have completed, with an error or without; at most for `timeout`, or
-    /// as long as it takes. Returns whether they have.
+    /// Waits until the jobs at all of `points` have completed, with or without an error, at most
+    /// for `timeout`. Returns whether all have completed.
     ///
-    /// Fails with `EINVAL` when one has not been submitted, or is of another device; for no points, and for more than
-    /// [`uapi::MAX_WAIT_POINTS`]; `ENOENT` when a queue is gone.
+    /// Fails with `EINVAL` if a job was not submitted or belongs to another device, for no points,
+    /// and for more than [`uapi::MAX_WAIT_POINTS`]; with `ENOENT` if a queue was destroyed.
     pub fn wait_all(&self, points: &[Point], timeout: Option<Duration>) -> io::Result<bool> {
         Ok(self.wait(points, 0, timeout)?.is_some())
     }
 
-    /// Waits until the job at one of `points` has completed, and returns the lowest index of such a point; `None`
-    /// when the time was up before.
+    /// Waits until the job at one of `points` has completed, at most for `timeout`. Returns the
+    /// lowest index of a point whose job has completed; `None` at the timeout.
     ///
-    /// Fails as [`Device::wait_all`] does.
+    /// Fails like [`Device::wait_all`].
     pub fn wait_any(
         &self,
         points: &[Point],
@@ -116,7 +118,7 @@ impl Device {
         flags: u32,
         timeout: Option<Duration>,
     ) -> io::Result<Option<u32>> {
-        // A time that cannot be represented is not reached either.
+        // An end beyond 64 bits of ns is no timeout.
         let end = timeout.and_then(|timeout| monotonic_ns().checked_add(for_kernel(timeout).ok()?));
         if points.iter().any(|point| point.device != self.number()) {
             return Err(Errno::INVAL.into());
@@ -129,7 +131,7 @@ impl Device {
         };
         loop {
             match uapi::wait(self.as_fd(), &mut wait, &points) {
-                // The time is absolute.
+                // The timeout is absolute: call again.
                 Err(Errno::INTR) => {}
                 Err(Errno::TIME) => return Ok(None),
                 Err(error) => return Err(error.into()),
@@ -159,12 +161,12 @@ impl JobInfo {
     }
 }
 
-/// Returns an error that the kernel writes as a negative errno or 0.
+/// Converts a negative errno, or 0 for no error, from the kernel.
 pub(crate) fn error(errno: i32) -> Option<Errno> {
     (errno != 0).then(|| Errno::from_raw_os_error(-errno))
 }
 
-/// Returns a time that the kernel writes as 0 when there is none.
+/// Converts a time from the kernel, where 0 is none.
 pub(crate) fn time(ns: u64) -> Option<u64> {
     (ns != 0).then_some(ns)
 }

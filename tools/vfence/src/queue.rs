@@ -13,15 +13,15 @@ use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::time::Duration;
 
-/// A queue's counters, read without a system call; see [`Queue::counters`].
+/// The counters of a queue, which are read without a system call; see [`Queue::counters`].
 ///
-/// They stay when the queue and the client are gone, with what they said last. As long as they are mapped, the
-/// kernel's module is in use.
+/// The mapping keeps its last values after the queue is destroyed, and keeps the kernel module in
+/// use.
 pub use crate::uapi::counters::CountersPage as Counters;
 
-/// What queues of all kinds have.
+/// The part that all kinds of queues share.
 ///
-/// Dropping it ends the queue: jobs that are pending complete with `ECANCELED`.
+/// Dropping it destroys the queue: pending jobs complete with `ECANCELED`.
 #[derive(Debug)]
 pub struct Queue<'d> {
     device: &'d Device,
@@ -30,52 +30,53 @@ pub struct Queue<'d> {
     counters_offset: u64,
 }
 
-/// A queue whose jobs take the time that they are given; see [`Device::timer_queue`] and [`Device::worker_queue`].
+/// A queue whose jobs complete after their durations; see [`Device::timer_queue`] and
+/// [`Device::worker_queue`].
 #[derive(Debug)]
 pub struct TimerQueue<'d>(Queue<'d>);
 
-/// A queue whose jobs complete when user space says so; see [`Device::manual_queue`].
+/// A queue whose jobs complete when user space signals them; see [`Device::manual_queue`].
 #[derive(Debug)]
 pub struct ManualQueue<'d>(Queue<'d>);
 
-/// What completes the jobs of a queue.
+/// The kind of a queue: its engine.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum QueueKind {
-    /// The time that they are given.
+    /// A timer interrupt completes the jobs.
     Timer,
-    /// User space.
+    /// User space completes the jobs.
     Manual,
-    /// The time that they are given, in process context.
+    /// A worker completes the jobs, in process context.
     Worker,
 }
 
-/// Where a queue stands; see [`Queue::info`].
+/// The state of a queue; see [`Queue::info`].
 ///
 /// Source: `struct vfence_queue_info`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct QueueInfo {
-    /// What completes its jobs.
+    /// The kind of the queue.
     pub kind: QueueKind,
     /// The timeline name of its fences.
     pub name: String,
     /// The dma_fence context.
     pub context: u64,
-    /// Sequence number of the job submitted last; 0 before the first.
+    /// The seqno of the job submitted last; 0 before the first.
     pub submitted: u64,
-    /// Sequence number of the job completed last; 0 before the first.
+    /// The seqno of the job completed last; 0 before the first.
     pub completed: u64,
-    /// How many jobs have completed with an error.
+    /// The number of jobs that completed with an error.
     pub errors: u64,
-    /// How many of them the watchdog has ended.
+    /// The number of jobs that the watchdog ended.
     pub timeouts: u64,
-    /// How often the queue was reset, by itself or by [`Queue::reset`].
+    /// The number of resets, after timeouts and by [`Queue::reset`].
     pub resets: u64,
-    /// The bound on the time of a job that is in force; `None` when there is none.
+    /// The bound on the time of a job; `None` if there is none.
     pub timeout: Option<Duration>,
-    /// How many faults were injected.
+    /// The number of injected faults.
     pub faults: FaultCounts,
-    /// Whether the queue completes all jobs with `ECANCELED`, until [`Queue::reset`].
+    /// Whether the queue is stopped: all jobs complete with `ECANCELED` until [`Queue::reset`].
     pub stopped: bool,
 }
 
@@ -94,19 +95,19 @@ impl<'d> Queue<'d> {
         self.device
     }
 
-    /// Returns the id that the ioctls know the queue by.
+    /// Returns the queue's id in ioctls.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.id
     }
 
-    /// Returns the dma_fence context of the queue, unique in the system until it reboots.
+    /// Returns the dma_fence context of the queue, which is unique until the system reboots.
     #[must_use]
     pub fn context(&self) -> u64 {
         self.context
     }
 
-    /// Returns where the queue stands.
+    /// Returns the state of the queue.
     pub fn info(&self) -> io::Result<QueueInfo> {
         let mut info = uapi::QueueInfo {
             queue: self.id,
@@ -136,24 +137,24 @@ impl<'d> Queue<'d> {
         })
     }
 
-    /// Returns what a job is known by: for [`Device::wait_all`] and [`Device::wait_any`].
+    /// Returns the point of job `seqno`, for [`Device::wait_all`] and [`Device::wait_any`].
     #[must_use]
     pub fn point(&self, seqno: u64) -> Point {
         Point::new(self.device, self.id, seqno)
     }
 
-    /// Waits until job `seqno` has completed, with an error or without; at most for `timeout`, or as long as it
-    /// takes. Returns whether it has.
+    /// Waits until job `seqno` has completed, with or without an error, at most for `timeout`.
+    /// Returns whether it has completed.
     ///
-    /// Fails with `EINVAL` when it has not been submitted.
+    /// Fails with `EINVAL` if the job was not submitted.
     pub fn wait(&self, seqno: u64, timeout: Option<Duration>) -> io::Result<bool> {
         self.device.wait_all(&[self.point(seqno)], timeout)
     }
 
-    /// Returns a fence of job `seqno`, as often as wanted, also when the job has completed already.
+    /// Returns a new fence of job `seqno`, which may have completed.
     ///
-    /// Fails with `EINVAL` when the job has not been submitted, `ENODATA` when [`uapi::HISTORY`] others have
-    /// completed after it, `EMFILE`, `ENOMEM`.
+    /// Fails with `EINVAL` if the job was not submitted, and with `ENODATA` if [`uapi::HISTORY`]
+    /// others have completed after it; also with `EMFILE` and `ENOMEM`.
     pub fn export(&self, seqno: u64) -> io::Result<SyncFile> {
         let mut export = uapi::Export {
             queue: self.id,
@@ -163,10 +164,10 @@ impl<'d> Queue<'d> {
         Ok(uapi::export(self.device.as_fd(), &mut export)?.into())
     }
 
-    /// Returns where job `seqno` stands.
+    /// Returns the state of job `seqno`.
     ///
-    /// Fails with `EINVAL` when it has not been submitted, `ENODATA` when [`uapi::HISTORY`] others have
-    /// completed after it.
+    /// Fails with `EINVAL` if the job was not submitted, and with `ENODATA` if [`uapi::HISTORY`]
+    /// others have completed after it.
     pub fn job_info(&self, seqno: u64) -> io::Result<JobInfo> {
         let mut info = uapi::JobInfo {
             queue: self.id,
@@ -177,10 +178,10 @@ impl<'d> Queue<'d> {
         JobInfo::from_kernel(&info)
     }
 
-    /// Resets the queue, as a GPU is reset, and returns how often it has been, by itself or by this.
+    /// Resets the queue, like a GPU, and returns the number of its resets.
     ///
-    /// A job that runs or hangs completes with `ECANCELED`; one that waits for in-fences stays. A queue that was stopped
-    /// takes jobs again.
+    /// A job that runs or hangs completes with `ECANCELED`; one that waits for in-fences stays. A
+    /// stopped queue takes jobs again.
     pub fn reset(&self) -> io::Result<u64> {
         let mut reset = uapi::QueueReset {
             queue: self.id,
@@ -192,10 +193,10 @@ impl<'d> Queue<'d> {
 
     /// Maps the queue's counters.
     ///
-    /// They are a reference to the open file, as a descriptor is: as long as they are there, dropping the [`Device`] ends
-    /// nothing.
+    /// The mapping is a reference to the open file, like a descriptor: while it exists, dropping
+    /// the [`Device`] cancels no jobs.
     ///
-    /// Fails with `ENOMEM`, and with `EINVAL` if the queue was destroyed by its id.
+    /// Fails with `EINVAL` if the queue was destroyed by its id, and with `ENOMEM`.
     pub fn counters(&self) -> io::Result<Counters> {
         Ok(Counters::map(self.device.as_fd(), self.counters_offset)?)
     }
@@ -217,7 +218,7 @@ impl<'d> Queue<'d> {
 
 impl Drop for Queue<'_> {
     fn drop(&mut self) {
-        // Fails only if someone has destroyed it by its id, which is as good.
+        // Fails only if the queue was destroyed by its id.
         let _ = self.destroy();
     }
 }
@@ -227,16 +228,16 @@ impl<'d> TimerQueue<'d> {
         Self(queue)
     }
 
-    /// Describes a job that runs for `duration`; its methods say the rest and submit it.
+    /// Returns a job that runs for `duration`; its methods set its other properties and submit it.
     pub fn job(&self, duration: Duration) -> Job<'_> {
         Job::new(self, duration)
     }
 
-    /// Has `faults` done to the jobs that are submitted from now on, in place of what was done before.
+    /// Replaces the queue's plan of faults: injects `faults` into the jobs submitted from now on.
     ///
-    /// Probabilities are drawn from `seed`: the same seed does the same to the same jobs. Without faults, nothing
-    /// goes wrong any more. Fails with `EINVAL` for more than [`uapi::MAX_FAULTS`], or for
-    /// [`FaultKind::DropInterrupt`](crate::FaultKind::DropInterrupt) when nothing bounds the queue.
+    /// Random faults are drawn from `seed`: the same seed and the same jobs give the same faults.
+    /// No faults end the injection. Fails with `EINVAL` for more than [`uapi::MAX_FAULTS`], and for
+    /// [`FaultKind::DropInterrupt`](crate::FaultKind::DropInterrupt) on a queue without a timeout.
     pub fn set_faults(&self, seed: u64, faults: &[Fault]) -> io::Result<()> {
         let faults: Vec<uapi::Fault> = faults.iter().map(Fault::for_kernel).collect();
         let mut plan = uapi::QueueFaults {
@@ -251,9 +252,9 @@ impl<'d> TimerQueue<'d> {
         )?)
     }
 
-    /// Ends the queue, as dropping it does, but tells about errors.
+    /// Destroys the queue like a drop, and returns the error of a failure.
     ///
-    /// Fails with `ENOENT` if it was destroyed by its id before.
+    /// Fails with `ENOENT` if it was destroyed by its id.
     pub fn destroy(self) -> io::Result<()> {
         ManuallyDrop::new(self).0.destroy()
     }
@@ -264,47 +265,49 @@ impl<'d> ManualQueue<'d> {
         Self(queue)
     }
 
-    /// Describes a job; its methods say the rest and submit it. Durations, in-fences and hangs are refused.
+    /// Returns a job; its methods set its properties and submit it. A manual queue refuses
+    /// durations, in-fences and hangs.
     pub fn job(&self) -> Job<'_> {
         Job::new(self, Duration::ZERO)
     }
 
-    /// Submits a job and returns its sequence number.
+    /// Submits a job and returns its seqno.
     ///
-    /// Fails with `EAGAIN` when [`Capabilities::max_jobs`](crate::Capabilities::max_jobs) are pending.
+    /// Fails with `EAGAIN` if [`Capabilities::max_jobs`](crate::Capabilities::max_jobs) jobs are
+    /// pending.
     pub fn submit(&self) -> io::Result<u64> {
         self.job().submit()
     }
 
-    /// Submits a job and returns its sequence number and its out-fence.
+    /// Submits a job and returns its seqno and its out-fence.
     ///
-    /// Fails with `EMFILE` when the process has no free file descriptor, and as
-    /// [`ManualQueue::submit`] does.
+    /// Fails like [`ManualQueue::submit`], and with `EMFILE` if the process has no free file
+    /// descriptor.
     pub fn submit_with_out_fence(&self) -> io::Result<(u64, SyncFile)> {
         self.job().submit_with_out_fence()
     }
 
-    /// Submits a job that is nothing but an out-fence, and returns that: [`ManualQueue::submit_with_out_fence`] without the sequence
-    /// number, in the quickest way.
+    /// Submits a job and returns its out-fence only, with the fast ioctl
+    /// `VFENCE_IOCTL_CREATE_FENCE`.
     ///
-    /// Fails as that does.
+    /// Fails like [`ManualQueue::submit_with_out_fence`].
     pub fn create_fence(&self) -> io::Result<SyncFile> {
         Ok(uapi::create_fence(self.0.device.as_fd(), self.id)?.into())
     }
 
-    /// Completes the oldest job that is pending, whichever it is, and returns whether there was one.
+    /// Completes the oldest pending job and returns whether there was one.
     pub fn signal_next(&self) -> io::Result<bool> {
         Ok(uapi::signal_next(self.0.device.as_fd(), self.id)?)
     }
 
-    /// Completes, in order, every pending job up to `seqno`, and returns how many those were.
+    /// Completes all pending jobs up to `seqno`, in order, and returns their number.
     ///
-    /// Fails with `EINVAL` when `seqno` has not been submitted.
+    /// Fails with `EINVAL` if `seqno` was not submitted.
     pub fn signal(&self, seqno: u64) -> io::Result<u32> {
         self.complete(seqno, 0)
     }
 
-    /// Does what [`ManualQueue::signal`] does; the jobs complete with `error`.
+    /// Like [`ManualQueue::signal`]; the jobs complete with `error`.
     pub fn signal_with_error(&self, seqno: u64, error: Errno) -> io::Result<u32> {
         self.complete(seqno, -error.raw_os_error())
     }
@@ -320,9 +323,9 @@ impl<'d> ManualQueue<'d> {
         Ok(signal.completed)
     }
 
-    /// Ends the queue, as dropping it does, but tells about errors.
+    /// Destroys the queue like a drop, and returns the error of a failure.
     ///
-    /// Fails with `ENOENT` if it was destroyed by its id before.
+    /// Fails with `ENOENT` if it was destroyed by its id.
     pub fn destroy(self) -> io::Result<()> {
         ManuallyDrop::new(self).0.destroy()
     }
@@ -344,7 +347,7 @@ impl<'d> Deref for ManualQueue<'d> {
     }
 }
 
-/// Returns `name` as the kernel takes it. Fails with `EINVAL` if that cannot be.
+/// Returns `name` with its NUL. Fails with `EINVAL` if it does not fit or contains a NUL.
 pub(crate) fn name_for_kernel<const LEN: usize>(name: &str) -> io::Result<[u8; LEN]> {
     let bytes = name.as_bytes();
     if bytes.len() >= LEN || bytes.contains(&0) {
@@ -355,7 +358,7 @@ pub(crate) fn name_for_kernel<const LEN: usize>(name: &str) -> io::Result<[u8; L
     Ok(field)
 }
 
-/// Returns what the kernel has written into the field for a name.
+/// Returns the name in a field that the kernel wrote.
 pub(crate) fn name_from_kernel(field: &[u8]) -> String {
     let name = field.split(|byte| *byte == 0).next().unwrap_or_default();
     String::from_utf8_lossy(name).into_owned()
@@ -366,18 +369,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_leaves_room_for_the_nul() {
+    fn name_leaves_room_for_the_nul() {
         assert_eq!(name_for_kernel::<8>("seven__").unwrap(), *b"seven__\0");
         assert!(name_for_kernel::<8>("eight___").is_err());
     }
 
     #[test]
-    fn a_name_has_no_nul_inside() {
+    fn name_with_a_nul_inside_is_refused() {
         assert!(name_for_kernel::<8>("a\0b").is_err());
     }
 
     #[test]
-    fn a_name_ends_at_the_nul() {
+    fn name_ends_at_the_nul() {
         assert_eq!(name_from_kernel(b"abc\0def\0"), "abc");
         assert_eq!(name_from_kernel(b"\0\0"), "");
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Queues that behave in a way of their own.
+//! Settings of a queue.
 
 use crate::job::for_kernel;
 use crate::queue::{name_for_kernel, ManualQueue, Queue, TimerQueue};
@@ -9,7 +9,7 @@ use crate::Device;
 use std::io;
 use std::time::Duration;
 
-/// What an in-fence that fails does to a job.
+/// The effect of an in-fence's error on the job.
 ///
 /// Source: `enum vfence_in_fence_policy`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -17,30 +17,30 @@ pub enum InFencePolicy {
     /// The job does not run, and completes with the error of the in-fence.
     #[default]
     Propagate,
-    /// Nothing: the job runs.
+    /// The job runs.
     Ignore,
-    /// As [`InFencePolicy::Propagate`], and the queue is stopped: all jobs complete with `ECANCELED` until
-    /// [`Queue::reset`].
+    /// Like [`InFencePolicy::Propagate`], and the queue stops: all jobs complete with `ECANCELED`
+    /// until [`Queue::reset`].
     Cancel,
 }
 
-/// What a job that timed out does to those behind it.
+/// The effect of a job's timeout on the jobs behind it.
 ///
 /// Source: `enum vfence_timeout_policy`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum TimeoutPolicy {
-    /// The queue is reset by itself, and they run.
+    /// The device resets the queue, and the jobs run.
     #[default]
     Continue,
-    /// The queue is stopped: all jobs complete with `ECANCELED` until [`Queue::reset`].
+    /// The queue stops: all jobs complete with `ECANCELED` until [`Queue::reset`].
     Cancel,
 }
 
-/// A queue that is not created yet; see [`Device::build_queue`].
+/// The settings of a queue before its creation; see [`Device::build_queue`].
 ///
 /// Source: `struct vfence_queue_create`.
 #[derive(Clone, Debug)]
-#[must_use = "a builder does nothing until it is told to create a queue"]
+#[must_use = "a builder does nothing until it creates a queue"]
 pub struct QueueBuilder<'d> {
     device: &'d Device,
     name: String,
@@ -58,19 +58,20 @@ impl<'d> QueueBuilder<'d> {
         }
     }
 
-    /// Bounds the time that a job takes, counted like the watchdog's, and at most as long; zero stands for that.
+    /// Sets the bound on the time of a job, which applies like the watchdog's and is at most as
+    /// long. Zero is the watchdog's bound.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Says what random durations are drawn from; see [`Job::up_to`](crate::Job::up_to).
+    /// Sets the seed of random durations; see [`Job::up_to`](crate::Job::up_to).
     pub fn seed(mut self, seed: u64) -> Self {
         self.create.seed = seed;
         self
     }
 
-    /// Says what an in-fence that fails does to a job. A manual queue is refused but for the default.
+    /// Sets the effect of an in-fence's error. A manual queue takes only the default.
     pub fn in_fence_policy(mut self, policy: InFencePolicy) -> Self {
         self.create.in_fence_policy = match policy {
             InFencePolicy::Propagate => uapi::IN_FENCE_PROPAGATE,
@@ -80,7 +81,7 @@ impl<'d> QueueBuilder<'d> {
         self
     }
 
-    /// Says what a job that timed out does to those behind it.
+    /// Sets the effect of a job's timeout.
     pub fn timeout_policy(mut self, policy: TimeoutPolicy) -> Self {
         self.create.timeout_policy = match policy {
             TimeoutPolicy::Continue => uapi::TIMEOUT_CONTINUE,
@@ -89,26 +90,26 @@ impl<'d> QueueBuilder<'d> {
         self
     }
 
-    /// Says how fast the engine may run to meet a deadline, in percent of its usual speed, 100 to
-    /// [`uapi::MAX_BOOST_PERCENT`]. A manual queue is refused.
+    /// Sets the largest speed of the engine for meeting deadlines, in percent of its normal speed,
+    /// from 100 to [`uapi::MAX_BOOST_PERCENT`]. A manual queue refuses it.
     pub fn boost_percent(mut self, percent: u32) -> Self {
         self.create.boost_percent = percent;
         self
     }
 
-    /// Creates the queue, as [`Device::timer_queue`] does.
+    /// Creates the queue like [`Device::timer_queue`].
     ///
-    /// Fails as that, and with `EINVAL` for what the methods say is refused.
+    /// Fails like that method, and with `EINVAL` for settings that the queue refuses.
     pub fn timer(self) -> io::Result<TimerQueue<'d>> {
         self.create(uapi::QUEUE_TIMER).map(TimerQueue::new)
     }
 
-    /// Creates the queue, as [`Device::worker_queue`] does. Fails as [`QueueBuilder::timer`] does.
+    /// Creates the queue like [`Device::worker_queue`]. Fails like [`QueueBuilder::timer`].
     pub fn worker(self) -> io::Result<TimerQueue<'d>> {
         self.create(uapi::QUEUE_WORKER).map(TimerQueue::new)
     }
 
-    /// Creates the queue, as [`Device::manual_queue`] does. Fails as [`QueueBuilder::timer`] does.
+    /// Creates the queue like [`Device::manual_queue`]. Fails like [`QueueBuilder::timer`].
     pub fn manual(self) -> io::Result<ManualQueue<'d>> {
         self.create(uapi::QUEUE_MANUAL).map(ManualQueue::new)
     }

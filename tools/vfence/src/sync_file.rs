@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Fences as file descriptors.
+//! sync_files: fences as file descriptors.
 
 use crate::queue::{name_for_kernel, name_from_kernel};
 use crate::uapi::sync_file as uapi;
@@ -10,24 +10,24 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::io;
 use std::time::{Duration, Instant};
 
-/// The file descriptor of a fence, or of several merged ones, of this or of any driver.
+/// The file descriptor of one fence or of several merged ones, of any driver.
 ///
-/// It polls readable once all of them have signalled, with an error or without. Its methods
-/// fail with `ENOTTY` on a file of another kind.
+/// It polls readable when all its fences have signalled, with or without an error. The methods
+/// fail with `ENOTTY` if the file is not a sync_file.
 #[derive(Debug)]
 pub struct SyncFile {
     fd: OwnedFd,
 }
 
-/// Whether a fence has signalled.
+/// The status of a fence.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Status {
-    /// Not yet.
+    /// The fence has not signalled.
     Pending,
-    /// It has.
+    /// The fence has signalled without an error.
     Signalled,
-    /// It has, with an error: `ECANCELED` when its queue was closed, `ETIMEDOUT` when the watchdog ended
-    /// it, or what the job or an in-fence failed with.
+    /// The fence has signalled with this error: `ECANCELED` if its queue was destroyed, `ETIMEDOUT`
+    /// if the watchdog ended the job, else the error of the job or of an in-fence.
     Failed(Errno),
 }
 
@@ -37,35 +37,35 @@ pub enum Status {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct FenceInfo {
-    /// The driver: "vfence", or, once it has signalled, "detached-driver".
+    /// The name of the driver; "detached-driver" once the fence has signalled.
     pub driver: String,
-    /// The timeline: the queue's name, or, once it has signalled, "signaled-timeline".
+    /// The name of the queue; "signaled-timeline" once the fence has signalled.
     pub timeline: String,
-    /// Whether it has signalled.
+    /// The status of the fence.
     pub status: Status,
-    /// When, in ns on `CLOCK_MONOTONIC`; `None` while it is pending.
+    /// The time of the signal, in ns on `CLOCK_MONOTONIC`; `None` while the fence is pending.
     pub timestamp_ns: Option<u64>,
 }
 
-/// A sync_file as a whole; see [`SyncFile::info`].
+/// The state of a sync_file; see [`SyncFile::info`].
 ///
 /// Source: `struct sync_file_info`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct SyncFileInfo {
-    /// The name it was merged under, or one the kernel made.
+    /// The name given to [`SyncFile::merge`], or one that the kernel chose.
     pub name: String,
-    /// Whether all its fences have signalled, and the error of one that has failed.
+    /// The status of all fences together, with the error of one that failed.
     pub status: Status,
-    /// Its fences.
+    /// The fences.
     pub fences: Vec<FenceInfo>,
 }
 
 impl SyncFile {
-    /// Waits until the fence has signalled, with an error or without; at most for `timeout`, or as long as
-    /// it takes. Returns whether it has.
+    /// Waits until all fences have signalled, with or without an error, at most for `timeout`.
+    /// Returns whether they have signalled.
     pub fn wait(&self, timeout: Option<Duration>) -> io::Result<bool> {
-        // A time that cannot be represented is not reached either.
+        // An end that `Instant` cannot represent is no timeout.
         let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
             let left = end.map(|end| end.saturating_duration_since(Instant::now()));
@@ -79,14 +79,14 @@ impl SyncFile {
         }
     }
 
-    /// Returns whether it has signalled.
+    /// Returns the status of all fences together.
     pub fn status(&self) -> io::Result<Status> {
         let mut info = uapi::FileInfo::default();
         uapi::file_info(self.as_fd(), &mut info, &mut [])?;
         Ok(Status::from_kernel(info.status))
     }
 
-    /// Returns all that the kernel tells about it.
+    /// Returns the state of the sync_file and of each of its fences.
     pub fn info(&self) -> io::Result<SyncFileInfo> {
         let mut info = uapi::FileInfo::default();
         uapi::file_info(self.as_fd(), &mut info, &mut [])?;
@@ -100,10 +100,11 @@ impl SyncFile {
         })
     }
 
-    /// Makes a sync_file that has signalled when both have.
+    /// Returns a new sync_file with the fences of both.
     ///
-    /// The kernel leaves fences out that have signalled already, and their errors with them. Fails with
-    /// `EINVAL` when `name` contains a NUL or is longer than 31 bytes, `EMFILE`, `ENOMEM`.
+    /// The kernel leaves out fences that have signalled, so their errors are lost. Fails with
+    /// `EINVAL` if `name` contains a NUL or is longer than 31 bytes; also with `EMFILE` and
+    /// `ENOMEM`.
     pub fn merge(&self, other: &Self, name: &str) -> io::Result<Self> {
         let mut merge = uapi::MergeData {
             name: name_for_kernel(name)?,
@@ -113,7 +114,8 @@ impl SyncFile {
         Ok(uapi::merge(self.as_fd(), &mut merge)?.into())
     }
 
-    /// Tells the driver by when the fence is needed, in ns on `CLOCK_MONOTONIC`; a hint that it may ignore.
+    /// Sets the deadline of the fence, in ns on `CLOCK_MONOTONIC`: a hint, which drivers may
+    /// ignore.
     pub fn set_deadline(&self, deadline_ns: u64) -> io::Result<()> {
         let mut deadline = uapi::SetDeadline {
             deadline_ns,
@@ -124,7 +126,8 @@ impl SyncFile {
 }
 
 impl SyncFileInfo {
-    /// Returns when the last of the fences has signalled, in ns on `CLOCK_MONOTONIC`; `None` before that.
+    /// Returns the latest timestamp of the fences, in ns on `CLOCK_MONOTONIC`; `None` while a fence
+    /// is pending.
     #[must_use]
     pub fn timestamp_ns(&self) -> Option<u64> {
         self.fences
@@ -197,14 +200,14 @@ mod tests {
     }
 
     #[test]
-    fn the_kernels_status_has_three_meanings() {
+    fn status_is_pending_signalled_or_an_error() {
         assert_eq!(Status::from_kernel(0), Status::Pending);
         assert_eq!(Status::from_kernel(1), Status::Signalled);
         assert_eq!(Status::from_kernel(-110), Status::Failed(Errno::TIMEDOUT));
     }
 
     #[test]
-    fn the_last_fence_gives_the_timestamp() {
+    fn latest_fence_gives_the_timestamp() {
         assert_eq!(
             file(vec![fence(Some(3)), fence(Some(2))]).timestamp_ns(),
             Some(3)
@@ -212,13 +215,13 @@ mod tests {
     }
 
     #[test]
-    fn there_is_no_timestamp_while_one_is_pending() {
+    fn pending_fence_leaves_no_timestamp() {
         assert_eq!(file(vec![fence(Some(3)), fence(None)]).timestamp_ns(), None);
         assert_eq!(file(vec![fence(None), fence(Some(3))]).timestamp_ns(), None);
     }
 
     #[test]
-    fn another_file_is_refused() {
+    fn other_file_is_refused() {
         let file = SyncFile::from(OwnedFd::from(std::fs::File::open("/dev/null").unwrap()));
         let error = file.status().unwrap_err();
         assert_eq!(error.raw_os_error(), Some(Errno::NOTTY.raw_os_error()));

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! The ioctls as the kernel has them: structures, numbers, and functions that only call; and what can be mapped.
+//! The raw UAPI: structures and ioctl numbers, a function for each ioctl, and the page of counters.
 //!
-//! For programs that need what the types of this crate do not let them say. All functions fail with the errno
-//! values that the headers name.
+//! `make uapi` generates the structures and numbers from the headers. Programs use this module for
+//! calls that the other types of the crate do not allow. The functions fail with the errno values
+//! that the headers document.
 //!
-//! The calls are safe for any file descriptor: no other driver of the kernel answers to these
-//! numbers, so the kernel touches nothing but what is passed here.
+//! The functions are safe for any file descriptor: no other driver of the kernel implements these
+//! ioctl numbers, so the kernel accesses only the memory of the argument.
 
 #![allow(unsafe_code)]
 
@@ -24,23 +25,23 @@ use std::ptr;
 ///
 /// # Safety
 ///
-/// `T` must be the structure of `NUMBER`, and its pointers, if it has any that the kernel writes
-/// through, be valid for that.
+/// `T` must be the structure of `NUMBER`. Each pointer in `argument` that the kernel writes through
+/// must be valid for writes.
 unsafe fn update<const NUMBER: Opcode, T>(
     fd: BorrowedFd<'_>,
     argument: &mut T,
 ) -> Result<(), Errno> {
-    // SAFETY: By the requirements of this function.
+    // SAFETY: The safety requirements of this function are those of the ioctl.
     unsafe { ioctl::ioctl(fd, Updater::<NUMBER, T>::new(argument)) }
 }
 
-/// An ioctl whose number and argument are anything.
+/// An ioctl with any number and any argument.
 struct Any {
     number: Opcode,
     argument: *mut c_void,
 }
 
-// SAFETY: The argument is passed on; whoever makes an `Any` answers for it.
+// SAFETY: The argument is passed on unchanged; callers of `ioctl()` ensure that it is valid.
 unsafe impl Ioctl for Any {
     type Output = IoctlOutput;
 
@@ -62,28 +63,28 @@ unsafe impl Ioctl for Any {
     }
 }
 
-/// Calls an ioctl whose argument is a number, and returns what it returns.
+/// Calls an ioctl whose argument is an integer, and returns its result.
 ///
 /// # Safety
 ///
-/// The argument of `number` must be no pointer.
+/// The kernel must not use the argument of ioctl `number` as a pointer.
 unsafe fn by_value(fd: BorrowedFd<'_>, number: Opcode, value: u32) -> Result<IoctlOutput, Errno> {
     let argument = ptr::without_provenance_mut(value as usize);
-    // SAFETY: By the requirements of this function the kernel takes the argument for a number.
+    // SAFETY: By the safety requirements, the kernel does not use the argument as a pointer.
     unsafe { ioctl::ioctl(fd, Any { number, argument }) }
 }
 
-/// Calls the ioctl `number` with any argument, right or wrong, and returns what it returns.
+/// Calls ioctl `number` with any argument, valid or not, and returns its result.
 ///
 /// # Safety
 ///
-/// The kernel may write to `argument`, and through pointers in it, as that number of that file says; it
-/// refuses addresses that are not mapped.
+/// All memory that ioctl `number` of `fd` writes, at `argument` and through pointers in it, must be
+/// valid for writes or not mapped.
 pub unsafe fn any(
     fd: BorrowedFd<'_>,
     number: u32,
     argument: *mut c_void,
 ) -> Result<IoctlOutput, Errno> {
-    // SAFETY: By the requirements of this function.
+    // SAFETY: By the safety requirements, the kernel writes only memory that is valid for writes.
     unsafe { ioctl::ioctl(fd, Any { number, argument }) }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! `<linux/sync_file.h>`: what the kernel offers on the file descriptor of a fence.
+//! `<linux/sync_file.h>`: the ioctls of a sync_file.
 
 use super::update;
 use rustix::fd::{BorrowedFd, FromRawFd, OwnedFd};
@@ -13,13 +13,13 @@ pub use generated::*;
 
 /// Calls [`IOC_MERGE`] and returns the new sync_file.
 pub fn merge(fd: BorrowedFd<'_>, argument: &mut MergeData) -> Result<OwnedFd, Errno> {
-    // SAFETY: The structure is that of the number, and has no pointers.
+    // SAFETY: `argument` is the structure of this ioctl and has no pointers.
     unsafe { update::<IOC_MERGE, _>(fd, argument) }?;
-    // SAFETY: The call has succeeded, so this is a new file descriptor that belongs to the caller.
+    // SAFETY: The ioctl succeeded, so this is a new file descriptor of this process.
     Ok(unsafe { OwnedFd::from_raw_fd(argument.fence) })
 }
 
-/// Calls [`IOC_FILE_INFO`], with `fences` as the room for fences.
+/// Calls [`IOC_FILE_INFO`] and fills `fences`.
 pub fn file_info(
     fd: BorrowedFd<'_>,
     argument: &mut FileInfo,
@@ -27,13 +27,14 @@ pub fn file_info(
 ) -> Result<(), Errno> {
     argument.num_fences = u32::try_from(fences.len()).map_err(|_| Errno::INVAL)?;
     argument.sync_fence_info = fences.as_mut_ptr() as u64;
-    // SAFETY: The structure is that of the number; its pointer is valid for writes of as many fences as it says.
+    // SAFETY: `argument` is the structure of this ioctl; its pointer is valid for writes of
+    // `num_fences` fences.
     unsafe { update::<IOC_FILE_INFO, _>(fd, argument) }
 }
 
 /// Calls [`IOC_SET_DEADLINE`].
 pub fn set_deadline(fd: BorrowedFd<'_>, argument: &mut SetDeadline) -> Result<(), Errno> {
-    // SAFETY: The structure is that of the number, and has no pointers.
+    // SAFETY: `argument` is the structure of this ioctl and has no pointers.
     unsafe { update::<IOC_SET_DEADLINE, _>(fd, argument) }
 }
 
@@ -43,7 +44,7 @@ mod tests {
     use std::mem::offset_of;
 
     #[test]
-    fn structures_have_the_layout_of_the_header() {
+    fn structures_have_the_layout_of_the_abi() {
         assert_eq!(size_of::<MergeData>(), 48);
         assert_eq!(offset_of!(MergeData, fd2), 32);
         assert_eq!(offset_of!(MergeData, fence), 36);
@@ -57,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_those_of_the_header() {
+    fn ioctl_numbers_are_those_of_the_abi() {
         assert_eq!(IOC_MERGE, 0xc030_3e03);
         assert_eq!(IOC_FILE_INFO, 0xc038_3e04);
         assert_eq!(IOC_SET_DEADLINE, 0x4010_3e05);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! `include/uapi/linux/vfence.h`, which says what each field means.
+//! `<linux/vfence.h>`: the ioctls of `/dev/vfence`. The header documents each structure and field.
 
 use super::{by_value, update};
 use rustix::fd::{BorrowedFd, FromRawFd, OwnedFd};
@@ -13,64 +13,65 @@ pub use generated::*;
 
 /// Calls [`IOCTL_QUERY`].
 pub fn query(fd: BorrowedFd<'_>, argument: &mut Query) -> Result<(), Errno> {
-    // SAFETY: The structure is that of the number, and has no pointers.
+    // SAFETY: `argument` is the structure of this ioctl and has no pointers.
     unsafe { update::<IOCTL_QUERY, _>(fd, argument) }
 }
 
 /// Calls [`IOCTL_QUEUE_CREATE`].
 pub fn queue_create(fd: BorrowedFd<'_>, argument: &mut QueueCreate) -> Result<(), Errno> {
-    // SAFETY: The structure is that of the number, and has no pointers.
+    // SAFETY: `argument` is the structure of this ioctl and has no pointers.
     unsafe { update::<IOCTL_QUEUE_CREATE, _>(fd, argument) }
 }
 
 /// Calls [`IOCTL_QUEUE_DESTROY`].
 pub fn queue_destroy(fd: BorrowedFd<'_>, argument: &mut QueueDestroy) -> Result<(), Errno> {
-    // SAFETY: The structure is that of the number, and has no pointers.
+    // SAFETY: `argument` is the structure of this ioctl and has no pointers.
     unsafe { update::<IOCTL_QUEUE_DESTROY, _>(fd, argument) }
 }
 
 /// Calls [`IOCTL_QUEUE_INFO`].
 pub fn queue_info(fd: BorrowedFd<'_>, argument: &mut QueueInfo) -> Result<(), Errno> {
-    // SAFETY: The structure is that of the number, and has no pointers.
+    // SAFETY: `argument` is the structure of this ioctl and has no pointers.
     unsafe { update::<IOCTL_QUEUE_INFO, _>(fd, argument) }
 }
 
-/// Calls [`IOCTL_SUBMIT`] and returns the out-fence, if one was asked for.
+/// Calls [`IOCTL_SUBMIT`] and returns the out-fence if [`SUBMIT_OUT_FENCE`] is set.
 pub fn submit(fd: BorrowedFd<'_>, argument: &mut Submit) -> Result<Option<OwnedFd>, Errno> {
-    // What comes back must be what the kernel has written.
+    // A value from the caller must not be taken for an fd from the kernel.
     argument.out_fence = -1;
-    // SAFETY: The structure is that of the number, and the kernel only reads through its pointers.
+    // SAFETY: `argument` is the structure of this ioctl; the kernel only reads at its pointers.
     unsafe { update::<IOCTL_SUBMIT, _>(fd, argument) }?;
     Ok(match argument.out_fence {
         -1 => None,
-        // SAFETY: The call has succeeded, so this is a new file descriptor that belongs to the caller.
+        // SAFETY: The ioctl succeeded, so this is a new file descriptor of this process.
         fd => Some(unsafe { OwnedFd::from_raw_fd(fd) }),
     })
 }
 
 /// Calls [`IOCTL_SIGNAL`].
 pub fn signal(fd: BorrowedFd<'_>, argument: &mut Signal) -> Result<(), Errno> {
-    // SAFETY: The structure is that of the number, and has no pointers.
+    // SAFETY: `argument` is the structure of this ioctl and has no pointers.
     unsafe { update::<IOCTL_SIGNAL, _>(fd, argument) }
 }
 
 /// Calls [`IOCTL_CREATE_FENCE`] and returns the out-fence.
 pub fn create_fence(fd: BorrowedFd<'_>, queue: u32) -> Result<OwnedFd, Errno> {
-    // SAFETY: The argument of that number is an id.
+    // SAFETY: The argument of this ioctl is a queue id.
     let fence = unsafe { by_value(fd, IOCTL_CREATE_FENCE, queue) }?;
-    // SAFETY: The call has succeeded, so this is a new file descriptor that belongs to the caller.
+    // SAFETY: The ioctl succeeded, so this is a new file descriptor of this process.
     Ok(unsafe { OwnedFd::from_raw_fd(fence) })
 }
 
 /// Calls [`IOCTL_SIGNAL_NEXT`] and returns whether there was a job to complete.
 pub fn signal_next(fd: BorrowedFd<'_>, queue: u32) -> Result<bool, Errno> {
-    // SAFETY: The argument of that number is an id.
+    // SAFETY: The argument of this ioctl is a queue id.
     Ok(unsafe { by_value(fd, IOCTL_SIGNAL_NEXT, queue) }? != 0)
 }
 
-/// Calls [`IOCTL_SUBMIT_BATCH`] with `jobs`, and returns the out-fence of each that has asked for one.
+/// Calls [`IOCTL_SUBMIT_BATCH`] with `jobs` and returns the out-fences of those that have
+/// [`SUBMIT_OUT_FENCE`] set.
 ///
-/// When it fails, [`SubmitBatch::refused`] is the index of the job that was refused.
+/// After a failure, [`SubmitBatch::refused`] is the index of the refused job.
 pub fn submit_batch(
     fd: BorrowedFd<'_>,
     argument: &mut SubmitBatch,
@@ -79,13 +80,13 @@ pub fn submit_batch(
     argument.jobs = jobs.as_mut_ptr() as u64;
     argument.count = u32::try_from(jobs.len()).map_err(|_| Errno::INVAL)?;
     argument.job_size = size_of::<Submit>() as u32;
-    // SAFETY: The structure is that of the number; its pointer is valid for reads and writes of as many jobs as it says, and
-    // through theirs the kernel only reads.
+    // SAFETY: `argument` is the structure of this ioctl; its pointer is valid for reads and writes
+    // of `count` jobs. The kernel only reads at the pointers of the jobs.
     unsafe { update::<IOCTL_SUBMIT_BATCH, _>(fd, argument) }?;
     let fence = |job: &Submit| match job.out_fence {
         -1 => None,
-        // SAFETY: The call has succeeded, so this is a new file descriptor that belongs to the caller; each is
-        // in one job.
+        // SAFETY: The ioctl succeeded, so this is a new file descriptor of this process. Each job
+        // has its own.
         fd => Some(unsafe { OwnedFd::from_raw_fd(fd) }),
     };
     Ok(jobs.iter().map(fence).collect())
@@ -95,35 +96,35 @@ pub fn submit_batch(
 pub fn wait(fd: BorrowedFd<'_>, argument: &mut Wait, points: &[Point]) -> Result<(), Errno> {
     argument.points = points.as_ptr() as u64;
     argument.count = u32::try_from(points.len()).map_err(|_| Errno::INVAL)?;
-    // SAFETY: The structure is that of the number, and the kernel only reads through its pointer.
+    // SAFETY: `argument` is the structure of this ioctl; the kernel only reads at its pointers.
     unsafe { update::<IOCTL_WAIT, _>(fd, argument) }
 }
 
 /// Calls [`IOCTL_EXPORT`] and returns the sync_file.
 pub fn export(fd: BorrowedFd<'_>, argument: &mut Export) -> Result<OwnedFd, Errno> {
-    // SAFETY: The structure is that of the number, and has no pointers.
+    // SAFETY: `argument` is the structure of this ioctl and has no pointers.
     unsafe { update::<IOCTL_EXPORT, _>(fd, argument) }?;
-    // SAFETY: The call has succeeded, so this is a new file descriptor that belongs to the caller.
+    // SAFETY: The ioctl succeeded, so this is a new file descriptor of this process.
     Ok(unsafe { OwnedFd::from_raw_fd(argument.fence) })
 }
 
 /// Calls [`IOCTL_BUFFER_CREATE`] and returns the dma-buf.
 pub fn buffer_create(fd: BorrowedFd<'_>, argument: &mut BufferCreate) -> Result<OwnedFd, Errno> {
-    // SAFETY: The structure is that of the number, and has no pointers.
+    // SAFETY: `argument` is the structure of this ioctl and has no pointers.
     unsafe { update::<IOCTL_BUFFER_CREATE, _>(fd, argument) }?;
-    // SAFETY: The call has succeeded, so this is a new file descriptor that belongs to the caller.
+    // SAFETY: The ioctl succeeded, so this is a new file descriptor of this process.
     Ok(unsafe { OwnedFd::from_raw_fd(argument.fd) })
 }
 
 /// Calls [`IOCTL_JOB_INFO`].
 pub fn job_info(fd: BorrowedFd<'_>, argument: &mut JobInfo) -> Result<(), Errno> {
-    // SAFETY: The structure is that of the number, and has no pointers.
+    // SAFETY: `argument` is the structure of this ioctl and has no pointers.
     unsafe { update::<IOCTL_JOB_INFO, _>(fd, argument) }
 }
 
 /// Calls [`IOCTL_QUEUE_RESET`].
 pub fn queue_reset(fd: BorrowedFd<'_>, argument: &mut QueueReset) -> Result<(), Errno> {
-    // SAFETY: The structure is that of the number, and has no pointers.
+    // SAFETY: `argument` is the structure of this ioctl and has no pointers.
     unsafe { update::<IOCTL_QUEUE_RESET, _>(fd, argument) }
 }
 
@@ -136,15 +137,15 @@ pub fn queue_faults(
     argument.faults = faults.as_ptr() as u64;
     argument.count = u32::try_from(faults.len()).map_err(|_| Errno::INVAL)?;
     argument.fault_size = size_of::<Fault>() as u32;
-    // SAFETY: The structure is that of the number, and the kernel only reads through its pointer.
+    // SAFETY: `argument` is the structure of this ioctl; the kernel only reads at its pointers.
     unsafe { update::<IOCTL_QUEUE_FAULTS, _>(fd, argument) }
 }
 
 impl Event {
-    /// Returns what the bytes that `read()` has returned stand for.
+    /// Returns the event in the bytes that `read()` returned.
     #[must_use]
     pub fn from_bytes(bytes: &[u8; size_of::<Self>()]) -> Self {
-        // SAFETY: The sizes are the same, there is no padding, and every bit pattern is an event.
+        // SAFETY: The sizes are equal, and every bit pattern is a valid event.
         unsafe { std::mem::transmute(*bytes) }
     }
 }
@@ -154,7 +155,8 @@ mod tests {
     use super::*;
     use std::mem::offset_of;
 
-    /// Asserts the offset of each field, in the order of the header, and the size of the structure.
+    /// Asserts the size of the structure and the offset of each field: the ABI, which never
+    /// changes.
     macro_rules! layout {
         ($type:ty, $size:literal, $($field:ident: $offset:literal),+) => {
             assert_eq!(size_of::<$type>(), $size);
@@ -164,74 +166,75 @@ mod tests {
     }
 
     #[test]
-    fn query_has_the_layout_of_the_header() {
-        layout!(Query, 40, api_version: 0, flags: 4, capabilities: 8, watchdog_ns: 16, max_queues: 24,
-            max_jobs: 28, max_buffer_size: 32);
+    fn query_has_the_layout_of_the_abi() {
+        layout!(Query, 40, api_version: 0, flags: 4, capabilities: 8, watchdog_ns: 16,
+            max_queues: 24, max_jobs: 28, max_buffer_size: 32);
     }
 
     #[test]
-    fn queue_create_has_the_layout_of_the_header() {
-        layout!(QueueCreate, 96, kind: 0, flags: 4, name: 8, queue: 40, pad: 44, context: 48, timeout_ns: 56,
-            seed: 64, in_fence_policy: 72, timeout_policy: 76, boost_percent: 80, pad2: 84, counters_offset: 88);
+    fn queue_create_has_the_layout_of_the_abi() {
+        layout!(QueueCreate, 96, kind: 0, flags: 4, name: 8, queue: 40, pad: 44, context: 48,
+            timeout_ns: 56, seed: 64, in_fence_policy: 72, timeout_policy: 76, boost_percent: 80,
+            pad2: 84, counters_offset: 88);
     }
 
     #[test]
-    fn queue_destroy_has_the_layout_of_the_header() {
+    fn queue_destroy_has_the_layout_of_the_abi() {
         layout!(QueueDestroy, 8, queue: 0, flags: 4);
     }
 
     #[test]
-    fn queue_info_has_the_layout_of_the_header() {
+    fn queue_info_has_the_layout_of_the_abi() {
         layout!(QueueInfo, 176, queue: 0, flags: 4, kind: 8, pad: 12, context: 16, submitted: 24,
-            completed: 32, name: 40, errors: 72, timeouts: 80, resets: 88, timeout_ns: 96, faults: 104, state: 168,
-            pad2: 172);
+            completed: 32, name: 40, errors: 72, timeouts: 80, resets: 88, timeout_ns: 96,
+            faults: 104, state: 168, pad2: 172);
     }
 
     #[test]
-    fn submit_has_the_layout_of_the_header() {
+    fn submit_has_the_layout_of_the_abi() {
         layout!(Submit, 88, queue: 0, flags: 4, duration_ns: 8, in_fences: 16, in_fence_count: 24,
-            out_fence: 28, seqno: 32, duration_max_ns: 40, error: 48, pad: 52, uses: 56, operations: 64,
-            use_count: 72, operation_count: 76, use_size: 80, operation_size: 84);
+            out_fence: 28, seqno: 32, duration_max_ns: 40, error: 48, pad: 52, uses: 56,
+            operations: 64, use_count: 72, operation_count: 76, use_size: 80, operation_size: 84);
         layout!(Use, 8, fd: 0, flags: 4);
         layout!(Operation, 48, kind: 0, target: 4, source: 8, pattern_size: 12, target_offset: 16,
             source_offset: 24, length: 32, pattern: 40);
     }
 
     #[test]
-    fn signal_has_the_layout_of_the_header() {
+    fn signal_has_the_layout_of_the_abi() {
         layout!(Signal, 24, queue: 0, flags: 4, seqno: 8, error: 16, completed: 20);
     }
 
     #[test]
-    fn submit_batch_has_the_layout_of_the_header() {
+    fn submit_batch_has_the_layout_of_the_abi() {
         layout!(SubmitBatch, 24, jobs: 0, count: 8, job_size: 12, flags: 16, refused: 20);
     }
 
     #[test]
-    fn wait_has_the_layout_of_the_header() {
+    fn wait_has_the_layout_of_the_abi() {
         layout!(Point, 16, queue: 0, pad: 4, seqno: 8);
         layout!(Wait, 32, points: 0, count: 8, flags: 12, timeout_ns: 16, first: 24, pad: 28);
     }
 
     #[test]
-    fn export_has_the_layout_of_the_header() {
+    fn export_has_the_layout_of_the_abi() {
         layout!(Export, 24, queue: 0, flags: 4, seqno: 8, fence: 16, pad: 20);
     }
 
     #[test]
-    fn job_info_has_the_layout_of_the_header() {
-        layout!(JobInfo, 72, queue: 0, flags: 4, seqno: 8, state: 16, error: 20, submitted_ns: 24, start_ns: 32,
-            end_ns: 40, deadline_ns: 48, faults: 56, pad: 60, result: 64);
+    fn job_info_has_the_layout_of_the_abi() {
+        layout!(JobInfo, 72, queue: 0, flags: 4, seqno: 8, state: 16, error: 20, submitted_ns: 24,
+            start_ns: 32, end_ns: 40, deadline_ns: 48, faults: 56, pad: 60, result: 64);
     }
 
     #[test]
-    fn event_has_the_layout_of_the_header() {
+    fn event_has_the_layout_of_the_abi() {
         layout!(Event, 64, queue: 0, error: 4, seqno: 8, submitted_ns: 16, start_ns: 24, end_ns: 32,
             deadline_ns: 40, faults: 48, flags: 52, result: 56);
     }
 
     #[test]
-    fn event_is_made_of_its_bytes() {
+    fn event_is_read_from_its_bytes() {
         let mut bytes = [0; 64];
         bytes[..4].copy_from_slice(&7u32.to_ne_bytes());
         bytes[4..8].copy_from_slice(&(-5i32).to_ne_bytes());
@@ -241,28 +244,29 @@ mod tests {
     }
 
     #[test]
-    fn reset_has_the_layout_of_the_header() {
+    fn reset_has_the_layout_of_the_abi() {
         layout!(QueueReset, 16, queue: 0, flags: 4, resets: 8);
     }
 
     #[test]
-    fn faults_have_the_layout_of_the_header() {
+    fn faults_have_the_layout_of_the_abi() {
         layout!(Fault, 32, kind: 0, every: 4, probability: 8, error: 12, delay_ns: 16, limit: 24);
-        layout!(QueueFaults, 32, queue: 0, flags: 4, seed: 8, faults: 16, count: 24, fault_size: 28);
+        layout!(QueueFaults, 32, queue: 0, flags: 4, seed: 8, faults: 16, count: 24,
+            fault_size: 28);
     }
 
     #[test]
-    fn buffer_create_has_the_layout_of_the_header() {
+    fn buffer_create_has_the_layout_of_the_abi() {
         layout!(BufferCreate, 16, size: 0, flags: 8, fd: 12);
     }
 
     #[test]
-    fn counters_have_the_layout_of_the_header() {
+    fn counters_have_the_layout_of_the_abi() {
         layout!(Counters, 40, submitted: 0, completed: 8, errors: 16, timeouts: 24, resets: 32);
     }
 
     #[test]
-    fn numbers_are_those_of_the_header() {
+    fn ioctl_numbers_are_those_of_the_abi() {
         assert_eq!(IOCTL_QUERY, 0xc028_f700);
         assert_eq!(IOCTL_QUEUE_CREATE, 0xc060_f701);
         assert_eq!(IOCTL_QUEUE_DESTROY, 0x4008_f702);
@@ -281,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_another_kind_is_refused() {
+    fn other_file_is_refused() {
         let file = std::fs::File::open("/dev/null").unwrap();
         let fd = std::os::fd::AsFd::as_fd(&file);
         assert_eq!(query(fd, &mut Query::default()), Err(Errno::NOTTY));
