@@ -5,11 +5,11 @@ import contextlib
 import io
 import json
 import os
-import tempfile
 import unittest
 from unittest import mock
 
 import bench
+from tests.scratch import Scratch
 
 
 def row(operation="create", vfence=100.0, peer=200.0, goal=1.0, unit="instructions", **more):
@@ -124,14 +124,12 @@ class Baseline(unittest.TestCase):
         self.assertEqual(bench.rows(printed(*found)), (found, []))
 
 
-class Run(unittest.TestCase):
+class Run(Scratch):
     """The exit status, and the file of the baseline."""
 
     def setUp(self):
-        scratch = tempfile.TemporaryDirectory()
-        self.addCleanup(scratch.cleanup)
-        self.directory = scratch.name
-        self.baseline = os.path.join(scratch.name, "baseline")
+        super().setUp()
+        self.baseline = self.path("baseline")
         for target, name, value in ((bench, "BASELINE", self.baseline),
                                     (bench.kernel, "tree", lambda name: name),
                                     (bench.kernel, "release", lambda tree: f"7.3-{tree}")):
@@ -188,7 +186,7 @@ class Run(unittest.TestCase):
 
     def test_json_has_rows_and_problems(self):
         self.run_with([row("a: 1", 1000, pending=1), row("a: 2", 2000, pending=2)])
-        with open(os.path.join(self.directory, "bench.json")) as text:
+        with open(self.path("bench.json")) as text:
             results = json.load(text)
         self.assertEqual(results["kernel"], "7.3-bench")
         self.assertEqual([one["met"] for one in results["rows"]], [False, False, False])

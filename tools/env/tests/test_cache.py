@@ -6,22 +6,20 @@ import io
 import os
 import subprocess
 import sys
-import tempfile
-import unittest
 
 import cache
 from report import Failure
+from tests.scratch import Scratch
 
 HERE = os.path.dirname(os.path.abspath(cache.__file__))
 
 
-class Cache(unittest.TestCase):
+class Cache(Scratch):
     def setUp(self):
-        scratch = tempfile.TemporaryDirectory()
-        self.addCleanup(scratch.cleanup)
-        self.path = os.path.join(scratch.name, "cache")
+        super().setUp()
+        self.cache = self.path("cache")
         before = os.environ.get("VFENCE_CACHE")
-        os.environ["VFENCE_CACHE"] = self.path
+        os.environ["VFENCE_CACHE"] = self.cache
         self.addCleanup(os.environ.update if before else os.environ.pop,
                         *([{"VFENCE_CACHE": before}] if before else ["VFENCE_CACHE"]))
         self.addCleanup(self.release)
@@ -42,7 +40,7 @@ class Cache(unittest.TestCase):
             out.write("whole")
 
     def stages(self):
-        return sorted(name for name in os.listdir(self.path) if name.startswith("root-"))
+        return sorted(name for name in os.listdir(self.cache) if name.startswith("root-"))
 
     def test_built_once(self):
         first = cache.stage("root", {"a": 1}, self.build)
@@ -104,23 +102,23 @@ class Cache(unittest.TestCase):
 
     def test_clear_removes_the_cache(self):
         cache.stage("root", {}, self.build)
-        os.mkdir(os.path.join(self.path, "cargo"))
+        os.mkdir(os.path.join(self.cache, "cargo"))
         self.release()
         self.assertEqual(cache.clear(), [])
-        self.assertFalse(os.path.exists(self.path))
+        self.assertFalse(os.path.exists(self.cache))
 
     def test_clear_keeps_unknown_names(self):
         cache.directory()
         for name in ("photos", "root-of-all", "debug-0123456789abcd"):
-            os.mkdir(os.path.join(self.path, name))
+            os.mkdir(os.path.join(self.cache, name))
         self.assertEqual(cache.clear(), ["debug-0123456789abcd", "photos", "root-of-all"])
 
     def test_directory_with_other_files_is_refused(self):
-        os.makedirs(os.path.join(self.path, "photos"))
+        os.makedirs(os.path.join(self.cache, "photos"))
         with self.assertRaises(Failure):
             cache.directory()
 
     def test_cache_without_a_tag_is_accepted(self):
-        os.makedirs(os.path.join(self.path, "root-0123456789ab"))
-        os.makedirs(os.path.join(self.path, "cargo"))
-        self.assertEqual(cache.directory(), self.path)
+        os.makedirs(os.path.join(self.cache, "root-0123456789ab"))
+        os.makedirs(os.path.join(self.cache, "cargo"))
+        self.assertEqual(cache.directory(), self.cache)

@@ -4,12 +4,12 @@
 import importlib.util
 import os
 import subprocess
-import tempfile
 import unittest
 from unittest import mock
 
 import guest
 from report import Failure
+from tests.scratch import Scratch
 
 HERE = os.path.dirname(os.path.abspath(guest.__file__))
 
@@ -72,32 +72,25 @@ class Emulator(unittest.TestCase):
         self.assertNotIn(option, guest._virtme("stock", None, False, "/x"))
 
 
-class Problems(unittest.TestCase):
+class Problems(Scratch):
     def setUp(self):
-        scratch = tempfile.TemporaryDirectory()
-        self.addCleanup(scratch.cleanup)
-        self.log = os.path.join(scratch.name, "log")
-        self.console = os.path.join(scratch.name, "console")
-        self.write(self.console, "")
-
-    def write(self, path, text):
-        with open(path, "w") as out:
-            out.write(text)
+        super().setUp()
+        self.write("console", "")
 
     def problems(self):
-        return guest.problems(self.log, self.console)
+        return guest.problems(self.path("log"), self.path("console"))
 
     def test_clean(self):
-        self.write(self.log, f"[ 1.0] hello\n[ 2.0] {guest.SENTINEL}\n")
+        self.write("log", f"[ 1.0] hello\n[ 2.0] {guest.SENTINEL}\n")
         self.assertEqual(self.problems(), [])
 
     def test_warning(self):
-        self.write(self.log, f"[ 1.0] WARNING: x\n[ 2.0] {guest.SENTINEL}\n")
+        self.write("log", f"[ 1.0] WARNING: x\n[ 2.0] {guest.SENTINEL}\n")
         self.assertEqual(self.problems(), ["kernel log: [ 1.0] WARNING: x"])
 
     def test_death(self):
         self.assertEqual(self.problems(), ["the guest died"])
-        self.write(self.console, "[ 9.0] Kernel panic - not syncing: why\n")
+        self.write("console", "[ 9.0] Kernel panic - not syncing: why\n")
         self.assertEqual(self.problems(),
                          ["the guest died: [ 9.0] Kernel panic - not syncing: why"])
 

@@ -4,19 +4,17 @@
 import contextlib
 import io
 import os
-import tempfile
 import unittest
 
 import imports
+from tests.scratch import Scratch
 
 
-class Tree(unittest.TestCase):
+class Tree(Scratch):
     """A source tree of a few files."""
 
     def setUp(self):
-        scratch = tempfile.TemporaryDirectory()
-        self.addCleanup(scratch.cleanup)
-        self.checkout = scratch.name
+        super().setUp()
         self.write("vfence_main.rs", "mod vfence;\n#[path = \"kernel/mod.rs\"]\nmod kernel_ext;\n")
         self.write("kernel/mod.rs", "pub(crate) mod wait;\n")
         self.write("kernel/wait.rs", "")
@@ -31,15 +29,12 @@ class Tree(unittest.TestCase):
         self.write("vfence/sched/ring.rs", "")
 
     def write(self, name, text):
-        path = os.path.join(self.checkout, "rust", name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "w") as out:
-            out.write(text)
+        super().write(os.path.join("rust", name), text)
 
     def imported_by(self, name, text):
         """Returns the imports of file `name` if it has `text`."""
         self.write(name, text)
-        return imports.read(self.checkout).edges[name]
+        return imports.read(self.directory).edges[name]
 
 
 class Edges(Tree):
@@ -104,7 +99,7 @@ class Edges(Tree):
         self.write("vfence/mod.rs", "mod client;\nmod queue;\nmod sched;\n"
                    "pub(crate) use client::Client;\nconst A: u32 = 1;\n")
         self.check("use crate::vfence::Client;\n", "vfence/mod.rs")
-        edges = imports.read(self.checkout).edges
+        edges = imports.read(self.directory).edges
         self.assertEqual(sorted(edges["vfence/mod.rs"]), ["vfence/client.rs"])
 
     def test_exported_macro_is_in_the_file_that_defines_it(self):
@@ -117,20 +112,20 @@ class Edges(Tree):
 
 class Rules(Tree):
     def problems(self):
-        graph = imports.read(self.checkout)
+        graph = imports.read(self.directory)
         return imports.cycles(graph), imports.disorder(graph)
 
     def test_clean_tree(self):
         self.write("vfence/client.rs", "use super::queue::timer::Timer;\n")
         self.assertEqual(self.problems(), ([], []))
-        self.assertEqual(imports.suite(self.checkout).status, "passed")
+        self.assertEqual(imports.suite(self.directory).status, "passed")
 
     def test_cycle_is_refused(self):
         self.write("vfence/queue/mod.rs", "mod timer;\nuse timer::Timer;\nstruct Queue;\n")
         self.write("vfence/queue/timer.rs", "use super::Queue;\n")
         self.assertEqual(self.problems()[0], [
             "vfence/queue/mod.rs:2 -> vfence/queue/timer.rs:1 -> vfence/queue/mod.rs"])
-        self.assertEqual(imports.suite(self.checkout).status, "failed")
+        self.assertEqual(imports.suite(self.directory).status, "failed")
 
     def test_cycle_of_three_names_all(self):
         self.write("vfence/sched/types.rs", "use super::ring::Ring;\n")
@@ -146,7 +141,7 @@ class Rules(Tree):
         self.write("kernel/wait/list.rs", "use super::Wait;\n")
         self.assertEqual(self.problems(), ([], []))
         with contextlib.redirect_stdout(io.StringIO()) as out:
-            self.assertEqual(imports.show(self.checkout), 0)
+            self.assertEqual(imports.show(self.directory), 0)
         self.assertIn("allowed cycle: kernel/wait.rs:2 -> kernel/wait/list.rs:1 -> "
                       "kernel/wait.rs", out.getvalue())
 
@@ -181,7 +176,7 @@ class Rules(Tree):
 
     def test_graph_is_printed_by_layer(self):
         self.write("vfence/client.rs", "use super::queue::timer::Timer;\n")
-        lines = imports.text(imports.read(self.checkout))
+        lines = imports.text(imports.read(self.directory))
         self.assertIn("  vfence/client.rs -> vfence/queue/timer.rs", lines)
         self.assertIn("  vfence/sched/mod.rs: re-exports only", lines)
         self.assertLess(lines.index("client"), lines.index("sched"))

@@ -2,13 +2,12 @@
 """The list of suites is parsed, and every suite of a guest has a result."""
 
 import json
-import os
-import tempfile
 import unittest
 
 import inside
 import testrun
 from report import Failure
+from tests.scratch import Scratch
 
 
 class List(unittest.TestCase):
@@ -35,17 +34,11 @@ class List(unittest.TestCase):
                 inside.suites(text, "stock")
 
 
-class Collected(unittest.TestCase):
+class Collected(Scratch):
     def setUp(self):
-        scratch = tempfile.TemporaryDirectory()
-        self.addCleanup(scratch.cleanup)
-        self.directory = scratch.name
+        super().setUp()
         self.addCleanup(setattr, testrun, "_SUITES", testrun._SUITES)
-        testrun._SUITES = os.path.join(scratch.name, "suites")
-
-    def write(self, name, text):
-        with open(os.path.join(self.directory, name), "w") as out:
-            out.write(text)
+        testrun._SUITES = self.path("suites")
 
     def test_missing_empty_and_bad_lists_fail(self):
         with self.assertRaises(Failure):
