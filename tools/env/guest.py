@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """Boots a guest and runs one script in it.
 
-virtme-ng does the booting, inside the root file system, which is the guest's
-user land too. The guest may write to it: that is the overlay's upper layer,
-gone when the guest is. Only the checkout is the real thing.
+virtme-ng boots the guest from inside the root file system, which is the guest's root too. What the
+guest writes is in the upper layer of the overlay and is lost when the guest ends; only the checkout
+is shared with the host.
 """
 
 import contextlib
@@ -21,30 +21,32 @@ import kernel
 import klog
 from report import Failure, say
 
-# Each gigabyte more costs the debug guest seconds at boot and at each search for leaks.
+# Each further gigabyte costs the debug guest seconds, at boot and in each scan of kmemleak.
 MEMORY = "2G"
-# A guest that has not run its first command by then has hung, even on a busy host.
+# Time limit for the first command of a guest; a busy host is slow.
 BOOT_SECONDS = 300
-# A probe that takes longer than this under KVM has hung.
+# Time limit of a guest that probes whether KVM works.
 _PROBE_SECONDS = 30
-# Guest and host agree on this word in the kernel's log: the guest got to its end.
+# The script writes this line to the kernel log when it has reached its end.
 SENTINEL = "vfence-guest: the end"
-# By this name `init` finds the root once more, to mount it with a cache.
+# The 9p tag by which `init` mounts the root again, with a cache.
 _ROOT_TAG = "vfence-root"
-# Where the guest finds its script, and says that it is up.
+# The directory with the guest's script, where the guest creates the file `up`.
 _SHARED = f"{chroot.MOUNT}/guest"
-# Where virtme-run looks for a faster init than its own.
-_INIT = [(os.path.join(os.path.dirname(os.path.abspath(__file__)), "init"),
-          "/usr/lib/python3/dist-packages/virtme/guest/bin/virtme-ng-init")]
+_HERE = os.path.dirname(os.path.abspath(__file__))
+# virtme-run starts the program at this path as init, if there is one.
+_INIT = [(os.path.join(_HERE, "init"),
+          "/usr/lib/python3/dist-packages/virtme/guest/bin/virtme-ng-init"),
+         (os.path.join(_HERE, "init-run"), f"{chroot.MOUNT}/init-run")]
 
 
 def _virtme(name, script, kvm, console="/dev/null", verbose=False, counted=False):
     command = [
         "virtme-run", "--kimg", kernel.image(name), "--mods=auto", "--root", "/", "--rw",
         "--cpus", "1" if counted else "2", "--memory", MEMORY, "--disable-monitor",
-        # The driver's own lines must not be lost among a suite's.
+        # /dev/kmsg must not drop the lines of the script, however many a suite prints.
         "--kopt", "printk.devkmsg=on", "--kopt", "log_buf_len=8M",
-        # A host that is busy makes a guest wait; that is no stall of the guest's.
+        # On a busy host the guest waits for the CPU, which is not a stall.
         "--kopt", "rcupdate.rcu_cpu_stall_timeout=60", "--kopt", "watchdog_thresh=30",
     ]
     qemu = []
@@ -55,26 +57,27 @@ def _virtme(name, script, kvm, console="/dev/null", verbose=False, counted=False
     if verbose:
         command += ["--kopt", "ignore_loglevel"]
     if not kvm:
-        # A virtiofs daemon writes to the guest's memory behind the emulator's back, which then
-        # runs what it has translated from a page before: programs crash at random. So 9p, which
-        # the emulator serves itself; cached, since nobody else writes, and told its mount source.
+        # 9p, because programs crash at random on virtiofs: its daemon writes to the guest's memory,
+        # and the emulator then runs stale translations of the old contents. Only the guest writes
+        # to the root, so 9p can cache it. Without root=, the mount of the root has no source and
+        # the kernel panics.
         command += ["--force-9p", "--kopt", "root=/dev/root", "--kopt", f"vfence_root={_ROOT_TAG}",
-                    # Its clock is the host's; watching it costs time and says wrong things.
+                    # The TSC is the host's clock. Its watchdog costs time and reports skew.
                     "--kopt", "tsc=reliable", "--disable-kvm"]
-        # An interrupt while the kernel looks at its CPU finds, for a moment, one without five
-        # levels of page tables; KASAN then takes good addresses for wild ones.
+        # No la57: while the kernel identifies the CPU, an interrupt sees a CPU without five-level
+        # page tables, and KASAN reports valid addresses.
         qemu += ["-accel", f"tcg,thread={'single' if counted else 'multi'}",
                  "-cpu", "max,la57=off",
                  "-virtfs", f"local,path=/,mount_tag={_ROOT_TAG},security_model=none,"
                             "multidevs=remap"]
     if counted:
-        # Each instruction takes a nanosecond of the guest's time, and sleeping takes none of ours.
+        # An instruction takes 1 ns of guest time; a sleeping guest takes no host time.
         qemu += ["-icount", "shift=0,sleep=off"]
     return [*command, "--qemu-opts", *qemu] if qemu else command
 
 
 def _pump(source, sink):
-    """Copies a pipe to one of our own files, in a thread."""
+    """Starts a thread that copies the pipe `source` to the file `sink`, and returns it."""
     def copy():
         with source:
             for block in iter(lambda: os.read(source.fileno(), 65536), b""):
@@ -87,7 +90,7 @@ def _pump(source, sink):
 
 
 def _standard_input():
-    """Returns what the guest reads: our own input, or nothing if that is closed."""
+    """Returns the standard input of the guest: that of this process, or none if it is closed."""
     try:
         os.fstat(0)
     except OSError:
@@ -97,7 +100,7 @@ def _standard_input():
 
 @contextlib.contextmanager
 def _terminal():
-    """Gives the terminal back as it was: an emulator that is killed cannot."""
+    """Restores the terminal's settings at the end: a killed emulator does not."""
     if not sys.stdin or not sys.stdin.isatty():
         yield
         return
@@ -111,7 +114,7 @@ def _terminal():
 def _wait(process, up, timeout):
     """Returns the exit status of the emulator; None if it took more than `timeout` seconds.
 
-    `up` is a file that the guest makes when it has come up.
+    The guest creates the file `up` when it has booted.
     """
     start = time.monotonic()
     while True:
@@ -119,14 +122,14 @@ def _wait(process, up, timeout):
             return process.wait(1)
         age = time.monotonic() - start
         if age > BOOT_SECONDS and not os.path.exists(up):
-            raise Failure(f"the guest has not come up within {BOOT_SECONDS} s")
+            raise Failure(f"the guest did not boot within {BOOT_SECONDS} s")
         if timeout and age > timeout:
             return None
 
 
 def _spawn(command, up, timeout, stdin, out, err):
-    """Runs the emulator and returns its exit status; None if it had to be killed."""
-    # The emulator truncates a file that it is given as output: give it pipes.
+    """Runs the emulator and returns its exit status; None if it was killed."""
+    # Pipes, because the emulator truncates an output file.
     with _terminal(), subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE,
                                        stderr=subprocess.PIPE) as process:
         pumps = [_pump(process.stdout, out), _pump(process.stderr, err)]
@@ -139,7 +142,7 @@ def _spawn(command, up, timeout, stdin, out, err):
 
 
 def kvm_works():
-    """Returns whether a guest comes up under KVM; asked once a boot of this machine."""
+    """Returns whether a guest boots under KVM; the answer is cached until the host reboots."""
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return False
     with open("/proc/sys/kernel/random/boot_id") as text:
@@ -151,13 +154,13 @@ def kvm_works():
                 known, _, word = text.read().partition(" ")
             if known == boot:
                 return word == "yes"
-        say("vfence: trying whether a guest runs under KVM")
+        say("vfence: testing whether KVM works")
         with open(os.devnull, "wb") as null:
             command = chroot.argv(_virtme("stock", "true", True),
                                   binds=[*kernel.binds("stock"), *_INIT])
             works = _spawn(command, os.devnull, _PROBE_SECONDS, subprocess.DEVNULL,
                            null, null) == 0
-        say("vfence: it does" if works else "vfence: it does not; guests are emulated, "
+        say("vfence: KVM works" if works else "vfence: KVM does not work; guests are emulated, "
             "which is slower")
         with open(answer, "w") as text:
             text.write(f"{boot} {'yes' if works else 'no'}")
@@ -166,19 +169,19 @@ def kvm_works():
 
 def boot(name, script, console="/dev/null", *, binds, verbose=False, counted=False,
          timeout=None, out=None, err=None, stdin=None):
-    """Boots kernel `name`, runs the shell `script`, returns its exit status.
+    """Boots kernel `name`, runs the shell `script` and returns its exit status.
 
-    What the kernel says on its console goes to the file `console`, which `binds`
-    show by the same name: that is its last words, or every one if `verbose`.
-    `out` and `err` are open files that the script writes to instead of our own
-    output. Returns None if the guest did not end in `timeout` seconds.
+    Returns None if the guest did not end within `timeout` seconds. `console` is the file for the
+    kernel's console, which `binds` mount at the same path; with `verbose` the console has all
+    messages, else only severe ones. The script writes to the open files `out` and `err`, by default
+    to the standard output and error of this process.
 
-    A guest that is `counted` is emulated, wherever it runs, and has one CPU. Its clock is the
-    number of instructions that it has executed, so what it measures is the same each time.
+    A `counted` guest is always emulated and has one CPU. Its clock counts executed instructions, so
+    its measurements are reproducible.
     """
     kvm = not counted and kvm_works()
     with tempfile.TemporaryDirectory(prefix="vfence-guest-") as shared:
-        # The kernel's command line, by which virtme-run passes a script on, is short.
+        # virtme-run passes a script on the kernel's command line, which is too short for this one.
         with open(os.path.join(shared, "script"), "w") as text:
             text.write(script)
         command = _virtme(name, f": > {_SHARED}/up; exec bash {_SHARED}/script", kvm,
@@ -190,7 +193,7 @@ def boot(name, script, console="/dev/null", *, binds, verbose=False, counted=Fal
 
 
 def problems(log, console):
-    """Returns what was wrong with a guest, by its kernel's log or else its last words."""
+    """Returns the problems of a guest, from its kernel log or, if it left none, its console."""
     if os.path.exists(log):
         with open(log, errors="replace") as text:
             return [f"kernel log: {line}" for line in klog.judge(text.read(), SENTINEL)]
@@ -200,7 +203,7 @@ def problems(log, console):
 
 
 def shell(name, binds):
-    """Boots kernel `name` and gives a shell in it on this terminal."""
+    """Boots kernel `name` and runs a shell in it on this terminal."""
     if not sys.stdin.isatty():
         raise Failure("make shell needs a terminal; use make run CMD='…'")
     command = chroot.argv(_virtme(name, None, kvm_works()),
