@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Runs the host tests of the driver's state machine and checks their line coverage."""
+"""Runs the host tests of the driver's scheduler and checks their line coverage."""
 
 import glob
 import json
@@ -14,15 +14,28 @@ _GOAL = 95
 _CRATE = os.path.join(build.CHECKOUT, "tools", "sched", "src", "lib.rs")
 _TARGET = os.path.join(build.BUILD, "coverage")
 _PROFILE = os.path.join(_TARGET, "profile")
-_NAME = "machine-coverage"
+_NAME = "sched-coverage"
 # The package; the suite cargo-test leaves it out.
 PACKAGE = "vfence-sched"
 
 
 def _sources():
-    """Returns the files of the driver that the crate compiles."""
+    """Returns the files of the driver that the crate compiles and that define a function."""
     with open(_CRATE) as text:
-        return re.findall(r'#\[path = "\.\./\.\./\.\./(rust/vfence/\w+\.rs)"\]', text.read())
+        included = re.findall(r'#\[path = "\.\./\.\./\.\./(rust/vfence/[\w/]+\.rs)"\]', text.read())
+    found = []
+    for path in included:
+        directory, name = os.path.split(path)
+        names = [name]
+        if name == "mod.rs":
+            # A module of a directory: the crate compiles all its files.
+            names = sorted(glob.glob("**/*.rs", root_dir=os.path.join(build.CHECKOUT, directory),
+                                     recursive=True))
+        for file in (os.path.join(directory, name) for name in names):
+            with open(os.path.join(build.CHECKOUT, file)) as text:
+                if re.search(r"^\s*[^/\n]*\bfn \w", text.read(), re.M):
+                    found.append(file)
+    return found
 
 
 def judge(summary, sources):
@@ -50,11 +63,11 @@ def suites():
     test = ["cargo", "test", "--locked", "--package", PACKAGE, "--lib"]
     status, output = build.check([*test, "--no-run", "--message-format=json"], env)
     if status:
-        yield ktap.command("machine", output, status)
+        yield ktap.command("sched", output, status)
         return
     found = re.findall(r'"executable":"([^"]+)"', output)
     status, output = build.check(test, env)
-    yield ktap.parse("machine", output, status)
+    yield ktap.parse("sched", output, status)
     if status or len(found) != 1:
         yield ktap.command(_NAME, f"{len(found)} test programs", 1)
         return

@@ -18,22 +18,24 @@ class Judge(unittest.TestCase):
         return [result.status for result in coverage.judge(summary, sources)]
 
     def test_coverage_at_the_goal_passes(self):
-        self.assertEqual(self.statuses(_summary(machine=95.0), "machine"), ["passed"])
+        self.assertEqual(self.statuses(_summary(scheduler=95.0), "scheduler"), ["passed"])
 
     def test_coverage_below_the_goal_fails(self):
-        self.assertEqual(self.statuses(_summary(machine=94.9), "machine"), ["failed"])
+        self.assertEqual(self.statuses(_summary(scheduler=94.9), "scheduler"), ["failed"])
 
     def test_file_without_coverage_fails(self):
-        self.assertEqual(self.statuses(_summary(machine=100.0), "machine", "pace"),
+        self.assertEqual(self.statuses(_summary(scheduler=100.0), "scheduler", "speed"),
                          ["passed", "failed"])
 
     def test_whole_file_name_is_compared(self):
-        self.assertEqual(self.statuses(_summary(xmachine=100.0), "machine"), ["failed"])
+        self.assertEqual(self.statuses(_summary(xscheduler=100.0), "scheduler"), ["failed"])
 
 
 class Sources(unittest.TestCase):
     def test_sources_are_those_that_the_crate_includes(self):
-        self.assertIn("rust/vfence/machine.rs", coverage._sources())
+        sources = coverage._sources()
+        self.assertIn("rust/vfence/sched/scheduler.rs", sources)
+        self.assertNotIn("rust/vfence/sched/mod.rs", sources)
 
 
 if __name__ == "__main__":
