@@ -14,6 +14,7 @@ import subprocess
 
 import build
 import cache
+import columns
 import coverage
 import guest
 import imports
@@ -52,6 +53,7 @@ def _host_suites():
     yield ktap.parse("environment", output, status)
     yield imports.suite(build.CHECKOUT)
     yield uapi.suite()
+    yield columns.suite(build.CHECKOUT)
     test = ["cargo", "test", "--workspace", "--exclude", coverage.PACKAGE, "--locked"]
     status, output = build.check([*test, "--quiet", "--no-run"])
     if status:
