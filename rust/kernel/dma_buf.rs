@@ -62,6 +62,9 @@ use kernel::{
 };
 
 mod exporter;
+#[cfg(CONFIG_KUNIT = "y")]
+mod fixture;
+mod ops;
 mod vmap;
 
 pub(crate) use exporter::Exporter;
@@ -112,7 +115,7 @@ impl DmaBuf {
     /// Fails with `ENOENT` if the module is being unloaded, `ENFILE`, `ENOMEM`.
     pub(crate) fn export<T: Exporter>(exporter: T, pages: Arc<Pages>) -> Result<ARef<Self>> {
         // SAFETY: These are the operations of a buffer with an `Exported<T>`.
-        unsafe { Self::export_with(exporter, pages, &exporter::ExporterOps::<T>::TABLE) }
+        unsafe { Self::export_with(exporter, pages, &ops::ExporterOps::<T>::TABLE) }
     }
 
     /// Exports memory with the given operations.
@@ -350,5 +353,44 @@ impl Drop for Mapping {
                 self.direction.into(),
             )
         };
+    }
+}
+
+#[kernel::macros::kunit_tests(vfence_dma_buf)]
+mod tests {
+    use super::{
+        fixture::{
+            buffer,
+            exported,
+            Refused,
+            SIZE, //
+        },
+        *, //
+    };
+    use kernel::fs::file::flags::O_CLOEXEC;
+
+    #[test]
+    fn buffer_has_size_name_and_mode_of_the_export() -> Result {
+        let (buf, _) = buffer()?;
+        assert_eq!(buf.size(), SIZE);
+        assert_eq!(buf.exporter_name(), c"kunit");
+        assert!(buf.is_readable() && buf.is_writable());
+        Ok(())
+    }
+
+    #[test]
+    fn from_fd_finds_an_installed_buffer() -> Result {
+        assert!(DmaBuf::from_fd(-1).is_err_and(|error| error == EBADF));
+        let (buf, calls) = exported(None, Refused::Nobody)?;
+        let reservation = FileDescriptorReservation::get_unused_fd_flags(O_CLOEXEC)?;
+        let fd = reservation.reserved_fd();
+        DmaBuf::install(buf.clone(), reservation);
+        let found = DmaBuf::from_fd(fd as i32);
+        // SAFETY: Nothing else uses the descriptor.
+        unsafe { bindings::close_fd(fd) };
+        assert!(core::ptr::eq(&*found?, &*buf));
+        assert!(DmaBuf::from_fd(fd as i32).is_err_and(|error| error == EBADF));
+        assert_eq!(calls.get(), [0; 4]);
+        Ok(())
     }
 }

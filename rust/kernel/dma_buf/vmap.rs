@@ -154,7 +154,7 @@ impl Drop for Vmap {
 #[kernel::macros::kunit_tests(vfence_dma_buf_vmap)]
 mod tests {
     use super::{
-        super::exporter::tests::{
+        super::fixture::{
             buffer,
             buffer_of_a_device,
             buffer_without_vmap,

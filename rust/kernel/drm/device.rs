@@ -3,13 +3,15 @@
 //! DRM devices and their open files.
 //!
 //! C headers: [`include/drm/drm_device.h`](srctree/include/drm/drm_device.h),
-//! [`include/drm/drm_drv.h`](srctree/include/drm/drm_drv.h),
 //! [`include/drm/drm_file.h`](srctree/include/drm/drm_file.h)
 //!
 //! A DRM device of the `kernel` crate has a fixed set of features without `DRIVER_SYNCOBJ`, no file
 //! operations of the driver, and no ioctls whose structures can grow. This file has all three.
 
-use super::gem;
+use super::{
+    gem,
+    Driver, //
+};
 use crate::{
     drm_bindings as bindings,
     kernel_ext::{
@@ -36,56 +38,12 @@ use kernel::{
     },
     module::this_module,
     prelude::*,
-    str::{
-        as_char_ptr_in_const_context,
-        CStr, //
-    },
+    str::as_char_ptr_in_const_context,
     types::{
         ForeignOwnable,
         Opaque, //
     },
 };
-
-/// Features of a device in addition to buffer objects: C's `enum drm_driver_feature`.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Feature(u32);
-
-impl Feature {
-    /// A render node.
-    pub(crate) const RENDER: Self = Self(bindings::drm_driver_feature_DRIVER_RENDER);
-    /// Syncobjs.
-    pub(crate) const SYNCOBJ: Self = Self(bindings::drm_driver_feature_DRIVER_SYNCOBJ);
-    /// Timeline syncobjs.
-    pub(crate) const SYNCOBJ_TIMELINE: Self =
-        Self(bindings::drm_driver_feature_DRIVER_SYNCOBJ_TIMELINE);
-
-    /// Returns the union of two sets of features.
-    pub(crate) const fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-}
-
-/// A driver of DRM devices, whose buffer objects are [`gem::Object`]s.
-#[vtable]
-pub(crate) trait Driver: Sized + 'static {
-    /// The driver's data of an open file.
-    type File: FileOperations;
-
-    /// The name of the driver in `DRM_IOCTL_VERSION`.
-    const NAME: &'static CStr;
-    /// The description of the driver in `DRM_IOCTL_VERSION`.
-    const DESCRIPTION: &'static CStr;
-    /// The version of the driver in `DRM_IOCTL_VERSION`: major, minor, and patch level.
-    const VERSION: (i32, i32, i32);
-
-    /// The features of the devices.
-    const FEATURES: Feature;
-
-    /// Called for the driver's ioctls, those from `DRM_COMMAND_BASE` on. `number` is the whole
-    /// ioctl number. `argument` is the caller's, and nothing is copied. Needs no authentication.
-    /// Structures of 32-bit programs must have the same layout, with 64-bit pointers.
-    fn ioctl(file: &File<Self>, number: u32, argument: usize) -> Result<isize>;
-}
 
 /// The driver's data of a device.
 type SharedData<T> = <<T as Driver>::File as FileOperations>::Data;

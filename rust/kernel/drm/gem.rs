@@ -6,7 +6,8 @@
 //!
 //! A DRM file has handles of GEM objects. The objects here have no memory of their own: each wraps
 //! a [`DmaBuf`] of any exporter, shares its reservation object, and is exported as that same
-//! buffer. So an object is never attached to its own driver.
+//! buffer. So an object is never attached to its own driver. A GEM object of the `kernel` crate has
+//! its own memory and exports a new buffer.
 //!
 //! ```text
 //!   ARef<DmaBuf> ──NewHandle::new──▶ handle ◀──────── DRM_IOCTL_PRIME_FD_TO_HANDLE

@@ -16,14 +16,17 @@
 #![deny(clippy::undocumented_unsafe_blocks, unsafe_op_in_unsafe_fn)]
 
 mod device;
+mod driver;
 mod gem;
 mod syncobj;
 
 pub(crate) use device::{
-    Driver,
-    Feature,
     File,
     Registration, //
+};
+pub(crate) use driver::{
+    Driver,
+    Feature, //
 };
 pub(crate) use gem::{
     NewHandle,

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! The driver of a DRM device: its name, features and ioctls.
+//!
+//! C header: [`include/drm/drm_drv.h`](srctree/include/drm/drm_drv.h)
+
+use super::File;
+use crate::{
+    drm_bindings as bindings,
+    kernel_ext::file_operations::FileOperations, //
+};
+use kernel::{
+    prelude::*,
+    str::CStr, //
+};
+
+/// Features of a device in addition to buffer objects: C's `enum drm_driver_feature`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Feature(pub(super) u32);
+
+impl Feature {
+    /// A render node.
+    pub(crate) const RENDER: Self = Self(bindings::drm_driver_feature_DRIVER_RENDER);
+    /// Syncobjs.
+    pub(crate) const SYNCOBJ: Self = Self(bindings::drm_driver_feature_DRIVER_SYNCOBJ);
+    /// Timeline syncobjs.
+    pub(crate) const SYNCOBJ_TIMELINE: Self =
+        Self(bindings::drm_driver_feature_DRIVER_SYNCOBJ_TIMELINE);
+
+    /// Returns the union of two sets of features.
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// A driver of DRM devices, whose buffer objects are [`Object`](super::Object)s.
+#[vtable]
+pub(crate) trait Driver: Sized + 'static {
+    /// The driver's data of an open file.
+    type File: FileOperations;
+
+    /// The name of the driver in `DRM_IOCTL_VERSION`.
+    const NAME: &'static CStr;
+    /// The description of the driver in `DRM_IOCTL_VERSION`.
+    const DESCRIPTION: &'static CStr;
+    /// The version of the driver in `DRM_IOCTL_VERSION`: major, minor, and patch level.
+    const VERSION: (i32, i32, i32);
+
+    /// The features of the devices.
+    const FEATURES: Feature;
+
+    /// Called for the driver's ioctls, those from `DRM_COMMAND_BASE` on. `number` is the whole
+    /// ioctl number. `argument` is the caller's, and nothing is copied. Needs no authentication.
+    /// Structures of 32-bit programs must have the same layout, with 64-bit pointers.
+    fn ioctl(file: &File<Self>, number: u32, argument: usize) -> Result<isize>;
+}
