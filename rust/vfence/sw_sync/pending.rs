@@ -22,6 +22,10 @@ use kernel::{
 /// The number of keys of a block.
 pub(crate) const BLOCK_LEN: usize = 8;
 
+/// The number of empty blocks that a tree keeps, so that a timeline with few pending fences does not
+/// allocate and free a block for every few of them.
+const SPARES: usize = 8;
+
 /// The slots of a block: that of `key` is `key % BLOCK_LEN`.
 type Block<T> = [Option<T>; BLOCK_LEN];
 
@@ -48,6 +52,36 @@ fn key_of(block: u64, slot: usize) -> u64 {
     block * BLOCK_LEN as u64 + slot as u64
 }
 
+/// The memory of up to [`SPARES`] blocks.
+struct Spares<T> {
+    /// The first `len` elements are `Some`.
+    blocks: [Option<EmptyBlock<T>>; SPARES],
+    len: usize,
+}
+
+impl<T> Spares<T> {
+    fn new() -> Self {
+        Self {
+            blocks: [const { None }; SPARES],
+            len: 0,
+        }
+    }
+
+    /// Adds a block, or returns it if there are [`SPARES`] of them.
+    fn push(&mut self, block: EmptyBlock<T>) -> Option<EmptyBlock<T>> {
+        let Some(place) = self.blocks.get_mut(self.len) else {
+            return Some(block);
+        };
+        self.len += 1;
+        place.replace(block)
+    }
+
+    fn pop(&mut self) -> Option<EmptyBlock<T>> {
+        self.len = self.len.checked_sub(1)?;
+        self.blocks[self.len].take()
+    }
+}
+
 /// Values of the type `T`, ordered by 64-bit keys.
 ///
 /// # Invariants
@@ -59,8 +93,8 @@ pub(crate) struct OrderedTree<T> {
     blocks: RBTree<u64, Block<T>>,
     len: usize,
     highest: u64,
-    /// The memory for the next block.
-    spare: Option<EmptyBlock<T>>,
+    /// The memory for the next blocks.
+    spares: Spares<T>,
 }
 
 impl<T> OrderedTree<T> {
@@ -71,7 +105,7 @@ impl<T> OrderedTree<T> {
             blocks: RBTree::new(),
             len: 0,
             highest: 0,
-            spare: None,
+            spares: Spares::new(),
         }
     }
 
@@ -80,13 +114,9 @@ impl<T> OrderedTree<T> {
         self.len
     }
 
-    /// Adds the memory for a block. Returns it if the tree has spare memory already.
+    /// Adds the memory for a block. Returns it if the tree has enough spare memory.
     pub(crate) fn add(&mut self, block: EmptyBlock<T>) -> Option<EmptyBlock<T>> {
-        if self.spare.is_some() {
-            return Some(block);
-        }
-        self.spare = Some(block);
-        None
+        self.spares.push(block)
     }
 
     /// Returns the value with the lowest key, and that key.
@@ -140,7 +170,7 @@ impl<T> OrderedTree<T> {
     pub(crate) fn insert(&mut self, key: u64, value: T) -> Result<(), T> {
         let slots = match self.blocks.entry(block_of(key)) {
             Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => match self.spare.take() {
+            Entry::Vacant(entry) => match self.spares.pop() {
                 Some(spare) => entry.insert([const { None }; BLOCK_LEN], spare),
                 None => return Err(value),
             },
@@ -185,12 +215,7 @@ impl<T> OrderedTree<T> {
             }
             // INVARIANT: The block, which is empty, leaves.
             let (next, node) = current.remove_current();
-            let memory = node.into_reservation();
-            if self.spare.is_none() {
-                self.spare = Some(memory);
-            } else {
-                *place = Some(memory);
-            }
+            *place = self.spares.push(node.into_reservation());
             cursor = next;
         }
     }
@@ -328,7 +353,6 @@ mod tests {
         assert_eq!(tree.insert(16, 16), Err(16));
         expect(&mut tree, &[]);
         assert!(tree.add(allocate_block(GFP_KERNEL)?).is_none());
-        assert!(tree.add(allocate_block(GFP_KERNEL)?).is_some());
         // The keys of one block.
         for key in 16..24 {
             assert_eq!(tree.insert(key, key), Ok(()));
@@ -350,12 +374,24 @@ mod tests {
         let mut tree = tree(&[3, 5, 9, 20, 30, 31, 32])?;
         remove_up_to(&mut tree, 2, &[]);
         remove_up_to(&mut tree, 4, &[3]);
-        // The first emptied block is kept for the next insertion.
-        assert_eq!(remove_up_to(&mut tree, 20, &[5, 9, 20]), 2);
+        assert_eq!(remove_up_to(&mut tree, 20, &[5, 9, 20]), 0);
         assert_eq!(remove_up_to(&mut tree, 30, &[30]), 0);
         expect(&mut tree, &[31, 32]);
-        assert_eq!(remove_up_to(&mut tree, u64::MAX, &[31, 32]), 2);
+        assert_eq!(remove_up_to(&mut tree, u64::MAX, &[31, 32]), 0);
         expect(&mut tree, &[]);
+        Ok(())
+    }
+
+    #[test]
+    fn tree_keeps_some_spare_blocks() -> Result {
+        let keys: [u64; SPARES + 3] = core::array::from_fn(|block| (block * BLOCK_LEN) as u64);
+        let mut tree = tree(&keys)?;
+        assert_eq!(remove_up_to(&mut tree, u64::MAX, &keys), 3);
+        assert!(tree.add(allocate_block(GFP_KERNEL)?).is_some());
+        for key in &keys[..SPARES] {
+            assert_eq!(tree.insert(*key, *key), Ok(()));
+        }
+        assert_eq!(tree.insert(keys[SPARES], 0), Err(0));
         Ok(())
     }
 
