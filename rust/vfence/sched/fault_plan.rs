@@ -1,63 +1,62 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The fault plan of a queue: what goes wrong with which jobs.
-//!
-//! Plain, like the state machine that asks it; `tools/sched` compiles this very file on the host.
+//! The fault plan of a queue: which faults are injected into which jobs.
 
 use super::random::Random;
 
-/// What can go wrong with a job: a bit each, as user space sees them.
+/// A kind of fault. The numbers are those of the UAPI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FaultKind {
-    /// It completes with an error.
+    /// The job ends with an error.
     Fail = 1,
-    /// It never ends by itself.
+    /// The job runs until the timeout or a reset ends it.
     Hang = 2,
-    /// It takes longer.
+    /// The job takes longer.
     Delay = 3,
-    /// Nobody hears of its end until the watchdog looks.
+    /// No interrupt reports the end of the job; the queue notices it at the timeout.
     DropInterrupt = 4,
 }
 
 impl FaultKind {
-    /// How many there are, and one for the number 0, which is none.
+    /// One more than the highest number.
     pub(crate) const COUNT: usize = 5;
 
     pub(crate) const ALL: [Self; 4] = [Self::Fail, Self::Hang, Self::Delay, Self::DropInterrupt];
 
-    /// Returns the bit that stands for it.
+    /// Returns the bit of the kind in [`InjectedFaults::kinds`].
     pub(crate) const fn bit(self) -> u32 {
         1 << self as u32
     }
 }
 
-/// To which jobs a fault is done.
+/// Selects the jobs of a rule.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum FaultTrigger {
-    /// Each time after so many, one of them.
+    /// Every n-th job.
     Every(u32),
-    /// With this probability, in millionths.
+    /// Each job with this probability, in millionths.
     Probability(u32),
 }
 
-/// One fault of a plan.
+/// A rule of a plan: a fault, and the jobs into which it is injected.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FaultRule {
     pub(crate) kind: FaultKind,
     pub(crate) trigger: FaultTrigger,
-    /// The error of [`FaultKind::Fail`].
+    /// The error of [`FaultKind::Fail`], a negative errno; 0 for other kinds.
     pub(crate) error: i32,
-    /// How much longer [`FaultKind::Delay`] takes, in ns.
+    /// The additional duration of [`FaultKind::Delay`], in ns; 0 for other kinds.
     pub(crate) delay: u64,
-    /// How often it may be done yet.
+    /// How many more jobs the fault may be injected into.
     pub(crate) remaining: u64,
-    /// How many jobs have passed since it was done by [`FaultTrigger::Every`].
+    /// How many jobs [`FaultTrigger::Every`] has passed over since it selected one.
     pub(crate) since_last: u32,
 }
 
 impl FaultRule {
-    fn hits(&mut self, random: &mut Random) -> bool {
-        let hit = match self.trigger {
+    /// Returns whether the fault is injected into the next job.
+    fn selects_next(&mut self, random: &mut Random) -> bool {
+        let selected = match self.trigger {
             FaultTrigger::Every(every) => {
                 self.since_last += 1;
                 self.since_last >= every
@@ -66,7 +65,7 @@ impl FaultRule {
                 random.between(0, 999_999) < u64::from(millionths)
             }
         };
-        if !hit {
+        if !selected {
             return false;
         }
         self.since_last = 0;
@@ -78,19 +77,19 @@ impl FaultRule {
     }
 }
 
-/// What is done to one job.
+/// The faults of one job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct InjectedFaults {
     /// The [`FaultKind::bit`]s.
     pub(crate) kinds: u32,
-    /// The error of [`FaultKind::Fail`], or 0.
+    /// The error of [`FaultKind::Fail`], a negative errno, or 0.
     pub(crate) error: i32,
-    /// How much longer it takes, in ns.
+    /// The additional duration of the job, in ns.
     pub(crate) delay: u64,
 }
 
 impl InjectedFaults {
-    /// Adds a fault; of several errors the first one counts, delays add up.
+    /// Adds a fault. The error of the first failure applies; the delays add up.
     pub(crate) fn add(&mut self, kind: FaultKind, error: i32, delay: u64) {
         let kinds = kind.bit();
         self.merge(Self {
@@ -100,61 +99,61 @@ impl InjectedFaults {
         });
     }
 
-    /// Adds all of `more`.
-    pub(crate) fn merge(&mut self, more: Self) {
-        self.kinds |= more.kinds;
+    /// Adds the faults of `other`, as [`InjectedFaults::add`] does.
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.kinds |= other.kinds;
         if self.error == 0 {
-            self.error = more.error;
+            self.error = other.error;
         }
-        self.delay = self.delay.saturating_add(more.delay);
+        self.delay = self.delay.saturating_add(other.delay);
     }
 
-    /// Returns whether a fault of that kind is among them.
+    /// Returns whether there is a fault of that kind.
     pub(crate) fn has(&self, kind: FaultKind) -> bool {
         self.kinds & kind.bit() != 0
     }
 }
 
-/// The faults of a queue, and the random numbers that they are drawn from.
+/// The fault plan of a queue.
 pub(crate) struct FaultPlan {
-    faults: [Option<FaultRule>; Self::MAX_RULES],
+    rules: [Option<FaultRule>; Self::MAX_RULES],
     random: Random,
 }
 
 impl FaultPlan {
-    /// Most faults of a plan.
+    /// The most rules of a plan.
     pub(crate) const MAX_RULES: usize = 16;
 
-    /// Returns a plan by which nothing goes wrong.
+    /// Returns the plan of a queue without faults.
     pub(crate) fn empty() -> Self {
         Self::new(0)
     }
 
-    /// Returns a plan without faults yet, whose probabilities will be drawn from `seed`.
+    /// Returns a plan without rules, whose probabilities are drawn from `seed`.
     pub(crate) fn new(seed: u64) -> Self {
         Self {
-            faults: [None; Self::MAX_RULES],
+            rules: [None; Self::MAX_RULES],
             random: Random::new(seed),
         }
     }
 
-    /// Adds a fault. Returns whether there was a place for it.
-    pub(crate) fn add(&mut self, fault: FaultRule) -> bool {
-        match self.faults.iter_mut().find(|place| place.is_none()) {
+    /// Adds a rule. Returns false if there are [`FaultPlan::MAX_RULES`] rules.
+    pub(crate) fn add(&mut self, rule: FaultRule) -> bool {
+        match self.rules.iter_mut().find(|place| place.is_none()) {
             Some(place) => {
-                *place = Some(fault);
+                *place = Some(rule);
                 true
             }
             None => false,
         }
     }
 
-    /// Decides what is done to the next job.
+    /// Returns the faults of the next job.
     pub(crate) fn next_job(&mut self) -> InjectedFaults {
         let mut injected = InjectedFaults::default();
-        for fault in self.faults.iter_mut().map_while(Option::as_mut) {
-            if fault.hits(&mut self.random) {
-                injected.add(fault.kind, fault.error, fault.delay);
+        for rule in self.rules.iter_mut().map_while(Option::as_mut) {
+            if rule.selects_next(&mut self.random) {
+                injected.add(rule.kind, rule.error, rule.delay);
             }
         }
         injected

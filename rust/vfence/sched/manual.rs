@@ -1,50 +1,53 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The decisions of a queue whose jobs take no time: they end when user space says so, in their order, or after the watchdog's
-//! time.
+//! The scheduler of jobs that user space completes.
+//!
+//! The jobs of a manual queue take no time and wait for nothing. They end in the order of their
+//! submission: when user space signals them, or at the timeout.
 //!
 //! ```text
 //!              submitted                                signal
 //!          ────────┼──────────────────────────────────────┼──
 //!                  │<-------------- at most `timeout` -------------->│ -ETIMEDOUT
 //! ```
+//!
+//! A *plain* job has no error of its own and no event. [`ManualScheduler::signal_next`] and
+//! [`ManualScheduler::signal_run`] complete plain jobs that have not timed out, in less time than
+//! [`ManualScheduler::signal`] takes for any job.
 
 use super::{
-    history::History,
-    ring::{
-        Ring, //
-        RingMemory,
-    },
+    job_table::JobTable,
+    ring::RingMemory,
     types::{
-        shown,
+        recorded_deadline,
         Cause,
         CompletedJob,
         HasDeadline,
         JobRecord,
         JobState,
-        QueuePolicy,
         Submitted,
-        TimeoutPolicy,
-        Totals,
         CANCELED,
         NEVER,
         TIMED_OUT, //
     },
 };
-use core::ops::DerefMut;
+use core::ops::{
+    Deref,
+    DerefMut, //
+};
 
-/// A job as it is submitted; `F` is what the caller keeps with it.
+/// A job to submit; `F` is its optional fence.
 pub(crate) struct ManualJob<F> {
-    /// The error to complete with, or 0.
+    /// The error of the job if user space signals it without one, a negative errno; 0 for none.
     pub(crate) error: i32,
-    /// Whether user space wants to be told of its end.
+    /// Whether user space requested an event.
     pub(crate) event: bool,
-    /// The caller's.
     pub(crate) fence: F,
 }
 
-/// A job that is pending.
+/// A pending job.
 pub(crate) struct ManualSlot<F> {
+    /// In ns.
     submitted: u64,
     fence: F,
     error: i32,
@@ -52,7 +55,6 @@ pub(crate) struct ManualSlot<F> {
 }
 
 impl<F: HasDeadline> ManualSlot<F> {
-    /// Makes a job pending.
     #[inline]
     fn new(submitted: u64, job: ManualJob<F>) -> Self {
         Self {
@@ -63,13 +65,12 @@ impl<F: HasDeadline> ManualSlot<F> {
         }
     }
 
-    /// Returns whether it was submitted at the time `since` or later, has no error of its own, and nobody wants to be told of its end.
     #[inline]
-    fn is_plain(&self, since: u64) -> bool {
-        !self.event && self.error == 0 && self.submitted >= since
+    fn is_plain(&self) -> bool {
+        !self.event && self.error == 0
     }
 
-    /// Returns what there is to remember of it, with the deadline as it is.
+    /// Returns the record of the job, in which the deadline is that of the fence.
     #[inline]
     fn record(&self, end: u64, error: i32) -> JobRecord {
         JobRecord {
@@ -82,17 +83,6 @@ impl<F: HasDeadline> ManualSlot<F> {
     }
 }
 
-/// Returns what others are told of a job, given what is remembered.
-fn reported(record: JobRecord) -> JobRecord {
-    let deadline = match record.deadline {
-        // 0 stands for none.
-        0 => 1,
-        deadline => shown(deadline),
-    };
-    JobRecord { deadline, ..record }
-}
-
-/// A job that there was no place for is given back.
 impl<F> From<ManualSlot<F>> for ManualJob<F> {
     fn from(slot: ManualSlot<F>) -> Self {
         Self {
@@ -103,31 +93,44 @@ impl<F> From<ManualSlot<F>> for ManualJob<F> {
     }
 }
 
-/// What was kept with a job, and memory that is not needed any more.
-type Taken<F, M> = (F, Option<<M as RingMemory>::Segment<ManualSlot<F>>>);
+/// Returns a record of [`ManualSlot::record`] with the deadline as [`JobRecord`] defines it.
+///
+/// The history keeps the deadlines of fences, so that signalling a job does not convert them.
+fn with_recorded_deadline(record: JobRecord) -> JobRecord {
+    JobRecord {
+        deadline: recorded_deadline(record.deadline),
+        ..record
+    }
+}
 
-/// The jobs of one queue that are pending; `F` is what the caller keeps with each.
+/// A fence, and a segment that the queue no longer needs, for the caller to free.
+type FenceAndSegment<F, M> = (F, Option<<M as RingMemory>::Segment<ManualSlot<F>>>);
+
+/// The scheduler of a queue whose jobs user space completes; `F` is the optional fence of a job.
 ///
 /// # Invariants
 ///
-/// Submission times do not decrease from one job to the next.
+/// The submission times of `jobs` do not decrease from one job to the next.
 pub(crate) struct ManualScheduler<F, M, H>
 where
-    F: HasDeadline,
     M: RingMemory,
     H: DerefMut<Target = [JobRecord]>,
 {
-    /// The bound on the time of a job; [`NEVER`] if there is none.
-    timeout: u64,
-    on_timeout: TimeoutPolicy,
-    pub(crate) jobs: Ring<ManualSlot<F>, M>,
-    history: History<H>,
-    /// When the last job was submitted.
-    last_submitted: u64,
-    /// When the last job ended.
+    pub(super) jobs: JobTable<ManualSlot<F>, M, H>,
+    /// When the last job ended, in ns.
     last_end: u64,
-    stopped: bool,
-    totals: Totals,
+}
+
+impl<F, M, H> Deref for ManualScheduler<F, M, H>
+where
+    M: RingMemory,
+    H: DerefMut<Target = [JobRecord]>,
+{
+    type Target = JobTable<ManualSlot<F>, M, H>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.jobs
+    }
 }
 
 impl<F, M, H> ManualScheduler<F, M, H>
@@ -136,182 +139,138 @@ where
     M: RingMemory,
     H: DerefMut<Target = [JobRecord]>,
 {
-    /// Creates the machine of a queue that has had no job yet. `directory` is as [`Ring::new`] wants it.
-    pub(crate) fn new(
-        policy: &QueuePolicy,
-        directory: M::Directory<ManualSlot<F>>,
-        history: History<H>,
-    ) -> Self {
-        // INVARIANT: Nothing is pending.
-        Self {
-            timeout: policy.timeout.unwrap_or(NEVER),
-            on_timeout: policy.on_timeout,
-            jobs: Ring::new(directory, 1),
-            history,
-            last_submitted: 0,
-            last_end: 0,
-            stopped: false,
-            totals: Totals::default(),
-        }
+    /// Creates the scheduler of a queue without jobs.
+    pub(super) fn new(jobs: JobTable<ManualSlot<F>, M, H>) -> Self {
+        // INVARIANT: No job is pending.
+        Self { jobs, last_end: 0 }
     }
 
-    /// Returns the sequence number of the job that was submitted last.
-    pub(crate) fn submitted(&self) -> u64 {
-        self.jobs.next() - 1
-    }
-
-    /// Returns the sequence number of the job that ended last.
-    pub(crate) fn completed(&self) -> u64 {
-        self.jobs.first() - 1
-    }
-
-    /// Returns how many jobs are pending.
-    pub(crate) fn pending(&self) -> usize {
-        self.jobs.len()
-    }
-
-    /// Returns whether the queue is stopped.
-    pub(crate) fn stopped(&self) -> bool {
-        self.stopped
-    }
-
-    /// Returns the bound on the time of a job.
-    pub(crate) fn timeout(&self) -> Option<u64> {
-        (self.timeout != NEVER).then_some(self.timeout)
-    }
-
-    /// Returns how many there were of what.
-    pub(crate) fn totals(&self) -> &Totals {
-        &self.totals
-    }
-
-    /// Returns what the caller keeps with job `seqno`, if that is pending.
+    /// Returns the optional fence of job `seqno`, or `None` if the job is not pending.
     pub(crate) fn fence_mut(&mut self, seqno: u64) -> Option<&mut F> {
-        self.jobs.get_mut(seqno).map(|slot| &mut slot.fence)
+        self.jobs.pending.get_mut(seqno).map(|slot| &mut slot.fence)
     }
 
-    /// Appends a job at the time `now` and returns its sequence number.
-    ///
-    /// Gives the job back if there is no room.
+    /// Submits a job at the time `now`. Returns the job if there is no free slot.
     #[inline]
     pub(crate) fn submit(
         &mut self,
         now: u64,
         job: ManualJob<F>,
     ) -> Result<Submitted, ManualJob<F>> {
-        // INVARIANT: It is not earlier than those before.
-        let submitted = self.last_submitted.max(now);
-        let seqno = self.jobs.push(ManualSlot::new(submitted, job))?;
-        self.last_submitted = submitted;
-        let is_head = seqno == self.jobs.first();
+        // INVARIANT: The submission times do not decrease.
+        let submitted = self.jobs.submission_time(now);
+        let seqno = self.jobs.pending.push(ManualSlot::new(submitted, job))?;
+        let is_head = seqno == self.jobs.pending.first();
         Ok(Submitted { seqno, is_head })
     }
 
-    /// Returns when the next job ends if user space does nothing, with which error, and why.
-    fn outcome(&self) -> Option<(u64, i32, Cause)> {
-        let head = self.jobs.get(self.jobs.first())?;
-        if self.stopped {
-            let since = self.last_end.max(head.submitted);
-            return Some((since, CANCELED, Cause::Other));
+    /// Returns the time in ns at which the head ends unless user space signals it, its error, and
+    /// the cause of its end.
+    fn head_outcome(&self) -> Option<(u64, i32, Cause)> {
+        let head = self.jobs.head()?;
+        if self.jobs.stopped {
+            let end = self.last_end.max(head.submitted);
+            return Some((end, CANCELED, Cause::Other));
         }
-        let bound = head.submitted.saturating_add(self.timeout);
+        let bound = head.submitted.saturating_add(self.jobs.timeout);
         (bound != NEVER).then_some((bound, TIMED_OUT, Cause::Timeout))
     }
 
-    /// Returns the time at which [`ManualScheduler::pop_due`] has something to do next.
+    /// Returns the earliest time in ns at which [`ManualScheduler::pop_due`] returns a job; `None`
+    /// if only another call can bring that about.
     pub(crate) fn next_event(&self) -> Option<u64> {
-        self.outcome().map(|(due, ..)| due)
+        self.head_outcome().map(|(end, ..)| end)
     }
 
-    /// Takes the next job that has ended by itself by the time `now`; to be called until it returns `None`.
+    /// Takes the head if it has timed out by the time `now`, or the queue is stopped. The caller
+    /// repeats the call until it returns `None`.
     pub(crate) fn pop_due(
         &mut self,
         now: u64,
     ) -> Option<CompletedJob<F, M::Segment<ManualSlot<F>>>> {
-        match self.outcome() {
-            Some((due, error, cause)) if due <= now => self.end_head(due, Some(error), cause),
+        match self.head_outcome() {
+            Some((end, error, cause)) if end <= now => self.end_head(end, Some(error), cause),
             _ => None,
         }
     }
 
-    /// Completes the next job up to `seqno`, with `error`, or if that is 0 with the job's own;
-    /// to be called until it returns `None`.
+    /// Completes the head if its seqno is at most `last`, with `error`, a negative errno, or with
+    /// the job's own error if `error` is 0. The caller repeats the call until it returns `None`.
     pub(crate) fn signal(
         &mut self,
         now: u64,
-        seqno: u64,
+        last: u64,
         error: i32,
     ) -> Option<CompletedJob<F, M::Segment<ManualSlot<F>>>> {
-        if self.jobs.first() > seqno {
+        if self.jobs.pending.first() > last {
             return None;
         }
-        if let Some(ended) = self.pop_due(now) {
-            return Some(ended);
+        if let Some(timed_out) = self.pop_due(now) {
+            return Some(timed_out);
         }
         self.end_head(now, (error != 0).then_some(error), Cause::Other)
     }
 
-    /// Completes the next job, as [`ManualScheduler::signal`] does. Returns what is kept with it, and memory that is not
-    /// needed any more. Leaves to that function whatever needs more thought: see [`ManualScheduler::signal_run`].
-    // What it returns is not to be moved.
+    /// Completes the head with `error`, a negative errno or 0, if the head is plain and has not
+    /// timed out. Otherwise does nothing: the head is for [`ManualScheduler::signal`].
+    // Inline, so that the caller moves the fence once.
     #[inline(always)]
-    pub(crate) fn signal_next(&mut self, now: u64, error: i32) -> Option<Taken<F, M>> {
-        if self.stopped || now < self.last_end {
+    pub(crate) fn signal_next(&mut self, now: u64, error: i32) -> Option<FenceAndSegment<F, M>> {
+        if self.jobs.stopped || now < self.last_end {
             return None;
         }
-        let (seqno, timeout) = (self.jobs.first(), self.timeout);
-        // One that was submitted later than `now`, by a clock that is ahead, seems to be very old, if there is a bound at all.
-        let plain =
-            |slot: &ManualSlot<F>| slot.is_plain(0) && now.wrapping_sub(slot.submitted) < timeout;
-        let (slot, segment) = self.jobs.pop_if(plain)?;
-        self.history.keep(seqno, || slot.record(now, error));
+        let (seqno, timeout) = (self.jobs.pending.first(), self.jobs.timeout);
+        // The difference is huge if `submitted` is after `now`, by a clock of another CPU that is
+        // ahead. Then `signal()` completes the job.
+        let wanted =
+            |slot: &ManualSlot<F>| slot.is_plain() && now.wrapping_sub(slot.submitted) < timeout;
+        let (slot, segment) = self.jobs.pending.pop_if(wanted)?;
+        self.jobs.history.keep(seqno, || slot.record(now, error));
         self.last_end = now;
-        self.totals.errors += u64::from(error != 0);
+        self.jobs.totals.errors += u64::from(error != 0);
         Some((slot.fence, segment))
     }
 
-    /// Returns since when jobs must have been submitted not to have timed out by the time `now`, if user space can complete any.
-    #[inline]
-    fn plain_since(&self, now: u64) -> Option<u64> {
-        if self.stopped || now < self.last_end {
-            return None;
-        }
-        Some(now.checked_sub(self.timeout).map_or(0, |since| since + 1))
-    }
-
-    /// Completes some jobs at once, [`SEGMENT_LEN`](super::ring::SEGMENT_LEN) of them or fewer, as [`ManualScheduler::signal`] does one: as long as `wanted` says so of their
-    /// numbers and what is kept with them. Gives that to `done`; returns memory that is not needed any more.
+    /// Completes jobs from the head on, up to the end of a segment, with `error`, a negative errno
+    /// or 0: as long as they are plain and have not timed out, and `wanted` returns true for their
+    /// seqno and fence. Passes seqno and fence of each to `completed`. The job after those is for
+    /// the next call, or for [`ManualScheduler::signal`].
     ///
-    /// Leaves to that function whatever needs more thought: jobs that have timed out, those with an error of their own, and those whose
-    /// end user space wants to be told.
+    /// Returns a segment that the queue no longer needs, for the caller to free.
     pub(crate) fn signal_run(
         &mut self,
         now: u64,
         error: i32,
         wanted: impl Fn(u64, &F) -> bool,
-        mut done: impl FnMut(u64, F),
+        mut completed: impl FnMut(u64, F),
     ) -> Option<M::Segment<ManualSlot<F>>> {
-        let since = self.plain_since(now)?;
+        if self.jobs.stopped || now < self.last_end {
+            return None;
+        }
+        // The submission time of the oldest job that has not timed out.
+        let since = now
+            .checked_sub(self.jobs.timeout)
+            .map_or(0, |since| since + 1);
         let mut count = 0;
-        let segment = self.jobs.pop_run(
-            |seqno, slot| slot.is_plain(since) && wanted(seqno, &slot.fence),
+        let segment = self.jobs.pending.pop_run(
+            |seqno, slot| slot.is_plain() && slot.submitted >= since && wanted(seqno, &slot.fence),
             |seqno, slot| {
-                self.history.keep(seqno, || slot.record(now, error));
+                self.jobs.history.keep(seqno, || slot.record(now, error));
                 count += 1;
-                done(seqno, slot.fence);
+                completed(seqno, slot.fence);
             },
         );
         if count > 0 {
             self.last_end = now;
         }
         if error != 0 {
-            self.totals.errors += count;
+            self.jobs.totals.errors += count;
         }
         segment
     }
 
-    /// Ends the next job that is pending with `error`; to be called until it returns `None`, after
-    /// [`ManualScheduler::pop_due`] has taken what has ended by itself.
+    /// Ends the head with `error`, a negative errno, to close the queue. The caller repeats the
+    /// call until it returns `None`, after [`ManualScheduler::pop_due`] has returned `None`.
     pub(crate) fn cancel(
         &mut self,
         now: u64,
@@ -320,57 +279,42 @@ where
         self.end_head(now, Some(error), Cause::Closed)
     }
 
-    /// Resets the queue, once [`ManualScheduler::pop_due`] has taken what has ended by then: lets a stopped queue go on.
+    /// Resets the queue, after [`ManualScheduler::pop_due`] has returned `None`: restarts a stopped
+    /// queue.
     pub(crate) fn reset(&mut self) {
-        self.totals.resets += 1;
-        self.stopped = false;
+        self.jobs.totals.resets += 1;
+        self.jobs.stopped = false;
     }
 
-    /// Returns where job `seqno` stands.
+    /// Returns the state of job `seqno`.
     pub(crate) fn state(&self, seqno: u64) -> JobState {
-        if seqno == 0 || seqno >= self.jobs.next() {
-            return JobState::Unknown;
-        }
-        match self.jobs.get(seqno) {
-            Some(slot) => JobState::Pending(reported(slot.record(0, 0))),
-            None => match self.history.find(seqno, self.jobs.first()) {
-                JobState::Completed(record) => JobState::Completed(reported(record)),
-                other => other,
-            },
+        match self.jobs.find(seqno) {
+            Ok(slot) => JobState::Pending(with_recorded_deadline(slot.record(0, 0))),
+            Err(JobState::Completed(record)) => JobState::Completed(with_recorded_deadline(record)),
+            Err(state) => state,
         }
     }
 
-    /// Ends the head with `error`, or if that is `None` with its own.
+    /// Ends the head with `error`, a negative errno or 0, or with its own error if that is `None`.
     fn end_head(
         &mut self,
         end: u64,
         error: Option<i32>,
         cause: Cause,
     ) -> Option<CompletedJob<F, M::Segment<ManualSlot<F>>>> {
-        let seqno = self.jobs.first();
-        let (slot, segment) = self.jobs.pop()?;
-        // A caller's clock that went backwards must not let a job end before its predecessor, or its submission.
+        let seqno = self.jobs.pending.first();
+        let (slot, segment) = self.jobs.pending.pop()?;
+        // Neither before the end of the previous job nor before the submission of this job, even if
+        // the caller's clock went backwards.
         let end = end.max(self.last_end).max(slot.submitted);
         self.last_end = end;
         let error = error.unwrap_or(slot.error);
         let record = slot.record(end, error);
-        self.history.keep(seqno, || record);
-        self.totals.errors += u64::from(error != 0);
-        match cause {
-            Cause::Timeout => {
-                self.totals.timeouts += 1;
-                match self.on_timeout {
-                    TimeoutPolicy::Cancel => self.stopped = true,
-                    TimeoutPolicy::Continue => self.totals.resets += 1,
-                }
-            }
-            // Those behind it are not waited for any more.
-            Cause::Closed => self.stopped = true,
-            Cause::InFence | Cause::Other => {}
-        }
+        self.jobs.history.keep(seqno, || record);
+        self.jobs.count_end(error, cause);
         Some(CompletedJob {
             seqno,
-            record: reported(record),
+            record: with_recorded_deadline(record),
             event: slot.event,
             data: slot.fence,
             segment,

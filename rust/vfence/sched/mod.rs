@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The scheduler of a queue: which job starts, which ends and when, and what comes next.
+//! The scheduler of a queue: it decides which job starts, which job ends and when, and when the
+//! timer must expire next.
 //!
-//! Pure code: no locks, no clocks, no allocation, no kernel types. The caller passes the time in, in ns
-//! on one clock, and carries out what the scheduler decides. `tools/sched` compiles this folder on the
-//! host and tests it. Nothing here imports anything from outside the folder.
+//! Pure code: it takes no locks, reads no clock, allocates nothing, uses no kernel types and
+//! imports nothing from outside this folder. The caller passes the time in, in ns of one clock, and
+//! carries out the decisions. `tools/sched` compiles this folder on the host and tests it.
 
 pub(crate) mod fault_plan;
 pub(crate) mod history;
+pub(crate) mod job_table;
 pub(crate) mod manual;
 pub(crate) mod random;
 pub(crate) mod ring;

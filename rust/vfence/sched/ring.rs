@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A queue of values that grows without moving any: a ring of segments.
+//! A ring of values: a queue that grows without moving its values.
 //!
-//! Plain, without allocation: the caller passes segments in before they are needed, and gets back those that
-//! are not needed any more, to free them where that is allowed. Values are numbered on, from the first
-//! that was ever pushed. `tools/sched` compiles this very file on the host.
+//! The ring consists of segments of [`SEGMENT_LEN`] slots, which a directory lists. The ring does
+//! not allocate: the caller adds segments before the values need them, and receives those that the
+//! ring no longer needs, to free them where that is allowed. Each value has an index, which is one
+//! more than that of the value before.
 //!
 //! ```text
 //!   directory      segment              first             next           end
 //!   ┌───┐         ┌─────────────────────┬──────────────────┬──────────────┐
-//!   │ ──┼────────▶│ empty               │ values           │ room         │
+//!   │ ──┼────────▶│ empty               │ values           │ free slots   │
 //!   │ ──┼───▶ …   └─────────────────────┴──────────────────┴──────────────┘
-//!   └───┘                      each segment has SEGMENT_LEN places
+//!   └───┘
 //! ```
 
 use core::{
@@ -19,37 +20,39 @@ use core::{
     ops::DerefMut, //
 };
 
-/// Places of a segment.
+/// The number of slots of a segment.
 pub(crate) const SEGMENT_LEN: usize = 64;
 
-const PLACES: u64 = SEGMENT_LEN as u64;
+/// [`SEGMENT_LEN`] as an index.
+const SEGMENT_SLOTS: u64 = SEGMENT_LEN as u64;
 
-/// Where segments come from.
+/// The memory of rings.
 pub(crate) trait RingMemory {
-    /// RingMemory for [`SEGMENT_LEN`] values.
+    /// [`SEGMENT_LEN`] slots, each with a value or empty.
     type Segment<T>: DerefMut<Target = [Option<T>; SEGMENT_LEN]>;
 
-    /// A list of segments.
+    /// A list of entries, each with a segment or empty.
     type Directory<T>: DerefMut<Target = [Option<Self::Segment<T>>]>;
 
-    /// Why there is none.
+    /// The error of an allocation.
     type Error;
 
-    /// Returns an empty segment.
+    /// Allocates a segment of empty slots.
     fn segment<T>() -> Result<Self::Segment<T>, Self::Error>;
 
-    /// Returns a list of `len` segments that are not there yet.
+    /// Allocates a directory of `len` empty entries.
     fn directory<T>(len: usize) -> Result<Self::Directory<T>, Self::Error>;
 }
 
-/// A queue of `T` in segments of `M`.
+/// A queue of values of type `T`.
 ///
 /// # Invariants
 ///
-/// - The values are those with `first <= index < next`; each is in segment `index / SEGMENT_LEN`, in place
-///   `index % SEGMENT_LEN` of it, and all other places are empty.
-/// - The segments from that of `first` up to, not including, that of `end` are there; `end` is a multiple of
-///   `SEGMENT_LEN`. Segment `n` is in entry `n % directory.len()`; all other entries are empty.
+/// - The slot of index `i` is slot `i % SEGMENT_LEN` of segment `i / SEGMENT_LEN`. It has a value
+///   if `first <= i < next`, and is empty otherwise.
+/// - `end` is a multiple of `SEGMENT_LEN`. The ring has the segments from that of `first` up to,
+///   but not including, that of `end`. Segment `s` is in entry `s % directory.len()`; the other
+///   entries are empty.
 pub(crate) struct Ring<T, M: RingMemory> {
     directory: M::Directory<T>,
     first: u64,
@@ -58,100 +61,102 @@ pub(crate) struct Ring<T, M: RingMemory> {
 }
 
 impl<T, M: RingMemory> Ring<T, M> {
-    /// Returns how many entries a directory needs for `values` values at a time.
+    /// Returns the length of a directory for at most `values` values.
     pub(crate) const fn directory_len(values: usize) -> usize {
-        // One more since the first value need not be at the beginning of a segment, one to have ready.
+        // One more since `first` need not begin a segment, and one for a spare segment.
         (values.div_ceil(SEGMENT_LEN) + 2).next_power_of_two()
     }
 
-    /// Creates a queue without values, whose first will have the number `first`.
+    /// Creates a ring without values, whose first value will have the index `first`.
     ///
-    /// All entries of `directory` are `None`, and their number is a power of two.
+    /// All entries of `directory` must be empty, and their number a power of two.
     pub(crate) fn new(directory: M::Directory<T>, first: u64) -> Self {
         // INVARIANT: There are no values and no segments.
         Self {
             directory,
             first,
             next: first,
-            end: first / PLACES * PLACES,
+            end: first / SEGMENT_SLOTS * SEGMENT_SLOTS,
         }
     }
 
-    /// Returns the number of the oldest value, or of the next one if there is none.
+    /// Returns the index of the oldest value, or of the next value if there is none.
     pub(crate) fn first(&self) -> u64 {
         self.first
     }
 
-    /// Returns the number of the value that is pushed next.
+    /// Returns the index of the value that is pushed next.
     pub(crate) fn next(&self) -> u64 {
         self.next
     }
 
-    /// Returns how many values there are.
+    /// Returns the number of values.
     pub(crate) fn len(&self) -> usize {
         (self.next - self.first) as usize
     }
 
-    /// Returns how many values can be pushed into the segments that are there.
+    /// Returns how many values can be pushed before the next call of [`Ring::add_segment`].
     pub(crate) fn free_slots(&self) -> usize {
         self.end.saturating_sub(self.next) as usize
     }
 
     fn entry(&self, index: u64) -> usize {
-        (index / PLACES) as usize & (self.directory.len() - 1)
+        (index / SEGMENT_SLOTS) as usize & (self.directory.len() - 1)
     }
 
-    /// Adds an empty segment at the end. Gives it back if the directory is full.
+    /// Adds a segment of empty slots. Returns the segment if the directory has no entry for it.
     pub(crate) fn add_segment(&mut self, segment: M::Segment<T>) -> Result<(), M::Segment<T>> {
         let entry = self.entry(self.end);
         if self.directory[entry].is_some() {
             return Err(segment);
         }
         self.directory[entry] = Some(segment);
-        self.end += PLACES;
+        self.end += SEGMENT_SLOTS;
         Ok(())
     }
 
-    /// Appends a value and returns its number. Gives it back if there is no room.
+    /// Appends a value and returns its index. Returns the value if there is no free slot.
     pub(crate) fn push(&mut self, value: T) -> Result<u64, T> {
         if self.free_slots() == 0 {
             return Err(value);
         }
         let index = self.next;
-        match self.place(index) {
-            // What was there is nothing, which needs no drop.
-            Some(place @ None) => mem::forget(place.replace(value)),
-            // By the type invariants there is an empty place.
+        match self.slot_mut(index) {
+            // The replaced `None` needs no drop.
+            Some(slot @ None) => mem::forget(slot.replace(value)),
+            // By the type invariants, there is an empty slot.
             _ => return Err(value),
         }
         self.next += 1;
         Ok(index)
     }
 
-    /// Removes the oldest value; also returns a segment if one is not needed any more.
-    // Who needs but a part of the value has nothing else copied.
+    /// Removes the oldest value. Also returns a segment that the ring no longer needs, for the
+    /// caller to free.
+    // Inline, so that a caller that uses a part of the value copies only that part.
     #[inline(always)]
     pub(crate) fn pop(&mut self) -> Option<(T, Option<M::Segment<T>>)> {
         self.pop_if(|_| true)
     }
 
-    /// Removes the oldest value, as [`Ring::pop`] does, if `wanted` says so of it.
+    /// Does what [`Ring::pop`] does if `wanted` returns true for the oldest value.
     #[inline(always)]
     pub(crate) fn pop_if(
         &mut self,
         wanted: impl FnOnce(&T) -> bool,
     ) -> Option<(T, Option<M::Segment<T>>)> {
-        let place = self.place(self.first)?;
-        if !place.as_ref().is_some_and(wanted) {
+        let slot = self.slot_mut(self.first)?;
+        if !slot.as_ref().is_some_and(wanted) {
             return None;
         }
-        let value = place.take()?;
+        let value = slot.take()?;
         self.first += 1;
-        Some((value, self.release()))
+        Some((value, self.release_segment()))
     }
 
-    /// Removes the oldest values, up to the end of a segment, as long as `wanted` says so of their numbers and them,
-    /// and gives them to `removed`. Returns a segment if one is not needed any more.
+    /// Removes the oldest values, at most up to the end of their segment, as long as `wanted`
+    /// returns true for their index and value. Passes index and value of each to `removed`. Returns
+    /// a segment that the ring no longer needs, for the caller to free.
     pub(crate) fn pop_run(
         &mut self,
         wanted: impl Fn(u64, &T) -> bool,
@@ -159,47 +164,47 @@ impl<T, M: RingMemory> Ring<T, M> {
     ) -> Option<M::Segment<T>> {
         let entry = self.entry(self.first);
         let segment = self.directory[entry].as_mut()?;
-        let before = self.first;
-        let mut index = before;
-        for place in &mut segment[before as usize % SEGMENT_LEN..] {
-            match place {
+        let first = self.first;
+        let mut index = first;
+        for slot in &mut segment[first as usize % SEGMENT_LEN..] {
+            match slot {
                 Some(value) if wanted(index, value) => {}
                 _ => break,
             }
-            if let Some(value) = place.take() {
+            if let Some(value) = slot.take() {
                 removed(index, value);
             }
             index += 1;
         }
         self.first = index;
-        if index == before {
-            return None;
-        }
-        self.release()
-    }
-
-    /// Takes out the segment of the value that was removed last, if it was that segment's last one; returns it if it is not needed
-    /// any more.
-    #[inline(always)]
-    fn release(&mut self) -> Option<M::Segment<T>> {
-        if self.first % PLACES != 0 {
+        if index == first {
             return None;
         }
         self.release_segment()
     }
 
-    #[cold]
+    /// Takes the segment before `first` out of the directory if the last removed value was in its
+    /// last slot. Returns the segment if the ring no longer needs it.
+    #[inline(always)]
     fn release_segment(&mut self) -> Option<M::Segment<T>> {
+        if self.first % SEGMENT_SLOTS != 0 {
+            return None;
+        }
+        self.release_emptied_segment()
+    }
+
+    #[cold]
+    fn release_emptied_segment(&mut self) -> Option<M::Segment<T>> {
         let entry = self.entry(self.first - 1);
         let segment = self.directory[entry].take()?;
         if self.free_slots() >= SEGMENT_LEN {
             return Some(segment);
         }
-        // It is used again, so that a queue which is neither empty nor long allocates nothing.
+        // Reuse it, so that a ring that stays short allocates nothing.
         self.add_segment(segment).err()
     }
 
-    /// Returns the value with the number `index`.
+    /// Returns the value with the index `index`.
     pub(crate) fn get(&self, index: u64) -> Option<&T> {
         if index < self.first || index >= self.next {
             return None;
@@ -208,16 +213,16 @@ impl<T, M: RingMemory> Ring<T, M> {
         segment[index as usize % SEGMENT_LEN].as_ref()
     }
 
-    /// Returns the value with the number `index`, to be changed.
+    /// Returns the value with the index `index`.
     pub(crate) fn get_mut(&mut self, index: u64) -> Option<&mut T> {
         if index < self.first || index >= self.next {
             return None;
         }
-        self.place(index)?.as_mut()
+        self.slot_mut(index)?.as_mut()
     }
 
     #[inline(always)]
-    fn place(&mut self, index: u64) -> Option<&mut Option<T>> {
+    fn slot_mut(&mut self, index: u64) -> Option<&mut Option<T>> {
         let entry = self.entry(index);
         let segment = self.directory[entry].as_mut()?;
         Some(&mut segment[index as usize % SEGMENT_LEN])

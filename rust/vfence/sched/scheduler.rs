@@ -1,27 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The decisions of a queue: what ends and when, what comes next.
+//! The scheduler of a queue, of either kind.
 //!
-//! A plain state machine without locks, clocks or kernel types: the time is passed in, in
-//! nanoseconds, and what it decides is carried out by the caller. `tools/sched` compiles this very
-//! file on the host and tries it with random schedules.
+//! [`TimedScheduler`] is for jobs that take time, [`ManualScheduler`] for jobs that user space
+//! completes. A manual job needs half the memory of a timed job, and less time to submit and to
+//! complete. [`Scheduler`] has the methods that mean something for both kinds; the others are
+//! reached through [`Scheduler::timed_mut`] and [`Scheduler::manual_mut`], so that the caller
+//! states what happens for the other kind.
 //!
-//! There are two: [`TimedScheduler`], of jobs that take time, and [`ManualScheduler`], of jobs that user space completes, which know much less
-//! of a job and are quicker for it. The memory of the second one's jobs is half of the first one's.
-//!
-//! A queue that is *stopped*, by a job that timed out or by an in-fence's error if its [`QueuePolicy`] say so, ends all
-//! its jobs with `-ECANCELED`, without running them or waiting for anything, until it is reset.
+//! A timeout or an in-fence's error *stops* a queue whose [`QueuePolicy`] says so. A stopped queue
+//! ends each of its jobs with `-ECANCELED`, without running it or waiting for anything, until it is
+//! reset.
 
 use super::{
-    history::History,
+    job_table::JobTable,
     manual::{
         ManualScheduler,
         ManualSlot, //
     },
-    ring::{
-        Ring, //
-        RingMemory,
-    },
+    ring::RingMemory,
     timed::{
         TimedScheduler,
         TimedSlot, //
@@ -30,24 +27,25 @@ use super::{
         CompletedJob,
         JobData,
         JobRecord,
-        JobState, //
+        JobState,
         QueuePolicy,
         SchedulerKind,
-        Totals,
+        Totals, //
     },
 };
 use core::ops::DerefMut;
 
-/// RingMemory for jobs.
+/// A segment of slots for the jobs of a scheduler.
 pub(crate) enum JobSegment<D: JobData, M: RingMemory> {
     Timed(M::Segment<TimedSlot<D>>),
     Manual(M::Segment<ManualSlot<D::Fence>>),
 }
 
-/// The jobs of one queue that are pending, and when they end.
+/// The scheduler of a queue.
 ///
-/// The memory is the caller's, of the kind `M`; `H` remembers as many jobs that have ended as it is long, a power of two.
-// A queue has one, and queues are few.
+/// `D` is the driver's data of a job, `M` the memory of the slots. The length of `H`, a power of
+/// two or 0, is the number of records that are kept of jobs that have ended.
+// A box would cost each access a pointer, and a queue has one scheduler.
 #[allow(clippy::large_enum_variant)]
 pub(crate) enum Scheduler<D, M, H>
 where
@@ -59,12 +57,12 @@ where
     Manual(ManualScheduler<D::Fence, M, H>),
 }
 
-/// Calls what both machines have.
+/// Evaluates an expression with the scheduler of either kind.
 macro_rules! either {
-    ($machine:ident, $jobs:ident => $e:expr) => {
-        match $machine {
-            Scheduler::Timed($jobs) => $e,
-            Scheduler::Manual($jobs) => $e,
+    ($self:ident, $scheduler:ident => $e:expr) => {
+        match $self {
+            Scheduler::Timed($scheduler) => $e,
+            Scheduler::Manual($scheduler) => $e,
         }
     };
 }
@@ -75,35 +73,30 @@ where
     M: RingMemory,
     H: DerefMut<Target = [JobRecord]>,
 {
-    /// Creates the machine of a queue that has had no job yet, and can have `most` pending. Fails as the memory does.
+    /// Creates the scheduler of a queue without jobs, of which at most `max_jobs` are pending at a
+    /// time. Random durations are drawn from `seed`.
     ///
-    /// Random durations are drawn from `seed`.
+    /// Fails as [`RingMemory::directory`] does.
     pub(crate) fn new(
         kind: SchedulerKind,
         policy: QueuePolicy,
         seed: u64,
-        most: usize,
+        max_jobs: usize,
         history: H,
     ) -> Result<Self, M::Error> {
-        let history = History(history);
         Ok(match kind {
             SchedulerKind::Timed => {
-                let len = Ring::<TimedSlot<D>, M>::directory_len(most);
-                Self::Timed(TimedScheduler::new(
-                    policy,
-                    seed,
-                    M::directory(len)?,
-                    history,
-                ))
+                let jobs = JobTable::new(&policy, max_jobs, history)?;
+                Self::Timed(TimedScheduler::new(&policy, seed, jobs))
             }
             SchedulerKind::Manual => {
-                let len = Ring::<ManualSlot<D::Fence>, M>::directory_len(most);
-                Self::Manual(ManualScheduler::new(&policy, M::directory(len)?, history))
+                let jobs = JobTable::new(&policy, max_jobs, history)?;
+                Self::Manual(ManualScheduler::new(jobs))
             }
         })
     }
 
-    /// Returns memory for some jobs of a machine of that kind. Fails as the memory does.
+    /// Returns a segment for [`Scheduler::add_segment`]. Fails as [`RingMemory::segment`] does.
     pub(crate) fn new_segment(kind: SchedulerKind) -> Result<JobSegment<D, M>, M::Error> {
         Ok(match kind {
             SchedulerKind::Timed => JobSegment::Timed(M::segment()?),
@@ -111,158 +104,165 @@ where
         })
     }
 
-    /// Returns the sequence number of the job that was submitted last.
-    pub(crate) fn submitted(&self) -> u64 {
-        either!(self, machine => machine.submitted())
-    }
-
-    /// Returns the sequence number of the job that ended last.
-    pub(crate) fn completed(&self) -> u64 {
-        either!(self, machine => machine.completed())
-    }
-
-    /// Returns how many jobs are pending.
-    pub(crate) fn pending(&self) -> usize {
-        either!(self, machine => machine.pending())
-    }
-
-    /// Returns how many jobs can be submitted with the memory that is there.
-    pub(crate) fn free_slots(&self) -> usize {
-        either!(self, machine => machine.jobs.free_slots())
-    }
-
-    /// Adds memory, of the machine's kind. Gives it back if there is enough for all that may be pending.
+    /// Adds slots for jobs. Returns `segment` if it is of the other kind, or if there are slots for
+    /// the most jobs that may be pending.
     pub(crate) fn add_segment(
         &mut self,
         segment: JobSegment<D, M>,
     ) -> Result<(), JobSegment<D, M>> {
         match (self, segment) {
-            (Self::Timed(machine), JobSegment::Timed(segment)) => {
-                machine.jobs.add_segment(segment).map_err(JobSegment::Timed)
+            (Self::Timed(timed), JobSegment::Timed(segment)) => {
+                timed.jobs.add_segment(segment).map_err(JobSegment::Timed)
             }
-            (Self::Manual(machine), JobSegment::Manual(segment)) => machine
-                .jobs
-                .add_segment(segment)
-                .map_err(JobSegment::Manual),
+            (Self::Manual(manual), JobSegment::Manual(segment)) => {
+                manual.jobs.add_segment(segment).map_err(JobSegment::Manual)
+            }
             (_, segment) => Err(segment),
         }
     }
 
-    /// Returns whether the queue is stopped.
-    pub(crate) fn stopped(&self) -> bool {
-        either!(self, jobs => jobs.stopped())
-    }
-
-    /// Returns the bound on the time of a job.
-    pub(crate) fn timeout(&self) -> Option<u64> {
-        either!(self, jobs => jobs.timeout())
-    }
-
-    /// Returns how many there were of what.
-    pub(crate) fn totals(&self) -> &Totals {
-        either!(self, jobs => jobs.totals())
-    }
-
-    /// Returns what the caller keeps with job `seqno` in any case, if that is pending.
-    pub(crate) fn fence_mut(&mut self, seqno: u64) -> Option<&mut D::Fence> {
-        match self {
-            Self::Timed(jobs) => jobs.data_mut(seqno).map(D::fence_mut),
-            Self::Manual(jobs) => jobs.fence_mut(seqno),
-        }
-    }
-
-    /// Returns the scheduler of jobs that take time, `None` if user space completes the jobs.
+    /// Returns the scheduler of a timed queue, `None` for a manual queue.
     pub(crate) fn timed_mut(&mut self) -> Option<&mut TimedScheduler<D, M, H>> {
         match self {
-            Self::Timed(jobs) => Some(jobs),
+            Self::Timed(timed) => Some(timed),
             Self::Manual(_) => None,
         }
     }
 
-    /// Returns the scheduler of jobs that user space completes, `None` if the jobs take time.
+    /// Returns the scheduler of a manual queue, `None` for a timed queue.
     pub(crate) fn manual_mut(&mut self) -> Option<&mut ManualScheduler<D::Fence, M, H>> {
         match self {
             Self::Timed(_) => None,
-            Self::Manual(jobs) => Some(jobs),
+            Self::Manual(manual) => Some(manual),
         }
     }
 
-    /// Returns the earliest time, in ns, at which [`Scheduler::pop_due`] returns a job or
-    /// [`TimedScheduler::begin_operations`] returns one that it has not returned before.
-    pub(crate) fn next_event(&self) -> Option<u64> {
-        either!(self, jobs => jobs.next_event())
+    /// Returns the seqno of the job that was submitted last; 0 if there was none.
+    pub(crate) fn submitted(&self) -> u64 {
+        either!(self, scheduler => scheduler.submitted())
     }
 
-    /// Takes the next job of whose end an interrupt tells by the time `now`; to be called until it returns `None`.
+    /// Returns the seqno of the job that ended last; 0 if there was none.
+    pub(crate) fn completed(&self) -> u64 {
+        either!(self, scheduler => scheduler.completed())
+    }
+
+    /// Returns the number of pending jobs.
+    pub(crate) fn pending(&self) -> usize {
+        either!(self, scheduler => scheduler.pending())
+    }
+
+    /// Returns how many jobs can be submitted before the next call of [`Scheduler::add_segment`].
+    pub(crate) fn free_slots(&self) -> usize {
+        either!(self, scheduler => scheduler.free_slots())
+    }
+
+    /// Returns whether the queue is stopped.
+    pub(crate) fn stopped(&self) -> bool {
+        either!(self, scheduler => scheduler.stopped())
+    }
+
+    /// Returns the timeout in ns, `None` for no bound.
+    pub(crate) fn timeout(&self) -> Option<u64> {
+        either!(self, scheduler => scheduler.timeout())
+    }
+
+    /// Returns the counts since the creation of the queue.
+    pub(crate) fn totals(&self) -> &Totals {
+        either!(self, scheduler => scheduler.totals())
+    }
+
+    /// Returns the optional fence of job `seqno`, or `None` if the job is not pending.
+    pub(crate) fn fence_mut(&mut self, seqno: u64) -> Option<&mut D::Fence> {
+        match self {
+            Self::Timed(timed) => timed.data_mut(seqno).map(D::fence_mut),
+            Self::Manual(manual) => manual.fence_mut(seqno),
+        }
+    }
+
+    /// Returns the earliest time in ns at which [`Scheduler::pop_due`] returns a job, or
+    /// [`TimedScheduler::begin_operations`] one that it has not returned before; `None` if only
+    /// another call can bring that about.
+    pub(crate) fn next_event(&self) -> Option<u64> {
+        either!(self, scheduler => scheduler.next_event())
+    }
+
+    /// Takes the head if an interrupt has reported its end by the time `now`. The caller repeats
+    /// the call until it returns `None`.
     pub(crate) fn pop_due(&mut self, now: u64) -> Option<CompletedJob<D, JobSegment<D, M>>> {
         match self {
-            Self::Timed(jobs) => jobs.pop_due(now).map(CompletedJob::from_timed),
-            Self::Manual(jobs) => jobs.pop_due(now).map(CompletedJob::from_manual),
+            Self::Timed(timed) => timed.pop_due(now).map(CompletedJob::from_timed),
+            Self::Manual(manual) => manual.pop_due(now).map(CompletedJob::from_manual),
         }
     }
 
-    /// Takes the next job that has ended by the time `now`, interrupt or not; to be called until it returns `None`.
+    /// Takes the head if it has ended by the time `now`, even if its interrupt was dropped. The
+    /// caller repeats the call until it returns `None`.
     pub(crate) fn pop_ended(&mut self, now: u64) -> Option<CompletedJob<D, JobSegment<D, M>>> {
         match self {
-            Self::Timed(jobs) => jobs.pop_ended(now).map(CompletedJob::from_timed),
-            Self::Manual(jobs) => jobs.pop_due(now).map(CompletedJob::from_manual),
+            Self::Timed(timed) => timed.pop_ended(now).map(CompletedJob::from_timed),
+            // No interrupt of a manual queue is dropped.
+            Self::Manual(manual) => manual.pop_due(now).map(CompletedJob::from_manual),
         }
     }
 
-    /// Ends the next job that is pending with `error`; to be called until it returns `None`, after
-    /// [`Scheduler::pop_ended`] has taken what has ended by itself.
+    /// Ends the head with `error`, a negative errno, to close the queue. The caller repeats the
+    /// call until it returns `None`, after [`Scheduler::pop_ended`] has returned `None`.
     pub(crate) fn cancel(
         &mut self,
         now: u64,
         error: i32,
     ) -> Option<CompletedJob<D, JobSegment<D, M>>> {
         match self {
-            Self::Timed(jobs) => jobs.cancel(now, error).map(CompletedJob::from_timed),
-            Self::Manual(jobs) => jobs.cancel(now, error).map(CompletedJob::from_manual),
+            Self::Timed(timed) => timed.cancel(now, error).map(CompletedJob::from_timed),
+            Self::Manual(manual) => manual.cancel(now, error).map(CompletedJob::from_manual),
         }
     }
 
-    /// Resets the queue at the time `now`, once [`Scheduler::pop_ended`] has taken what has ended by then: ends the
-    /// job that runs with `-ECANCELED`, if there is one, and lets a stopped queue go on.
+    /// Resets the queue at the time `now`, after [`Scheduler::pop_ended`] has returned `None`:
+    /// cancels the running job, which is returned, and restarts a stopped queue. No job of a manual
+    /// queue runs.
     pub(crate) fn reset(&mut self, now: u64) -> Option<CompletedJob<D, JobSegment<D, M>>> {
         match self {
-            Self::Timed(jobs) => jobs.reset(now).map(CompletedJob::from_timed),
-            Self::Manual(jobs) => {
-                jobs.reset();
+            Self::Timed(timed) => timed.reset(now).map(CompletedJob::from_timed),
+            Self::Manual(manual) => {
+                manual.reset();
                 None
             }
         }
     }
 
-    /// Returns where job `seqno` stands at the time `now`.
+    /// Returns the state of job `seqno` at the time `now`.
     pub(crate) fn state(&self, now: u64, seqno: u64) -> JobState {
         match self {
-            Self::Timed(jobs) => jobs.state(now, seqno),
-            Self::Manual(jobs) => jobs.state(seqno),
+            Self::Timed(timed) => timed.state(now, seqno),
+            Self::Manual(manual) => manual.state(seqno),
         }
     }
 }
 
 impl<D: JobData, M: RingMemory> CompletedJob<D, JobSegment<D, M>> {
-    fn from_timed(ended: CompletedJob<D, M::Segment<TimedSlot<D>>>) -> Self {
+    /// Converts a completed job of a timed queue.
+    fn from_timed(job: CompletedJob<D, M::Segment<TimedSlot<D>>>) -> Self {
         Self {
-            seqno: ended.seqno,
-            record: ended.record,
-            event: ended.event,
-            data: ended.data,
-            segment: ended.segment.map(JobSegment::Timed),
+            seqno: job.seqno,
+            record: job.record,
+            event: job.event,
+            data: job.data,
+            segment: job.segment.map(JobSegment::Timed),
         }
     }
 
+    /// Converts a completed job of a manual queue.
     pub(crate) fn from_manual(
-        ended: CompletedJob<D::Fence, M::Segment<ManualSlot<D::Fence>>>,
+        job: CompletedJob<D::Fence, M::Segment<ManualSlot<D::Fence>>>,
     ) -> Self {
         Self {
-            seqno: ended.seqno,
-            record: ended.record,
-            event: ended.event,
-            data: D::from_fence(ended.data),
-            segment: ended.segment.map(JobSegment::Manual),
+            seqno: job.seqno,
+            record: job.record,
+            event: job.event,
+            data: D::from_fence(job.data),
+            segment: job.segment.map(JobSegment::Manual),
         }
     }
 }

@@ -1,25 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How fast the engine does the job that runs: its usual speed, or faster to meet a deadline.
-//!
-//! Plain, like the state machine that has it; `tools/sched` compiles this very file on the host.
+//! The speed of the engine: the usual one, or a higher one to meet a deadline.
 
-/// What is left of a job, and when it will be done.
+/// The execution of a job, from its start to its end. Times are in ns.
 ///
 /// # Invariants
 ///
-/// `from <= end`; the engine needs `left` at its usual speed, and at most that from `from` to `end`.
+/// `from <= end`. The engine needs `left` ns at the usual speed for the rest of the job, and takes
+/// at most as long from `from` to `end`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Execution {
     from: u64,
-    /// What was left at `from`, in ns at the usual speed.
     left: u64,
     end: u64,
 }
 
 impl Execution {
-    /// Begins a job of `duration` at `start`, at the usual speed.
+    /// Starts to execute a job of `duration` ns at the time `start`, at the usual speed.
     pub(crate) fn new(start: u64, duration: u64) -> Self {
+        // INVARIANT: The engine takes `duration`, or less if the end overflows.
         Self {
             from: start,
             left: duration,
@@ -27,21 +26,21 @@ impl Execution {
         }
     }
 
-    /// Returns when it will be done.
+    /// Returns the end of the job.
     pub(crate) fn end(&self) -> u64 {
         self.end
     }
 
-    /// From `now` on, does what is left as fast as it takes to be done by `deadline`, but at most at `boost` percent
-    /// of the usual speed, and not slower than now.
-    pub(crate) fn hurry(&mut self, now: u64, deadline: u64, boost: u64) {
+    /// From the time `now` on, executes the job as fast as the deadline requires, but at most at
+    /// `percent` of the usual speed, and not slower than before.
+    pub(crate) fn boost(&mut self, now: u64, deadline: u64, percent: u64) {
         let now = now.max(self.from);
         if deadline >= self.end || now >= self.end {
             return;
         }
         let left = scale(self.left, self.end - now, self.end - self.from);
-        let fastest = now.saturating_add(scale(left, 100, boost));
-        // INVARIANT: It is faster than before, which was not slower than usual.
+        let fastest = now.saturating_add(scale(left, 100, percent));
+        // INVARIANT: The engine is not slower than before, hence not slower than usual.
         *self = Self {
             from: now,
             left,
@@ -50,10 +49,10 @@ impl Execution {
     }
 }
 
-/// Returns `value * part / whole`, rounded up, where `part <= whole`; less exactly when `part * whole` takes more than 64
-/// bits.
+/// Returns `value * part / whole`, rounded up, where `part <= whole`. The result is less exact if
+/// `part * whole` exceeds 64 bits, as it does from some seconds on.
 fn scale(value: u64, mut part: u64, mut whole: u64) -> u64 {
-    // The kernel has no division of more; and with times below some seconds it is exact.
+    // The kernel has no division of 128 bits.
     while part.checked_mul(whole).is_none() {
         part >>= 1;
         whole >>= 1;

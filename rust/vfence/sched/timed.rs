@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The decisions of a queue whose jobs take time: what starts, what ends and when, what comes next.
+//! The scheduler of jobs that take time.
 //!
-//! Time here is the engine's: a job that ran from 1 ms to 3 ms has ended at 3 ms even when the
-//! interrupt came at 3.1 ms, and the next one starts at 3 ms. So what [`TimedScheduler::pop_due`] returns does
-//! not depend on how often, or how late, it is called.
+//! Times are those of the engine, not of its interrupts: a job that ran from 1 ms to 3 ms ended at
+//! 3 ms even if the interrupt came at 3.1 ms, and the next job starts at 3 ms. Therefore the
+//! results of [`TimedScheduler::pop_due`] do not depend on how often, or how late, it is called.
 //!
 //! ```text
 //!              submitted     head        start            end
@@ -13,8 +13,8 @@
 //!                              │<-------- at most `timeout` -------->│ -ETIMEDOUT
 //! ```
 //!
-//! A job may also have *work*, of which nothing is known here but that somebody does it from the job's start on. It ends when
-//! its duration is over and the work is done, whichever is later.
+//! A job may have *operations*, which the caller executes from the job's start on. The job then
+//! ends when both its duration and its operations have ended.
 
 use super::{
     fault_plan::{
@@ -22,15 +22,12 @@ use super::{
         FaultPlan,
         InjectedFaults, //
     },
-    history::History,
+    job_table::JobTable,
     random::Random,
-    ring::{
-        Ring, //
-        RingMemory,
-    },
+    ring::RingMemory,
     speed::Execution,
     types::{
-        shown,
+        recorded_deadline,
         Cause,
         CompletedJob,
         DurationRange,
@@ -41,96 +38,115 @@ use super::{
         Outcome,
         QueuePolicy,
         Submitted,
-        TimeoutPolicy,
-        Totals,
         CANCELED,
         NEVER,
         TIMED_OUT, //
     },
 };
-use core::ops::DerefMut;
+use core::ops::{
+    Deref,
+    DerefMut, //
+};
 
-/// A job that takes time, as it is submitted; `D` is what the caller keeps with it.
+/// A job to submit; `D` is the driver's data of the job.
 pub(crate) struct TimedJob<D> {
     pub(crate) duration: DurationRange,
     pub(crate) in_fences: InFenceState,
-    /// The error to complete with after running, or 0.
+    /// The error of the job after it has run, a negative errno; 0 for none.
     pub(crate) error: i32,
-    /// Whether it never ends by itself.
+    /// Whether the job runs until the timeout or a reset ends it.
     pub(crate) hang: bool,
-    /// What is done to it besides the queue's plan.
+    /// Faults to inject in addition to those of the queue's [`FaultPlan`].
     pub(crate) injected: InjectedFaults,
-    /// Whether user space wants to be told of its end.
+    /// Whether user space requested an event.
     pub(crate) event: bool,
-    /// Whether there is work to be done: [`Scheduler::operations_done`] will tell.
+    /// Whether the job has operations. The job then waits for [`TimedScheduler::operations_done`].
     pub(crate) operations: bool,
-    /// The caller's.
     pub(crate) data: D,
 }
 
-/// A job that is pending.
+/// A pending job. Times are in ns.
 pub(crate) struct TimedSlot<D> {
     submitted: u64,
-    /// When the last of its in-fences signalled, or [`NEVER`] yet.
+    /// When the last in-fence signalled; [`NEVER`] while one is pending.
     ready: u64,
     duration: u64,
-    /// The earliest one, or [`NEVER`].
+    /// The earliest deadline; [`NEVER`] if there is none.
     deadline: u64,
     error: i32,
-    in_error: i32,
+    in_fence_error: i32,
     faults: u32,
     hang: bool,
     event: bool,
-    /// Whether there is work that is not done.
+    /// Whether the job has operations that have not ended.
     operations: bool,
     data: D,
 }
 
-/// A job that has ended well, and of which there is nothing to tell.
+/// A plain job that has ended: one without an error and without an event.
 pub(crate) struct PlainCompletion<D, S> {
     pub(crate) seqno: u64,
+    /// When the job started to run, in ns.
     pub(crate) start: u64,
+    /// When the job ended, in ns.
     pub(crate) end: u64,
-    /// The caller's.
     pub(crate) data: D,
-    /// RingMemory that is not needed any more.
+    /// A segment that the queue no longer needs, for the caller to free.
     pub(crate) segment: Option<S>,
 }
 
-/// The jobs of one queue that are pending, and when they end.
+/// The end of a job's operations.
+#[derive(Clone, Copy, Default)]
+struct OperationsEnd {
+    /// In ns.
+    time: u64,
+    result: u64,
+}
+
+/// The scheduler of a queue whose jobs take time.
 ///
 /// # Invariants
 ///
-/// - `head_since` is not before the end of the job before the head, nor before the submission of the head.
-/// - Submission times do not decrease from one job to the next.
-/// - `start` is when the head starts to run, or has; [`NEVER`] if that is not known or it is not to run.
-/// - `execution` is that of the head if `start` is known and it does not hang; else `None`.
-/// - `outcome` is that of the head.
-/// - `operations_done` is when the head's work was done, and what it came to; zeroes if it was not, or there is none.
+/// - `head_since` is neither before the end of the job before the head, nor before the submission
+///   of the head.
+/// - The submission times of `jobs` do not decrease from one job to the next.
+/// - `start` is the start of the head; [`NEVER`] while that is unknown, or if the head will not
+///   run.
+/// - `execution` is that of the head; `None` if `start` is [`NEVER`] or the head hangs.
+/// - `outcome` is that of the head; `None` if there is no head, or nothing that is known ends it.
+/// - `operations_end` is that of the head; zero if its operations have not ended, or it has none.
 pub(crate) struct TimedScheduler<D, M, H>
 where
     M: RingMemory,
     H: DerefMut<Target = [JobRecord]>,
 {
-    policy: QueuePolicy,
-    pub(crate) jobs: Ring<TimedSlot<D>, M>,
-    history: History<H>,
+    pub(super) jobs: JobTable<TimedSlot<D>, M, H>,
+    on_in_fence_error: InFencePolicy,
+    boost_percent: u64,
     durations: Random,
     fault_plan: FaultPlan,
-    /// When the oldest pending job became the head; while there is none, when the last one ended.
+    /// When the oldest pending job became the head; without pending jobs, the end of the last job.
     head_since: u64,
     start: u64,
     execution: Option<Execution>,
     outcome: Option<Outcome>,
-    operations_done: (u64, u64),
-    /// The last job whose work was begun.
+    operations_end: OperationsEnd,
+    /// The seqno of the last job that [`TimedScheduler::begin_operations`] returned.
     last_begun: u64,
-    /// When the last job was submitted.
-    last_submitted: u64,
-    /// The last job whose start was told.
-    last_reported: u64,
-    stopped: bool,
-    totals: Totals,
+    /// The seqno of the last job that [`TimedScheduler::take_start`] returned.
+    last_start: u64,
+}
+
+impl<D, M, H> Deref for TimedScheduler<D, M, H>
+where
+    M: RingMemory,
+    H: DerefMut<Target = [JobRecord]>,
+{
+    type Target = JobTable<TimedSlot<D>, M, H>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.jobs
+    }
 }
 
 impl<D, M, H> TimedScheduler<D, M, H>
@@ -138,82 +154,36 @@ where
     M: RingMemory,
     H: DerefMut<Target = [JobRecord]>,
 {
-    /// Creates the schedule of a queue that has had no job yet.
-    ///
-    /// Random durations are drawn from `seed`. `directory` is as [`Ring::new`] wants it.
-    pub(crate) fn new(
-        policy: QueuePolicy,
-        seed: u64,
-        directory: M::Directory<TimedSlot<D>>,
-        history: History<H>,
-    ) -> Self {
-        // INVARIANT: Nothing is pending.
+    /// Creates the scheduler of a queue without jobs, which draws random durations from `seed`.
+    pub(super) fn new(policy: &QueuePolicy, seed: u64, jobs: JobTable<TimedSlot<D>, M, H>) -> Self {
+        // INVARIANT: There is no head.
         Self {
-            policy,
-            jobs: Ring::new(directory, 1),
-            history,
+            jobs,
+            on_in_fence_error: policy.on_in_fence_error,
+            boost_percent: policy.boost_percent,
             durations: Random::new(seed),
             fault_plan: FaultPlan::empty(),
             head_since: 0,
             start: NEVER,
             execution: None,
             outcome: None,
-            operations_done: (0, 0),
+            operations_end: OperationsEnd::default(),
             last_begun: 0,
-            last_submitted: 0,
-            last_reported: 0,
-            stopped: false,
-            totals: Totals::default(),
+            last_start: 0,
         }
     }
 
-    /// Returns the sequence number of the job that was submitted last.
-    pub(crate) fn submitted(&self) -> u64 {
-        self.jobs.next() - 1
-    }
-
-    /// Returns the sequence number of the job that ended last.
-    pub(crate) fn completed(&self) -> u64 {
-        self.jobs.first() - 1
-    }
-
-    /// Returns how many jobs are pending.
-    pub(crate) fn pending(&self) -> usize {
-        self.jobs.len()
-    }
-
-    /// Returns whether the queue is stopped.
-    pub(crate) fn stopped(&self) -> bool {
-        self.stopped
-    }
-
-    /// Returns the bound on the time of a job.
-    pub(crate) fn timeout(&self) -> Option<u64> {
-        self.policy.timeout
-    }
-
-    /// Returns how many there were of what.
-    pub(crate) fn totals(&self) -> &Totals {
-        &self.totals
-    }
-
-    /// Has what `fault_plan` says done to the jobs that are submitted from now on.
+    /// Sets the faults to inject into the jobs that are submitted from now on.
     pub(crate) fn set_fault_plan(&mut self, fault_plan: FaultPlan) {
         self.fault_plan = fault_plan;
     }
 
-    /// Returns what the caller keeps with job `seqno`, if that is pending.
+    /// Returns the driver's data of job `seqno`, or `None` if the job is not pending.
     pub(crate) fn data_mut(&mut self, seqno: u64) -> Option<&mut D> {
-        self.jobs.get_mut(seqno).map(|slot| &mut slot.data)
+        self.jobs.pending.get_mut(seqno).map(|slot| &mut slot.data)
     }
 
-    fn head(&self) -> Option<&TimedSlot<D>> {
-        self.jobs.get(self.jobs.first())
-    }
-
-    /// Appends a job at the time `now` and returns its sequence number.
-    ///
-    /// Gives the job back if there is no room.
+    /// Submits a job at the time `now`. Returns the job if there is no free slot.
     pub(crate) fn submit(
         &mut self,
         now: u64,
@@ -222,138 +192,148 @@ where
         if self.jobs.free_slots() == 0 {
             return Err(job);
         }
-        let now = now.max(self.last_submitted);
         let DurationRange { min, max } = job.duration;
         let mut duration = min;
         if max > min {
             duration = self.durations.between(min, max);
         }
         job.injected.merge(self.fault_plan.next_job());
-        duration = duration.saturating_add(job.injected.delay);
-        let mut injected = job.injected;
-        if injected.kinds != 0 {
-            if self.policy.timeout.is_none() {
-                // Nobody would ever look.
-                injected.kinds &= !FaultKind::DropInterrupt.bit();
-            }
-            for kind in FaultKind::ALL
-                .into_iter()
-                .filter(|kind| injected.has(*kind))
-            {
-                self.totals.faults[kind as usize] += 1;
-            }
-        }
+        let faults = self.count_faults(job.injected);
+        // INVARIANT: The submission times do not decrease.
+        let submitted = self.jobs.submission_time(now);
         let slot = TimedSlot {
-            submitted: now,
-            ready: if job.in_fences.pending { NEVER } else { now },
-            duration,
+            submitted,
+            ready: if job.in_fences.pending {
+                NEVER
+            } else {
+                submitted
+            },
+            duration: duration.saturating_add(job.injected.delay),
             deadline: NEVER,
-            error: if injected.error != 0 {
-                injected.error
+            error: if job.injected.error != 0 {
+                job.injected.error
             } else {
                 job.error
             },
-            in_error: job.in_fences.error,
-            faults: injected.kinds,
-            hang: job.hang || injected.has(FaultKind::Hang),
+            in_fence_error: job.in_fences.error,
+            faults,
+            hang: job.hang || job.injected.has(FaultKind::Hang),
             event: job.event,
             operations: job.operations,
             data: job.data,
         };
-        let seqno = match self.jobs.push(slot) {
+        let seqno = match self.jobs.pending.push(slot) {
             Ok(seqno) => seqno,
             Err(slot) => {
                 job.data = slot.data;
                 return Err(job);
             }
         };
-        self.last_submitted = now;
-        let is_head = seqno == self.jobs.first();
+        let is_head = seqno == self.jobs.pending.first();
         if is_head {
-            self.head_since = self.head_since.max(now);
-            self.settle();
+            self.head_since = self.head_since.max(submitted);
+            self.settle_head();
         }
         Ok(Submitted { seqno, is_head })
     }
 
-    /// Takes note that the last in-fence of job `seqno` signalled at the time `when`, which may be some time ago; `error` is
-    /// that of an in-fence, or 0. What was before the job was submitted counts from then.
+    /// Counts the faults of a job. Returns their [`FaultKind::bit`]s.
+    fn count_faults(&mut self, injected: InjectedFaults) -> u32 {
+        let mut kinds = injected.kinds;
+        if kinds == 0 {
+            return 0;
+        }
+        if self.jobs.timeout == NEVER {
+            // Without a timeout, nothing would end a job whose interrupt is dropped.
+            kinds &= !FaultKind::DropInterrupt.bit();
+        }
+        for kind in FaultKind::ALL {
+            if kinds & kind.bit() != 0 {
+                self.jobs.totals.faults[kind as usize] += 1;
+            }
+        }
+        kinds
+    }
+
+    /// Makes job `seqno` ready: its last pending in-fence signalled at the time `when`, which may
+    /// be in the past. `error` is the first error of those in-fences, a negative errno, or 0. An
+    /// in-fence that signalled before the submission counts as signalled at the submission.
     ///
-    /// Returns whether that may change [`TimedScheduler::next_event`]. A job that has ended is left alone.
+    /// Returns whether [`TimedScheduler::next_event`] may have changed. Does nothing if the job has
+    /// ended.
     pub(crate) fn ready(&mut self, when: u64, seqno: u64, error: i32) -> bool {
-        let Some(slot) = self.jobs.get_mut(seqno) else {
+        let Some(slot) = self.jobs.pending.get_mut(seqno) else {
             return false;
         };
         if slot.ready == NEVER {
             slot.ready = when;
-            if slot.in_error == 0 {
-                slot.in_error = error;
+            if slot.in_fence_error == 0 {
+                slot.in_fence_error = error;
             }
         }
-        let head = seqno == self.jobs.first();
-        if head && self.start == NEVER {
-            self.settle();
+        let is_head = seqno == self.jobs.pending.first();
+        if is_head && self.start == NEVER {
+            self.settle_head();
         }
-        head
+        is_head
     }
 
-    /// Takes note, at the time `now`, that somebody wants job `seqno` to have ended by `deadline`.
+    /// Sets a deadline of job `seqno` at the time `now`. A deadline that is set before the job
+    /// starts affects its speed from its start on.
     ///
-    /// For a job that has not been seen to be the head yet, it holds from the beginning.
-    /// Returns whether that may change [`TimedScheduler::next_event`]. A job that has ended is left alone.
+    /// Returns whether [`TimedScheduler::next_event`] may have changed. Does nothing if the job has
+    /// ended.
     pub(crate) fn set_deadline(&mut self, now: u64, seqno: u64, deadline: u64) -> bool {
-        let Some(slot) = self.jobs.get_mut(seqno) else {
+        let Some(slot) = self.jobs.pending.get_mut(seqno) else {
             return false;
         };
-        // 0 and [`NEVER`] stand for no deadline.
+        // In a record 0, and in a slot `NEVER`, stand for no deadline.
         slot.deadline = slot.deadline.min(deadline.clamp(1, NEVER - 1));
         let deadline = slot.deadline;
-        if seqno != self.jobs.first() {
+        if seqno != self.jobs.pending.first() {
             return false;
         }
         if let Some(execution) = &mut self.execution {
-            execution.hurry(now, deadline, self.policy.boost_percent);
+            execution.boost(now, deadline, self.boost_percent);
             self.outcome = self.head_outcome();
         }
         true
     }
 
-    /// Returns whether an in-fence's error keeps a job from running.
-    fn fails_early(&self, slot: &TimedSlot<D>) -> bool {
-        slot.in_error != 0 && self.policy.on_in_fence_error != InFencePolicy::Ignore
+    /// Returns whether an in-fence's error ends the job without running it.
+    fn fails_by_in_fence(&self, slot: &TimedSlot<D>) -> bool {
+        slot.in_fence_error != 0 && self.on_in_fence_error != InFencePolicy::Ignore
     }
 
-    /// Forgets what was known of the last head.
-    fn forget_head(&mut self) {
-        // INVARIANT: All of them are those of the head. If it has been so before, its work was not done: it did not run.
+    /// Sets the fields of the head to those of a job that will not run.
+    fn clear_head(&mut self) {
+        // INVARIANT: The operations of a head that is settled again have not ended: it did not run.
+        self.operations_end = OperationsEnd::default();
         (self.start, self.execution, self.outcome) = (NEVER, None, None);
-        self.operations_done = (0, 0);
     }
 
-    /// Decides about the head, which has just become that, or ready, or the queue was reset.
-    fn settle(&mut self) {
-        self.forget_head();
-        let Some(head) = self.head() else {
+    /// Sets the fields of a head that is new or ready, or whose queue was reset.
+    fn settle_head(&mut self) {
+        self.clear_head();
+        let Some(head) = self.jobs.head() else {
             return;
         };
-        let runs = head.ready != NEVER && !self.stopped && !self.fails_early(head);
-        if runs {
+        if head.ready != NEVER && !self.jobs.stopped && !self.fails_by_in_fence(head) {
             let start = head.ready.max(self.head_since);
             let mut execution = None;
             if !head.hang {
-                let mut usual = Execution::new(start, head.duration);
-                usual.hurry(start, head.deadline, self.policy.boost_percent);
-                execution = Some(usual);
+                let execution = execution.insert(Execution::new(start, head.duration));
+                execution.boost(start, head.deadline, self.boost_percent);
             }
             (self.start, self.execution) = (start, execution);
         }
         self.outcome = self.head_outcome();
     }
 
-    /// Returns what will become of the head.
+    /// Returns the outcome of the head from the other fields.
     fn head_outcome(&self) -> Option<Outcome> {
-        let head = self.head()?;
-        if self.stopped {
+        let head = self.jobs.head()?;
+        if self.jobs.stopped {
             return Some(Outcome {
                 due: self.head_since,
                 end: self.head_since,
@@ -361,14 +341,11 @@ where
                 cause: Cause::Other,
             });
         }
-        let bound = match self.policy.timeout {
-            Some(timeout) => self.head_since.saturating_add(timeout),
-            None => NEVER,
-        };
-        let own = match &self.execution {
+        let bound = self.head_since.saturating_add(self.jobs.timeout);
+        let without_timeout = match &self.execution {
             Some(execution) if !head.operations => {
                 let dropped = head.faults & FaultKind::DropInterrupt.bit() != 0;
-                let end = execution.end().max(self.operations_done.0);
+                let end = execution.end().max(self.operations_end.time);
                 Some(Outcome {
                     due: if dropped { bound } else { end },
                     end,
@@ -376,66 +353,70 @@ where
                     cause: Cause::Other,
                 })
             }
-            None if head.ready != NEVER && self.fails_early(head) => {
+            None if head.ready != NEVER && self.fails_by_in_fence(head) => {
                 let end = head.ready.max(self.head_since);
                 Some(Outcome {
                     due: end,
                     end,
-                    error: head.in_error,
+                    error: head.in_fence_error,
                     cause: Cause::InFence,
                 })
             }
             _ => None,
         };
-        match own {
-            Some(own) if own.end <= bound => Some(own),
+        match without_timeout {
+            Some(outcome) if outcome.end <= bound => Some(outcome),
             _ if bound != NEVER => Some(Outcome {
                 due: bound,
                 end: bound,
                 error: TIMED_OUT,
                 cause: Cause::Timeout,
             }),
-            own => own,
+            outcome => outcome,
         }
     }
 
-    /// Returns the time at which [`TimedScheduler::pop_due`] or [`TimedScheduler::begin_operations`] has something to do next.
+    /// Returns the earliest time in ns at which [`TimedScheduler::pop_due`] returns a job, or
+    /// [`TimedScheduler::begin_operations`] one that it has not returned before; `None` if only
+    /// another call can bring that about.
     pub(crate) fn next_event(&self) -> Option<u64> {
-        match self.unfinished_operations() {
+        match self.running_operations() {
             Some(seqno) if seqno != self.last_begun => Some(self.start),
             _ => self.outcome.map(|outcome| outcome.due),
         }
     }
 
-    /// Returns the job that runs, if it has work that is not done.
-    fn unfinished_operations(&self) -> Option<u64> {
-        let operations = self.execution.is_some() && self.head()?.operations;
-        operations.then(|| self.jobs.first())
+    /// Returns the seqno of the head if it runs and its operations have not ended.
+    fn running_operations(&self) -> Option<u64> {
+        let runs = self.execution.is_some() && self.jobs.head()?.operations;
+        runs.then(|| self.jobs.pending.first())
     }
 
-    /// Returns the job that runs, if it has work that is not done: the caller does it, from now on.
+    /// Returns the seqno of the job whose operations the caller must execute now, or go on with.
     pub(crate) fn begin_operations(&mut self) -> Option<u64> {
-        self.last_begun = self.unfinished_operations()?;
+        self.last_begun = self.running_operations()?;
         Some(self.last_begun)
     }
 
-    /// Takes note that the work of job `seqno` was done at the time `now`, and what it came to.
+    /// Ends the operations of job `seqno` at the time `now` with `result`.
     ///
-    /// Returns whether that may change [`TimedScheduler::next_event`]. A job that has ended is left alone.
+    /// Returns whether [`TimedScheduler::next_event`] may have changed. Does nothing if the job has
+    /// ended.
     pub(crate) fn operations_done(&mut self, now: u64, seqno: u64, result: u64) -> bool {
-        if self.unfinished_operations() != Some(seqno) {
+        if self.running_operations() != Some(seqno) {
             return false;
         }
-        if let Some(slot) = self.jobs.get_mut(seqno) {
+        if let Some(slot) = self.jobs.pending.get_mut(seqno) {
             slot.operations = false;
         }
-        // INVARIANT: It is the head.
-        self.operations_done = (now, result);
+        // INVARIANT: The job is the head.
+        self.operations_end = OperationsEnd { time: now, result };
         self.outcome = self.head_outcome();
         true
     }
 
-    /// Takes the next job of whose end an interrupt tells by the time `now`; to be called until it returns `None`.
+    /// Takes the head if an interrupt has reported its end by the time `now`. The caller repeats
+    /// the call until it returns `None`.
     pub(crate) fn pop_due(
         &mut self,
         now: u64,
@@ -444,8 +425,8 @@ where
         self.end_head(outcome.end, outcome.error, outcome.cause)
     }
 
-    /// As [`TimedScheduler::pop_due`], but takes only a job that ends well, of which user space does not want to be last_reported, and of which
-    /// `wanted` says so. For most jobs that is so, and it takes less.
+    /// Does what [`TimedScheduler::pop_due`] does, in less time, for a plain head for which
+    /// `wanted` returns true. Returns `None` for another head.
     #[inline]
     pub(crate) fn pop_plain(
         &mut self,
@@ -455,23 +436,24 @@ where
         let outcome = self
             .outcome
             .filter(|outcome| outcome.due <= now && outcome.error == 0)?;
-        let head = self.head()?;
+        let head = self.jobs.head()?;
         if head.event || !wanted(&head.data) {
             return None;
         }
-        let ended = self.pop_head(outcome.end, 0)?;
-        let JobRecord { start, end, .. } = ended.record;
+        let completed = self.pop_head(outcome.end, 0)?;
+        let JobRecord { start, end, .. } = completed.record;
         self.next_head(end);
         Some(PlainCompletion {
-            seqno: ended.seqno,
+            seqno: completed.seqno,
             start,
             end,
-            data: ended.data,
-            segment: ended.segment,
+            data: completed.data,
+            segment: completed.segment,
         })
     }
 
-    /// Takes the next job that has ended by the time `now`, interrupt or not; to be called until it returns `None`.
+    /// Takes the head if it has ended by the time `now`, even if its interrupt was dropped. The
+    /// caller repeats the call until it returns `None`.
     pub(crate) fn pop_ended(
         &mut self,
         now: u64,
@@ -480,8 +462,8 @@ where
         self.end_head(outcome.end, outcome.error, outcome.cause)
     }
 
-    /// Ends the next job that is pending with `error`; to be called until it returns `None`, after
-    /// [`TimedScheduler::pop_ended`] has taken what has ended by itself.
+    /// Ends the head with `error`, a negative errno, to close the queue. The caller repeats the
+    /// call until it returns `None`, after [`TimedScheduler::pop_ended`] has returned `None`.
     pub(crate) fn cancel(
         &mut self,
         now: u64,
@@ -490,107 +472,91 @@ where
         self.end_head(now, error, Cause::Closed)
     }
 
-    /// Resets the queue at the time `now`, once [`TimedScheduler::pop_ended`] has taken what has ended by then: ends the
-    /// job that runs with `-ECANCELED`, if there is one, and lets a stopped queue go on.
+    /// Resets the queue at the time `now`, after [`TimedScheduler::pop_ended`] has returned `None`:
+    /// cancels the running job, which is returned, and restarts a stopped queue.
     pub(crate) fn reset(&mut self, now: u64) -> Option<CompletedJob<D, M::Segment<TimedSlot<D>>>> {
-        self.totals.resets += 1;
-        let runs = self.start <= now;
-        self.stopped = false;
-        if runs {
+        self.jobs.totals.resets += 1;
+        self.jobs.stopped = false;
+        if self.start <= now {
             return self.end_head(now, CANCELED, Cause::Other);
         }
-        self.settle();
+        self.settle_head();
         None
     }
 
-    /// Returns the head and when it started, once for each job that has; to be asked whenever the head may have
-    /// changed or become ready.
+    /// Returns the seqno and the start time of the head, once for each job that starts. The caller
+    /// repeats the call whenever a job may have become the head, or the head ready.
     pub(crate) fn take_start(&mut self) -> Option<(u64, u64)> {
-        let seqno = self.jobs.first();
-        if self.start == NEVER || self.last_reported == seqno {
+        let seqno = self.jobs.pending.first();
+        if self.start == NEVER || self.last_start == seqno {
             return None;
         }
-        self.last_reported = seqno;
+        self.last_start = seqno;
         Some((seqno, self.start))
     }
 
-    /// Returns where job `seqno` stands at the time `now`.
+    /// Returns the state of job `seqno` at the time `now`.
     pub(crate) fn state(&self, now: u64, seqno: u64) -> JobState {
-        if seqno == 0 || seqno >= self.jobs.next() {
-            return JobState::Unknown;
+        let slot = match self.jobs.find(seqno) {
+            Ok(slot) => slot,
+            Err(state) => return state,
+        };
+        let mut record = JobRecord {
+            submitted: slot.submitted,
+            deadline: recorded_deadline(slot.deadline),
+            faults: slot.faults,
+            ..JobRecord::default()
+        };
+        if seqno == self.jobs.pending.first() && self.start <= now {
+            record.start = self.start;
+            return JobState::Running(record);
         }
-        if let Some(slot) = self.jobs.get(seqno) {
-            let mut record = JobRecord {
-                submitted: slot.submitted,
-                deadline: shown(slot.deadline),
-                faults: slot.faults,
-                ..JobRecord::default()
-            };
-            let head = seqno == self.jobs.first();
-            if head && self.start <= now {
-                record.start = self.start;
-                return JobState::Running(record);
-            }
-            return JobState::Pending(record);
-        }
-        self.history.find(seqno, self.jobs.first())
+        JobState::Pending(record)
     }
 
-    /// Ends the head.
+    /// Ends the head, and makes the next job the head.
     fn end_head(
         &mut self,
         end: u64,
         error: i32,
         cause: Cause,
     ) -> Option<CompletedJob<D, M::Segment<TimedSlot<D>>>> {
-        let ended = self.pop_head(end, error)?;
-        self.totals.errors += u64::from(error != 0);
-        match cause {
-            Cause::Timeout => {
-                self.totals.timeouts += 1;
-                match self.policy.on_timeout {
-                    TimeoutPolicy::Cancel => self.stopped = true,
-                    TimeoutPolicy::Continue => self.totals.resets += 1,
-                }
-            }
-            Cause::InFence if self.policy.on_in_fence_error == InFencePolicy::Cancel => {
-                self.stopped = true
-            }
-            // Those behind it do not start any more.
-            Cause::Closed => self.stopped = true,
-            Cause::InFence | Cause::Other => {}
+        let completed = self.pop_head(end, error)?;
+        self.jobs.count_end(error, cause);
+        if cause == Cause::InFence && self.on_in_fence_error == InFencePolicy::Cancel {
+            self.jobs.stopped = true;
         }
-        self.next_head(ended.record.end);
-        Some(ended)
+        self.next_head(completed.record.end);
+        Some(completed)
     }
 
-    /// Takes the head out, which ends, and remembers it; [`TimedScheduler::next_head`] is to follow.
-    // Who needs but a part of what is returned has nothing else copied.
+    /// Takes and records the head. The caller must call [`TimedScheduler::next_head`] next.
+    // Inline, so that a caller that uses a part of the result copies only that part.
     #[inline(always)]
     fn pop_head(
         &mut self,
         end: u64,
         error: i32,
     ) -> Option<CompletedJob<D, M::Segment<TimedSlot<D>>>> {
-        // A caller's clock that went backwards must not let a job end before its predecessor.
+        // Not before the end of the previous job, even if the caller's clock went backwards.
         let end = end.max(self.head_since);
         let start = if self.start <= end { self.start } else { 0 };
-        let seqno = self.jobs.first();
-        let (slot, segment) = self.jobs.pop()?;
+        let seqno = self.jobs.pending.first();
+        let (slot, segment) = self.jobs.pending.pop()?;
         let record = JobRecord {
             submitted: slot.submitted,
             start,
             end,
-            deadline: shown(slot.deadline),
+            deadline: recorded_deadline(slot.deadline),
             error,
             faults: slot.faults,
             result: if error == 0 {
-                self.operations_done.1
+                self.operations_end.result
             } else {
                 0
             },
         };
-        self.history.keep(seqno, || record);
+        self.jobs.history.keep(seqno, || record);
         Some(CompletedJob {
             seqno,
             record,
@@ -600,17 +566,18 @@ where
         })
     }
 
-    /// Goes on with the next job, if there is one, after the last one has ended at the time `end`.
+    /// Makes the next job the head, if one is pending. `end` is the end of the last head.
     #[inline(always)]
     fn next_head(&mut self, end: u64) {
-        // INVARIANT: Both bounds of the new head's time are in it.
+        // INVARIANT: `head_since` is not before the end of the last head.
         self.head_since = end;
-        match self.head() {
+        match self.jobs.head() {
             Some(head) => {
+                // INVARIANT: Nor is it before the submission of the new head.
                 self.head_since = end.max(head.submitted);
-                self.settle();
+                self.settle_head();
             }
-            None => self.forget_head(),
+            None => self.clear_head(),
         }
     }
 }

@@ -133,50 +133,50 @@ fn hurry_may_save_a_job_from_its_timeout() {
 
 #[test]
 fn hurry_rounds_up() {
-    let mut pace = Execution::new(0, 10);
-    pace.hurry(0, 0, 300);
-    assert_eq!(pace.end(), 4);
+    let mut execution = Execution::new(0, 10);
+    execution.boost(0, 0, 300);
+    assert_eq!(execution.end(), 4);
 }
 
 #[test]
 fn hurry_comes_too_late_for_what_is_done() {
-    let mut pace = Execution::new(0, 10);
-    pace.hurry(10, 0, 300);
-    assert_eq!(pace.end(), 10);
+    let mut execution = Execution::new(0, 10);
+    execution.boost(10, 0, 300);
+    assert_eq!(execution.end(), 10);
     // Nor when the interrupt is late.
-    pace.hurry(15, 0, 300);
-    assert_eq!(pace.end(), 10);
+    execution.boost(15, 0, 300);
+    assert_eq!(execution.end(), 10);
 }
 
 #[test]
 fn what_is_left_counts_from_the_last_hurry() {
-    let mut pace = Execution::new(0, 1000);
-    pace.hurry(200, 700, 400);
-    assert_eq!(pace.end(), 700);
+    let mut execution = Execution::new(0, 1000);
+    execution.boost(200, 700, 400);
+    assert_eq!(execution.end(), 700);
     // Half of the time since then, so half of the 800 that were left.
-    pace.hurry(450, 0, 400);
-    assert_eq!(pace.end(), 550);
+    execution.boost(450, 0, 400);
+    assert_eq!(execution.end(), 550);
 }
 
 #[test]
 fn what_is_left_of_many_seconds_is_exact() {
     const SECOND: u64 = 1_000_000_000;
-    let mut pace = Execution::new(0, 20 * SECOND);
-    pace.hurry(5 * SECOND, 15 * SECOND, 400);
-    assert_eq!(pace.end(), 15 * SECOND);
-    pace.hurry(10 * SECOND, 0, 400);
-    assert_eq!(pace.end(), 11_875_000_000);
+    let mut execution = Execution::new(0, 20 * SECOND);
+    execution.boost(5 * SECOND, 15 * SECOND, 400);
+    assert_eq!(execution.end(), 15 * SECOND);
+    execution.boost(10 * SECOND, 0, 400);
+    assert_eq!(execution.end(), 11_875_000_000);
 }
 
 #[test]
 fn long_durations_do_not_overflow() {
-    let mut pace = Execution::new(0, u64::MAX / 2);
-    pace.hurry(0, 0, 400);
+    let mut execution = Execution::new(0, u64::MAX / 2);
+    execution.boost(0, 0, 400);
     let quarter = u64::MAX / 8;
-    assert!(pace.end() >= quarter && pace.end() < quarter + quarter / 8);
-    let mut pace = Execution::new(u64::MAX - 5, 100);
-    pace.hurry(0, 0, 400);
-    assert!(pace.end() >= u64::MAX - 5);
+    assert!(execution.end() >= quarter && execution.end() < quarter + quarter / 8);
+    let mut execution = Execution::new(u64::MAX - 5, 100);
+    execution.boost(0, 0, 400);
+    assert!(execution.end() >= u64::MAX - 5);
 }
 
 proptest! {
@@ -187,13 +187,13 @@ proptest! {
         duration in any::<u64>(),
         hurries in prop::collection::vec((any::<u64>(), any::<u64>(), 100..10_000u64), 1..6),
     ) {
-        let mut pace = Execution::new(start, duration);
+        let mut execution = Execution::new(start, duration);
         for (now, deadline, boost) in hurries {
-            let before = pace.end();
-            pace.hurry(now, deadline, boost);
-            prop_assert!(pace.end() <= before);
-            prop_assert!(pace.end() >= start);
-            prop_assert!(pace.end() == before || pace.end() >= deadline);
+            let before = execution.end();
+            execution.boost(now, deadline, boost);
+            prop_assert!(execution.end() <= before);
+            prop_assert!(execution.end() >= start);
+            prop_assert!(execution.end() == before || execution.end() >= deadline);
         }
     }
 }
