@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The host tests of the driver's scheduler, `rust/vfence/sched`, which is compiled here from the driver's own files.
+//! The host tests of `rust/vfence/sched`, which this crate compiles from the driver's own files.
 //!
-//! Run them with `cargo test -p vfence-sched`.
+//! `cargo test -p vfence-sched` runs them.
 
 #![cfg(test)]
 
@@ -11,15 +11,17 @@ mod counter;
 #[path = "../../../rust/vfence/sched/mod.rs"]
 mod sched;
 
-mod chance_test;
 mod counter_test;
 mod deadline_test;
-mod history_test;
+mod fault_plan_test;
+mod fixtures;
+mod job_state_test;
 mod manual_test;
 mod model;
+mod operations_test;
 mod policy_test;
-mod schedules;
-mod segments_test;
-mod setup;
-mod time_test;
-mod work_test;
+mod random_test;
+mod ring_test;
+mod schedules_test;
+mod speed_test;
+mod timing_test;

@@ -1,50 +1,51 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Manual queues: which jobs user space completes, and which the watchdog ends.
+//! The manual scheduler: how user space completes jobs.
 
 use crate::{
+    fixtures::{add_segment, job, manual, manual_job, policy, scheduler, timed, Scheduler},
     sched::{
         manual::ManualJob,
         types::{SchedulerKind, TimeoutPolicy, CANCELED, TIMED_OUT},
     },
-    setup::{grow, job, machine, manual, manual_job, policy, timed, Scheduler},
 };
 use proptest::prelude::*;
 
-/// Submits a job, with a new segment if the machine needs one.
-fn submit(machine: &mut Scheduler<usize>, now: u64, job: ManualJob<usize>) {
-    if machine.free_slots() == 0 {
-        assert!(grow(machine));
-    }
-    assert!(manual(machine).submit(now, job).is_ok());
-}
-
-/// Completes all that is pending, and returns the payloads and how each ended.
-fn drain(machine: &mut Scheduler<usize>, now: u64) -> Vec<(usize, u64, i32)> {
-    std::iter::from_fn(|| manual(machine).signal(now, u64::MAX, 0))
+/// Completes all pending jobs; returns the value, end and error of each.
+fn complete_all(scheduler: &mut Scheduler<usize>, now: u64) -> Vec<(usize, u64, i32)> {
+    std::iter::from_fn(|| manual(scheduler).signal(now, u64::MAX, 0))
         .map(|ended| (ended.data, ended.record.end, ended.record.error))
         .collect()
 }
 
-#[test]
-fn job_needs_a_free_slot() {
-    let mut machine = machine(SchedulerKind::Manual, policy(None));
-    let slots = machine.free_slots();
-    for value in 0..slots {
-        submit(&mut machine, 1, manual_job(value));
+/// Submits a job, with a new segment if there is no free slot.
+fn submit_value(scheduler: &mut Scheduler<usize>, now: u64, value: usize) -> u64 {
+    if scheduler.free_slots() == 0 {
+        assert!(add_segment(scheduler));
     }
-    let jobs = manual(&mut machine);
-    let refused = jobs.submit(1, manual_job(7));
-    assert_eq!(refused.err().map(|job| job.fence), Some(7));
+    let submitted = manual(scheduler).submit(now, manual_job(value));
+    submitted.ok().expect("there is a free slot").seqno
+}
+
+#[test]
+fn submit_returns_the_job_without_a_free_slot() {
+    let mut scheduler = scheduler::<usize>(SchedulerKind::Manual, policy(None));
+    let slots = scheduler.free_slots();
+    let jobs = manual(&mut scheduler);
+    for value in 0..slots {
+        assert!(jobs.submit(1, manual_job(value)).is_ok());
+    }
+    let refused = jobs.submit(1, manual_job(slots));
+    assert_eq!(refused.err().map(|job| job.fence), Some(slots));
     assert_eq!(jobs.pending(), slots);
 }
 
 #[test]
-fn what_is_cancelled_ends_with_the_error_that_is_given() {
-    let mut machine = machine(SchedulerKind::Manual, policy(None));
-    submit(&mut machine, 1, manual_job(1));
-    submit(&mut machine, 1, manual_job(2));
-    let jobs = manual(&mut machine);
+fn cancel_ends_jobs_with_the_given_error() {
+    let mut scheduler = scheduler::<usize>(SchedulerKind::Manual, policy(None));
+    submit_value(&mut scheduler, 1, 1);
+    submit_value(&mut scheduler, 1, 2);
+    let jobs = manual(&mut scheduler);
     assert_eq!(jobs.cancel(2, -2).map(|ended| ended.record.error), Some(-2));
     assert!(jobs.stopped());
     assert_eq!(
@@ -54,47 +55,46 @@ fn what_is_cancelled_ends_with_the_error_that_is_given() {
 }
 
 #[test]
-fn manual_machine_takes_its_own_memory_only() {
-    let mut machine = machine::<usize>(SchedulerKind::Manual, policy(None));
-    let Ok(spare) = Scheduler::<usize>::new_segment(SchedulerKind::Timed);
-    assert!(machine.add_segment(spare).is_err());
-    // Nor does it have what only jobs have that take time.
-    submit(&mut machine, 1, manual_job(1));
-    assert!(machine.timed_mut().is_none());
-    assert_eq!(machine.fence_mut(1), Some(&mut 1));
+fn manual_scheduler_refuses_a_timed_segment() {
+    let mut scheduler = scheduler::<usize>(SchedulerKind::Manual, policy(None));
+    let Ok(segment) = Scheduler::<usize>::new_segment(SchedulerKind::Timed);
+    assert!(scheduler.add_segment(segment).is_err());
+    submit_value(&mut scheduler, 1, 1);
+    assert!(scheduler.timed_mut().is_none());
+    assert_eq!(scheduler.fence_mut(1), Some(&mut 1));
 }
 
 #[test]
-fn schedule_is_not_completed_by_user_space() {
-    let mut machine = machine::<usize>(SchedulerKind::Timed, policy(None));
-    assert!(timed(&mut machine).submit(1, job(0, 10)).is_ok());
-    assert!(machine.manual_mut().is_none());
-    assert_eq!(machine.fence_mut(1), Some(&mut 0));
+fn timed_scheduler_has_no_manual_scheduler() {
+    let mut scheduler = scheduler::<usize>(SchedulerKind::Timed, policy(None));
+    assert!(timed(&mut scheduler).submit(1, job(0, 10)).is_ok());
+    assert!(scheduler.manual_mut().is_none());
+    assert_eq!(scheduler.fence_mut(1), Some(&mut 0));
 }
 
 proptest! {
     #[test]
-    fn runs_end_what_single_signals_end(
+    fn signal_run_and_signal_next_do_what_signal_does(
         jobs in prop::collection::vec((any::<bool>(), 0..3i32, 0..30u64), 1..150),
         timeout in prop::option::of(1..200u64),
         upto in 0..150u64,
         error in 0..2i32,
     ) {
-        let mut machines: Vec<Scheduler<usize>> =
-            (0..3).map(|_| machine(SchedulerKind::Manual, policy(timeout))).collect();
+        let mut schedulers: Vec<Scheduler<usize>> =
+            (0..3).map(|_| scheduler(SchedulerKind::Manual, policy(timeout))).collect();
         let mut now = 1;
         for (number, (event, own, pause)) in jobs.iter().enumerate() {
-            for machine in &mut machines {
-                if machine.free_slots() == 0 {
-                    assert!(grow(machine));
+            for scheduler in &mut schedulers {
+                if scheduler.free_slots() == 0 {
+                    assert!(add_segment(scheduler));
                 }
                 let job = ManualJob { event: *event, error: -own, fence: number };
-                assert!(manual(machine).submit(now, job).is_ok());
+                assert!(manual(scheduler).submit(now, job).is_ok());
             }
             now += pause;
         }
         let error = -error * 5;
-        let [runs, next, single] = &mut machines[..] else { unreachable!() };
+        let [runs, next, single] = &mut schedulers[..] else { unreachable!() };
         let (mut ends, mut expected) = (Vec::new(), Vec::new());
         loop {
             let before = ends.len();
@@ -130,23 +130,29 @@ proptest! {
             }
         }
         prop_assert_eq!(ends, expected);
-        for machine in [runs, next] {
-            prop_assert_eq!(machine.totals(), single.totals());
+        for scheduler in [runs, next] {
+            prop_assert_eq!(scheduler.totals(), single.totals());
             for seqno in 0..160 {
-                prop_assert_eq!(machine.state(now, seqno), single.state(now, seqno));
+                prop_assert_eq!(scheduler.state(now, seqno), single.state(now, seqno));
             }
         }
     }
 }
 
 #[test]
-fn the_next_job_is_left_alone_where_it_needs_more_thought() {
-    let mut machine = machine::<usize>(SchedulerKind::Manual, policy(Some(100)));
-    assert!(manual(&mut machine).signal_next(1, 0).is_none());
-    submit(&mut machine, 10, manual_job(1));
-    submit(&mut machine, 20, manual_job(2));
+fn signal_next_completes_only_plain_jobs_that_have_not_timed_out() {
+    let submit = |scheduler: &mut Scheduler<usize>, now, job| {
+        if scheduler.free_slots() == 0 {
+            assert!(add_segment(scheduler));
+        }
+        assert!(manual(scheduler).submit(now, job).is_ok());
+    };
+    let mut scheduler = scheduler::<usize>(SchedulerKind::Manual, policy(Some(100)));
+    assert!(manual(&mut scheduler).signal_next(1, 0).is_none());
+    submit(&mut scheduler, 10, manual_job(1));
+    submit(&mut scheduler, 20, manual_job(2));
     submit(
-        &mut machine,
+        &mut scheduler,
         20,
         ManualJob {
             event: true,
@@ -154,46 +160,49 @@ fn the_next_job_is_left_alone_where_it_needs_more_thought() {
         },
     );
     submit(
-        &mut machine,
+        &mut scheduler,
         20,
         ManualJob {
             error: -5,
             ..manual_job(4)
         },
     );
-    let jobs = manual(&mut machine);
-    // By a clock that is behind.
+    let jobs = manual(&mut scheduler);
+    // The clock went backwards.
     assert!(jobs.signal_next(9, 0).is_none());
-    // It has timed out, just now.
+    // The job has timed out, at this very time.
     assert!(jobs.signal_next(110, 0).is_none());
     assert_eq!(jobs.signal_next(109, -7).map(|(data, _)| data), Some(1));
     assert!(jobs.signal_next(108, 0).is_none());
     assert_eq!(jobs.signal_next(109, 0).map(|(data, _)| data), Some(2));
     assert!(jobs.signal_next(110, 0).is_none());
-    assert_eq!(machine.totals().errors, 1);
-    assert_eq!(drain(&mut machine, 110), [(3, 110, 0), (4, 110, -5)]);
+    assert_eq!(scheduler.totals().errors, 1);
+    assert_eq!(
+        complete_all(&mut scheduler, 110),
+        [(3, 110, 0), (4, 110, -5)]
+    );
 }
 
 #[test]
-fn the_next_job_of_a_stopped_queue_is_left_alone() {
+fn signal_next_does_nothing_on_a_stopped_queue() {
     let mut stops = policy(Some(100));
     stops.on_timeout = TimeoutPolicy::Cancel;
-    let mut machine = machine::<usize>(SchedulerKind::Manual, stops);
-    assert!(grow(&mut machine));
+    let mut scheduler = scheduler::<usize>(SchedulerKind::Manual, stops);
+    assert!(add_segment(&mut scheduler));
     for now in [10, 200] {
-        assert!(machine
+        assert!(scheduler
             .manual_mut()
             .unwrap()
             .submit(now, manual_job(1))
             .is_ok());
     }
     assert_eq!(
-        machine.pop_due(150).map(|ended| ended.record.error),
+        scheduler.pop_due(150).map(|ended| ended.record.error),
         Some(TIMED_OUT)
     );
-    assert!(manual(&mut machine).signal_next(210, 0).is_none());
+    assert!(manual(&mut scheduler).signal_next(210, 0).is_none());
     assert_eq!(
-        machine.pop_due(210).map(|ended| ended.record.error),
+        scheduler.pop_due(210).map(|ended| ended.record.error),
         Some(CANCELED)
     );
 }

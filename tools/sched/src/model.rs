@@ -1,42 +1,42 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the rules say about a finished run, written down without the machine's means.
+//! A model of the schedulers: the ends of the jobs of a finished schedule.
 //!
-//! The machine keeps the state of its head. The model keeps the history of every job, and
-//! derives from that, from first to last, when each had to end. All times at which something happens to a
-//! queue from outside are different.
+//! A scheduler keeps the state of its head. The model instead derives the end of each job, from
+//! first to last, from all events of the queue. The times of the events must differ.
 
 use crate::sched::types::{InFencePolicy, QueuePolicy, SchedulerKind, TimeoutPolicy};
 
 pub const CANCELED: i32 = -125;
 pub const TIMED_OUT: i32 = -110;
 
-/// What happened to one job from outside.
+/// The properties and events of a job. Times are in ns.
 #[derive(Clone, Debug)]
-pub struct History {
+pub struct JobEvents {
     pub submitted: u64,
     pub duration: u64,
     pub hang: bool,
-    /// Whether the interrupt that tells of its end is lost.
+    /// Whether the interrupt of its end is dropped.
     pub dropped: bool,
-    /// What it completes with by itself.
+    /// The job's own error, or 0.
     pub error: i32,
-    /// When its in-fences had all signalled, if they have.
+    /// When the last in-fence signalled.
     pub ready: Option<u64>,
     /// The first error of an in-fence, or 0.
-    pub in_error: i32,
-    /// Whether it has work, and when that was done.
-    pub work: bool,
-    pub worked: Option<u64>,
-    /// When it was given which deadlines.
+    pub in_fence_error: i32,
+    /// Whether the job has operations.
+    pub operations: bool,
+    /// When the operations ended.
+    pub operations_end: Option<u64>,
+    /// When each deadline was set, and the deadline.
     pub deadlines: Vec<(u64, u64)>,
-    /// When user space completed it, and with what.
+    /// When user space signalled the job, and with which error.
     pub signalled: Option<(u64, i32)>,
-    /// When its queue was closed, if it was pending then.
+    /// When the queue was closed, if the job was pending.
     pub closed: Option<u64>,
 }
 
-/// How a job ended.
+/// The end of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct End {
     pub start: u64,
@@ -45,28 +45,33 @@ pub struct End {
     pub deadline: u64,
 }
 
-/// How jobs ended, and how often what happened.
+/// The ends of the jobs of a queue.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Ends {
-    /// Oldest first; a job that is missing at the end is still pending.
+    /// In the order of seqnos. The jobs after the last end are pending.
     pub ends: Vec<End>,
-    /// When the interrupts for these ends come.
+    /// When the interrupts report these ends.
     pub due: Vec<u64>,
-    /// How many of the first jobs timed out, for each number of jobs.
+    /// For each end, the number of timeouts up to it.
     pub timeouts: Vec<u64>,
 }
 
-/// What may end a job: when that is noticed, when it ends, the error.
+/// A possible end of a job.
 #[derive(Clone, Copy)]
 struct Candidate {
+    /// When an interrupt reports the end, in ns.
     due: u64,
+    /// In ns.
     time: u64,
     error: i32,
     timeout: bool,
+    /// Whether the end stops the queue.
     stops: bool,
+    /// Whether a reset cancels the job.
     kill: bool,
 }
 
+/// The defaults of the fields.
 const PLAIN: Candidate = Candidate {
     due: 0,
     time: 0,
@@ -76,27 +81,27 @@ const PLAIN: Candidate = Candidate {
     kill: false,
 };
 
-/// Returns how the jobs of a queue have to end; `resets` are the times at which it was reset.
-pub fn ends(kind: SchedulerKind, policy: &QueuePolicy, jobs: &[History], resets: &[u64]) -> Ends {
+/// Returns the ends of the jobs of a queue that was reset at the times `resets`.
+pub fn ends(kind: SchedulerKind, policy: &QueuePolicy, jobs: &[JobEvents], resets: &[u64]) -> Ends {
     let mut result = Ends::default();
     let (mut previous, mut seen) = (0, 0);
     let mut closing = false;
-    // The reset that has killed the job before.
+    // The reset that cancelled the previous job.
     let mut used = 0;
-    // When a job was seen to stop the queue, and which reset had come before that.
+    // When a job stopped the queue, and the reset that was used before.
     let mut stopped: Option<(u64, u64)> = None;
     let mut timeouts = 0;
     for job in jobs {
-        // It is the head since then, and known to be.
+        // The job is the head since then, and the scheduler knows since `seen`.
         let head = job.submitted.max(previous);
         seen = job.submitted.max(seen);
-        let still = |(stop, used): (u64, u64)| {
+        let is_stopped = |(stop, used): (u64, u64)| {
             let ends_it = |reset: &u64| *reset >= stop && *reset > used;
             !resets
                 .iter()
                 .any(|reset| ends_it(reset) && *reset < job.submitted)
         };
-        let (start, end) = if stopped.is_some_and(still) {
+        let (start, end) = if stopped.is_some_and(is_stopped) {
             let cancelled = Candidate {
                 due: head,
                 time: head,
@@ -117,9 +122,9 @@ pub fn ends(kind: SchedulerKind, policy: &QueuePolicy, jobs: &[History], resets:
             used = end.time;
         }
         previous = end.time;
-        // Somebody may look before the interrupt comes.
-        let looked = resets.iter().copied().filter(|reset| *reset >= end.time);
-        let noticed = looked.chain(job.closed).fold(end.due, u64::min);
+        // A reset or the close may take the job before the interrupt.
+        let taken = resets.iter().copied().filter(|reset| *reset >= end.time);
+        let noticed = taken.chain(job.closed).fold(end.due, u64::min);
         seen = seen.max(noticed);
         if end.stops {
             stopped = Some((end.due, used));
@@ -138,43 +143,43 @@ pub fn ends(kind: SchedulerKind, policy: &QueuePolicy, jobs: &[History], resets:
     result
 }
 
-/// Returns when a job starts to run, if it does and nothing ends it before.
-fn start(kind: SchedulerKind, policy: &QueuePolicy, job: &History, head: u64) -> Option<u64> {
-    let fails = job.in_error != 0 && policy.on_in_fence_error != InFencePolicy::Ignore;
+/// Returns when a job starts to run unless it ends before; `None` if it does not run.
+fn start(kind: SchedulerKind, policy: &QueuePolicy, job: &JobEvents, head: u64) -> Option<u64> {
+    let fails = job.in_fence_error != 0 && policy.on_in_fence_error != InFencePolicy::Ignore;
     match kind {
         SchedulerKind::Timed if !fails => job.ready.map(|ready| ready.max(head)),
         _ => None,
     }
 }
 
-/// Returns when a job is done that starts at `start`, if it does not hang.
-fn done(policy: &QueuePolicy, job: &History, start: u64, seen: u64) -> u64 {
-    // In units of a hundredth of what the engine does in a nanosecond at its usual speed.
+/// Returns the end of a job that starts at `start` and does not hang.
+fn done(policy: &QueuePolicy, job: &JobEvents, start: u64, seen: u64) -> u64 {
+    // `left` is in hundredths of a ns at the usual speed.
     let (mut now, mut left, mut end) = (start, job.duration * 100, start + job.duration);
     let mut deadline = u64::MAX;
     let early = |time: u64| time < seen.max(start);
     let first = job.deadlines.iter().filter(|(time, _)| early(*time));
-    let mut news: Vec<_> = first.map(|(_, deadline)| (start, *deadline)).collect();
-    news.extend(job.deadlines.iter().filter(|(time, _)| !early(*time)));
-    for (time, wanted) in news {
+    let mut changes: Vec<_> = first.map(|(_, deadline)| (start, *deadline)).collect();
+    changes.extend(job.deadlines.iter().filter(|(time, _)| !early(*time)));
+    for (time, wanted) in changes {
         deadline = deadline.min(wanted);
         if time >= end || deadline >= end || policy.boost_percent == 100 {
             continue;
         }
-        // The same steps with the same rounding: up, to whole nanoseconds.
-        let gone = (left / 100 * (end - time)).div_ceil(end - now);
+        // Round as the scheduler does: up, to whole ns.
+        let rest = (left / 100 * (end - time)).div_ceil(end - now);
         now = time;
-        left = gone * 100;
+        left = rest * 100;
         end = end.min(deadline.max(now + left.div_ceil(policy.boost_percent)));
     }
     end
 }
 
-/// Returns what ends a job that is the head since `head`.
+/// Returns the end of a job that is the head since `head`.
 fn end(
     kind: SchedulerKind,
     policy: &QueuePolicy,
-    job: &History,
+    job: &JobEvents,
     head: u64,
     seen: u64,
     start: Option<u64>,
@@ -194,9 +199,9 @@ fn end(
         SchedulerKind::Manual => job.submitted,
     };
     let bound = policy.timeout.map(|timeout| since + timeout);
-    let works = job.work && job.worked.is_none();
-    if let Some(start) = start.filter(|_| !job.hang && !works) {
-        let time = done(policy, job, start, seen).max(job.worked.unwrap_or(0));
+    let unfinished = job.operations && job.operations_end.is_none();
+    if let Some(start) = start.filter(|_| !job.hang && !unfinished) {
+        let time = done(policy, job, start, seen).max(job.operations_end.unwrap_or(0));
         candidates.push(Candidate {
             due: bound.filter(|_| job.dropped).unwrap_or(time),
             time,
@@ -208,7 +213,7 @@ fn end(
         candidates.push(Candidate {
             due: ready.max(head),
             time: ready.max(head),
-            error: job.in_error,
+            error: job.in_fence_error,
             stops: policy.on_in_fence_error == InFencePolicy::Cancel,
             ..PLAIN
         });
@@ -223,7 +228,7 @@ fn end(
             ..PLAIN
         });
     }
-    // What user space does counts when nothing else has happened up to that moment.
+    // A signal ends the job if nothing else has by then.
     if let Some((time, error)) = job.signalled {
         candidates.push(Candidate {
             due: time,
@@ -242,7 +247,7 @@ fn end(
             ..PLAIN
         });
     }
-    // Of ends at the same time, the one that comes first above.
+    // `min_by_key()` returns the first of candidates with the same time.
     candidates
         .into_iter()
         .min_by_key(|candidate| candidate.time)

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Random schedules: whatever happens in whatever order, the machine ends the jobs as the model says.
+//! Random schedules: the scheduler ends the jobs as the model says, whatever the order of events.
 
 use crate::{
-    model::{ends, End, Ends, History, CANCELED},
+    fixtures::{
+        add_segment, empty, manual, timed, try_submit, CompletedJob, Data, Scheduler, HISTORY,
+    },
+    model::{ends, End, Ends, JobEvents, CANCELED},
     sched::{
         fault_plan::{FaultKind, InjectedFaults},
         scheduler::JobSegment,
@@ -13,30 +16,29 @@ use crate::{
             SchedulerKind, TimeoutPolicy, Totals,
         },
     },
-    setup::{empty, grow, manual, timed, try_submit, CompletedJob, Scheduler, Wanted, HISTORY},
 };
 use proptest::prelude::*;
 
-/// One thing that happens to a queue.
+/// An event of a queue.
 #[derive(Clone, Debug)]
 enum Step {
-    /// Time passes.
+    /// Time passes, in ns.
     Pass(u64),
-    /// The timer's interrupt comes, and first takes those jobs quietly that it can take so, or does not.
-    Interrupt { quiet: bool },
-    /// A job is submitted.
+    /// The timer's interrupt takes the jobs that are due, with `pop_plain()` first if `plain`.
+    Interrupt { plain: bool },
+    /// User space submits a job.
     Submit(Submit),
-    /// The in-fences of one of the jobs, ended or not, have signalled.
+    /// The in-fences of a job, pending or not, signalled `late` ns ago.
     Ready { job: usize, error: i32, late: u64 },
-    /// User space completes jobs, ended or not, up to one.
+    /// User space signals up to a job, pending or not.
     Signal { job: usize, error: i32 },
-    /// One of the jobs, ended or not, is wanted so long from now.
+    /// A waiter sets a deadline `left` ns from now on a job, pending or not.
     Deadline { job: usize, left: u64 },
-    /// Somebody does work, and is done with it or not.
-    Work { finish: bool },
+    /// The worker begins the operations of a job, and ends them if `finish`.
+    Operations { finish: bool },
     /// User space resets the queue.
     Reset,
-    /// RingMemory is made for more jobs.
+    /// The queue gets a segment for more jobs.
     Grow,
 }
 
@@ -44,13 +46,13 @@ enum Step {
 struct Submit {
     duration: u64,
     waits: bool,
-    in_error: i32,
+    in_fence_error: i32,
     error: i32,
     hang: bool,
     delay: u64,
     drop: bool,
     event: bool,
-    work: bool,
+    operations: bool,
 }
 
 fn errors() -> impl Strategy<Value = i32> {
@@ -75,17 +77,17 @@ fn submit() -> impl Strategy<Value = Step> {
         prop::bool::weighted(0.2),
     )
         .prop_map(
-            |(duration, waits, in_error, error, hang, delay, drop, event, work)| {
+            |(duration, waits, in_fence_error, error, hang, delay, drop, event, operations)| {
                 Step::Submit(Submit {
                     duration,
                     waits,
-                    in_error: if waits { in_error } else { 0 },
+                    in_fence_error: if waits { in_fence_error } else { 0 },
                     error,
                     hang,
                     delay,
                     drop,
                     event,
-                    work,
+                    operations,
                 })
             },
         )
@@ -98,12 +100,13 @@ fn rarely_late() -> impl Strategy<Value = u64> {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (0..40u64).prop_map(Step::Pass),
-        3 => any::<bool>().prop_map(|quiet| Step::Interrupt { quiet }),
+        3 => any::<bool>().prop_map(|plain| Step::Interrupt { plain }),
         5 => submit(),
-        4 => (0..40usize, errors(), rarely_late()).prop_map(|(job, error, late)| Step::Ready { job, error, late }),
+        4 => (0..40usize, errors(), rarely_late())
+            .prop_map(|(job, error, late)| Step::Ready { job, error, late }),
         2 => (0..40usize, errors()).prop_map(|(job, error)| Step::Signal { job, error }),
         2 => (0..40usize, 0..30u64).prop_map(|(job, left)| Step::Deadline { job, left }),
-        3 => any::<bool>().prop_map(|finish| Step::Work { finish }),
+        3 => any::<bool>().prop_map(|finish| Step::Operations { finish }),
         1 => Just(Step::Reset),
         1 => Just(Step::Grow),
     ]
@@ -138,43 +141,43 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step(), 1..150)
 }
 
-/// A machine, and what has happened to it.
-struct Run {
+/// A scheduler, and the events of its queue.
+struct Schedule {
     kind: SchedulerKind,
     policy: QueuePolicy,
-    machine: Scheduler<Wanted>,
-    jobs: Vec<History>,
+    scheduler: Scheduler<Data>,
+    jobs: Vec<JobEvents>,
     events: Vec<bool>,
     ends: Vec<End>,
     resets: Vec<u64>,
-    /// The last job that was told to have started.
-    told: u64,
+    /// The seqno of the last job that `take_start()` returned.
+    last_start: u64,
     now: u64,
-    /// When something happened last.
+    /// The time of the last event.
     last: u64,
-    /// The last job whose work was begun.
+    /// The index of the last job whose operations began.
     begun: Option<usize>,
 }
 
-impl Run {
+impl Schedule {
     fn new(kind: SchedulerKind, policy: QueuePolicy) -> Self {
         Self {
             kind,
             policy,
-            machine: empty(kind, policy, 0),
+            scheduler: empty(kind, policy, 0),
             jobs: Vec::new(),
             events: Vec::new(),
             ends: Vec::new(),
             resets: Vec::new(),
-            told: 0,
+            last_start: 0,
             now: 1000,
             last: 0,
             begun: None,
         }
     }
 
-    /// Notes that a job has ended: exactly once, and in the order of submission.
-    fn ended(&mut self, ended: CompletedJob<Wanted>) {
+    /// Checks a completed job: each job ends once, in the order of submission.
+    fn ended(&mut self, ended: CompletedJob<Data>) {
         let index = self.ends.len();
         assert_eq!(ended.data.number, index);
         assert_eq!(ended.seqno, index as u64 + 1);
@@ -188,18 +191,18 @@ impl Run {
         let record = ended.record;
         assert!(
             record.end <= self.now,
-            "the end of a job lies in the future"
+            "the end of the job is in the future"
         );
         assert_eq!(record.submitted, self.jobs[index].submitted);
-        let worked = self.jobs[index].worked.is_some() && record.error == 0;
-        assert_eq!(record.result, if worked { 3 * ended.seqno } else { 0 });
+        let has_result = self.jobs[index].operations_end.is_some() && record.error == 0;
+        assert_eq!(record.result, if has_result { 3 * ended.seqno } else { 0 });
         if record.start != 0 {
             assert_eq!(
-                self.told, ended.seqno,
-                "the job has started, but was not told"
+                self.last_start, ended.seqno,
+                "take_start() did not return the job"
             );
         }
-        let completed = self.machine.state(self.now, ended.seqno);
+        let completed = self.scheduler.state(self.now, ended.seqno);
         assert_eq!(completed, JobState::Completed(record));
         self.ends.push(End {
             start: record.start,
@@ -207,39 +210,39 @@ impl Run {
             error: record.error,
             deadline: record.deadline,
         });
-        self.tell();
+        self.take_start();
     }
 
-    /// Asks who has started.
-    fn tell(&mut self) {
-        let Some(jobs) = self.machine.timed_mut() else {
+    /// Takes and checks the start of the head.
+    fn take_start(&mut self) {
+        let Some(jobs) = self.scheduler.timed_mut() else {
             return;
         };
         if let Some((seqno, start)) = jobs.take_start() {
-            assert!(seqno > self.told);
-            assert_eq!(seqno, self.machine.completed() + 1);
+            assert!(seqno > self.last_start);
+            assert_eq!(seqno, self.scheduler.completed() + 1);
             assert!(start <= self.now);
-            self.told = seqno;
-            assert_eq!(timed(&mut self.machine).take_start(), None);
+            self.last_start = seqno;
+            assert_eq!(timed(&mut self.scheduler).take_start(), None);
         }
     }
 
     fn interrupt(&mut self) {
-        while let Some(ended) = self.machine.pop_due(self.now) {
+        while let Some(ended) = self.scheduler.pop_due(self.now) {
             self.ended(ended);
         }
     }
 
-    /// Takes jobs that have ended well, unless user space wants to be told, or the caller does not want them.
-    fn quiet_interrupt(&mut self) {
-        let wanted = |data: &Wanted| data.number % 8 != 7;
+    /// Takes plain jobs with `pop_plain()`, except those that its caller does not want.
+    fn take_plain(&mut self) {
+        let wanted = |data: &Data| data.number % 8 != 7;
         while let Some(ended) = self
-            .machine
+            .scheduler
             .timed_mut()
             .and_then(|jobs| jobs.pop_plain(self.now, wanted))
         {
             assert!(wanted(&ended.data));
-            let state = self.machine.state(self.now, ended.seqno);
+            let state = self.scheduler.state(self.now, ended.seqno);
             let JobState::Completed(record) = state else {
                 panic!("job {} is {state:?}", ended.seqno);
             };
@@ -261,16 +264,16 @@ impl Run {
         if !matches!(step, Step::Pass(_)) {
             self.last = self.now;
         }
-        // What happens from outside happens at different times.
+        // The model requires a different time for each event.
         self.now += 1;
     }
 
     fn act(&mut self, step: &Step) {
         match step {
             Step::Pass(time) => self.now += time,
-            Step::Interrupt { quiet } => {
-                if *quiet {
-                    self.quiet_interrupt();
+            Step::Interrupt { plain } => {
+                if *plain {
+                    self.take_plain();
                 }
                 self.interrupt();
             }
@@ -278,12 +281,12 @@ impl Run {
             Step::Ready { job, error, late } => self.ready(*job, *error, *late),
             Step::Signal { job, error } => self.signal(*job, *error),
             Step::Deadline { job, left } => self.deadline(*job, *left),
-            Step::Work { finish } => self.work(*finish),
+            Step::Operations { finish } => self.operations(*finish),
             Step::Reset => self.reset(),
             Step::Grow => {
-                let room = self.machine.free_slots();
-                if grow(&mut self.machine) {
-                    assert!(self.machine.free_slots() > room);
+                let room = self.scheduler.free_slots();
+                if add_segment(&mut self.scheduler) {
+                    assert!(self.scheduler.free_slots() > room);
                 } else {
                     assert!(room > 200);
                 }
@@ -306,16 +309,16 @@ impl Run {
             },
             in_fences: InFenceState {
                 pending: submit.waits,
-                error: submit.in_error,
+                error: submit.in_fence_error,
             },
             error: submit.error,
             hang: submit.hang,
             injected,
             event: submit.event,
-            operations: submit.work,
-            data: Wanted::new(self.jobs.len()),
+            operations: submit.operations,
+            data: Data::new(self.jobs.len()),
         };
-        // The driver refuses these on a manual queue.
+        // The driver refuses the other fields on a manual queue.
         if self.kind == SchedulerKind::Manual {
             job = TimedJob {
                 duration: DurationRange { min: 0, max: 0 },
@@ -326,112 +329,113 @@ impl Run {
                 ..job
             };
         }
-        let history = History {
+        let job_events = JobEvents {
             submitted: self.now,
             duration: job.duration.min + job.injected.delay,
             hang: job.hang,
             dropped: job.injected.has(FaultKind::DropInterrupt) && self.policy.timeout.is_some(),
             error: job.error,
             ready: (!job.in_fences.pending).then_some(self.now),
-            in_error: job.in_fences.error,
+            in_fence_error: job.in_fences.error,
             deadlines: Vec::new(),
-            work: job.operations,
-            worked: None,
+            operations: job.operations,
+            operations_end: None,
             signalled: None,
             closed: None,
         };
         let event = job.event;
-        let full = self.machine.free_slots() == 0;
-        match try_submit(&mut self.machine, self.now, job) {
+        let full = self.scheduler.free_slots() == 0;
+        match try_submit(&mut self.scheduler, self.now, job) {
             Err(data) => {
                 assert!(full);
                 assert_eq!(data.number, self.jobs.len());
             }
             Ok(seqno) => {
                 assert!(!full);
-                self.jobs.push(history);
+                self.jobs.push(job_events);
                 self.events.push(event);
                 assert_eq!(seqno, self.jobs.len() as u64);
             }
         }
-        self.tell();
+        self.take_start();
     }
 
-    /// The in-fences of a job have signalled, and that is known only now, `late` after it.
+    /// Makes a job ready whose in-fences signalled `late` ns ago.
     fn ready(&mut self, job: usize, error: i32, late: u64) {
         if self.kind == SchedulerKind::Manual {
             return;
         }
         let head = self.ends.len();
-        // Not before something else has happened: the machine has seen that it had not signalled.
+        // Not before the last event: at that time, the scheduler knew them to be pending.
         let when = (self.now - late).max(self.last + 1);
-        let changed = timed(&mut self.machine).ready(when, job as u64 + 1, error);
-        if let Some(history) = self.jobs.get_mut(job) {
-            if job >= head && history.ready.is_none() {
-                history.ready = Some(when);
-                if history.in_error == 0 {
-                    history.in_error = error;
+        let changed = timed(&mut self.scheduler).ready(when, job as u64 + 1, error);
+        if let Some(job_events) = self.jobs.get_mut(job) {
+            if job >= head && job_events.ready.is_none() {
+                job_events.ready = Some(when);
+                if job_events.in_fence_error == 0 {
+                    job_events.in_fence_error = error;
                 }
             }
         }
         assert_eq!(changed, job == head && job < self.jobs.len());
-        self.tell();
+        self.take_start();
     }
 
     fn signal(&mut self, job: usize, error: i32) {
         if self.kind == SchedulerKind::Timed || job >= self.jobs.len() {
             return;
         }
-        for history in &mut self.jobs[..=job] {
-            history.signalled.get_or_insert((self.now, error));
+        for job_events in &mut self.jobs[..=job] {
+            job_events.signalled.get_or_insert((self.now, error));
         }
-        while let Some(ended) = manual(&mut self.machine).signal(self.now, job as u64 + 1, error) {
+        while let Some(ended) = manual(&mut self.scheduler).signal(self.now, job as u64 + 1, error)
+        {
             self.ended(CompletedJob::from_manual(ended));
         }
         assert!(self.ends.len() > job);
     }
 
-    /// Returns when the head has started, if it has work that is not done.
-    fn works(&self) -> Option<u64> {
+    /// Returns the start of the head if its operations have started and not ended.
+    fn running_operations(&self) -> Option<u64> {
         let head = self.ends.len();
         let job = self.jobs.get(head)?;
-        let works = job.work && job.worked.is_none() && !job.hang;
-        match self.machine.state(self.now, head as u64 + 1) {
-            JobState::Running(record) if works => Some(record.start),
+        let unfinished = job.operations && job.operations_end.is_none() && !job.hang;
+        match self.scheduler.state(self.now, head as u64 + 1) {
+            JobState::Running(record) if unfinished => Some(record.start),
             _ => None,
         }
     }
 
-    fn work(&mut self, finish: bool) {
+    fn operations(&mut self, finish: bool) {
         // Jobs of a manual queue have no operations.
         if self.kind == SchedulerKind::Manual {
             return;
         }
-        let (head, works) = (self.ends.len(), self.works().is_some());
+        let (head, runs) = (self.ends.len(), self.running_operations().is_some());
         let seqno = head as u64 + 1;
         assert_eq!(
-            timed(&mut self.machine).begin_operations(),
-            works.then_some(seqno)
+            timed(&mut self.scheduler).begin_operations(),
+            runs.then_some(seqno)
         );
-        if works {
+        if runs {
             self.begun = Some(head);
         }
         if finish {
-            // That of another job is none.
-            assert!(!timed(&mut self.machine).operations_done(self.now, seqno + 1, 7));
+            // The operations of another job do not run.
+            assert!(!timed(&mut self.scheduler).operations_done(self.now, seqno + 1, 7));
             assert_eq!(
-                timed(&mut self.machine).operations_done(self.now, seqno, 3 * seqno),
-                works
+                timed(&mut self.scheduler).operations_done(self.now, seqno, 3 * seqno),
+                runs
             );
-            if works {
-                self.jobs[head].worked = Some(self.now);
+            if runs {
+                self.jobs[head].operations_end = Some(self.now);
             }
-            assert!(!timed(&mut self.machine).operations_done(self.now, seqno, 7));
+            assert!(!timed(&mut self.scheduler).operations_done(self.now, seqno, 7));
         }
     }
 
     fn deadline(&mut self, job: usize, left: u64) {
-        // Else a job may not be known to be the head.
+        // Otherwise the scheduler may not know that the job is the head.
         self.interrupt();
         let head = self.ends.len();
         let deadline = self.now + left;
@@ -440,14 +444,14 @@ impl Run {
         if pending {
             self.jobs[job].deadlines.push((self.now, deadline));
         }
-        match self.machine.timed_mut() {
+        match self.scheduler.timed_mut() {
             Some(jobs) => {
                 let changed = jobs.set_deadline(self.now, seqno, deadline);
                 assert_eq!(changed, pending && job == head);
             }
             // The fence of a manual job keeps its deadline.
             None if pending => {
-                let fence = self.machine.fence_mut(seqno).expect("it is pending");
+                let fence = self.scheduler.fence_mut(seqno).expect("the job is pending");
                 fence.deadline = fence.deadline.min(deadline);
             }
             None => {}
@@ -456,42 +460,43 @@ impl Run {
 
     fn reset(&mut self) {
         self.resets.push(self.now);
-        while let Some(ended) = self.machine.pop_ended(self.now) {
+        while let Some(ended) = self.scheduler.pop_ended(self.now) {
             self.ended(ended);
         }
-        if let Some(ended) = self.machine.reset(self.now) {
+        if let Some(ended) = self.scheduler.reset(self.now) {
             self.ended(ended);
         }
-        self.tell();
-        assert!(!self.machine.stopped());
+        self.take_start();
+        assert!(!self.scheduler.stopped());
     }
 
     fn close(&mut self) {
-        while let Some(ended) = self.machine.pop_ended(self.now) {
+        while let Some(ended) = self.scheduler.pop_ended(self.now) {
             self.ended(ended);
         }
-        for history in &mut self.jobs[self.ends.len()..] {
-            history.closed = Some(self.now);
+        for job_events in &mut self.jobs[self.ends.len()..] {
+            job_events.closed = Some(self.now);
         }
-        while let Some(ended) = self.machine.cancel(self.now, CANCELED) {
+        while let Some(ended) = self.scheduler.cancel(self.now, CANCELED) {
             self.ended(ended);
         }
         self.check();
         assert_eq!(self.ends.len(), self.jobs.len());
-        assert_eq!(self.machine.next_event(), None);
+        assert_eq!(self.scheduler.next_event(), None);
     }
 
-    /// Returns what the model says.
+    /// Returns the ends according to the model.
     fn expected(&self) -> Ends {
         ends(self.kind, &self.policy, &self.jobs, &self.resets)
     }
 
-    /// Checks what must hold after every step.
+    /// Checks the scheduler after an event.
     fn check(&mut self) {
-        assert_eq!(self.machine.submitted(), self.jobs.len() as u64);
-        assert_eq!(self.machine.completed(), self.ends.len() as u64);
-        assert_eq!(self.machine.pending(), self.jobs.len() - self.ends.len());
-        // What has ended is what had to, and the interrupt is asked for when the next one ends.
+        assert_eq!(self.scheduler.submitted(), self.jobs.len() as u64);
+        assert_eq!(self.scheduler.completed(), self.ends.len() as u64);
+        assert_eq!(self.scheduler.pending(), self.jobs.len() - self.ends.len());
+        // The jobs that have ended are those that must have, and the next event is the begin of the
+        // next job's operations or its end.
         let expected = self.expected();
         let count = self.ends.len();
         assert_eq!(
@@ -502,9 +507,11 @@ impl Run {
             self.jobs,
             self.resets
         );
-        let begins = self.works().filter(|_| self.begun != Some(count));
+        let begins = self
+            .running_operations()
+            .filter(|_| self.begun != Some(count));
         assert_eq!(
-            self.machine.next_event(),
+            self.scheduler.next_event(),
             begins.or(expected.due.get(count).copied()),
             "{:?} {:?} {:?}",
             self.policy,
@@ -521,33 +528,33 @@ impl Run {
             timeouts,
             resets,
             faults,
-        } = *self.machine.totals();
+        } = *self.scheduler.totals();
         let failed = self.ends.iter().filter(|end| end.error != 0).count() as u64;
         assert_eq!(errors, failed);
-        let out_of_time = match self.ends.len() {
+        let timed_out = match self.ends.len() {
             0 => 0,
             count => expected.timeouts[count - 1],
         };
-        assert_eq!(timeouts, out_of_time);
-        let by_itself = match self.policy.on_timeout {
+        assert_eq!(timeouts, timed_out);
+        let implied = match self.policy.on_timeout {
             TimeoutPolicy::Continue => timeouts,
             TimeoutPolicy::Cancel => 0,
         };
-        assert_eq!(resets, self.resets.len() as u64 + by_itself);
+        assert_eq!(resets, self.resets.len() as u64 + implied);
         let dropped = self.jobs.iter().filter(|job| job.dropped).count() as u64;
         assert_eq!(faults[FaultKind::DropInterrupt as usize], dropped);
         assert_eq!(faults[FaultKind::Hang as usize], 0);
     }
 
-    /// Checks what the machine says about each job.
+    /// Checks the state of each job.
     fn check_states(&self, expected: &Ends) {
-        assert_eq!(self.machine.state(self.now, 0), JobState::Unknown);
+        assert_eq!(self.scheduler.state(self.now, 0), JobState::Unknown);
         let next = self.jobs.len() as u64 + 1;
-        assert_eq!(self.machine.state(self.now, next), JobState::Unknown);
+        assert_eq!(self.scheduler.state(self.now, next), JobState::Unknown);
         for (index, job) in self.jobs.iter().enumerate() {
             let head = self.ends.len();
-            let record = match self.machine.state(self.now, index as u64 + 1) {
-                JobState::Unknown => panic!("job {index} is not known"),
+            let record = match self.scheduler.state(self.now, index as u64 + 1) {
+                JobState::Unknown => panic!("job {index} is unknown"),
                 JobState::Forgotten => {
                     assert!(index + HISTORY < head);
                     continue;
@@ -588,33 +595,42 @@ impl Run {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 1000,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
-    /// Every job ends exactly once, in order, when and how the model says.
+    /// Each job ends once, in order, at the time and with the error that the model says.
     #[test]
-    fn machine_does_what_the_model_says((kind, policy) in policies(), steps in steps()) {
-        let mut run = Run::new(kind, policy);
+    fn scheduler_does_what_the_model_says((kind, policy) in policies(), steps in steps()) {
+        let mut run = Schedule::new(kind, policy);
         run.step(&Step::Grow);
         for step in &steps {
             run.step(step);
         }
         run.close();
-        // Closing once more finds nothing.
+        // A closed queue has no jobs.
         run.close();
     }
 
-    /// No job ends before its in-fences, before its time unless it is wanted, or after its timeout.
+    /// No job ends before its in-fences, before its duration without a deadline, or after its
+    /// timeout.
     #[test]
-    fn bounds_hold((kind, policy) in policies(), timeout in 30..60u64, steps in steps()) {
+    fn jobs_end_within_their_bounds(
+        (kind, policy) in policies(),
+        timeout in 30..60u64,
+        steps in steps(),
+    ) {
         let policy = QueuePolicy { timeout: Some(timeout), ..policy };
-        let mut run = Run::new(kind, policy);
+        let mut run = Schedule::new(kind, policy);
         run.step(&Step::Grow);
         for step in &steps {
             run.step(step);
         }
         run.now += 200 * timeout;
         run.interrupt();
-        prop_assert_eq!(run.ends.len(), run.jobs.len(), "the timeout has ended everything");
+        prop_assert_eq!(run.ends.len(), run.jobs.len(), "the timeout has ended all jobs");
         let mut previous = 0;
         for (job, end) in run.jobs.iter().zip(&run.ends) {
             let head = previous.max(job.submitted);
@@ -625,14 +641,16 @@ proptest! {
                 prop_assert!(end.start >= job.ready.unwrap().max(head));
             }
             if kind == SchedulerKind::Timed && end.error == 0 {
-                if let Some(worked) = job.worked {
-                    prop_assert!(end.time >= worked);
+                if let Some(operations_end) = job.operations_end {
+                    prop_assert!(end.time >= operations_end);
                     previous = end.time;
                     continue;
                 }
                 let run = end.time - end.start;
                 prop_assert!(run <= job.duration);
-                prop_assert!(run * policy.boost_percent >= job.duration * 100 || run == job.duration);
+                prop_assert!(
+                    run * policy.boost_percent >= job.duration * 100 || run == job.duration
+                );
                 if job.deadlines.is_empty() {
                     prop_assert_eq!(run, job.duration);
                 }
@@ -641,31 +659,31 @@ proptest! {
         }
     }
 
-    /// When interrupts come, and how late, changes nothing about when jobs end.
+    /// The times of interrupts, and their lateness, do not change the ends of jobs.
     #[test]
-    fn late_interrupts_change_nothing((kind, policy) in policies(), steps in steps()) {
-        let mut eager = Run::new(kind, policy);
-        let mut lazy = Run::new(kind, policy);
+    fn late_interrupts_do_not_change_ends((kind, policy) in policies(), steps in steps()) {
+        let mut eager = Schedule::new(kind, policy);
+        let mut lazy = Schedule::new(kind, policy);
         for run in [&mut eager, &mut lazy] {
             for _ in 0..3 {
-                prop_assert!(grow(&mut run.machine));
+                prop_assert!(add_segment(&mut run.scheduler));
             }
         }
         for step in &steps {
             match step {
-                // Deadlines hold from when a job is known to be the head.
+                // A deadline applies from when the scheduler knows the job to be the head.
                 Step::Grow | Step::Deadline { .. } => {}
-                // What is known late may be too late: what has timed out by then has.
+                // A late report can come after the timeout of the job.
                 Step::Ready { late: 1.., .. } => {}
-                // It is begun by who is told by an interrupt that it can be.
-                Step::Submit(Submit { work: true, .. }) | Step::Work { .. } => {}
+                // The worker begins operations after an interrupt.
+                Step::Submit(Submit { operations: true, .. }) | Step::Operations { .. } => {}
                 Step::Interrupt { .. } => {
                     eager.step(step);
                     lazy.step(&Step::Pass(0));
                 }
                 _ => {
                     eager.act(step);
-                    eager.step(&Step::Interrupt { quiet: true });
+                    eager.step(&Step::Interrupt { plain: true });
                     lazy.step(step);
                 }
             }
