@@ -3,10 +3,12 @@
 //! The manual scheduler: how user space completes jobs.
 
 use crate::{
-    fixtures::{add_segment, job, manual, manual_job, policy, scheduler, timed, Scheduler},
+    fixtures::{
+        add_segment, job, manual, manual_job, policy, scheduler, submit, timed, Data, Scheduler,
+    },
     sched::{
         manual::ManualJob,
-        types::{SchedulerKind, TimeoutPolicy, CANCELED, TIMED_OUT},
+        types::{JobState, SchedulerKind, Submitted, TimeoutPolicy, CANCELED, TIMED_OUT},
     },
 };
 use proptest::prelude::*;
@@ -27,6 +29,42 @@ fn submit_value(scheduler: &mut Scheduler<usize>, now: u64, value: usize) -> u64
     submitted.ok().expect("there is a free slot").seqno
 }
 
+proptest! {
+    #[test]
+    fn jobs_end_in_the_order_of_submission(values in prop::collection::vec(0..150usize, 0..150)) {
+        let mut scheduler = scheduler(SchedulerKind::Manual, policy(None));
+        for (count, value) in values.iter().enumerate() {
+            prop_assert_eq!(submit_value(&mut scheduler, 1, *value), count as u64 + 1);
+            prop_assert_eq!(scheduler.pending(), count + 1);
+        }
+        let ended = complete_all(&mut scheduler, 2);
+        let ended: Vec<_> = ended.into_iter().map(|(value, ..)| value).collect();
+        prop_assert_eq!(ended, values);
+    }
+
+    #[test]
+    fn timeout_ends_each_job_in_time(pauses in prop::collection::vec(0..40u64, 1..100)) {
+        const TIMEOUT: u64 = 100;
+        let mut scheduler = scheduler(SchedulerKind::Manual, policy(Some(TIMEOUT)));
+        let (mut now, mut submitted, mut ended) = (1, Vec::new(), 0);
+        for (value, pause) in pauses.into_iter().chain([1000]).enumerate() {
+            submit_value(&mut scheduler, now, value);
+            submitted.push(now);
+            now += pause;
+            while let Some(completed) = scheduler.pop_due(now) {
+                prop_assert_eq!(completed.data, ended);
+                prop_assert_eq!(completed.record.error, TIMED_OUT);
+                prop_assert_eq!(completed.record.end, submitted[ended] + TIMEOUT);
+                ended += 1;
+            }
+            for submitted in &submitted[ended..] {
+                prop_assert!(submitted + TIMEOUT > now);
+            }
+        }
+        prop_assert_eq!(ended, submitted.len());
+    }
+}
+
 #[test]
 fn submit_returns_the_job_without_a_free_slot() {
     let mut scheduler = scheduler::<usize>(SchedulerKind::Manual, policy(None));
@@ -38,6 +76,23 @@ fn submit_returns_the_job_without_a_free_slot() {
     let refused = jobs.submit(1, manual_job(slots));
     assert_eq!(refused.err().map(|job| job.fence), Some(slots));
     assert_eq!(jobs.pending(), slots);
+}
+
+#[test]
+fn submit_returns_whether_the_job_is_the_head() {
+    let mut scheduler = scheduler::<usize>(SchedulerKind::Manual, policy(None));
+    let jobs = manual(&mut scheduler);
+    for (seqno, is_head) in [(1, true), (2, false)] {
+        let submitted = jobs.submit(1, manual_job(0)).ok();
+        assert_eq!(submitted, Some(Submitted { seqno, is_head }));
+    }
+    assert!(jobs.signal(2, 2, 0).is_some() && jobs.signal(2, 2, 0).is_some());
+    let submitted = jobs.submit(3, manual_job(0)).ok();
+    let expected = Submitted {
+        seqno: 3,
+        is_head: true,
+    };
+    assert_eq!(submitted, Some(expected));
 }
 
 #[test]
@@ -205,4 +260,23 @@ fn signal_next_does_nothing_on_a_stopped_queue() {
         scheduler.pop_due(210).map(|ended| ended.record.error),
         Some(CANCELED)
     );
+}
+
+#[test]
+fn record_shows_deadline_zero_as_the_first_time() {
+    let mut scheduler = scheduler(SchedulerKind::Manual, policy(None));
+    for (number, deadline) in [0, 7, u64::MAX].into_iter().enumerate() {
+        let data = Data { number, deadline };
+        submit(&mut scheduler, 1, job(data, 0));
+    }
+    for (seqno, deadline) in [(1, 1), (2, 7), (3, 0)] {
+        let JobState::Pending(record) = scheduler.state(1, seqno) else {
+            panic!("the job is pending");
+        };
+        assert_eq!(record.deadline, deadline);
+        let completed = manual(&mut scheduler).signal(2, seqno, 0).unwrap();
+        assert_eq!(completed.record.deadline, deadline);
+        let state = scheduler.state(2, seqno);
+        assert_eq!(state, JobState::Completed(completed.record));
+    }
 }

@@ -107,6 +107,47 @@ fn full_directory_refuses_a_segment() {
     assert_eq!(ring.free_slots(), room);
 }
 
+#[test]
+fn pop_if_leaves_a_value_that_is_not_wanted() {
+    let mut ring = ring(1);
+    assert!(ring.pop_if(|_| true).is_none());
+    push(&mut ring, 7);
+    assert!(ring.pop_if(|value| *value == 8).is_none());
+    assert_eq!(ring.get(1), Some(&7));
+    let popped = ring.pop_if(|value| *value == 7);
+    assert_eq!(popped.map(|(value, _)| value), Some(7));
+    assert_eq!(ring.len(), 0);
+}
+
+#[test]
+fn pop_run_stops_at_an_unwanted_value_and_at_the_end_of_a_segment() {
+    const END: u64 = SEGMENT_LEN as u64;
+    let mut ring = ring(0);
+    assert!(ring.pop_run(|_, _| true, |_, _| unreachable!()).is_none());
+    for value in 0..END + 10 {
+        push(&mut ring, 2 * value);
+    }
+    let mut run = |last| {
+        let mut removed = Vec::new();
+        let segment = ring.pop_run(
+            |index, value| {
+                assert_eq!(*value, 2 * index);
+                index <= last
+            },
+            |index, value| removed.push((index, value)),
+        );
+        assert!(segment.is_none(), "the ring reuses the segment");
+        removed
+    };
+    let values =
+        |range: std::ops::Range<u64>| -> Vec<_> { range.map(|index| (index, 2 * index)).collect() };
+    assert_eq!(run(4), values(0..5));
+    assert_eq!(run(4), values(5..5));
+    assert_eq!(run(u64::MAX), values(5..END));
+    assert_eq!(run(u64::MAX), values(END..END + 10));
+    assert_eq!((ring.first(), ring.len()), (END + 10, 0));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
 
