@@ -63,7 +63,7 @@ module! {
 struct VfenceModule {
     #[pin]
     registration: MiscDeviceRegistration<vfence::client::Client>,
-    sw_sync: Option<vfence_misc::sw_sync::Registration>,
+    sw_sync: Option<vfence_misc::sw_sync::SwSyncRegistration>,
     #[pin]
     state: vfence::module::ModuleState,
 }

@@ -121,12 +121,12 @@ impl Drop for SwSync {
 }
 
 /// The device.
-pub(crate) struct Registration {
+pub(crate) struct SwSyncRegistration {
     _device: Pin<KBox<MiscDeviceRegistration<SwSync>>>,
     shared: Arc<Shared>,
 }
 
-impl Registration {
+impl SwSyncRegistration {
     /// Lets `open()` succeed, and logs which nodes exist. Called when the module can no longer fail
     /// to load.
     pub(crate) fn go_live(&self) {
@@ -150,7 +150,7 @@ impl Registration {
 /// Registers the device if the module parameter `sw_sync` is 1.
 ///
 /// Fails with `EINVAL` if the parameter is neither 0 nor 1, and with the errors of the registration.
-pub(crate) fn register(device: &Arc<Device>) -> Result<Option<Registration>> {
+pub(crate) fn register(device: &Arc<Device>) -> Result<Option<SwSyncRegistration>> {
     match *module_parameters::sw_sync.value_ref() {
         0 => return Ok(None),
         1 => {}
@@ -169,7 +169,7 @@ pub(crate) fn register(device: &Arc<Device>) -> Result<Option<Registration>> {
     )?;
     let registration = MiscDeviceRegistration::register(NAME, Ok(shared.clone()));
     let device = KBox::pin_init(registration, GFP_KERNEL)?;
-    Ok(Some(Registration {
+    Ok(Some(SwSyncRegistration {
         _device: device,
         shared,
     }))

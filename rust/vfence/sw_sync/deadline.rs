@@ -13,13 +13,13 @@ use kernel::sync::atomic::{
 ///
 /// User space sets unsigned times. A time beyond `KTIME_MAX` is a negative `ktime_t`, and so
 /// earlier than all others, as in the kernel's sw_sync.
-pub(crate) struct Deadline {
+pub(crate) struct SignedDeadline {
     /// Valid if `is_set`.
     earliest: Atomic<i64>,
     is_set: Atomic<bool>,
 }
 
-impl Default for Deadline {
+impl Default for SignedDeadline {
     fn default() -> Self {
         Self {
             earliest: Atomic::new(i64::MAX),
@@ -28,7 +28,7 @@ impl Default for Deadline {
     }
 }
 
-impl Deadline {
+impl SignedDeadline {
     /// Records `deadline`, a `ktime_t`.
     pub(crate) fn record(&self, deadline: i64) {
         let mut known = self.earliest.load(Relaxed);
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn earliest_deadline_is_kept() {
-        let deadline = Deadline::default();
+        let deadline = SignedDeadline::default();
         assert_eq!(deadline.earliest(), None);
         for (time, earliest) in [
             (i64::MAX, i64::MAX),
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn negative_deadline_is_earlier_than_zero() {
-        let deadline = Deadline::default();
+        let deadline = SignedDeadline::default();
         for (time, earliest) in [(0, 0), (-1, -1), (-5, -5), (700, -5), (-9, -9)] {
             deadline.record(time);
             assert_eq!(deadline.earliest(), Some(earliest));

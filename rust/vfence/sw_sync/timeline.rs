@@ -44,7 +44,7 @@ use crate::{
             Counter,
             ValueState, //
         },
-        deadline::Deadline,
+        deadline::SignedDeadline,
         name::Name,
         pending::{
             allocate_block,
@@ -149,7 +149,7 @@ impl_hr_timer_owner! {
 }
 
 impl DriverTimeline for SwSyncTimeline {
-    type FenceData = Deadline;
+    type FenceData = SignedDeadline;
 
     fn driver_name(&self) -> &CStr {
         c"sw_sync"
@@ -159,13 +159,13 @@ impl DriverTimeline for SwSyncTimeline {
         self.name.as_c_str()
     }
 
-    fn set_deadline(&self, data: &Deadline, _seqno: u64, deadline: i64) {
+    fn set_deadline(&self, data: &SignedDeadline, _seqno: u64, deadline: i64) {
         data.record(deadline);
     }
 }
 
 /// The numbers that debugfs shows of a timeline.
-pub(crate) struct Totals {
+pub(crate) struct TimelineTotals {
     pub(crate) pending: usize,
     pub(crate) completed: u64,
     pub(crate) timeouts: u64,
@@ -455,7 +455,7 @@ impl SwSyncTimeline {
     }
 
     /// Returns the numbers for debugfs, and fills `infos` with the first pending fences.
-    pub(crate) fn inspect(&self, infos: &mut [FenceInfo]) -> Totals {
+    pub(crate) fn inspect(&self, infos: &mut [FenceInfo]) -> TimelineTotals {
         let mut state = self.state.lock();
         let mut places = infos.iter_mut();
         // No fence has the key 0.
@@ -470,7 +470,7 @@ impl SwSyncTimeline {
             };
             None
         });
-        Totals {
+        TimelineTotals {
             pending: state.pending.len(),
             completed: state.completed,
             timeouts: state.timeouts,
