@@ -36,17 +36,18 @@ use kernel::{
 pub(crate) struct Client {
     id: u64,
     device: Arc<Device>,
-    /// The queue of the last submission, unless it was destroyed. Held while jobs are prepared and published, which
-    /// keeps the seqnos that are reserved for them.
+    /// The queue of the last submission, unless it was destroyed. Held while jobs are prepared and
+    /// published, which keeps the seqnos that are reserved for them.
     #[pin]
     pub(crate) last_submitted: Mutex<Option<QueueRef>>,
-    /// The queue of the last `VFENCE_IOCTL_SIGNAL_NEXT`, unless it was destroyed. Nothing that may wait for a fence
-    /// runs with the lock held.
+    /// The queue of the last `VFENCE_IOCTL_SIGNAL_NEXT`, unless it was destroyed. Nothing that may
+    /// wait for a fence runs with the lock held.
     #[pin]
     pub(crate) last_signalled: Mutex<Option<QueueRef>>,
     #[pin]
     queues: Mutex<Queues>,
-    /// Pending in-fences of all jobs. A bound, since the task that signals a fence runs all its callbacks.
+    /// Pending in-fences of all jobs. A bound, since the task that signals a fence runs all its
+    /// callbacks.
     pub(crate) in_fence_quota: Arc<Quota>,
     /// The buffers that operations of pending jobs have mapped.
     pub(crate) mappings: Arc<MappingTable>,
@@ -90,8 +91,9 @@ impl Client {
         self.queues.lock().by_id.get(&id).cloned().ok_or(ENOENT)
     }
 
-    /// Returns the queue with the id `id`, from `cache` if it is there; else stores it there. `cache` is protected by
-    /// [`Client::last_submitted`] or [`Client::last_signalled`]. Fails with `ENOENT`.
+    /// Returns the queue with the id `id`, from `cache` if it is there; else stores it there.
+    /// `cache` is protected by [`Client::last_submitted`] or [`Client::last_signalled`]. Fails with
+    /// `ENOENT`.
     #[inline(always)]
     pub(crate) fn cached_queue<'a>(
         &self,
@@ -111,15 +113,16 @@ impl Client {
         }
     }
 
-    /// Returns whether some queue can take another job. If none can, the next completion wakes pollers.
+    /// Returns whether some queue can take another job. If none can, the next completion wakes
+    /// pollers.
     pub(crate) fn poll_free_slot(&self) -> bool {
         let queues = self.queues.lock();
         let mut queues = queues.by_id.values();
         queues.any(|queue| queue.poll_free_slot())
     }
 
-    /// Creates a queue with the properties that `config` returns for its id. `reply` writes the reply to user space; if it
-    /// fails, the queue does not exist.
+    /// Creates a queue with the properties that `config` returns for its id. `reply` writes the
+    /// reply to user space; if it fails, the queue does not exist.
     ///
     /// Fails with `ENOSPC` at the limit, `ENOMEM`, and as `config` and `reply` do.
     pub(crate) fn create_queue(

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The device: what all its open files share.
+//! The device, which all its open files share: workqueues, DMA device, fault injection, list of
+//! queues.
 
 use crate::{
     kernel_ext::{
@@ -38,7 +39,7 @@ use kernel::{
 /// The id of a client, and the id of one of its queues.
 type Key = (u64, u32);
 
-/// What all open files of the device share.
+/// The device, which all its open files share.
 #[pin_data]
 pub(crate) struct Device {
     workqueues: Arc<Workqueues>,
@@ -60,7 +61,7 @@ pub(crate) struct Device {
     clients: Atomic<u64>,
 }
 
-/// What debugfs lists.
+/// An entry of the list for debugfs.
 pub(crate) enum Listed {
     Queue(QueueRef),
     Timeline(TimelineRef),
@@ -70,7 +71,8 @@ pub(crate) enum Listed {
 pub(crate) struct Listing(RBTreeNode<Key, Listed>);
 
 impl Device {
-    /// Creates the device. Its debugfs directory must exist. Fails with `ENOMEM`, and as registering its DMA device does.
+    /// Creates the device. Its debugfs directory must exist. Fails with `ENOMEM`, and as
+    /// registering its DMA device does.
     pub(crate) fn new() -> Result<Arc<Self>> {
         let attr = |name| FaultAttr::new(name, crate::NAME);
         Arc::pin_init(
@@ -128,7 +130,8 @@ impl Device {
         drop(node);
     }
 
-    /// Calls `f` with each entry and the id of its client, until `f` fails. The list does not change meanwhile.
+    /// Calls `f` with each entry and the id of its client, until `f` fails. The list does not
+    /// change meanwhile.
     pub(crate) fn try_for_each_listed<E>(
         &self,
         mut f: impl FnMut(u64, &Listed) -> Result<(), E>,

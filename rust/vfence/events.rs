@@ -2,8 +2,8 @@
 
 //! The events of a client, which `read()` on the device returns and `poll()` waits for.
 //!
-//! Room for an event is reserved when its job is submitted. So no event is lost, and the interrupt that reports it
-//! allocates nothing.
+//! Room for an event is reserved when its job is submitted. So no event is lost, and the interrupt
+//! that reports it allocates nothing.
 
 use crate::{
     kernel_ext::wait::{
@@ -46,7 +46,7 @@ const SIZE: usize = size_of::<vfence_event>();
 
 type UnreadRing = Ring<vfence_event, ChargedMemory>;
 
-/// What the lock of a client's events protects.
+/// The data that the lock of a client's events protects.
 struct EventState {
     unread: UnreadRing,
     /// The number of events reserved for jobs that are pending or being submitted.
@@ -107,8 +107,8 @@ impl Events {
         }
     }
 
-    /// Reports the completion of a job whose event is reserved. [`Events::notify`] must follow. May be called in any
-    /// context.
+    /// Reports the completion of a job whose event is reserved. [`Events::notify`] must follow. May
+    /// be called in any context.
     pub(crate) fn report(&self, event: vfence_event) {
         let mut state = self.state.lock();
         state.reserved -= 1;
@@ -122,8 +122,8 @@ impl Events {
         self.pollers.notify_all();
     }
 
-    /// Moves as many events to user space as fit into `to`; waits for the first one, or fails with `EAGAIN` if
-    /// `nonblocking`. Returns the number of bytes.
+    /// Moves as many events to user space as fit into `to`; waits for the first one, or fails with
+    /// `EAGAIN` if `nonblocking`. Returns the number of bytes.
     ///
     /// Fails with `EINVAL` if no event fits, `ERESTARTSYS`, `EFAULT`.
     pub(crate) fn read(&self, nonblocking: bool, to: &mut IovIterDest<'_>) -> Result<usize> {
@@ -171,7 +171,8 @@ impl Events {
 
 /// The one reader that may remove events. Dropping it lets the next one begin.
 ///
-/// The copy may block indefinitely (userfaultfd, FUSE). Only other readers wait for it, interruptibly.
+/// The copy may block indefinitely (userfaultfd, FUSE). Only other readers wait for it,
+/// interruptibly.
 struct Reader<'a>(&'a Events);
 
 impl<'a> Reader<'a> {
@@ -185,7 +186,8 @@ impl<'a> Reader<'a> {
         Some(Self(events))
     }
 
-    /// Moves as many events as fit into `to` and returns the number of bytes. Fails with `EFAULT` if no event was copied.
+    /// Moves as many events as fit into `to` and returns the number of bytes. Fails with `EFAULT`
+    /// if no event was copied.
     fn copy(&self, to: &mut IovIterDest<'_>) -> Result<usize> {
         let mut read = 0;
         while to.len() >= SIZE {
@@ -229,7 +231,8 @@ pub(crate) struct EventReservation<'a> {
 }
 
 impl EventReservation<'_> {
-    /// Reserves a slot for one more job. Fails with `EAGAIN` if the client has too many events, `ENOMEM`.
+    /// Reserves a slot for one more job. Fails with `EAGAIN` if the client has too many events,
+    /// `ENOMEM`.
     pub(crate) fn add(&mut self) -> Result {
         if self.spare == 0 {
             self.reserve_slots()?;

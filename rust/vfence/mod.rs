@@ -2,20 +2,19 @@
 
 //! The driver: what `/dev/vfence` and the render node have in common.
 //!
-//! | module | what it holds |
-//! |---|---|
-//! | `ioctl` | one file for each group of ioctls of the UAPI header; `submit` is where jobs come in |
-//! | `file` | the other file operations: open, release, read, poll, mmap, fdinfo |
-//! | `module` | what a module owns while it is loaded; `debugfs`, its files there |
-//! | `device`, `client` | what all open files share; one open file and its queues |
-//! | `queue` | a queue: locks, timer, worker, and fences around a scheduler |
-//! | `sw_sync` | the timeline of `/dev/sw_sync` |
-//! | `job` | what a job waits for, names and does |
-//! | `buffer` | dma-bufs: creation, mappings, implicit synchronisation, operations |
-//! | `sched` | the decisions of a queue, pure code that the host tests |
-//! | `events`, `limits`, `uarg`, `charged` | events of a client, module parameters, ioctl arguments, memory |
+//! - `ioctl`: a file for each group of ioctls of the UAPI header. Jobs come in by `submit`.
+//! - `file`: the other file operations: open, release, read, poll, mmap, fdinfo.
+//! - `module`: the state of a loaded module; `debugfs`: its files there.
+//! - `device`, `client`: what all open files share, and one open file with its queues.
+//! - `queue`: a queue, with its locks, timer, worker, and fences around a scheduler.
+//! - `sw_sync`: a timeline of `/dev/sw_sync`.
+//! - `job`: in-fences, handles and operations of a job, and quotas of its client.
+//! - `buffer`: dma-bufs: creation, mappings, implicit synchronisation, operations.
+//! - `events`, `limits`, `uarg`, `charged`: events of a client, module parameters, arguments of
+//!   ioctls, memory charged to the caller's cgroup.
+//! - `sched`: the decisions of a queue, pure code that is tested on the host.
 //!
-//! Imports go down this list and never up: see `Documentation/design.md`.
+//! Imports go down this list, never up: see `Documentation/design.md`.
 
 #![deny(unsafe_code)]
 

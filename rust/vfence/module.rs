@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a module owns while it is loaded, besides the registrations of its device nodes.
+//! The state of a loaded module, besides the registrations of its device nodes.
 
 use crate::{
     kernel_ext::dma_fence,
@@ -25,7 +25,8 @@ impl Drop for FenceDrain {
     }
 }
 
-/// The device and its debugfs files. The fields are dropped in this order, after the device nodes are unregistered.
+/// The device and its debugfs files. The fields are dropped in this order, after the device nodes
+/// are unregistered.
 #[pin_data]
 pub(crate) struct ModuleState {
     #[pin]
@@ -36,7 +37,8 @@ pub(crate) struct ModuleState {
 }
 
 impl ModuleState {
-    /// Creates the device and its debugfs files. Fails with `EINVAL` if a module parameter is out of range, `ENOMEM`.
+    /// Creates the device and its debugfs files. Fails with `EINVAL` if a module parameter is out
+    /// of range, `ENOMEM`.
     pub(crate) fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             _: { Limits::check()? },

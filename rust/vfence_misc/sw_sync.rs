@@ -149,7 +149,8 @@ impl SwSyncRegistration {
 
 /// Registers the device if the module parameter `sw_sync` is 1.
 ///
-/// Fails with `EINVAL` if the parameter is neither 0 nor 1, and with the errors of the registration.
+/// Fails with `EINVAL` if the parameter is neither 0 nor 1, and with the errors of the
+/// registration.
 pub(crate) fn register(device: &Arc<Device>) -> Result<Option<SwSyncRegistration>> {
     match *module_parameters::sw_sync.value_ref() {
         0 => return Ok(None),

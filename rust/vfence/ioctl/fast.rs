@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `VFENCE_IOCTL_CREATE_FENCE` and `VFENCE_IOCTL_SIGNAL_NEXT`: the calls for fences that user space signals.
+//! `VFENCE_IOCTL_CREATE_FENCE` and `VFENCE_IOCTL_SIGNAL_NEXT`: the calls for fences that user space
+//! signals.
 //!
-//! The argument is the id of a manual queue and the result is the return value of the system call, so
-//! nothing is copied from or to user space.
+//! The argument is the id of a manual queue and the result is the return value of the system call,
+//! so nothing is copied from or to user space.
 
 use crate::{
     kernel_ext::{

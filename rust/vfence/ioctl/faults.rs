@@ -63,7 +63,8 @@ pub(super) fn set(client: &Client, argument: &UserArg) -> Result {
     queue.set_fault_plan(plan, drops_interrupts)
 }
 
-/// Returns the rule that user space describes. Fails with `EINVAL` if its fields contradict each other.
+/// Returns the rule that user space describes. Fails with `EINVAL` if its fields contradict each
+/// other.
 fn rule_from_user(fault: &vfence_fault) -> Result<FaultRule> {
     let kind = match fault.kind {
         FAIL => FaultKind::Fail,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The ioctls that name jobs by queue and seqno: `VFENCE_IOCTL_WAIT`, `VFENCE_IOCTL_EXPORT`, `VFENCE_IOCTL_JOB_INFO`.
+//! The ioctls that name jobs by queue and seqno: `VFENCE_IOCTL_WAIT`, `VFENCE_IOCTL_EXPORT`,
+//! `VFENCE_IOCTL_JOB_INFO`.
 
 use crate::{
     kernel_ext::{
@@ -103,8 +104,9 @@ pub(super) fn wait(client: &Client, argument: &UserArg) -> Result {
     argument.write(&wait)
 }
 
-/// Reads the points of `wait` from user space, passes each to `f`, and returns them. Fails with `EINVAL` for none, too
-/// many, or reserved fields that are not zero, `EFAULT`, `ENOMEM`, and as `f` does.
+/// Reads the points of `wait` from user space, passes each to `f`, and returns them. Fails with
+/// `EINVAL` for none, too many, or reserved fields that are not zero, `EFAULT`, `ENOMEM`, and as
+/// `f` does.
 fn read_points(
     wait: &vfence_wait,
     mut f: impl FnMut(&vfence_point) -> Result,
@@ -123,7 +125,8 @@ fn read_points(
     Ok(points)
 }
 
-/// Adds a point to the waits of a call. Fails with `ENOENT`, `EINVAL` for a job that was not submitted, `ENOMEM`.
+/// Adds a point to the waits of a call. Fails with `ENOENT`, `EINVAL` for a job that was not
+/// submitted, `ENOMEM`.
 fn add_point(waits: &mut QueueWaits, client: &Client, point: &vfence_point, any: bool) -> Result {
     let seqno = point.seqno;
     let wait = match waits.entry(point.queue) {

@@ -90,8 +90,8 @@ pub(crate) struct Prepared<J> {
     pub(crate) out_fence: Option<OutFence>,
 }
 
-/// A job of a timer or worker queue whose in-fences are not final: locking the reservation objects of its buffers may
-/// add some.
+/// A job of a timer or worker queue whose in-fences are not final: locking the reservation objects
+/// of its buffers may add some.
 pub(crate) struct TimedRequest {
     duration: DurationRange,
     error: i32,
@@ -100,7 +100,7 @@ pub(crate) struct TimedRequest {
     fence: JobFence,
 }
 
-/// What a job waits for and uses, collected before reservation objects are locked.
+/// The in-fences, buffers and operations of a job, collected before reservation objects are locked.
 pub(crate) struct RequestInputs {
     pub(crate) in_fences: InFences,
     pub(crate) uses: BufferUses,
@@ -113,9 +113,9 @@ impl TimedRequest {
         self.into_job(false, 0, None)
     }
 
-    /// Returns the job with its final in-fences and its operations, and the countdown of its pending in-fences, to be
-    /// decremented once the job is published. The caller keeps a reference to `operations` while reservation objects are locked:
-    /// dropping the last one locks them.
+    /// Returns the job with its final in-fences and its operations, and the countdown of its
+    /// pending in-fences, to be decremented once the job is published. The caller keeps a reference
+    /// to `operations` while reservation objects are locked: dropping the last one locks them.
     ///
     /// Fails with `ENOSPC` if the pending jobs of `client` have too many in-fences, `ENOMEM`.
     pub(crate) fn with_inputs(
@@ -222,8 +222,9 @@ impl<'a, H: HandleLookup> Submission<'a, H> {
         })
     }
 
-    /// Prepares a job of a timer or worker queue, and stores its fence in `syncs` if they need one. `earlier` are the syncs of the
-    /// jobs before it in the submission. Also returns the job's inputs, if it has any.
+    /// Prepares a job of a timer or worker queue, and stores its fence in `syncs` if they need one.
+    /// `earlier` are the syncs of the jobs before it in the submission. Also returns the job's
+    /// inputs, if it has any.
     ///
     /// Fails as the header says.
     pub(crate) fn prepare_timed(
@@ -305,8 +306,8 @@ impl<'a, H: HandleLookup> Submission<'a, H> {
         Ok(KBox::new(inputs, GFP_KERNEL_ACCOUNT)?)
     }
 
-    /// Adds to `in_fences` the fences in the reservation objects that the job waits for, and makes room in them for the
-    /// job's own fence. The objects are `locked`.
+    /// Adds to `in_fences` the fences in the reservation objects that the job waits for, and makes
+    /// room in them for the job's own fence. The objects are `locked`.
     ///
     /// Fails with `ENOSPC` for too many fences, `ENOMEM`.
     pub(crate) fn join_reservations(
@@ -327,8 +328,8 @@ impl<'a, H: HandleLookup> Submission<'a, H> {
         )
     }
 
-    /// Adds the faults that the kernel's fault injection chooses for a job. Must be called when nothing can refuse the job any
-    /// more, since the choice counts.
+    /// Adds the faults that the kernel's fault injection chooses for a job. Must be called when
+    /// nothing can refuse the job any more, since the choice counts.
     pub(crate) fn inject_faults(&self, job: &mut QueueTimedJob) {
         if !FaultAttr::AVAILABLE {
             return;
@@ -349,8 +350,8 @@ impl<'a, H: HandleLookup> Submission<'a, H> {
     }
 }
 
-/// Creates the fence of a job, if an out-fence, `syncs` or a reservation object (`adds`) needs one. Also returns the
-/// out-fence.
+/// Creates the fence of a job, if an out-fence, `syncs` or a reservation object (`adds`) needs one.
+/// Also returns the out-fence.
 #[inline]
 fn job_fence(
     queue: &QueueRef,
@@ -391,8 +392,8 @@ fn export(fence: &PendingFence<Queue>) -> Result<OutFence> {
     Ok((SyncFile::create(fence.fence())?, fd))
 }
 
-/// Refuses, with `EINVAL`, a job that the header does not allow on a manual queue. `waits` says whether the job waits for
-/// syncobjs.
+/// Refuses, with `EINVAL`, a job that the header does not allow on a manual queue. `waits` says
+/// whether the job waits for syncobjs.
 fn check_manual(submit: &vfence_submit, waits: bool) -> Result {
     const FLAGS: u32 = VFENCE_SUBMIT_OUT_FENCE | VFENCE_SUBMIT_EVENT;
 
@@ -406,7 +407,8 @@ fn check_manual(submit: &vfence_submit, waits: bool) -> Result {
     must_be_errno(submit.error)
 }
 
-/// Refuses, with `EINVAL`, a job that the header does not allow on `queue`, a timer or worker queue.
+/// Refuses, with `EINVAL`, a job that the header does not allow on `queue`, a timer or worker
+/// queue.
 fn check_timed(queue: &Queue, submit: &vfence_submit) -> Result {
     const FLAGS: u32 = VFENCE_SUBMIT_OUT_FENCE | VFENCE_SUBMIT_EVENT | VFENCE_SUBMIT_HANG;
 

@@ -98,8 +98,9 @@ pub(super) fn create(client: &Client, argument: &UserArg) -> Result {
     })
 }
 
-/// Returns the policy that user space asks for. Fails with `EINVAL` for an unknown policy, a timeout beyond the watchdog, a
-/// boost out of range, and for policies of in-fences or a boost on a manual queue.
+/// Returns the policy that user space asks for. Fails with `EINVAL` for an unknown policy, a
+/// timeout beyond the watchdog, a boost out of range, and for policies of in-fences or a boost on a
+/// manual queue.
 fn policy_from_user(
     kind: QueueKind,
     limits: &Limits,
@@ -178,13 +179,14 @@ pub(super) fn signal(client: &Client, argument: &UserArg) -> Result {
     must_be_errno(signal.error)?;
     let queue = client.queue(signal.queue)?;
     queue.check_signal(signal.seqno)?;
-    // Write the reply first, so that `EFAULT` has no side effects. Unless another thread interferes, it is right.
-    // CAST: A queue has fewer pending jobs.
+    // Write the reply first, so that `EFAULT` has no side effects. Unless another thread
+    // interferes, it is right. CAST: A queue has fewer pending jobs.
     let expected = signal.seqno.saturating_sub(queue.completed()) as u32;
     argument.write_field(offset_of!(vfence_signal, completed), &expected)?;
     let completed = queue.signal(signal.seqno, signal.error);
     if completed != expected {
-        // The jobs have completed: the call succeeds even if another thread has unmapped the argument.
+        // The jobs have completed: the call succeeds even if another thread has unmapped the
+        // argument.
         let _ = argument.write_field(offset_of!(vfence_signal, completed), &completed);
     }
     Ok(())

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `VFENCE_IOCTL_SUBMIT` and `VFENCE_IOCTL_SUBMIT_BATCH`: all jobs of a call are published, or none.
+//! `VFENCE_IOCTL_SUBMIT` and `VFENCE_IOCTL_SUBMIT_BATCH`: all jobs of a call are published, or
+//! none.
 //!
-//! A job goes through these steps. The first two can fail, and are done for all jobs of a call before the third:
+//! A job goes through these steps. The first two can fail, and are done for all jobs of a call
+//! before the third:
 //!
-//! 1. prepare: check, reserve a slot, create the fence, collect in-fences and buffers, reply to user space;
+//! 1. prepare: check, reserve a slot, create the fence, collect in-fences and buffers, reply to
+//!    user space;
 //! 2. with the reservation objects of the buffers locked: add their fences to the in-fences;
-//! 3. publish, in a signalling section: arm the in-fences, enter the queues, add fences to the reservation
-//!    objects, let the in-fences start the jobs; then install file descriptors.
+//! 3. publish, in a signalling section: arm the in-fences, enter the queues, add fences to the
+//!    reservation objects, let the in-fences start the jobs; then install file descriptors.
 //!
 //! A job of a manual queue has neither in-fences nor buffers, and skips the second step.
 
@@ -205,7 +208,8 @@ impl BatchJob {
     }
 }
 
-/// The buffers of a [`BatchJob::UsesBuffers`]. They are dropped after the reservation objects are unlocked.
+/// The buffers of a [`BatchJob::UsesBuffers`]. They are dropped after the reservation objects are
+/// unlocked.
 struct BatchBuffers {
     /// The index of the job in the batch.
     index: u32,
@@ -391,7 +395,8 @@ fn reply<J>(argument: &UserArg, prepared: &Prepared<J>) -> Result {
     argument.write_field(REPLY, &reply)
 }
 
-/// Adds the callbacks to the in-fences of a job. Its countdown keeps the job from starting before it is published.
+/// Adds the callbacks to the in-fences of a job. Its countdown keeps the job from starting before
+/// it is published.
 fn arm(job: &mut QueueTimedJob) {
     if let Some(in_fences) = job.data.in_fences_mut() {
         in_fences.arm();
@@ -425,12 +430,12 @@ fn publish(
     }
 }
 
-/// Ends a signalling section in which jobs were published: adds their fences to the reservation objects and lets their
-/// in-fences start them.
+/// Ends a signalling section in which jobs were published: adds their fences to the reservation
+/// objects and lets their in-fences start them.
 ///
-/// Publish to the queues first: once a fence is in a reservation object, anybody may set a deadline on it, and its queue
-/// must already know the job. The fence may have signalled by then, which does no harm: all who find it in
-/// the reservation object wait for its lock first.
+/// Publish to the queues first: once a fence is in a reservation object, anybody may set a deadline
+/// on it, and its queue must already know the job. The fence may have signalled by then, which does
+/// no harm: all who find it in the reservation object wait for its lock first.
 fn finish_publishing(
     section: SignallingSection,
     mut locked: Option<LockedBuffers<'_>>,
@@ -445,9 +450,11 @@ fn finish_publishing(
     drop(section);
 }
 
-/// Adds the fences of published jobs to syncobjs and installs the file descriptors of their out-fences.
+/// Adds the fences of published jobs to syncobjs and installs the file descriptors of their
+/// out-fences.
 ///
-/// Adding a point to a timeline takes time proportional to its length, so no lock but the client's is held.
+/// Adding a point to a timeline takes time proportional to its length, so no lock but the client's
+/// is held.
 fn publish_fences<S: JobSyncobjs>(
     syncs: impl IntoIterator<Item = S>,
     out_fences: impl IntoIterator<Item = OutFence>,

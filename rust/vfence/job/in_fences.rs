@@ -2,10 +2,10 @@
 
 //! The in-fences of a job: collecting them from user space, and waiting until all have signalled.
 //!
-//! Each pending in-fence gets a callback. The callbacks of a job share a [`Countdown`]. The one that
-//! brings it to zero reports the job as ready to its queue, which starts the job's timer and nothing
-//! more: a fence callback must not signal a fence. The submitter holds one count until the job is in its
-//! queue, so that the job cannot become ready before.
+//! Each pending in-fence gets a callback. The callbacks of a job share a [`Countdown`]. The one
+//! that brings it to zero reports the job as ready to its queue, which starts the job's timer and
+//! nothing more: a fence callback must not signal a fence. The submitter holds one count until the
+//! job is in its queue, so that the job cannot become ready before.
 
 use crate::{
     kernel_ext::{
@@ -66,11 +66,11 @@ impl InFences {
         }
     }
 
-    /// Adds the fences of `count` file descriptors, an array of `i32` at the user address `address`.
-    /// `unwrapped` counts the fences that the ioctl has unwrapped.
+    /// Adds the fences of `count` file descriptors, an array of `i32` at the user address
+    /// `address`. `unwrapped` counts the fences that the ioctl has unwrapped.
     ///
-    /// Fails with `EINVAL` if `count` exceeds `VFENCE_MAX_IN_FENCES` or a file is not a sync_file, `EFAULT`,
-    /// `EBADF`, `ENOMEM`, and with `ENOSPC` beyond either bound on unwrapped fences.
+    /// Fails with `EINVAL` if `count` exceeds `VFENCE_MAX_IN_FENCES` or a file is not a sync_file,
+    /// `EFAULT`, `EBADF`, `ENOMEM`, and with `ENOSPC` beyond either bound on unwrapped fences.
     pub(crate) fn add_from_user(
         &mut self,
         address: u64,
@@ -90,7 +90,8 @@ impl InFences {
         Ok(())
     }
 
-    /// Calls `f` with each fence that `fence` contains, or with `fence` itself if it is not a container.
+    /// Calls `f` with each fence that `fence` contains, or with `fence` itself if it is not a
+    /// container.
     ///
     /// Fails with `ENOSPC` if the ioctl has unwrapped too many fences, and as `f` does.
     fn for_each(
@@ -121,8 +122,8 @@ impl InFences {
         Ok(())
     }
 
-    /// Adds a fence of a reservation object, which may be a container. A signalled fence is ignored, and so
-    /// is its error.
+    /// Adds a fence of a reservation object, which may be a container. A signalled fence is
+    /// ignored, and so is its error.
     ///
     /// Fails with `ENOSPC` for too many fences, `ENOMEM`.
     pub(crate) fn add_pending(&mut self, fence: &Fence, unwrapped: &mut usize) -> Result {
@@ -189,15 +190,16 @@ impl InFences {
 
 /// A queue, as the in-fences of its jobs see it.
 pub(crate) trait NotifyReady: Clone + Send + Sync + 'static {
-    /// Reports that the in-fences of job `seqno` have signalled, the last of them at the time `last`, in ns on
-    /// `CLOCK_MONOTONIC`. `error` is the first error among them since the job was submitted, or 0.
+    /// Reports that the in-fences of job `seqno` have signalled, the last of them at the time
+    /// `last`, in ns on `CLOCK_MONOTONIC`. `error` is the first error among them since the job was
+    /// submitted, or 0.
     ///
     /// Called in any context, with the lock of a fence held.
     fn job_ready(&self, seqno: u64, last: u64, error: i32);
 }
 
-/// The wait of a job for its in-fences. Dropping it removes the callbacks, which takes the locks of the
-/// in-fences.
+/// The wait of a job for its in-fences. Dropping it removes the callbacks, which takes the locks of
+/// the in-fences.
 pub(crate) struct InFenceWait<Q: NotifyReady> {
     countdown: Arc<Countdown<Q>>,
     callbacks: KVec<Callback<Arc<Countdown<Q>>>>,
@@ -205,8 +207,8 @@ pub(crate) struct InFenceWait<Q: NotifyReady> {
 }
 
 impl<Q: NotifyReady> InFenceWait<Q> {
-    /// Adds the callbacks to the in-fences. The job is not ready before [`Countdown::dec`] is called for the
-    /// submitter, too.
+    /// Adds the callbacks to the in-fences. The job is not ready before [`Countdown::dec`] is
+    /// called for the submitter, too.
     pub(crate) fn arm(&mut self) {
         for callback in &mut self.callbacks {
             callback.arm();
@@ -236,7 +238,8 @@ pub(crate) struct Countdown<Q: NotifyReady> {
     left: Atomic<i32>,
     /// The latest timestamp of the in-fences that have signalled, in ns.
     last: Atomic<u64>,
-    /// The first error of an in-fence since the job was submitted, or 0. The job has an earlier one.
+    /// The first error of an in-fence since the job was submitted, or 0. The job has an earlier
+    /// one.
     error: Atomic<i32>,
 }
 

@@ -13,7 +13,8 @@ use kernel::{
     },
 };
 
-/// A number of units that the jobs of a client share. What is left is negative only while a charge is being refused.
+/// A number of units that the jobs of a client share. What is left is negative only while a charge
+/// is being refused.
 pub(crate) struct Quota(Atomic<i32>);
 
 impl Quota {

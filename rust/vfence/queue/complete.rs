@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How jobs complete: they leave the scheduler, their fences signal, and everybody who waits is notified.
+//! How jobs complete: they leave the scheduler, their fences signal, and everybody who waits is
+//! notified.
 //!
-//! [`Queue::finish`] is the end of every completion. Two fast paths precede it, each for jobs with nothing but
-//! a fence: `signal_plain()` of a manual queue in `signal.rs`, and `expire_plain()` of a timer queue in `timer.rs`.
-//! [`Queue::complete`] is for all jobs.
+//! [`Queue::finish`] is the end of every completion. Two fast paths precede it, each for jobs with
+//! nothing but a fence: `signal_plain()` of a manual queue in `signal.rs`, and `expire_plain()` of
+//! a timer queue in `timer.rs`. [`Queue::complete`] is for all jobs.
 
 use crate::{
     kernel_ext::{
@@ -46,7 +47,8 @@ use kernel::{
 /// Most jobs that complete, in-fences counted like jobs, before an interrupt or the worker yields.
 pub(crate) const MAX_COMPLETED: usize = 128;
 
-/// Most jobs that [`Queue::complete`] takes from the scheduler with the locks taken once. They are on the stack.
+/// Most jobs that [`Queue::complete`] takes from the scheduler with the locks taken once. They are
+/// on the stack.
 const BATCH: usize = 8;
 
 /// The lock under which the fences of a queue signal: `signalling`, or `state` of a manual queue.
@@ -102,11 +104,11 @@ impl Completion {
 }
 
 impl Queue {
-    /// Ends a completion: stores the counters and reports `events`, unlocks `lock`, under which the fences have
-    /// signalled, drops `rest`, and wakes waiters, readers and pollers.
+    /// Ends a completion: stores the counters and reports `events`, unlocks `lock`, under which the
+    /// fences have signalled, drops `rest`, and wakes waiters, readers and pollers.
     ///
-    /// Everything that a job held must be in `rest`: dropping it may take the locks of in-fences, which
-    /// other tasks hold while they wait for `lock`.
+    /// Everything that a job held must be in `rest`: dropping it may take the locks of in-fences,
+    /// which other tasks hold while they wait for `lock`.
     #[inline(always)]
     pub(crate) fn finish<L, R>(
         &self,
@@ -145,9 +147,9 @@ impl Queue {
         }
     }
 
-    /// Completes the jobs that `next` takes from the scheduler at the time it is passed, until it returns `None` or
-    /// about `max` jobs and in-fences have been dealt with. Rearms the timer at the end, except for a
-    /// worker queue.
+    /// Completes the jobs that `next` takes from the scheduler at the time it is passed, until it
+    /// returns `None` or about `max` jobs and in-fences have been dealt with. Rearms the timer at
+    /// the end, except for a worker queue.
     ///
     /// Returns the number of jobs completed, and whether `next` returned `None`.
     pub(crate) fn complete(
@@ -236,7 +238,8 @@ impl Queue {
         }
     }
 
-    /// Resets the queue and returns how many resets it has had. Jobs submitted meanwhile are not affected.
+    /// Resets the queue and returns how many resets it has had. Jobs submitted meanwhile are not
+    /// affected.
     pub(crate) fn reset(&self) -> u64 {
         let _operating = self.stop_operations();
         let (begun, mut resets) = (ktime_get(), None);
@@ -254,8 +257,8 @@ impl Queue {
         resets.unwrap_or(0)
     }
 
-    /// Completes all pending jobs, with `-ECANCELED` unless they have ended, and stops the timer and the worker.
-    /// The caller prevents further submissions.
+    /// Completes all pending jobs, with `-ECANCELED` unless they have ended, and stops the timer
+    /// and the worker. The caller prevents further submissions.
     pub(crate) fn close(&self) {
         let operating = self.stop_operations();
         let begun = ktime_get();
@@ -269,14 +272,15 @@ impl Queue {
         }
     }
 
-    /// Waits for the worker of a worker queue, and keeps it from executing operations until the guard is dropped.
+    /// Waits for the worker of a worker queue, and keeps it from executing operations until the
+    /// guard is dropped.
     pub(crate) fn stop_operations(&self) -> Option<MutexGuard<'_, ()>> {
         self.worker.as_ref().map(|_| self.operating.lock())
     }
 }
 
-/// What completed jobs leave: in-fence waits, operations, segments. Dropping it hands the operations to
-/// a work item of the device and drops the others.
+/// In-fence waits, operations and segments of completed jobs. Dropping it releases the operations
+/// in a work item.
 struct JobsRest<'a> {
     queue: &'a Queue,
     jobs: [Option<QueueCompletedJob>; BATCH],

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The counter page of a queue: `struct vfence_counters`, which user space maps and reads without a system call.
+//! The counter page of a queue: `struct vfence_counters`, which user space maps and reads without a
+//! system call.
 
 use crate::{
     kernel_ext::user_page::UserPage,
@@ -58,7 +59,8 @@ impl CounterPage {
         self.0.word::<COMPLETED>().store(seqno, Release);
     }
 
-    /// Stores the totals. [`CounterPage::set_completed`] must follow: a reader that sees its seqno sees these.
+    /// Stores the totals. [`CounterPage::set_completed`] must follow: a reader that sees its seqno
+    /// sees these.
     pub(crate) fn set_totals(&self, totals: &Totals) {
         self.0.word::<ERRORS>().store(totals.errors, Relaxed);
         self.0.word::<TIMEOUTS>().store(totals.timeouts, Relaxed);

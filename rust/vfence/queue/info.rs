@@ -64,8 +64,8 @@ impl Queue {
         self.state.lock().jobs.state(ktime_get(), seqno)
     }
 
-    /// Calls `f` with the in-fences of a job, if it is pending and had pending in-fences when it was submitted. `f` runs
-    /// under `state`.
+    /// Calls `f` with the in-fences of a job, if it is pending and had pending in-fences when it
+    /// was submitted. `f` runs under `state`.
     pub(crate) fn with_in_fences<R>(
         &self,
         seqno: u64,
@@ -80,11 +80,11 @@ impl Queue {
         self.state.lock().jobs.fence_mut(seqno).map(f)
     }
 
-    /// Returns what `prepare` makes of the fence of a job. A job without a fence gets one, after `prepare` has
-    /// succeeded with it. For a completed job this is a new fence that has signalled.
+    /// Returns what `prepare` makes of the fence of a job. A job without a fence gets one, after
+    /// `prepare` has succeeded with it. For a completed job this is a new fence that has signalled.
     ///
-    /// `prepare` may be called more than once. Fails with `EINVAL` for a job that was not submitted, `ENODATA` for one that
-    /// the history has lost, `ENOMEM`, and as `prepare` does.
+    /// `prepare` may be called more than once. Fails with `EINVAL` for a job that was not
+    /// submitted, `ENODATA` for one that the history has lost, `ENOMEM`, and as `prepare` does.
     pub(crate) fn with_job_fence<R>(
         queue: &QueueRef,
         seqno: u64,
@@ -122,8 +122,8 @@ impl Queue {
             if fence.is_none() {
                 return Ok(prepared);
             }
-            // The job has completed or has got a fence meanwhile. Dropping this one harms nobody: `prepare` has not
-            // published it.
+            // The job has completed or has got a fence meanwhile. Dropping this one harms nobody:
+            // `prepare` has not published it.
         }
     }
 }

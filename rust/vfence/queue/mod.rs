@@ -4,28 +4,35 @@
 //!
 //! # Lock order
 //!
-//! A lock may be taken while a lock above it is held, never the other way round.
+//! A lock may be taken while locks above it are held, never the other way round:
 //!
-//! | | lock | held while |
-//! |---|---|---|
-//! | 1 | a client's `last_submitted`, a mutex | jobs are prepared and published |
-//! | 2 | a client's `last_signalled`, a mutex | `VFENCE_IOCTL_SIGNAL_NEXT` finds the queue and completes its head, if that is a plain job |
-//! | 3 | `advancing` of a sw_sync timeline, a mutex | the counter advances, until each fence that it reaches has signalled |
-//! | 4 | a client's `queues`, a mutex | the queues of a client are found, added, removed; only the device's lists are locked below it |
-//! | 5 | a client's buffer mappings, a mutex | a buffer is mapped or unmapped |
-//! | 6 | reservation objects | in-fences of buffers are collected and jobs published; no access to user memory, no mapping or unmapping by this driver below several of them |
-//! | 7 | a buffer's list of attachments, a mutex | attachments change, or the CPU accesses the buffer |
-//! | 8 | `operating` of a queue, a mutex | the worker executes operations, or another task completes jobs of a worker queue; not below 5, 6 and 7, whose holders may wait for fences |
-//! | 9 | a job's operations, a mutex | some of the operations are executed, or they are released |
-//! | 10 | `signalling` of a timer or worker queue | completed jobs leave the scheduler and their fences signal, in order |
-//! | 11 | `state` of a manual queue or a sw_sync timeline | as `signalling`, and whenever the scheduler is used; no callback is removed and nothing is allocated below it |
-//! | 12 | a client's events, a spinlock | events are counted, reported, read |
-//! | 13 | any fence's lock | the core signals a fence, or a callback is added or removed |
-//! | 14 | `state` of a timer or worker queue | the scheduler is used; no fence signals, no callback is removed and nothing is allocated below it |
+//!  1. A client's `last_submitted`, a mutex: jobs are prepared and published.
+//!  2. A client's `last_signalled`, a mutex: `VFENCE_IOCTL_SIGNAL_NEXT` finds the queue and completes
+//!     its head, if the head is a plain job.
+//!  3. `advancing` of a sw_sync timeline, a mutex: the counter advances, until each fence that it
+//!     reaches has signalled.
+//!  4. A client's `queues`, a mutex: the queues are found, added, removed. Only the device's list
+//!     of queues is locked below it.
+//!  5. A client's buffer mappings, a mutex: a buffer is mapped or unmapped.
+//!  6. Reservation objects: in-fences of buffers are collected and jobs published. With several
+//!     locked, there is no access to user memory, and this driver neither maps nor unmaps.
+//!  7. A buffer's list of attachments, a mutex: attachments change, or the CPU accesses the buffer.
+//!  8. `operating` of a queue, a mutex: the worker executes operations, or another task completes
+//!     jobs of a worker queue. Never below 5, 6 and 7, whose holders may wait for fences.
+//!  9. A job's operations, a mutex: some of the operations are executed, or they are released.
+//! 10. `signalling` of a timer or worker queue: completed jobs leave the scheduler and their
+//!     fences signal, in order.
+//! 11. `state` of a manual queue or a sw_sync timeline: as `signalling`, and whenever the scheduler
+//!     is used. No callback is removed and nothing is allocated below it.
+//! 12. A client's events, a spinlock: events are counted, reported, read.
+//! 13. Any fence's lock: the core signals a fence, or a callback is added or removed.
+//! 14. `state` of a timer or worker queue: the scheduler is used. No fence signals, no callback is
+//!     removed and nothing is allocated below it.
 //!
-//! The callback of an in-fence runs with that fence's lock held and takes `state` of the waiting queue, hence
-//! 10, 13, 14. A job of a manual queue has no in-fences, and the deadline of its fence is kept in the fence.
-//! So no fence callback takes `state` of a manual queue, and its fences may signal under it.
+//! The callback of an in-fence runs with that fence's lock held and takes `state` of the waiting
+//! queue, hence 10, 13, 14. A job of a manual queue has no in-fences, and the deadline of its fence
+//! is kept in the fence. So no fence callback takes `state` of a manual queue, and its fences may
+//! signal under it.
 //!
 //! # Contexts
 //!
@@ -136,7 +143,7 @@ pub(crate) type QueueRef = ARef<Timeline<Queue>>;
 /// The fence of a job, if the job has one.
 pub(crate) type JobFence = Option<PendingFence<Queue>>;
 
-/// What a timer or worker queue keeps with a job.
+/// The data that a timer or worker queue keeps with a job.
 pub(crate) struct TimedJobData {
     pub(crate) fence: JobFence,
     /// Boxed, since few jobs have any.
@@ -200,18 +207,18 @@ pub(crate) type QueueCompletedJob =
 const _: () = assert!(size_of::<Option<TimedSlot<TimedJobData>>>() <= 64);
 const _: () = assert!(size_of::<Option<ManualSlot<JobFence>>>() <= 24);
 
-/// What the lock `state` protects.
+/// The data that the lock `state` protects.
 pub(crate) struct QueueState {
     pub(crate) jobs: QueueScheduler,
     /// When the timer expires, in ns, or [`NEVER`].
     ///
-    /// The timer is started under the lock, and only for an earlier time. So it may expire with nothing due, and
-    /// if it is not queued, this time has passed.
+    /// The timer is started under the lock, and only for an earlier time. So it may expire with
+    /// nothing due, and if it is not queued, this time has passed.
     expiry: u64,
     /// How many tasks wait for a job in `VFENCE_IOCTL_WAIT`.
     waiting: u32,
-    /// Set when a caller found the queue full or took its last slot. The next completion clears it and wakes
-    /// pollers.
+    /// Set when a caller found the queue full or took its last slot. The next completion clears it
+    /// and wakes pollers.
     wake_pollers: bool,
 }
 
@@ -227,7 +234,7 @@ impl QueueState {
     }
 }
 
-/// What completes the jobs of a queue.
+/// The kind of a queue: its jobs complete by a timer, in a worker, or when user space signals them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum QueueKind {
     Timer,
@@ -275,9 +282,9 @@ pub(crate) struct QueueConfig {
 
 /// An ordered execution context of a client, and the timeline of its fences.
 ///
-/// The client has a reference until it closes the queue, and so may pending jobs, through their fences and
-/// in-fences. [`Queue::close`] completes all jobs and cancels the timer. So the last reference may be dropped in
-/// any context.
+/// The client has a reference until it closes the queue, and so may pending jobs, through their
+/// fences and in-fences. [`Queue::close`] completes all jobs and cancels the timer. So the last
+/// reference may be dropped in any context.
 #[pin_data(PinnedDrop)]
 pub(crate) struct Queue {
     #[pin]
@@ -291,15 +298,15 @@ pub(crate) struct Queue {
     counters: CounterPage,
     /// Of a worker queue.
     worker: Option<Arc<Worker<QueueRef>>>,
-    /// Held while the worker executes operations, and while another task completes jobs: once a fence has
-    /// signalled, its job writes to no buffer.
+    /// Held while the worker executes operations, and while another task completes jobs: once a
+    /// fence has signalled, its job writes to no buffer.
     #[pin]
     operating: Mutex<()>,
-    /// The number of jobs in [`Reservation`](reserve::Reservation)s other than the last; written with the client's
-    /// `last_submitted` held.
+    /// The number of jobs in [`Reservation`](reserve::Reservation)s other than the last; written
+    /// with the client's `last_submitted` held.
     staged: Atomic<u64>,
-    /// The seqno of the last job that the ring has a slot for; a lower bound, written with the client's
-    /// `last_submitted` held.
+    /// The seqno of the last job that the ring has a slot for; a lower bound, written with the
+    /// client's `last_submitted` held.
     reserved_to: Atomic<u64>,
     /// The tasks that wait for a job in `VFENCE_IOCTL_WAIT`.
     #[pin]
@@ -371,8 +378,8 @@ impl Queue {
         Timeline::new(context, queue, GFP_KERNEL_ACCOUNT)
     }
 
-    /// Starts the worker of a worker queue, which then refers to the queue until [`Queue::close`]. Must be called
-    /// before the first job.
+    /// Starts the worker of a worker queue, which then refers to the queue until [`Queue::close`].
+    /// Must be called before the first job.
     pub(crate) fn start_worker(queue: &QueueRef, workqueues: &Arc<Workqueues>) {
         if let Some(worker) = &queue.worker {
             worker.assign(queue.clone(), workqueues.clone());
@@ -429,7 +436,8 @@ impl Queue {
         free
     }
 
-    /// Counts a task that is about to wait for a job. Until [`Queue::end_wait`], completions wake [`Queue::waiters`].
+    /// Counts a task that is about to wait for a job. Until [`Queue::end_wait`], completions wake
+    /// [`Queue::waiters`].
     pub(crate) fn begin_wait(&self) {
         // With both locks, a completion either sees the waiter or is seen by it in `completed()`.
         let _order = self.lock_signalling();
@@ -443,15 +451,17 @@ impl Queue {
 
     /// Locks `signalling`, except on a manual queue, where `state` orders the signalling of fences.
     ///
-    /// With this lock and `state` held, the fence of each job that the scheduler has completed has signalled.
+    /// With this lock and `state` held, the fence of each job that the scheduler has completed has
+    /// signalled.
     fn lock_signalling(&self) -> Option<SpinLockIrqGuard<'_, ()>> {
         (self.kind != QueueKind::Manual).then(|| self.signalling.lock())
     }
 
-    /// Sets the fault plan for jobs submitted from now on. `drops_interrupts` says whether it contains
-    /// `VFENCE_FAULT_DROP_INTERRUPT`.
+    /// Sets the fault plan for jobs submitted from now on. `drops_interrupts` says whether it
+    /// contains `VFENCE_FAULT_DROP_INTERRUPT`.
     ///
-    /// Fails with `EINVAL` for a manual queue, and if interrupts are dropped but the queue has no timeout.
+    /// Fails with `EINVAL` for a manual queue, and if interrupts are dropped but the queue has no
+    /// timeout.
     pub(crate) fn set_fault_plan(&self, plan: FaultPlan, drops_interrupts: bool) -> Result {
         let state = &mut self.state.lock();
         let jobs = state.jobs.timed_mut().ok_or(EINVAL)?;
@@ -462,7 +472,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Starts the timer for the next event of the scheduler, if there is one and the timer expires later.
+    /// Starts the timer for the next event of the scheduler, if there is one and the timer expires
+    /// later.
     fn rearm(&self, state: &mut QueueState) {
         if let Some(time) = state.jobs.next_event() {
             self.rearm_at(state, time);

@@ -18,8 +18,8 @@ pub(crate) struct QueueName([u8; Self::LEN]);
 impl QueueName {
     pub(crate) const LEN: usize = VFENCE_NAME_LEN as usize;
 
-    /// Returns the name that user space passed for queue `id`, or a default name if it is empty. Fails with `EINVAL` if
-    /// there is no NUL, `ENOMEM`.
+    /// Returns the name that user space passed for queue `id`, or a default name if it is empty.
+    /// Fails with `EINVAL` if there is no NUL, `ENOMEM`.
     pub(crate) fn from_user(bytes: &[u8; Self::LEN], id: u32) -> Result<Self> {
         let given = CStr::from_bytes_until_nul(bytes).map_err(|_| EINVAL)?;
         let mut name = [0; Self::LEN];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the worker does for its queue.
+//! One run of the worker of a queue.
 
 use crate::{
     kernel_ext::{

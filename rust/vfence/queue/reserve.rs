@@ -15,7 +15,8 @@ use kernel::{
 
 /// Consecutive jobs of one queue in a submission, with a slot and a seqno for each.
 ///
-/// It must be dropped with the client's `last_submitted` still held, after its jobs are published or refused.
+/// It must be dropped with the client's `last_submitted` still held, after its jobs are published
+/// or refused.
 pub(crate) struct Reservation<Q: Borrow<QueueRef> = QueueRef> {
     queue: Q,
     /// The number of jobs.
@@ -29,8 +30,8 @@ pub(crate) struct Reservation<Q: Borrow<QueueRef> = QueueRef> {
 }
 
 impl<Q: Borrow<QueueRef>> Reservation<Q> {
-    /// Begins a reservation after those of the same submission that were [staged](Reservation::stage). The client's
-    /// `last_submitted` must be held.
+    /// Begins a reservation after those of the same submission that were
+    /// [staged](Reservation::stage). The client's `last_submitted` must be held.
     #[inline]
     pub(crate) fn after_staged(queue: Q) -> Self {
         let staged = queue.borrow().staged.load(Relaxed);
@@ -63,7 +64,8 @@ impl<Q: Borrow<QueueRef>> Reservation<Q> {
         self.count
     }
 
-    /// Reserves a slot for one more job and returns its seqno. Fails with `EAGAIN` if the queue is full, `ENOMEM`.
+    /// Reserves a slot for one more job and returns its seqno. Fails with `EAGAIN` if the queue is
+    /// full, `ENOMEM`.
     #[inline]
     pub(crate) fn reserve(&mut self) -> Result<u64> {
         if self.seqno > self.reserved_to {
@@ -75,7 +77,8 @@ impl<Q: Borrow<QueueRef>> Reservation<Q> {
         Ok(seqno)
     }
 
-    /// Counts the jobs for reservations that begin later in the same submission. No job may be added after this.
+    /// Counts the jobs for reservations that begin later in the same submission. No job may be
+    /// added after this.
     pub(crate) fn stage(&mut self) {
         let count = self.count as u64 - self.staged;
         let staged = &self.queue.borrow().staged;
@@ -94,8 +97,8 @@ impl<Q: Borrow<QueueRef>> Drop for Reservation<Q> {
 }
 
 impl Queue {
-    /// Finds or allocates a slot for job `seqno`. Returns the seqno of the last job that there is a slot for. The client's
-    /// `last_submitted` must be held: other tasks only free slots.
+    /// Finds or allocates a slot for job `seqno`. Returns the seqno of the last job that there is a
+    /// slot for. The client's `last_submitted` must be held: other tasks only free slots.
     ///
     /// Fails with `EAGAIN` if the queue is full, `ENOMEM`.
     fn reserve_slots(&self, seqno: u64) -> Result<u64> {

@@ -30,7 +30,8 @@ use core::iter;
 use kernel::prelude::*;
 
 impl Queue {
-    /// Refuses, with `EINVAL`, to signal job `seqno` if the queue is not a manual one or has no such job.
+    /// Refuses, with `EINVAL`, to signal job `seqno` if the queue is not a manual one or has no
+    /// such job.
     pub(crate) fn check_signal(&self, seqno: u64) -> Result {
         if self.kind == QueueKind::Manual && seqno <= self.submitted() {
             Ok(())
@@ -39,7 +40,8 @@ impl Queue {
         }
     }
 
-    /// Completes the jobs of a manual queue up to `seqno`, with `error`, or with their own error if that is 0.
+    /// Completes the jobs of a manual queue up to `seqno`, with `error`, or with their own error if
+    /// that is 0.
     ///
     /// Returns the number of jobs completed.
     #[inline(always)]
@@ -71,8 +73,8 @@ impl Queue {
         completed
     }
 
-    /// Completes the next job of a manual queue, if one is pending. Returns the number of jobs completed, which is more than
-    /// one if jobs before it had timed out.
+    /// Completes the next job of a manual queue, if one is pending. Returns the number of jobs
+    /// completed, which is more than one if jobs before it had timed out.
     ///
     /// Fails with `EINVAL` if the queue is not a manual one.
     pub(crate) fn signal_next(&self) -> Result<u32> {
@@ -95,10 +97,12 @@ impl Queue {
         }
     }
 
-    /// Completes up to `N` jobs at the head of a manual queue, as long as their seqnos are `wanted` and they have
-    /// nothing but a fence: no event, no error of their own, not timed out. Returns the number of jobs completed.
+    /// Completes up to `N` jobs at the head of a manual queue, as long as their seqnos are `wanted`
+    /// and they have nothing but a fence: no event, no error of their own, not timed out. Returns
+    /// the number of jobs completed.
     ///
-    /// No rearm: timeouts follow submission order, so the timer expires no later than the remaining jobs require.
+    /// No rearm: timeouts follow submission order, so the timer expires no later than the remaining
+    /// jobs require.
     #[inline(always)]
     pub(crate) fn signal_plain<const N: usize>(
         &self,

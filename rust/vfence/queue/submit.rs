@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Publishing jobs: they enter the scheduler of their queue, which cannot fail, since a slot is reserved for each.
+//! Publishing jobs: they enter the scheduler of their queue, which cannot fail, since a slot is
+//! reserved for each.
 
 use crate::{
     kernel_ext::timekeeping::ktime_get,
@@ -32,8 +33,8 @@ pub(crate) trait SubmitJob {
     /// Returns the number of pending in-fences.
     fn in_fences(&self) -> u32;
 
-    /// Moves the job into the scheduler, if there is a free slot. Returns its seqno, and whether the timer must be started
-    /// for it.
+    /// Moves the job into the scheduler, if there is a free slot. Returns its seqno, and whether
+    /// the timer must be started for it.
     fn submit(self, state: &mut QueueState, now: u64) -> Option<(u64, bool)>;
 }
 
@@ -66,8 +67,8 @@ impl SubmitJob for QueueManualJob {
     fn submit(self, state: &mut QueueState, now: u64) -> Option<(u64, bool)> {
         let jobs = state.jobs.manual_mut()?;
         let submitted = jobs.submit(now, self).ok()?;
-        // All jobs have the same timeout. So a timer that is started expires early enough, unless the queue is
-        // stopped. While other jobs are pending the timer is started, or about to be.
+        // All jobs have the same timeout. So a timer that is started expires early enough, unless
+        // the queue is stopped. While other jobs are pending the timer is started, or about to be.
         let start_timer = submitted.is_head && (state.expiry == NEVER || jobs.stopped());
         Some((submitted.seqno, start_timer))
     }

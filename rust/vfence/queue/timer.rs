@@ -36,7 +36,8 @@ use kernel::{
     },
 };
 
-/// The shortest time, in ns, that an interrupt leaves the processor to others when it has more to complete.
+/// The shortest time, in ns, that an interrupt leaves the processor to others when it has more to
+/// complete.
 const MIN_PAUSE: u64 = 20_000;
 
 impl HrTimerCallback for Queue {
@@ -62,8 +63,8 @@ impl HrTimerCallback for Queue {
 impl Queue {
     /// Completes the job that the timer was started for, if it succeeds and has no event.
     ///
-    /// Returns whether nothing else is due; the timer is rearmed then. Returns `None`, with no job completed, for any
-    /// other job.
+    /// Returns whether nothing else is due; the timer is rearmed then. Returns `None`, with no job
+    /// completed, for any other job.
     #[inline]
     fn expire_plain(&self, irqs_disabled: &LocalInterruptDisabled) -> Option<bool> {
         let _section = SignallingSection::begin();
@@ -103,8 +104,8 @@ impl Queue {
         Some(all)
     }
 
-    /// Traces the start of the job that has become the head, and rearms the timer unless its event is due already. Returns
-    /// whether it is not.
+    /// Traces the start of the job that has become the head, and rearms the timer unless its event
+    /// is due already. Returns whether it is not.
     fn rearm_next(&self, state: &mut QueueState) -> bool {
         self.trace_start(&mut state.jobs);
         let Some(time) = state.jobs.next_event() else {

@@ -48,11 +48,12 @@ impl Workqueues {
 
 /// A queue whose jobs are completed by a worker.
 pub(crate) trait RunByWorker: Clone + Send + Unpin + 'static {
-    /// Completes some jobs and executes some operations. Returns whether nothing is left to do until the worker is woken.
+    /// Completes some jobs and executes some operations. Returns whether nothing is left to do
+    /// until the worker is woken.
     fn run_some(&self) -> bool;
 }
 
-/// What a worker works on, from [`Worker::assign`] to [`Worker::release`].
+/// The queue of a worker, from [`Worker::assign`] to [`Worker::release`].
 struct Assignment<Q> {
     queue: Q,
     workqueues: Arc<Workqueues>,

@@ -3,14 +3,12 @@
 //! The timelines of `/dev/sw_sync`: counters of 32 bits whose fences signal when the counter
 //! reaches their values.
 //!
-//! | file | content |
-//! |---|---|
-//! | `counter` | the counter, and the 64-bit keys of its values; pure code that the host tests |
-//! | `pending` | the ordered tree of the pending fences |
-//! | `age` | the time from which the watchdog counts for a fence |
-//! | `timeline` | [`SwSyncTimeline`](timeline::SwSyncTimeline): the lock, creation, advance, close |
-//! | `watchdog` | the timer that ends fences with `-ETIMEDOUT` |
-//! | `deadline`, `name` | the deadline of a fence; the name of a timeline |
+//! - `counter`: the counter, and the 64-bit keys of its values; pure code that is tested on the host.
+//! - `pending`: the ordered tree of the pending fences.
+//! - `age`: the time from which the watchdog counts for a fence.
+//! - `timeline`: [`SwSyncTimeline`](timeline::SwSyncTimeline): the lock, creation, advance, close.
+//! - `watchdog`: the timer that completes fences with `-ETIMEDOUT`.
+//! - `deadline`, `name`: the deadline of a fence, the name of a timeline.
 
 pub(crate) mod age;
 pub(crate) mod counter;

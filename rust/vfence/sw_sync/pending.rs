@@ -22,8 +22,8 @@ use kernel::{
 /// The number of keys of a block.
 pub(crate) const BLOCK_LEN: usize = 8;
 
-/// The number of empty blocks that a tree keeps, so that a timeline with few pending fences does not
-/// allocate and free a block for every few of them.
+/// The number of empty blocks that a tree keeps, so that a timeline with few pending fences does
+/// not allocate and free a block for every few of them.
 const SPARES: usize = 8;
 
 /// The slots of a block: that of `key` is `key % BLOCK_LEN`.

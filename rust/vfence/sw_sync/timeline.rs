@@ -4,10 +4,10 @@
 //!
 //! # Locks
 //!
-//! | lock | held while | order |
-//! |---|---|---|
-//! | `advancing`, a mutex | the counter advances and the fences that it reaches signal | outermost |
-//! | `state`, a spinlock | fences enter and leave the tree, and signal | before the locks of fences |
+//! The lock order is in [`queue`](crate::vfence::queue). A timeline has two locks:
+//!
+//! - `advancing`, a mutex: the counter advances and the fences that it reaches signal.
+//! - `state`, a spinlock: fences enter and leave the tree, and signal.
 //!
 //! Fences signal with `state` held, so they signal in the order of their values, and a fence that
 //! is not in the tree has signalled. No callback of a fence takes `state`: no job waits inside a
