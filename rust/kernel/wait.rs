@@ -98,7 +98,7 @@ struct WaitEntry<'a> {
 impl WaitEntry<'_> {
     /// # Safety
     ///
-    /// `entry` must be the `entry` field of an `WaitEntry` in the list of a queue, whose lock the
+    /// `entry` must be the `entry` field of a `WaitEntry` in the list of a queue, whose lock the
     /// caller must hold. `key` must come from [`WaitQueue::wake`].
     unsafe extern "C" fn wake(
         entry: *mut bindings::wait_queue_entry,

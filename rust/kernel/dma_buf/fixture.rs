@@ -197,7 +197,7 @@ pub(super) fn buffer_without_vmap() -> Result<ARef<DmaBuf>> {
 pub(super) fn buffer_of_a_device() -> Result<ARef<DmaBuf>> {
     /// # Safety
     ///
-    /// As for [`ExporterOps::vmap`].
+    /// The requirements are those of [`ExporterOps::vmap`].
     unsafe extern "C" fn vmap(buf: *mut bindings::dma_buf, map: *mut bindings::iosys_map) -> c_int {
         // SAFETY: By the safety requirements of this function.
         unsafe {

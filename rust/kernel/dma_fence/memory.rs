@@ -89,7 +89,7 @@ impl<T: DriverTimeline> FenceMemory<T> {
 
     /// # Safety
     ///
-    /// `fence` must have these operations, which the caller must have read in the present RCU
+    /// `fence` must have these operations, which the caller must have read in the current RCU
     /// read-side section.
     unsafe extern "C" fn driver_name(fence: *mut bindings::dma_fence) -> *const c_char {
         // SAFETY: By the safety requirements of this function. The caller uses the name only in
@@ -99,7 +99,7 @@ impl<T: DriverTimeline> FenceMemory<T> {
 
     /// # Safety
     ///
-    /// `fence` must have these operations, which the caller must have read in the present RCU
+    /// `fence` must have these operations, which the caller must have read in the current RCU
     /// read-side section.
     unsafe extern "C" fn timeline_name(fence: *mut bindings::dma_fence) -> *const c_char {
         // SAFETY: By the safety requirements of this function. The caller uses the name only in
@@ -111,7 +111,7 @@ impl<T: DriverTimeline> FenceMemory<T> {
 
     /// # Safety
     ///
-    /// `fence` must have these operations, which the caller must have read in the present RCU
+    /// `fence` must have these operations, which the caller must have read in the current RCU
     /// read-side section.
     unsafe extern "C" fn set_deadline(
         fence: *mut bindings::dma_fence,

@@ -194,7 +194,7 @@ impl<T: DriverTimeline> PendingFence<T> {
     /// # Safety
     ///
     /// Must be called once: it gives up the count of the timeline. `signal` must be a function that
-    /// signals a fence, and that may be called in the present context.
+    /// signals a fence, and that may be called in the current context.
     #[inline]
     unsafe fn signal(&mut self, result: Result, timestamp: u64, signal: Signal) {
         let fence = self.0.as_raw();

@@ -22,7 +22,7 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// The present task holds the lock. At least `slots` slots are reserved.
+/// The current task holds the lock. At least `slots` slots are reserved.
 #[must_use = "it is unlocked at once when this is not kept"]
 pub(crate) struct DmaResvGuard<'a> {
     resv: &'a DmaResv,

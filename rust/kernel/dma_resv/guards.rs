@@ -127,14 +127,14 @@ impl<'a> DmaResvGuards<'a> {
 ///
 /// # Invariants
 ///
-/// `inner` is initialised, for the present task.
+/// `inner` is initialised, for the current task.
 struct AcquireContext {
     inner: KBox<Opaque<bindings::ww_acquire_ctx>>,
     _not_send: NotThreadSafe,
 }
 
 impl AcquireContext {
-    /// Fails with `ENOMEM`.
+    /// Initialises a context for the current task. Fails with `ENOMEM`.
     fn new(flags: Flags) -> Result<Self> {
         let inner = KBox::new(Opaque::uninit(), flags)?;
         // SAFETY: The pointer is valid for writes. The context stays in its box.

@@ -50,7 +50,8 @@ pub(crate) trait Driver: Sized + 'static {
     const FEATURES: Feature;
 
     /// Called for the driver's ioctls, those from `DRM_COMMAND_BASE` on. `number` is the whole
-    /// ioctl number. `argument` is the caller's, and nothing is copied. Needs no authentication.
-    /// Structures of 32-bit programs must have the same layout, with 64-bit pointers.
+    /// ioctl number. `argument` is the caller's value: the core copies nothing. Needs no
+    /// authentication. Structures of 32-bit programs must have the same layout, with 64-bit
+    /// pointers.
     fn ioctl(file: &File<Self>, number: u32, argument: usize) -> Result<isize>;
 }
