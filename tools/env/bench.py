@@ -18,7 +18,7 @@ import kernel
 from report import Failure, Step, count_lines, say
 
 KERNEL = "bench"
-BASELINE = os.path.join(build.CHECKOUT, "selftests", "bench-baseline.json")
+BASELINE = os.path.join(build.CHECKOUT, "selftests", "bench", "baseline.json")
 # A figure that grows by more than this part of the baseline is reported.
 TOLERANCE = 0.02
 # Repeated measurements of the same operation may differ by this part, less than the tolerance.

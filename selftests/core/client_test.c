@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Clients: what an open file owns, however it is shared, and what its end means. */
+#include <signal.h>
+#include <sys/socket.h>
+#include "lib/test.h"
+
+FIXTURE(client)
+{
+	int device;
+	__u32 queue;
+	int fence;
+	/* Connects the test with its child. */
+	int sockets[2];
+};
+
+FIXTURE_SETUP(client)
+{
+	self->device = device_open();
+	ASSERT_LE(0, self->device);
+	self->queue = manual_queue(self->device);
+	self->fence = submit(self->device, self->queue, 0);
+	ASSERT_LE(0, self->fence);
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, self->sockets));
+}
+
+FIXTURE_TEARDOWN(client)
+{
+	close(self->device);
+}
+
+TEST_F(client, second_one_is_independent)
+{
+	int second = device_open();
+	__u32 queue = manual_queue(second);
+	int fence = submit(second, queue, 0);
+	struct vfence_queue_info info;
+
+	ASSERT_LE(0, fence);
+	ASSERT_EQ(0, queue_destroy(self->device, self->queue));
+	EXPECT_EQ(0, fence_status(fence));
+	EXPECT_EQ(0, queue_info(second, queue, &info));
+	ASSERT_EQ(0, close(self->device));
+	EXPECT_EQ(1, signal_seqno(second, queue, 1, 0));
+	EXPECT_EQ(1, fence_status(fence));
+}
+
+TEST_F(client, last_close_cancels)
+{
+	ASSERT_EQ(0, close(self->device));
+	EXPECT_EQ(-ECANCELED, fence_wait(self->fence));
+}
+
+TEST_F(client, last_close_cancels_in_order)
+{
+	__u32 queue = timer_queue(self->device);
+	__u64 last = now_ns();
+	int fences[5];
+
+	for (size_t i = 0; i < ARRAY_LEN(fences); i++)
+		fences[i] = submit_after(self->device, queue, SEC, self->fence);
+	ASSERT_EQ(0, close(self->device));
+	for (size_t i = 0; i < ARRAY_LEN(fences); i++) {
+		EXPECT_EQ(-ECANCELED, fence_wait(fences[i]));
+		EXPECT_LE(last, fence_timestamp(fences[i]));
+		last = fence_timestamp(fences[i]);
+	}
+}
+
+TEST_F(client, close_without_out_fences)
+{
+	struct vfence_submit submit = { .queue = timer_queue(self->device), .duration_ns = SEC };
+
+	for (int i = 0; i < 5; i++)
+		ASSERT_EQ(0, ioctl(self->device, VFENCE_IOCTL_SUBMIT, &submit));
+	EXPECT_EQ(0, close(self->device));
+}
+
+TEST_F(client, close_of_one_of_two_descriptors)
+{
+	int second = dup(self->device);
+
+	ASSERT_EQ(0, close(self->device));
+	EXPECT_EQ(0, fence_status(self->fence));
+	EXPECT_EQ(1, signal_seqno(second, self->queue, 1, 0));
+	ASSERT_EQ(0, close(second));
+	EXPECT_EQ(1, fence_status(self->fence));
+}
+
+TEST_F(client, fork_shares)
+{
+	pid_t child = fork();
+
+	if (!child) {
+		if (signal_seqno(self->device, self->queue, 1, -EIO) != 1)
+			_exit(1);
+		close(submit(self->device, self->queue, 0));
+		_exit(0);
+	}
+	ASSERT_EQ(0, child_status(child));
+	EXPECT_EQ(-EIO, fence_status(self->fence));
+	EXPECT_EQ(2, queue_submitted(self->device, self->queue));
+	/* The child's end was not that of the client. */
+	EXPECT_EQ(1, queue_completed(self->device, self->queue));
+	EXPECT_EQ(1, signal_seqno(self->device, self->queue, 2, 0));
+}
+
+TEST_F(client, fork_keeps_it_open)
+{
+	pid_t child = fork();
+	char byte;
+
+	if (!child) {
+		/* Until the parent has closed the device, and looked. */
+		if (read(self->sockets[1], &byte, 1) != 1)
+			_exit(1);
+		_exit(signal_seqno(self->device, self->queue, 1, 0) != 1);
+	}
+	ASSERT_EQ(0, close(self->device));
+	EXPECT_EQ(0, fence_status(self->fence));
+	ASSERT_EQ(1, write(self->sockets[0], "", 1));
+	ASSERT_EQ(0, child_status(child));
+	EXPECT_EQ(1, fence_wait(self->fence));
+}
+
+TEST_F(client, passed_over_a_socket)
+{
+	pid_t child = fork();
+
+	if (!child) {
+		__u32 queue;
+		int device;
+
+		/* Only what comes over the socket is left. */
+		close(self->device);
+		device = receive_fd(self->sockets[1], &queue);
+		_exit(device < 0 || signal_seqno(device, queue, 1, -EIO) != 1);
+	}
+	ASSERT_EQ(0, send_fd(self->sockets[0], self->queue, self->device));
+	ASSERT_EQ(0, child_status(child));
+	EXPECT_EQ(-EIO, fence_status(self->fence));
+}
+
+TEST_F(client, lives_in_the_socket)
+{
+	__u32 queue;
+	int device;
+
+	ASSERT_EQ(0, send_fd(self->sockets[0], self->queue, self->device));
+	ASSERT_EQ(0, close(self->device));
+	EXPECT_EQ(0, fence_status(self->fence));
+	device = receive_fd(self->sockets[1], &queue);
+	ASSERT_LE(0, device);
+	EXPECT_EQ(1, signal_seqno(device, queue, 1, 0));
+	EXPECT_EQ(1, fence_status(self->fence));
+}
+
+TEST_F(client, out_fence_passed_over_a_socket)
+{
+	pid_t child = fork();
+	char byte;
+
+	if (!child) {
+		__u32 queue;
+		int fence;
+
+		close(self->device);
+		close(self->fence);
+		fence = receive_fd(self->sockets[1], &queue);
+		if (fence < 0 || fence_status(fence) != 0 ||
+		    write(self->sockets[1], "", 1) != 1)
+			_exit(1);
+		_exit(fence_wait(fence) != 1);
+	}
+	ASSERT_EQ(0, send_fd(self->sockets[0], self->queue, self->fence));
+	ASSERT_EQ(0, close(self->fence));
+	/* The child has it, pending. */
+	ASSERT_EQ(1, read(self->sockets[0], &byte, 1));
+	ASSERT_EQ(1, signal_seqno(self->device, self->queue, 1, 0));
+	EXPECT_EQ(0, child_status(child));
+}
+
+TEST_F(client, in_fence_of_a_client_that_is_gone)
+{
+	int second = device_open();
+	int fence = submit_after(second, timer_queue(second), 0, self->fence);
+
+	ASSERT_EQ(0, close(self->device));
+	EXPECT_EQ(-ECANCELED, fence_wait(fence));
+}
+
+TEST_F(client, closed_while_another_one_waits_for_the_same)
+{
+	int second = device_open(), third = device_open();
+	int doomed = submit_after(second, timer_queue(second), 0, self->fence);
+	int fence = submit_after(third, timer_queue(third), 0, self->fence);
+
+	ASSERT_EQ(0, close(second));
+	EXPECT_EQ(-ECANCELED, fence_wait(doomed));
+	EXPECT_EQ(0, fence_status(fence));
+	ASSERT_EQ(1, signal_seqno(self->device, self->queue, 1, 0));
+	EXPECT_EQ(1, fence_wait(fence));
+}
+
+TEST_F(client, killed)
+{
+	__u32 queue;
+	pid_t child;
+	int fence;
+
+	child = fork();
+	if (!child) {
+		int device = device_open();
+
+		queue = timer_queue(device);
+		for (int i = 0; i < 10; i++)
+			fence = submit(device, queue, SEC);
+		send_fd(self->sockets[1], queue, fence);
+		pause();
+		_exit(1);
+	}
+	fence = receive_fd(self->sockets[0], &queue);
+	ASSERT_LE(0, fence);
+	EXPECT_EQ(0, fence_status(fence));
+	ASSERT_EQ(0, kill(child, SIGKILL));
+	ASSERT_EQ(-SIGKILL, child_status(child));
+	EXPECT_EQ(-ECANCELED, fence_wait(fence));
+}
+
+TEST_F(client, killed_while_it_shares)
+{
+	pid_t child = fork();
+	char byte;
+
+	if (!child) {
+		close(submit(self->device, self->queue, 0));
+		if (write(self->sockets[1], "", 1) == 1)
+			pause();
+		_exit(1);
+	}
+	ASSERT_EQ(1, read(self->sockets[0], &byte, 1));
+	ASSERT_EQ(0, kill(child, SIGKILL));
+	ASSERT_EQ(-SIGKILL, child_status(child));
+	EXPECT_EQ(0, fence_status(self->fence));
+	EXPECT_EQ(2, signal_seqno(self->device, self->queue, 2, 0));
+}
+
+TEST_HARNESS_MAIN

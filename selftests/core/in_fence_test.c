@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: GPL-2.0
+/* In-fences: what a job waits for, and the errors that come through them. */
+#include "lib/test.h"
+
+FIXTURE(in_fence)
+{
+	int device;
+	__u32 queue;
+	/* Two fences that stay pending until their queue is signalled. */
+	__u32 gates[2];
+	int fences[2];
+};
+
+FIXTURE_SETUP(in_fence)
+{
+	self->device = device_open();
+	ASSERT_LE(0, self->device);
+	self->queue = timer_queue(self->device);
+	ASSERT_NE(0, self->queue);
+	for (int i = 0; i < 2; i++) {
+		self->gates[i] = manual_queue(self->device);
+		self->fences[i] = submit(self->device, self->gates[i], 0);
+		ASSERT_LE(0, self->fences[i]);
+	}
+}
+
+FIXTURE_TEARDOWN(in_fence)
+{
+	close(self->device);
+}
+
+/* Completes one of the two fences. */
+#define OPEN_GATE(gate, error) \
+	ASSERT_EQ(1, signal_seqno(self->device, self->gates[gate], 1, error))
+
+TEST_F(in_fence, job_waits)
+{
+	int fence = submit_after(self->device, self->queue, MSEC, self->fences[0]);
+
+	EXPECT_EQ(0, fence_status(fence));
+	OPEN_GATE(0, 0);
+	ASSERT_EQ(1, fence_wait(fence));
+	EXPECT_EQ(fence_timestamp(self->fences[0]) + MSEC, fence_timestamp(fence));
+}
+
+/* However late the machine is in telling. */
+TEST_F(in_fence, pipeline_takes_what_its_jobs_take)
+{
+	__u32 queues[] = { self->queue, worker_queue(self->device), timer_queue(self->device) };
+	int last = self->fences[0];
+
+	for (int i = 0; i < 60; i++) {
+		last = submit_after(self->device, queues[i % ARRAY_LEN(queues)], 10000 + i, last);
+		ASSERT_LE(0, last);
+	}
+	OPEN_GATE(0, 0);
+	ASSERT_EQ(1, fence_wait(last));
+	EXPECT_EQ(fence_timestamp(self->fences[0]) + 60 * 10000 + 59 * 60 / 2,
+		  fence_timestamp(last));
+}
+
+TEST_F(in_fence, starts_with_the_last_of_them)
+{
+	int fence = submit_waiting(self->device, self->queue, MSEC, self->fences, 2);
+
+	OPEN_GATE(0, 0);
+	OPEN_GATE(1, 0);
+	ASSERT_EQ(1, fence_wait(fence));
+	EXPECT_EQ(fence_timestamp(self->fences[1]), job_of(self->device, self->queue, 1).start_ns);
+	EXPECT_EQ(fence_timestamp(self->fences[1]) + MSEC, fence_timestamp(fence));
+}
+
+TEST_F(in_fence, all_must_signal)
+{
+	int fence = submit_waiting(self->device, self->queue, 0, self->fences, 2);
+
+	OPEN_GATE(1, 0);
+	EXPECT_EQ(0, fence_status(fence));
+	OPEN_GATE(0, 0);
+	ASSERT_EQ(1, fence_wait(fence));
+	EXPECT_LE(fence_timestamp(self->fences[0]), fence_timestamp(fence));
+	EXPECT_LE(fence_timestamp(self->fences[1]), fence_timestamp(fence));
+}
+
+TEST_F(in_fence, signalled_already)
+{
+	OPEN_GATE(0, 0);
+	EXPECT_EQ(1, fence_wait(submit_after(self->device, self->queue, 0, self->fences[0])));
+}
+
+TEST_F(in_fence, one_signalled_already)
+{
+	int fence;
+
+	OPEN_GATE(0, 0);
+	fence = submit_waiting(self->device, self->queue, 0, self->fences, 2);
+	EXPECT_EQ(0, fence_status(fence));
+	OPEN_GATE(1, 0);
+	EXPECT_EQ(1, fence_wait(fence));
+}
+
+TEST_F(in_fence, the_same_twice)
+{
+	__s32 twice[] = { self->fences[0], self->fences[0] };
+	int fence = submit_waiting(self->device, self->queue, 0, twice, 2);
+
+	EXPECT_EQ(0, fence_status(fence));
+	OPEN_GATE(0, 0);
+	EXPECT_EQ(1, fence_wait(fence));
+}
+
+TEST_F(in_fence, as_many_as_there_may_be)
+{
+	static __s32 many[VFENCE_MAX_IN_FENCES];
+	int fence;
+
+	for (int i = 0; i < VFENCE_MAX_IN_FENCES; i++)
+		many[i] = self->fences[i & 1];
+	fence = submit_waiting(self->device, self->queue, 0, many, VFENCE_MAX_IN_FENCES);
+	ASSERT_LE(0, fence);
+	OPEN_GATE(0, 0);
+	EXPECT_EQ(0, fence_status(fence));
+	OPEN_GATE(1, 0);
+	EXPECT_EQ(1, fence_wait(fence));
+}
+
+TEST_F(in_fence, merged)
+{
+	int merged = fence_merge(self->fences[0], self->fences[1]);
+	int fence = submit_after(self->device, self->queue, 0, merged);
+
+	ASSERT_LE(0, merged);
+	OPEN_GATE(0, 0);
+	EXPECT_EQ(0, fence_status(fence));
+	OPEN_GATE(1, 0);
+	EXPECT_EQ(1, fence_wait(fence));
+}
+
+TEST_F(in_fence, merged_and_one_of_its_parts)
+{
+	__s32 both[] = { fence_merge(self->fences[0], self->fences[1]), self->fences[1] };
+	int fence = submit_waiting(self->device, self->queue, 0, both, 2);
+
+	OPEN_GATE(1, 0);
+	EXPECT_EQ(0, fence_status(fence));
+	OPEN_GATE(0, 0);
+	EXPECT_EQ(1, fence_wait(fence));
+}
+
+TEST_F(in_fence, of_the_same_queue)
+{
+	int first = submit_after(self->device, self->queue, MSEC, self->fences[0]);
+	int second = submit_after(self->device, self->queue, MSEC, first);
+
+	EXPECT_EQ(0, fence_status(second));
+	OPEN_GATE(0, 0);
+	ASSERT_EQ(1, fence_wait(second));
+	EXPECT_EQ(1, fence_status(first));
+	EXPECT_LE(fence_timestamp(first) + MSEC, fence_timestamp(second));
+}
+
+TEST_F(in_fence, closed_after_the_call)
+{
+	int in_fence = dup(self->fences[0]);
+	int fence = submit_after(self->device, self->queue, 0, in_fence);
+
+	close(in_fence);
+	close(self->fences[0]);
+	EXPECT_EQ(0, fence_status(fence));
+	OPEN_GATE(0, 0);
+	EXPECT_EQ(1, fence_wait(fence));
+}
+
+TEST_F(in_fence, chain_over_three_queues)
+{
+	__u32 second_queue = timer_queue(self->device), third_queue = timer_queue(self->device);
+	int first = submit_after(self->device, self->queue, 3 * MSEC, self->fences[0]);
+	int second = submit_after(self->device, second_queue, 2 * MSEC, first);
+	int third = submit_after(self->device, third_queue, MSEC, second);
+
+	EXPECT_EQ(0, fence_status(third));
+	OPEN_GATE(0, 0);
+	ASSERT_EQ(1, fence_wait(third));
+	EXPECT_LE(fence_timestamp(self->fences[0]) + 3 * MSEC, fence_timestamp(first));
+	EXPECT_LE(fence_timestamp(first) + 2 * MSEC, fence_timestamp(second));
+	EXPECT_LE(fence_timestamp(second) + MSEC, fence_timestamp(third));
+}
+
+TEST_F(in_fence, of_another_client)
+{
+	int other = device_open();
+	int fence = submit_after(other, timer_queue(other), 0, self->fences[0]);
+
+	EXPECT_EQ(0, fence_status(fence));
+	OPEN_GATE(0, 0);
+	EXPECT_EQ(1, fence_wait(fence));
+}
+
+TEST_F(in_fence, one_for_many_jobs)
+{
+	int fences[8];
+
+	for (size_t i = 0; i < ARRAY_LEN(fences); i++)
+		fences[i] = submit_after(self->device, timer_queue(self->device), 0,
+					 self->fences[0]);
+	OPEN_GATE(0, 0);
+	for (size_t i = 0; i < ARRAY_LEN(fences); i++)
+		EXPECT_EQ(1, fence_wait(fences[i]));
+}
+
+TEST_F(in_fence, error)
+{
+	/* Were it to run, the watchdog would end it. */
+	int fence = submit_after(self->device, self->queue, 2 * SEC, self->fences[0]);
+
+	OPEN_GATE(0, -EIO);
+	EXPECT_EQ(-EIO, fence_wait(fence));
+	EXPECT_LE(fence_timestamp(self->fences[0]), fence_timestamp(fence));
+}
+
+TEST_F(in_fence, error_of_one_signalled_already)
+{
+	int fence;
+
+	OPEN_GATE(0, -EIO);
+	fence = submit_after(self->device, self->queue, 2 * SEC, self->fences[0]);
+	EXPECT_EQ(-EIO, fence_wait(fence));
+}
+
+TEST_F(in_fence, error_waits_for_the_others)
+{
+	int fence = submit_waiting(self->device, self->queue, 0, self->fences, 2);
+
+	OPEN_GATE(1, -EIO);
+	EXPECT_EQ(0, fence_status(fence));
+	OPEN_GATE(0, 0);
+	EXPECT_EQ(-EIO, fence_wait(fence));
+	EXPECT_LE(fence_timestamp(self->fences[0]), fence_timestamp(fence));
+}
+
+TEST_F(in_fence, first_error_seen)
+{
+	int fence = submit_waiting(self->device, self->queue, 0, self->fences, 2);
+
+	OPEN_GATE(1, -EIO);
+	OPEN_GATE(0, -ENODATA);
+	EXPECT_EQ(-EIO, fence_wait(fence));
+}
+
+TEST_F(in_fence, first_error_seen_was_there_already)
+{
+	int fence;
+
+	OPEN_GATE(1, -EIO);
+	fence = submit_waiting(self->device, self->queue, 0, self->fences, 2);
+	OPEN_GATE(0, -ENODATA);
+	EXPECT_EQ(-EIO, fence_wait(fence));
+}
+
+TEST_F(in_fence, error_waits_until_it_is_the_head)
+{
+	int first, second;
+
+	OPEN_GATE(1, -EIO);
+	first = submit_after(self->device, self->queue, MSEC, self->fences[0]);
+	second = submit_after(self->device, self->queue, MSEC, self->fences[1]);
+	EXPECT_EQ(0, fence_status(second));
+	OPEN_GATE(0, 0);
+	EXPECT_EQ(-EIO, fence_wait(second));
+	EXPECT_EQ(1, fence_status(first));
+	EXPECT_LE(fence_timestamp(first), fence_timestamp(second));
+}
+
+TEST_F(in_fence, error_does_not_stop_the_queue)
+{
+	int first = submit_after(self->device, self->queue, MSEC, self->fences[0]);
+	int second = submit(self->device, self->queue, MSEC);
+
+	OPEN_GATE(0, -EIO);
+	EXPECT_EQ(1, fence_wait(second));
+	EXPECT_EQ(-EIO, fence_status(first));
+}
+
+TEST_F(in_fence, error_passes_through_a_chain)
+{
+	__u32 second_queue = timer_queue(self->device), third_queue = timer_queue(self->device);
+	int first = submit_after(self->device, self->queue, MSEC, self->fences[0]);
+	int second = submit_after(self->device, second_queue, MSEC, first);
+	int third = submit_after(self->device, third_queue, MSEC, second);
+
+	OPEN_GATE(0, -EIO);
+	EXPECT_EQ(-EIO, fence_wait(third));
+	EXPECT_EQ(-EIO, fence_status(second));
+	EXPECT_EQ(-EIO, fence_status(first));
+}
+
+TEST_F(in_fence, error_of_a_merged_one)
+{
+	int merged = fence_merge(self->fences[0], self->fences[1]);
+	int fence = submit_after(self->device, self->queue, 0, merged);
+
+	OPEN_GATE(0, 0);
+	OPEN_GATE(1, -EIO);
+	EXPECT_EQ(-EIO, fence_wait(fence));
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Memory: what a pending job takes, and that its owner pays for it. */
+#include <sys/stat.h>
+#include "lib/test.h"
+
+#define CGROUPS "/sys/fs/cgroup"
+#define GROUP CGROUPS "/vfence-memory-test"
+#define JOBS 16384
+/* The kernel charges in steps: 64 pages for each processor. */
+#define STEPS (4 * 64 * 4096)
+
+/* What the group has been charged, in bytes. */
+static long long charged(void)
+{
+	char text[32] = "";
+	int fd = open(GROUP "/memory.current", O_RDONLY | O_CLOEXEC);
+
+	if (read(fd, text, sizeof(text) - 1) <= 0)
+		text[0] = 0;
+	close(fd);
+	return atoll(text);
+}
+
+static struct vfence_submit jobs[VFENCE_MAX_BATCH];
+
+/*
+ * Fills a new queue with jobs that hang: however long it takes, the watchdog has ended but a few of them, one after the
+ * other.
+ */
+static bool fill(int device)
+{
+	__u32 queue = timer_queue(device);
+
+	for (int i = 0; i < VFENCE_MAX_BATCH; i++)
+		jobs[i] = (struct vfence_submit) { .queue = queue, .flags = VFENCE_SUBMIT_HANG };
+	for (int batch = 0; batch < JOBS / VFENCE_MAX_BATCH; batch++)
+		if (!queue || submit_batch(device, jobs, VFENCE_MAX_BATCH, NULL))
+			return false;
+	return true;
+}
+
+FIXTURE(memory)
+{
+	int device;
+};
+
+FIXTURE_SETUP(memory)
+{
+	need_mount("cgroup2", CGROUPS, CGROUPS "/cgroup.procs");
+	if (!write_file(CGROUPS "/cgroup.subtree_control", "+memory"))
+		SKIP(return, "no memory cgroups to be had");
+	ASSERT_TRUE(!mkdir(GROUP, 0755) || errno == EEXIST);
+	ASSERT_TRUE(write_file(GROUP "/memory.max", "max"));
+	/* The test runs in a process of its own, which goes with it. */
+	ASSERT_TRUE(write_file(GROUP "/cgroup.procs", "0"));
+	self->device = device_open();
+	ASSERT_LE(0, self->device);
+}
+
+FIXTURE_TEARDOWN(memory)
+{
+	close(self->device);
+}
+
+TEST_F(memory, job_without_a_fence)
+{
+	long long before, after, each;
+
+	/* What is there once. */
+	ASSERT_TRUE(fill(self->device));
+	before = charged();
+	for (int i = 0; i < 4; i++)
+		ASSERT_TRUE(fill(self->device));
+	after = charged();
+	each = (after - before) / (4 * JOBS);
+	TH_LOG("%lld bytes for each pending job without a fence", each);
+	EXPECT_GE(256, each);
+	/* It was charged at all, with no less than what JOB_INFO tells. */
+	EXPECT_LE(4 * JOBS * 48LL, after - before + STEPS);
+}
+
+TEST_F(memory, given_back)
+{
+	long long before, full;
+
+	ASSERT_TRUE(fill(self->device));
+	before = charged();
+	for (int i = 0; i < 4; i++)
+		ASSERT_TRUE(fill(self->device));
+	full = charged();
+	close(self->device);
+	self->device = -1;
+	/* A grace period later. */
+	for (int i = 0; i < 1000 && charged() > before + STEPS; i++)
+		usleep(10000);
+	EXPECT_GE(before + STEPS, charged());
+	EXPECT_LT(before + STEPS, full);
+}
+
+TEST_F(memory, buffer)
+{
+	const long long size = 64 << 20;
+	long long before = charged(), full;
+	int buffer = buffer_create(self->device, size);
+	char *memory;
+
+	ASSERT_LE(0, buffer);
+	full = charged();
+	EXPECT_LE(before + size, full + STEPS);
+	/* It is there from the beginning: using it takes no more, but for the page tables. */
+	memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, buffer, 0);
+	ASSERT_NE(MAP_FAILED, (void *)memory);
+	memset(memory, 1, size);
+	EXPECT_GE(full + STEPS, charged());
+	ASSERT_EQ(0, munmap(memory, size));
+	close(self->device);
+	self->device = -1;
+	EXPECT_LE(before + size, charged() + STEPS);
+	close(buffer);
+	for (int i = 0; i < 1000 && charged() > before + STEPS; i++)
+		usleep(10000);
+	EXPECT_GE(before + STEPS, charged());
+}
+
+TEST_HARNESS_MAIN

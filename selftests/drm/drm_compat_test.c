@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The DRM device and programs of the other word size: built for 32 bit, without libdrm, which is not there for that. Also the core's
+ * ioctls go another way then.
+ */
+#define _FILE_OFFSET_BITS 64
+#include <drm/vfence_drm.h>
+#include "lib/drm_node.h"
+#include "lib/test.h"
+
+FIXTURE(drm_compat)
+{
+	int node;
+	__u32 manual;
+	__u32 timer;
+	__u32 syncobj;
+};
+
+static __u32 create_queue(int node, __u32 kind)
+{
+	struct vfence_queue_create create = { .kind = kind };
+
+	return ioctl(node, DRM_VFENCE_IOCTL(VFENCE_IOCTL_QUEUE_CREATE), &create) ? 0 : create.queue;
+}
+
+FIXTURE_SETUP(drm_compat)
+{
+	struct drm_syncobj_create create = { 0 };
+
+	self->node = drm_node_open("renderD", "vfence");
+	ASSERT_LE(0, self->node);
+	self->manual = create_queue(self->node, VFENCE_QUEUE_MANUAL);
+	self->timer = create_queue(self->node, VFENCE_QUEUE_TIMER);
+	ASSERT_NE(0, self->manual);
+	ASSERT_NE(0, self->timer);
+	ASSERT_EQ(0, ioctl(self->node, DRM_IOCTL_SYNCOBJ_CREATE, &create));
+	self->syncobj = create.handle;
+}
+
+FIXTURE_TEARDOWN(drm_compat)
+{
+	close(self->node);
+}
+
+static int submit_at(FIXTURE_DATA(drm_compat) *self, __u32 queue, __u64 in, __u64 out)
+{
+	struct vfence_submit job = { .queue = queue };
+	struct drm_vfence_sync syncs[] = {
+		{ .handle = self->syncobj, .point = in }, { .handle = self->syncobj, .point = out },
+	};
+	struct drm_vfence_submit submit = {
+		.job = ptr_to_u64(&job), .job_size = sizeof(job), .sync_size = sizeof(syncs[0]),
+		.in_syncs = ptr_to_u64(&syncs[0]), .in_sync_count = !!in,
+		.out_syncs = ptr_to_u64(&syncs[1]), .out_sync_count = 1,
+	};
+
+	return ioctl(self->node, DRM_IOCTL_VFENCE_SUBMIT, &submit);
+}
+
+static int wait_for(FIXTURE_DATA(drm_compat) *self, __u64 point, __u64 until)
+{
+	struct drm_syncobj_timeline_wait wait = {
+		.handles = ptr_to_u64(&self->syncobj), .points = ptr_to_u64(&point),
+		.count_handles = 1, .timeout_nsec = until,
+	};
+
+	return ioctl(self->node, DRM_IOCTL_SYNCOBJ_TIMELINE_WAIT, &wait);
+}
+
+TEST_F(drm_compat, jobs_and_points)
+{
+	struct vfence_signal signal = { .queue = self->manual, .seqno = 1 };
+
+	ASSERT_EQ(0, submit_at(self, self->manual, 0, 1ULL << 40));
+	ASSERT_EQ(0, submit_at(self, self->timer, 1ULL << 40, 1ULL << 41));
+	EXPECT_REFUSED(ETIME, wait_for(self, 1ULL << 41, 0));
+	ASSERT_EQ(0, ioctl(self->node, DRM_VFENCE_IOCTL(VFENCE_IOCTL_SIGNAL), &signal));
+	EXPECT_EQ(0, wait_for(self, 1ULL << 41, now_ns() + PATIENCE_MS * MSEC));
+}
+
+TEST_F(drm_compat, buffers_are_mapped_beyond_4_gib)
+{
+	struct drm_vfence_gem_create create = { .size = 8192 };
+	struct drm_vfence_gem_info info = { 0 };
+	struct drm_prime_handle prime = { .flags = O_CLOEXEC | O_RDWR };
+	char *one, *two;
+
+	ASSERT_EQ(0, ioctl(self->node, DRM_IOCTL_VFENCE_GEM_CREATE, &create));
+	EXPECT_LE(1ULL << 32, create.mmap_offset);
+	one = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, self->node, create.mmap_offset);
+	ASSERT_NE(MAP_FAILED, (void *)one);
+	prime.handle = info.handle = create.handle;
+	ASSERT_EQ(0, ioctl(self->node, DRM_IOCTL_PRIME_HANDLE_TO_FD, &prime));
+	two = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, prime.fd, 0);
+	ASSERT_NE(MAP_FAILED, (void *)two);
+	one[8191] = 42;
+	EXPECT_EQ(42, two[8191]);
+	ASSERT_EQ(0, ioctl(self->node, DRM_IOCTL_VFENCE_GEM_INFO, &info));
+	EXPECT_EQ(8192, info.size);
+	EXPECT_EQ(create.mmap_offset, info.mmap_offset);
+	close(prime.fd);
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Jobs of the DRM device that are submitted together: each sees what those before it in the call signal. */
+#include "lib/syncobj_fixture.h"
+
+/* Three stages of two frames in one call, tied together by what the call itself submits. */
+TEST_F(render, jobs_of_a_batch_see_those_before_them)
+{
+	__u32 queues[3];
+	struct vfence_submit jobs[6];
+	struct drm_vfence_sync in[6], out[6];
+	struct drm_vfence_submit submits[6];
+	__u32 refused = 77;
+
+	for (int stage = 0; stage < 3; stage++)
+		queues[stage] = render_queue(self->node, VFENCE_QUEUE_TIMER);
+	for (int i = 0; i < 6; i++) {
+		int stage = i % 3;
+
+		jobs[i] = (struct vfence_submit) {
+			.queue = queues[stage], .duration_ns = (stage + 1) * MSEC,
+		};
+		/* Decode to render by a timeline, render to display by a binary syncobj that is used again. */
+		out[i] = stage == 0 ? at(self->timeline, i + 1) : at(self->binary, 0);
+		in[i] = stage == 1 ? at(self->timeline, i) : at(self->binary, 0);
+		submits[i] = render_describe(&jobs[i], &in[i], stage > 0, &out[i], stage < 2);
+	}
+	ASSERT_EQ(0, render_submit_batch(self->node, submits, 6, &refused));
+	EXPECT_EQ(6, refused);
+	EXPECT_EQ(0, render_wait(self->node, queues[2], 2));
+	for (int frame = 1; frame <= 2; frame++) {
+		for (int stage = 1; stage < 3; stage++) {
+			__u64 given = render_job(self->node, queues[stage - 1], frame).end_ns;
+			__u64 free = frame == 1 ? 0 : render_job(self->node, queues[stage], 1).end_ns;
+			struct vfence_job_info job = render_job(self->node, queues[stage], frame);
+
+			/* When it has what it waits for, its queue has come to it, and it was there. */
+			if (given < free)
+				given = free;
+			if (given < job.submitted_ns)
+				given = job.submitted_ns;
+			EXPECT_EQ(given, job.start_ns);
+		}
+	}
+}
+
+TEST_F(render, batch_waits_for_what_was_there_and_for_its_own)
+{
+	struct vfence_submit jobs[] = { { .queue = self->manual }, { .queue = self->timer } };
+	__u32 other = render_queue(self->node, VFENCE_QUEUE_MANUAL);
+	struct drm_vfence_sync out = at(self->timeline, 5), in = at(self->timeline, 4);
+	struct drm_vfence_submit submits[] = {
+		render_describe(&jobs[0], NULL, 0, &out, 1),
+		render_describe(&jobs[1], &in, 1, NULL, 0),
+	};
+
+	ASSERT_EQ(1, submit_to(self, other, NONE, at(self->timeline, 2)));
+	ASSERT_EQ(0, render_submit_batch(self->node, submits, 2, NULL));
+	render_signal(self->node, self->manual, 1, 0);
+	EXPECT_EQ(VFENCE_JOB_PENDING, render_job(self->node, self->timer, 1).state);
+	render_signal(self->node, other, 1, 0);
+	EXPECT_EQ(0, render_wait(self->node, self->timer, 1));
+}
+
+/* A binary syncobj in a batch: the one before it counts, and not what was there. */
+TEST_F(render, batch_replaces_what_was_there)
+{
+	struct vfence_submit jobs[] = { { .queue = self->manual }, { .queue = self->timer } };
+	__u32 other = render_queue(self->node, VFENCE_QUEUE_MANUAL);
+	struct drm_vfence_sync sync = at(self->binary, 0);
+	struct drm_vfence_submit submits[] = {
+		render_describe(&jobs[0], NULL, 0, &sync, 1),
+		render_describe(&jobs[1], &sync, 1, NULL, 0),
+	};
+
+	ASSERT_EQ(1, submit_to(self, other, NONE, sync));
+	ASSERT_EQ(0, render_submit_batch(self->node, submits, 2, NULL));
+	EXPECT_EQ(VFENCE_JOB_PENDING, render_job(self->node, self->timer, 1).state);
+	render_signal(self->node, self->manual, 1, 0);
+	EXPECT_EQ(0, render_wait(self->node, self->timer, 1));
+	EXPECT_EQ(VFENCE_JOB_PENDING, render_job(self->node, other, 1).state);
+}
+
+/*
+ * A job of the call waits for a point of what the timeline had and what those before it add, in any order: what it would
+ * find had they been submitted one by one.
+ */
+static int batch_in_order(FIXTURE_DATA(render) *self, const __u64 *points, __u32 count, __u64 wait)
+{
+	struct vfence_submit jobs[4];
+	struct drm_vfence_sync out[3], in = at(self->timeline, wait);
+	struct drm_vfence_submit submits[4];
+
+	for (__u32 i = 0; i < count; i++) {
+		jobs[i] = (struct vfence_submit) { .queue = self->manual };
+		out[i] = at(self->timeline, points[i]);
+		submits[i] = render_describe(&jobs[i], NULL, 0, &out[i], 1);
+	}
+	jobs[count] = (struct vfence_submit) { .queue = self->timer };
+	submits[count] = render_describe(&jobs[count], &in, 1, NULL, 0);
+	return render_submit_batch(self->node, submits, count + 1, NULL);
+}
+
+/* Returns whether the timer's job has ended, once one has seen that nothing is in its way. */
+static bool timer_job_ended(FIXTURE_DATA(render) *self, __u64 seqno)
+{
+	struct vfence_submit job = { .queue = render_queue(self->node, VFENCE_QUEUE_TIMER) };
+
+	render_submit(self->node, &job, NULL, NULL);
+	render_wait(self->node, job.queue, 1);
+	return render_job(self->node, self->timer, seqno).state == VFENCE_JOB_COMPLETED;
+}
+
+TEST_F(render, batch_with_points_below_the_last)
+{
+	__u32 other = render_queue(self->node, VFENCE_QUEUE_MANUAL);
+
+	/* The timeline is at 10. One more at 5 counts as the last one: who waits for 7 waits for both. */
+	ASSERT_EQ(1, submit_to(self, other, NONE, at(self->timeline, 10)));
+	ASSERT_EQ(0, batch_in_order(self, (__u64[]) { 5 }, 1, 7));
+	render_signal(self->node, other, 1, 0);
+	EXPECT_FALSE(timer_job_ended(self, 1));
+	render_signal(self->node, self->manual, 1, 0);
+	EXPECT_EQ(0, render_wait(self->node, self->timer, 1));
+	/* 20, 10, then 30: 10 is the last one when it is added, and 30 is not needed for it. */
+	drmSyncobjReset(self->node, &self->timeline, 1);
+	ASSERT_EQ(0, batch_in_order(self, (__u64[]) { 20, 10, 30 }, 3, 10));
+	render_signal(self->node, self->manual, 2, 0);
+	EXPECT_FALSE(timer_job_ended(self, 2));
+	render_signal(self->node, self->manual, 3, 0);
+	EXPECT_EQ(0, render_wait(self->node, self->timer, 2));
+	EXPECT_EQ(VFENCE_JOB_PENDING, render_job(self->node, self->manual, 4).state);
+}
+
+TEST_F(render, batch_waits_for_no_more_than_the_point)
+{
+	ASSERT_EQ(0, batch_in_order(self, (__u64[]) { 1, 2, 3 }, 3, 2));
+	render_signal(self->node, self->manual, 1, 0);
+	EXPECT_FALSE(timer_job_ended(self, 1));
+	render_signal(self->node, self->manual, 2, 0);
+	EXPECT_EQ(0, render_wait(self->node, self->timer, 1));
+	EXPECT_EQ(VFENCE_JOB_PENDING, render_job(self->node, self->manual, 3).state);
+	/* What was there before is not waited for with more. */
+	ASSERT_EQ(0, batch_in_order(self, (__u64[]) { 4 }, 1, 3));
+	render_signal(self->node, self->manual, 3, 0);
+	EXPECT_EQ(0, render_wait(self->node, self->timer, 2));
+	EXPECT_EQ(VFENCE_JOB_PENDING, render_job(self->node, self->manual, 4).state);
+}
+
+TEST_F(render, batch_that_makes_it_binary)
+{
+	ASSERT_EQ(1, submit_to(self, self->manual, NONE, at(self->timeline, 10)));
+	EXPECT_REFUSED(EINVAL, batch_in_order(self, (__u64[]) { 0 }, 1, 5));
+	EXPECT_REFUSED(EINVAL, batch_in_order(self, (__u64[]) { 12, 0 }, 2, 5));
+	/* And a timeline again. */
+	ASSERT_EQ(0, batch_in_order(self, (__u64[]) { 12, 0, 3 }, 3, 3));
+	/* That of the binary one comes before it; what it has replaced does not matter, but is of the same queue. */
+	render_signal(self->node, self->manual, 4, 0);
+	EXPECT_EQ(0, render_wait(self->node, self->timer, 1));
+}
+
+/* A syncobj has as many handles as one likes. */
+TEST_F(render, batch_with_two_handles_of_a_syncobj)
+{
+	struct vfence_submit jobs[] = { { .queue = self->manual }, { .queue = self->timer } };
+	struct drm_vfence_sync out = at(self->binary, 0), in = { 0 };
+	struct drm_vfence_submit submits[2];
+	int fd;
+
+	ASSERT_EQ(0, drmSyncobjHandleToFD(self->node, self->binary, &fd));
+	ASSERT_EQ(0, drmSyncobjFDToHandle(self->node, fd, &in.handle));
+	close(fd);
+	ASSERT_NE(out.handle, in.handle);
+	submits[0] = render_describe(&jobs[0], NULL, 0, &out, 1);
+	submits[1] = render_describe(&jobs[1], &in, 1, NULL, 0);
+	ASSERT_EQ(0, render_submit_batch(self->node, submits, 2, NULL));
+	EXPECT_FALSE(timer_job_ended(self, 1));
+	render_signal(self->node, self->manual, 1, 0);
+	EXPECT_EQ(0, render_wait(self->node, self->timer, 1));
+}
+
+TEST_F(render, batch_waits_for_a_submission)
+{
+	struct later later = { .self = self, .sync = at(self->timeline, 7) };
+	struct vfence_submit jobs[] = { { .queue = self->timer }, { .queue = self->timer } };
+	struct drm_vfence_sync in[] = { later.sync, at(self->binary, 0) }, out = at(self->binary, 0);
+	struct drm_vfence_submit submits[] = {
+		render_describe(&jobs[0], &in[0], 1, &out, 1),
+		render_describe(&jobs[1], &in[1], 1, NULL, 0),
+	};
+	pthread_t thread;
+
+	/* The second one's is submitted by the first one: nothing is to be waited for. */
+	in[0].flags = in[1].flags = DRM_VFENCE_SYNC_WAIT_FOR_SUBMIT;
+	ASSERT_EQ(0, pthread_create(&thread, NULL, submit_later, &later));
+	EXPECT_EQ(0, render_submit_batch(self->node, submits, 2, NULL));
+	pthread_join(thread, NULL);
+	EXPECT_EQ(1, later.submitted);
+	EXPECT_FALSE(timer_job_ended(self, 1));
+	render_signal(self->node, self->manual, 1, 0);
+	EXPECT_EQ(0, render_wait(self->node, self->timer, 2));
+}
+
+TEST_F(render, batch_with_syncobjs_and_buffers)
+{
+	struct drm_vfence_gem_create create = { .size = 4096 };
+	struct vfence_use use = {
+		.fd = gem_create(self->node, &create), .flags = VFENCE_USE_WRITE | DRM_VFENCE_USE_HANDLE,
+	};
+	struct vfence_submit jobs[] = {
+		{ .queue = self->timer, .uses = ptr_to_u64(&use), .use_count = 1, .use_size = sizeof(use) },
+		{ .queue = render_queue(self->node, VFENCE_QUEUE_TIMER),
+		  .uses = ptr_to_u64(&use), .use_count = 1, .use_size = sizeof(use) },
+	};
+	struct drm_vfence_sync in = at(self->binary, 0), out = at(self->timeline, 1);
+	struct drm_vfence_submit submits[] = {
+		render_describe(&jobs[0], &in, 1, NULL, 0),
+		render_describe(&jobs[1], NULL, 0, &out, 1),
+	};
+
+	/* The second waits for the first by the buffer, and that for the syncobj. */
+	ASSERT_EQ(1, submit_to(self, self->manual, NONE, in));
+	ASSERT_EQ(0, render_submit_batch(self->node, submits, 2, NULL));
+	EXPECT_EQ(0, syncobj_signalled(self->node, self->timeline, 1));
+	render_signal(self->node, self->manual, 1, 0);
+	EXPECT_EQ(0, syncobj_wait(self->node, self->timeline, 1));
+	EXPECT_EQ(VFENCE_JOB_COMPLETED, render_job(self->node, self->timer, 1).state);
+}
+
+TEST_F(render, batch_is_all_or_nothing)
+{
+	struct vfence_submit jobs[3];
+	struct drm_vfence_sync in[3], out[3];
+	struct drm_vfence_submit submits[3];
+	__u32 refused;
+
+	for (int i = 0; i < 3; i++) {
+		jobs[i] = (struct vfence_submit) { .queue = self->timer };
+		in[i] = at(self->timeline, i);
+		out[i] = at(self->timeline, i + 1);
+		submits[i] = render_describe(&jobs[i], &in[i], i > 0, &out[i], 1);
+	}
+	/* A point that comes after. */
+	in[1].point = 3;
+	EXPECT_REFUSED(EINVAL, render_submit_batch(self->node, submits, 3, &refused));
+	EXPECT_EQ(1, refused);
+	in[1].point = 1;
+	out[2].handle = 12345;
+	EXPECT_REFUSED(ENOENT, render_submit_batch(self->node, submits, 3, &refused));
+	EXPECT_EQ(2, refused);
+	out[2].handle = self->timeline;
+	jobs[2].flags = 1U << 31;
+	EXPECT_REFUSED(EINVAL, render_submit_batch(self->node, submits, 3, &refused));
+	EXPECT_EQ(2, refused);
+	EXPECT_EQ(0, render_submitted(self->node, self->timer));
+	EXPECT_EQ(-EINVAL, syncobj_signalled(self->node, self->timeline, 1));
+	jobs[2].flags = 0;
+	EXPECT_EQ(0, render_submit_batch(self->node, submits, 3, &refused));
+	EXPECT_EQ(0, syncobj_wait(self->node, self->timeline, 3));
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Jobs of the DRM device: what they wait for and signal by handles, what is refused, and the way to /dev/vfence and back. */
+#include <sys/time.h>
+#include "lib/syncobj_fixture.h"
+
+TEST_F(render, job_waits_for_what_is_submitted)
+{
+	struct drm_vfence_sync syncs[] = { at(self->binary, 0), at(self->timeline, 3) };
+
+	for (size_t i = 0; i < ARRAY_LEN(syncs); i++) {
+		ASSERT_EQ(i + 1, submit_to(self, self->manual, NONE, syncs[i]));
+		ASSERT_EQ(i + 1, submit_to(self, self->timer, syncs[i], NONE));
+		EXPECT_EQ(VFENCE_JOB_PENDING, render_job(self->node, self->timer, i + 1).state);
+		render_signal(self->node, self->manual, i + 1, 0);
+		EXPECT_EQ(0, render_wait(self->node, self->timer, i + 1));
+		/* It starts at the very timestamp. */
+		EXPECT_EQ(render_job(self->node, self->manual, i + 1).end_ns,
+			  render_job(self->node, self->timer, i + 1).start_ns);
+	}
+}
+
+TEST_F(render, a_point_below_is_reached_by_the_one_above)
+{
+	ASSERT_EQ(1, submit_to(self, self->manual, NONE, at(self->timeline, 5)));
+	ASSERT_EQ(1, submit_to(self, self->timer, at(self->timeline, 2), NONE));
+	EXPECT_EQ(VFENCE_JOB_PENDING, render_job(self->node, self->timer, 1).state);
+	render_signal(self->node, self->manual, 1, 0);
+	EXPECT_EQ(0, render_wait(self->node, self->timer, 1));
+	/* It does not matter that all has signalled. */
+	ASSERT_EQ(2, submit_to(self, self->timer, at(self->timeline, 2), NONE));
+	EXPECT_EQ(0, render_wait(self->node, self->timer, 2));
+}
+
+TEST_F(render, a_point_waits_for_those_below)
+{
+	__u32 other = render_queue(self->node, VFENCE_QUEUE_MANUAL);
+
+	ASSERT_EQ(1, submit_to(self, self->manual, NONE, at(self->timeline, 1)));
+	ASSERT_EQ(1, submit_to(self, other, NONE, at(self->timeline, 2)));
+	ASSERT_EQ(1, submit_to(self, self->timer, at(self->timeline, 2), NONE));
+	render_signal(self->node, other, 1, 0);
+	EXPECT_EQ(VFENCE_JOB_PENDING, render_job(self->node, self->timer, 1).state);
+	render_signal(self->node, self->manual, 1, 0);
+	EXPECT_EQ(0, render_wait(self->node, self->timer, 1));
+}
+
+TEST_F(render, several_syncobjs_of_a_job)
+{
+	struct drm_vfence_sync in[] = { at(self->binary, 0), at(self->timeline, 1) };
+	struct drm_vfence_sync out[] = {
+		at(syncobj_create(self->node), 0), at(self->timeline, 2), at(self->binary, 0),
+	};
+	struct vfence_submit job = { .queue = self->timer };
+	struct drm_vfence_submit submit = render_describe(&job, in, 2, out, 3);
+
+	ASSERT_EQ(1, submit_to(self, self->manual, NONE, in[0]));
+	ASSERT_EQ(2, submit_to(self, self->manual, NONE, in[1]));
+	ASSERT_EQ(0, ioctl(self->node, DRM_IOCTL_VFENCE_SUBMIT, &submit));
+	render_signal(self->node, self->manual, 1, 0);
+	EXPECT_EQ(VFENCE_JOB_PENDING, render_job(self->node, self->timer, 1).state);
+	for (int i = 0; i < 3; i++)
+		EXPECT_EQ(0, syncobj_signalled(self->node, out[i].handle, out[i].point));
+	render_signal(self->node, self->manual, 2, 0);
+	for (int i = 0; i < 3; i++)
+		EXPECT_EQ(0, syncobj_wait(self->node, out[i].handle, out[i].point));
+}
+
+/* A ring of two: a job takes what the one before has left, and leaves its own there. */
+TEST_F(render, job_waits_for_and_signals_the_same)
+{
+	ASSERT_EQ(1, submit_to(self, self->manual, NONE, at(self->binary, 0)));
+	ASSERT_EQ(1, submit_to(self, self->timer, at(self->binary, 0), at(self->binary, 0)));
+	EXPECT_EQ(0, syncobj_signalled(self->node, self->binary, 0));
+	render_signal(self->node, self->manual, 1, 0);
+	EXPECT_EQ(0, syncobj_wait(self->node, self->binary, 0));
+	EXPECT_EQ(VFENCE_JOB_COMPLETED, render_job(self->node, self->timer, 1).state);
+}
+
+TEST_F(render, refused_without_a_fence)
+{
+	EXPECT_REFUSED(EINVAL, submit_to(self, self->timer, at(self->binary, 0), NONE) ? 0 : -1);
+	EXPECT_REFUSED(EINVAL, submit_to(self, self->timer, at(self->timeline, 1), NONE) ? 0 : -1);
+	ASSERT_EQ(1, submit_to(self, self->manual, NONE, at(self->timeline, 1)));
+	EXPECT_REFUSED(EINVAL, submit_to(self, self->timer, at(self->timeline, 2), NONE) ? 0 : -1);
+	EXPECT_EQ(0, render_submitted(self->node, self->timer));
+}
+
+/* Refuses a job that would signal, and looks whether the syncobj is as before. */
+#define EXPECT_JOB_REFUSED(error, submit) \
+	do { \
+		EXPECT_REFUSED(error, ioctl(self->node, DRM_IOCTL_VFENCE_SUBMIT, &(submit))); \
+		EXPECT_EQ(-EINVAL, syncobj_signalled(self->node, self->binary, 0)); \
+		EXPECT_EQ(0, render_submitted(self->node, self->timer)); \
+		EXPECT_EQ(0, render_submitted(self->node, self->manual)); \
+		EXPECT_EQ(fds, open_fds()); \
+	} while (0)
+
+TEST_F(render, refused)
+{
+	struct vfence_submit job = { .queue = self->timer, .flags = VFENCE_SUBMIT_OUT_FENCE };
+	struct drm_vfence_sync out = at(self->binary, 0), in = at(self->timeline, 1), bad;
+	struct drm_vfence_submit valid = render_describe(&job, NULL, 0, &out, 1), submit;
+	struct drm_vfence_sync *many = calloc(DRM_VFENCE_MAX_SYNCS, sizeof(*many));
+	int fds = open_fds();
+
+	ASSERT_NE(NULL, many);
+	bad = at(12345, 0);
+	submit = render_describe(&job, &bad, 1, &out, 1);
+	EXPECT_JOB_REFUSED(ENOENT, submit);
+	submit = render_describe(&job, NULL, 0, &bad, 1);
+	EXPECT_JOB_REFUSED(ENOENT, submit);
+	bad = out;
+	bad.flags = DRM_VFENCE_SYNC_WAIT_FOR_SUBMIT;
+	submit = render_describe(&job, NULL, 0, &bad, 1);
+	EXPECT_JOB_REFUSED(EINVAL, submit);
+	bad.flags = 1U << 1;
+	submit = render_describe(&job, &bad, 1, &out, 1);
+	EXPECT_JOB_REFUSED(EINVAL, submit);
+	/* More than there may be, counted together. */
+	for (int i = 0; i < DRM_VFENCE_MAX_SYNCS; i++)
+		many[i] = at(self->binary, 0);
+	submit = render_describe(&job, &in, 1, many, DRM_VFENCE_MAX_SYNCS);
+	drmSyncobjTimelineSignal(self->node, &in.handle, (uint64_t[]) { 1 }, 1);
+	EXPECT_JOB_REFUSED(EINVAL, submit);
+	submit.out_sync_count = UINT32_MAX;
+	EXPECT_JOB_REFUSED(EINVAL, submit);
+	submit = valid;
+	submit.sync_size = sizeof(out) - 1;
+	EXPECT_JOB_REFUSED(EINVAL, submit);
+	submit.sync_size = 0;
+	EXPECT_JOB_REFUSED(EINVAL, submit);
+	submit = valid;
+	submit.job_size = 7;
+	EXPECT_JOB_REFUSED(EINVAL, submit);
+	submit = valid;
+	submit.job = ptr_to_u64(unmapped(1));
+	EXPECT_JOB_REFUSED(EFAULT, submit);
+	submit = valid;
+	submit.out_syncs = ptr_to_u64(unmapped(1));
+	EXPECT_JOB_REFUSED(EFAULT, submit);
+	/* The reply cannot be written: that comes last. */
+	submit = valid;
+	submit.job = ptr_to_u64(read_only(&job, sizeof(job)));
+	EXPECT_JOB_REFUSED(EFAULT, submit);
+	/* Manual jobs wait for nothing. */
+	job.queue = self->manual;
+	submit = render_describe(&job, &in, 1, &out, 1);
+	drmSyncobjReset(self->node, &self->timeline, 1);
+	EXPECT_JOB_REFUSED(EINVAL, submit);
+	submit_to(self, self->timer, NONE, in);
+	EXPECT_EQ(1, render_submitted(self->node, self->timer));
+	EXPECT_REFUSED(EINVAL, ioctl(self->node, DRM_IOCTL_VFENCE_SUBMIT, &submit));
+	EXPECT_EQ(0, render_submitted(self->node, self->manual));
+	free(many);
+}
+
+TEST_F(render, unknown_ioctls)
+{
+	EXPECT_REFUSED(ENOTTY, ioctl(self->node, DRM_IO(DRM_COMMAND_BASE + 0x3f), NULL));
+	/* Those of the misc device by their own numbers. */
+	EXPECT_REFUSED(ENOTTY, ioctl(self->node, VFENCE_IOCTL_QUERY, &(struct vfence_query) { 0 }));
+	/* The short calls, by both. */
+	EXPECT_REFUSED(ENOTTY, ioctl(self->node, VFENCE_IOCTL_CREATE_FENCE, self->manual));
+	EXPECT_REFUSED(ENOTTY, ioctl(self->node, VFENCE_IOCTL_SIGNAL_NEXT, self->manual));
+	EXPECT_REFUSED(ENOTTY, ioctl(self->node, DRM_IO(DRM_COMMAND_BASE + _IOC_NR(VFENCE_IOCTL_CREATE_FENCE)), self->manual));
+	EXPECT_REFUSED(ENOTTY, ioctl(self->node, DRM_IO(DRM_COMMAND_BASE + _IOC_NR(VFENCE_IOCTL_SIGNAL_NEXT)), self->manual));
+	EXPECT_EQ(0, render_submitted(self->node, self->manual));
+}
+
+TEST_F(render, growing_structures)
+{
+	struct {
+		struct drm_vfence_submit submit;
+		__u64 newer;
+	} grown;
+	struct vfence_submit job = { .queue = self->timer };
+	const unsigned int number = _IOC(_IOC_READ | _IOC_WRITE, DRM_IOCTL_BASE,
+					 DRM_COMMAND_BASE + DRM_VFENCE_SUBMIT, sizeof(grown));
+
+	grown.submit = render_describe(&job, NULL, 0, NULL, 0);
+	grown.newer = 1;
+	EXPECT_REFUSED(E2BIG, ioctl(self->node, number, &grown));
+	grown.newer = 0;
+	EXPECT_EQ(0, ioctl(self->node, number, &grown));
+	EXPECT_EQ(1, job.seqno);
+}
+
+TEST_F(render, job_waits_for_a_submission)
+{
+	struct drm_vfence_sync syncs[] = { at(self->binary, 0), at(self->timeline, 7) };
+
+	for (size_t i = 0; i < ARRAY_LEN(syncs); i++) {
+		struct later later = { .self = self, .sync = syncs[i] };
+		struct drm_vfence_sync in = syncs[i];
+		pthread_t thread;
+
+		in.flags = DRM_VFENCE_SYNC_WAIT_FOR_SUBMIT;
+		ASSERT_EQ(0, pthread_create(&thread, NULL, submit_later, &later));
+		EXPECT_EQ(i + 1, submit_to(self, self->timer, in, NONE));
+		pthread_join(thread, NULL);
+		EXPECT_EQ(i + 1, later.submitted);
+		EXPECT_EQ(VFENCE_JOB_PENDING, render_job(self->node, self->timer, i + 1).state);
+		render_signal(self->node, self->manual, i + 1, 0);
+		EXPECT_EQ(0, render_wait(self->node, self->timer, i + 1));
+	}
+}
+
+TEST_F(render, submission_that_does_not_come)
+{
+	struct drm_vfence_sync in = at(self->timeline, 1);
+	__u64 start = now_ns();
+
+	in.flags = DRM_VFENCE_SYNC_WAIT_FOR_SUBMIT;
+	EXPECT_REFUSED(ETIME, submit_to(self, self->timer, in, at(self->binary, 0)) ? 0 : -1);
+	EXPECT_LE(4 * SEC, now_ns() - start);
+	EXPECT_EQ(-EINVAL, syncobj_signalled(self->node, self->binary, 0));
+	EXPECT_EQ(0, render_submitted(self->node, self->timer));
+}
+
+static void nothing(int number)
+{
+	(void)number;
+}
+
+TEST_F(render, submission_is_waited_for_until_a_signal)
+{
+	struct drm_vfence_sync in = at(self->timeline, 1);
+	struct sigaction action = { .sa_handler = nothing };
+
+	/* Again and again, should the first one come too early. */
+	struct itimerval often = { { 0, 100000 }, { 0, 100000 } }, never = { 0 };
+
+	in.flags = DRM_VFENCE_SYNC_WAIT_FOR_SUBMIT;
+	ASSERT_EQ(0, sigaction(SIGALRM, &action, NULL));
+	ASSERT_EQ(0, setitimer(ITIMER_REAL, &often, NULL));
+	EXPECT_REFUSED(EINTR, submit_to(self, self->timer, in, NONE) ? 0 : -1);
+	setitimer(ITIMER_REAL, &never, NULL);
+}
+
+/* An error goes from job to job along syncobjs, as along sync_files. */
+TEST_F(render, errors_are_propagated)
+{
+	struct drm_vfence_sync syncs[] = { at(self->binary, 0), at(self->timeline, 3) };
+
+	for (size_t i = 0; i < ARRAY_LEN(syncs); i++) {
+		ASSERT_EQ(i + 1, submit_to(self, self->manual, NONE, syncs[i]));
+		ASSERT_EQ(2 * i + 1, submit_to(self, self->timer, syncs[i], NONE));
+		render_signal(self->node, self->manual, i + 1, -EREMOTEIO);
+		EXPECT_EQ(0, render_wait(self->node, self->timer, 2 * i + 1));
+		EXPECT_EQ(-EREMOTEIO, render_job(self->node, self->timer, 2 * i + 1).error);
+		/* Also when it has signalled before. */
+		ASSERT_EQ(2 * i + 2, submit_to(self, self->timer, syncs[i], NONE));
+		EXPECT_EQ(0, render_wait(self->node, self->timer, 2 * i + 2));
+		EXPECT_EQ(-EREMOTEIO, render_job(self->node, self->timer, 2 * i + 2).error);
+	}
+}
+
+TEST_F(render, hang_ends_with_the_watchdogs_error)
+{
+	__u32 queue = render_queue_with(self->node, (struct vfence_queue_create) {
+		.kind = VFENCE_QUEUE_TIMER, .timeout_ns = 20 * MSEC,
+	});
+	struct vfence_submit job = { .queue = queue, .flags = VFENCE_SUBMIT_HANG };
+	struct drm_vfence_sync out = at(self->timeline, 1);
+	int fence;
+
+	ASSERT_EQ(0, render_submit(self->node, &job, NULL, &out));
+	fence = syncobj_export_point(self->node, self->timeline, 1);
+	EXPECT_EQ(0, syncobj_wait(self->node, self->timeline, 1));
+	EXPECT_EQ(-ETIMEDOUT, first_status(fence));
+	close(fence);
+}
+
+TEST_F(render, closing_cancels)
+{
+	int other = render_open(), fd = -1, fence;
+	__u32 queue = render_queue(other, VFENCE_QUEUE_MANUAL), shared = 0;
+	struct vfence_submit job = { .queue = queue };
+	struct drm_vfence_sync out;
+
+	ASSERT_EQ(0, drmSyncobjHandleToFD(self->node, self->timeline, &fd));
+	ASSERT_EQ(0, drmSyncobjFDToHandle(other, fd, &shared));
+	close(fd);
+	out = at(shared, 1);
+	ASSERT_EQ(0, render_submit(other, &job, NULL, &out));
+	fence = syncobj_export_point(self->node, self->timeline, 1);
+	EXPECT_EQ(0, syncobj_signalled(self->node, self->timeline, 1));
+	close(other);
+	EXPECT_EQ(0, syncobj_wait(self->node, self->timeline, 1));
+	EXPECT_EQ(-ECANCELED, first_status(fence));
+	close(fence);
+}
+
+/* To /dev/vfence and back: each kind as a sync_file. */
+TEST_F(render, misc_device_and_back)
+{
+	struct drm_vfence_sync syncs[] = { at(self->binary, 0), at(self->timeline, 4) };
+	__u32 misc = timer_queue(self->misc);
+
+	for (size_t i = 0; i < ARRAY_LEN(syncs); i++) {
+		__u32 back = syncobj_create(self->node);
+		int fence, done;
+
+		ASSERT_EQ(i + 1, submit_to(self, self->manual, NONE, syncs[i]));
+		fence = syncobj_export_point(self->node, syncs[i].handle, syncs[i].point);
+		ASSERT_LE(0, fence);
+		done = submit_after(self->misc, misc, MSEC, fence);
+		ASSERT_LE(0, done);
+		ASSERT_EQ(0, drmSyncobjImportSyncFile(self->node, back, done));
+		ASSERT_EQ(i + 1, submit_to(self, self->timer, at(back, 0), NONE));
+		EXPECT_EQ(VFENCE_JOB_PENDING, render_job(self->node, self->timer, i + 1).state);
+		render_signal(self->node, self->manual, i + 1, 0);
+		EXPECT_EQ(0, render_wait(self->node, self->timer, i + 1));
+		/* To the nanosecond, over two modules. */
+		EXPECT_EQ(MSEC, render_job(self->node, self->timer, i + 1).start_ns -
+				render_job(self->node, self->manual, i + 1).end_ns);
+		close(fence);
+		close(done);
+	}
+}
+
+TEST_F(render, as_many_syncobjs_as_there_may_be)
+{
+	struct drm_vfence_sync *out = calloc(DRM_VFENCE_MAX_SYNCS, sizeof(*out));
+	struct vfence_submit job = { .queue = self->timer };
+	struct drm_vfence_submit submit = render_describe(&job, NULL, 0, out, DRM_VFENCE_MAX_SYNCS);
+
+	ASSERT_NE(NULL, out);
+	for (int i = 0; i < DRM_VFENCE_MAX_SYNCS; i++)
+		out[i] = at(self->binary, 0);
+	EXPECT_EQ(0, ioctl(self->node, DRM_IOCTL_VFENCE_SUBMIT, &submit));
+	EXPECT_EQ(0, syncobj_wait(self->node, self->binary, 0));
+	/* A job that waits for as many, of which each has signalled or is the same, waits for one. */
+	ASSERT_EQ(1, submit_to(self, self->manual, NONE, at(self->binary, 0)));
+	submit = render_describe(&job, out, DRM_VFENCE_MAX_SYNCS, NULL, 0);
+	EXPECT_EQ(0, ioctl(self->node, DRM_IOCTL_VFENCE_SUBMIT, &submit));
+	render_signal(self->node, self->manual, 1, 0);
+	EXPECT_EQ(0, render_wait(self->node, self->timer, 2));
+	free(out);
+}
+
+/* libdrm calls again while it is told EAGAIN, so a full queue must say something else. */
+TEST_F(render, full_queue)
+{
+	struct vfence_query query = { 0 };
+	struct vfence_submit job = { .queue = self->manual };
+	struct drm_vfence_submit submit = render_describe(&job, NULL, 0, NULL, 0);
+	struct drm_vfence_submit *submits = calloc(VFENCE_MAX_BATCH, sizeof(*submits));
+
+	ASSERT_EQ(0, vfence_ioctl(self->node, VFENCE_IOCTL_QUERY, &query));
+	ASSERT_EQ(0, query.max_jobs % VFENCE_MAX_BATCH);
+	for (int i = 0; i < VFENCE_MAX_BATCH; i++)
+		submits[i] = submit;
+	for (__u32 jobs = 0; jobs < query.max_jobs; jobs += VFENCE_MAX_BATCH)
+		ASSERT_EQ(0, render_submit_batch(self->node, submits, VFENCE_MAX_BATCH, NULL));
+	EXPECT_REFUSED(EBUSY, drmIoctl(self->node, DRM_IOCTL_VFENCE_SUBMIT, &submit));
+	EXPECT_REFUSED(EBUSY, render_submit_batch(self->node, submits, 1, NULL));
+	EXPECT_EQ(query.max_jobs, render_submitted(self->node, self->manual));
+	free(submits);
+}
+
+TEST_F(render, seen_in_fdinfo)
+{
+	char path[64], text[4096];
+	ssize_t length;
+	int file;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", self->node);
+	file = open(path, O_RDONLY | O_CLOEXEC);
+	length = read(file, text, sizeof(text) - 1);
+	ASSERT_LT(0, length);
+	text[length] = '\0';
+	close(file);
+	EXPECT_NE(NULL, strstr(text, "drm-driver:\tvfence\n"));
+	EXPECT_NE(NULL, strstr(text, "drm-client-id:\t"));
+	EXPECT_NE(NULL, strstr(text, "vfence-queues:\t2\n"));
+}
+
+/* The primary node is no worse: no job needs a master or authentication. */
+TEST_F(render, primary_node)
+{
+	int card = drm_node_open("card", "vfence");
+	__u32 queue = render_queue(card, VFENCE_QUEUE_TIMER), handle = syncobj_create(card);
+	struct vfence_submit job = { .queue = queue };
+	struct drm_vfence_sync out = at(handle, 0);
+
+	ASSERT_LE(0, card);
+	EXPECT_EQ(0, render_submit(card, &job, NULL, &out));
+	EXPECT_EQ(0, syncobj_wait(card, handle, 0));
+	close(card);
+}
+
+/* The example of the literature: create, hand to the DMA job, wait, render. */
+TEST(dma_then_render)
+{
+	EXPECT_EQ(0, system("render"));
+}
+
+TEST_HARNESS_MAIN

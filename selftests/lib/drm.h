@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the self-tests of the DRM device share. Syncobjs are libdrm's business; what the device has of its own
+ * are functions here.
+ */
+#ifndef LIB_DRM_H
+#define LIB_DRM_H
+
+#include <xf86drm.h>
+#include <drm/vfence_drm.h>
+#include "lib/drm_node.h"
+#include "lib/test.h"
+
+static inline int render_open(void)
+{
+	return drm_node_open("renderD", "vfence");
+}
+
+/* An ioctl of <linux/vfence.h>, but for the submissions, on a DRM node. */
+#define vfence_ioctl(node, number, argument) ioctl(node, DRM_VFENCE_IOCTL(number), argument)
+
+static inline __u32 render_queue_with(int node, struct vfence_queue_create create)
+{
+	return vfence_ioctl(node, VFENCE_IOCTL_QUEUE_CREATE, &create) ? 0 : create.queue;
+}
+
+static inline __u32 render_queue(int node, __u32 kind)
+{
+	return render_queue_with(node, (struct vfence_queue_create) { .kind = kind });
+}
+
+static inline int render_signal(int node, __u32 queue, __u64 seqno, __s32 error)
+{
+	struct vfence_signal signal = { .queue = queue, .seqno = seqno, .error = error };
+
+	return vfence_ioctl(node, VFENCE_IOCTL_SIGNAL, &signal);
+}
+
+static inline struct vfence_job_info render_job(int node, __u32 queue, __u64 seqno)
+{
+	struct vfence_job_info info = { .queue = queue, .seqno = seqno };
+
+	vfence_ioctl(node, VFENCE_IOCTL_JOB_INFO, &info);
+	return info;
+}
+
+/* Returns how many jobs a queue has had; U64_MAX when refused. */
+static inline __u64 render_submitted(int node, __u32 queue)
+{
+	struct vfence_queue_info info = { .queue = queue };
+
+	return vfence_ioctl(node, VFENCE_IOCTL_QUEUE_INFO, &info) ? UINT64_MAX : info.submitted;
+}
+
+/* Waits for a job. */
+static inline int render_wait(int node, __u32 queue, __u64 seqno)
+{
+	struct vfence_point point = { .queue = queue, .seqno = seqno };
+	struct vfence_wait wait = {
+		.points = ptr_to_u64(&point),
+		.count = 1,
+		.timeout_ns = patience(),
+	};
+
+	return vfence_ioctl(node, VFENCE_IOCTL_WAIT, &wait);
+}
+
+/* A job as the DRM device wants it. */
+static inline struct drm_vfence_submit render_describe(struct vfence_submit *job,
+						       const struct drm_vfence_sync *in,
+						       __u32 in_count,
+						       const struct drm_vfence_sync *out,
+						       __u32 out_count)
+{
+	return (struct drm_vfence_submit) {
+		.job = ptr_to_u64(job),
+		.job_size = sizeof(*job),
+		.sync_size = sizeof(*in),
+		.in_syncs = ptr_to_u64(in),
+		.out_syncs = ptr_to_u64(out),
+		.in_sync_count = in_count,
+		.out_sync_count = out_count,
+	};
+}
+
+/* Submits a job that waits for at most one syncobj and signals at most one. */
+static inline int render_submit(int node, struct vfence_submit *job,
+				const struct drm_vfence_sync *in,
+				const struct drm_vfence_sync *out)
+{
+	struct drm_vfence_submit submit = render_describe(job, in, !!in, out, !!out);
+
+	return ioctl(node, DRM_IOCTL_VFENCE_SUBMIT, &submit);
+}
+
+static inline int render_submit_batch(int node, struct drm_vfence_submit *jobs, __u32 count,
+				      __u32 *refused)
+{
+	struct vfence_submit_batch batch = {
+		.jobs = ptr_to_u64(jobs),
+		.count = count,
+		.job_size = sizeof(*jobs),
+	};
+	int ret = ioctl(node, DRM_IOCTL_VFENCE_SUBMIT_BATCH, &batch);
+
+	if (refused)
+		*refused = batch.refused;
+	return ret;
+}
+
+/* Returns a new syncobj; 0, which is no handle, when refused. */
+static inline __u32 syncobj_create(int node)
+{
+	__u32 handle;
+
+	return drmSyncobjCreate(node, 0, &handle) ? 0 : handle;
+}
+
+/* Waits for a point, or at 0 for what a binary syncobj has. Returns 0 or a negative errno, as libdrm does. */
+static inline int syncobj_wait_until(int node, __u32 handle, __u64 point, __u32 flags,
+				     int64_t until)
+{
+	uint64_t points[] = { point };
+
+	return drmSyncobjTimelineWait(node, &handle, points, 1, until, flags, NULL);
+}
+
+static inline int syncobj_wait(int node, __u32 handle, __u64 point)
+{
+	return syncobj_wait_until(node, handle, point, 0, patience());
+}
+
+/* Whether a point has signalled: 1 or 0, or a negative errno if it has no fence. */
+static inline int syncobj_signalled(int node, __u32 handle, __u64 point)
+{
+	int ret = syncobj_wait_until(node, handle, point, 0, 0);
+
+	return ret == -ETIME ? 0 : ret ? ret : 1;
+}
+
+/* Returns a sync_file of what a syncobj has. */
+static inline int syncobj_export(int node, __u32 handle)
+{
+	int fence;
+
+	return drmSyncobjExportSyncFile(node, handle, &fence) ? -1 : fence;
+}
+
+/* The same at a point, by way of another syncobj. */
+static inline int syncobj_export_point(int node, __u32 handle, __u64 point)
+{
+	__u32 binary = syncobj_create(node);
+	int fence = -1;
+
+	if (binary && !drmSyncobjTransfer(node, binary, 0, handle, point, 0))
+		fence = syncobj_export(node, binary);
+	drmSyncobjDestroy(node, binary);
+	return fence;
+}
+
+/*
+ * Returns the status of the last fence that a sync_file stands for: of a point, that of its own job. The status of the sync_file
+ * is that of the chain then, which has no error.
+ */
+static inline int first_status(int fence)
+{
+	struct sync_fence_info infos[16];
+	struct sync_file_info file = {
+		.num_fences = ARRAY_LEN(infos),
+		.sync_fence_info = ptr_to_u64(infos),
+	};
+
+	return ioctl(fence, SYNC_IOC_FILE_INFO, &file) || !file.num_fences ? INT_MIN
+									    : infos[0].status;
+}
+
+static inline __u64 syncobj_query(int node, __u32 handle, __u32 flags)
+{
+	uint64_t point = UINT64_MAX;
+
+	return drmSyncobjQuery2(node, &handle, &point, 1, flags) ? UINT64_MAX : point;
+}
+
+/* Creates a GEM object; returns its handle, or 0 when refused. */
+static inline __u32 gem_create(int node, struct drm_vfence_gem_create *create)
+{
+	return ioctl(node, DRM_IOCTL_VFENCE_GEM_CREATE, create) ? 0 : create->handle;
+}
+
+static inline void *gem_map(int node, __u64 offset, size_t length)
+{
+	return mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, node, offset);
+}
+
+#endif /* LIB_DRM_H */

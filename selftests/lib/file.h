@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Files: poll() events, open descriptors, files below debugfs. */
+#ifndef LIB_FILE_H
+#define LIB_FILE_H
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/mount.h>
+#include "lib/harness.h"
+
+#define DEBUGFS "/sys/kernel/debug"
+
+/* What of @events a file reports now. */
+static inline short polled(int fd, short events)
+{
+	struct pollfd pollfd = { .fd = fd, .events = events };
+
+	return poll(&pollfd, 1, 0) < 0 ? -1 : pollfd.revents;
+}
+
+static inline int open_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int count = 0;
+
+	while (readdir(dir))
+		count++;
+	closedir(dir);
+	return count;
+}
+
+/* Returns the lowest free descriptor, which the next file gets. */
+static inline int lowest_fd(void)
+{
+	int fd = dup(STDERR_FILENO);
+
+	close(fd);
+	return fd;
+}
+
+/* Writes a file of the kernel's, such as a setting in debugfs. Returns whether it took it. */
+static inline bool write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC | O_TRUNC);
+	bool done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	close(fd);
+	return done;
+}
+
+/* Mounts a file system of the kernel's at @at unless @file, which is on it, is there. */
+static inline void need_mount(const char *type, const char *at, const char *file)
+{
+	if (access(file, F_OK))
+		mount(type, at, type, 0, NULL);
+}
+
+#endif /* LIB_FILE_H */

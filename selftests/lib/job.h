@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Jobs: submit, signal, wait, export, describe. */
+#ifndef LIB_JOB_H
+#define LIB_JOB_H
+
+#include "lib/queue.h"
+
+/* Submits a job with in-fences and returns its out-fence. */
+static inline int submit_waiting(int device, __u32 queue, __u64 duration_ns,
+				 const __s32 *in_fences, __u32 count)
+{
+	struct vfence_submit submit = {
+		.queue = queue,
+		.flags = VFENCE_SUBMIT_OUT_FENCE,
+		.duration_ns = duration_ns,
+		.in_fences = ptr_to_u64(in_fences),
+		.in_fence_count = count,
+	};
+
+	if (ioctl(device, VFENCE_IOCTL_SUBMIT, &submit))
+		return -1;
+	return submit.out_fence;
+}
+
+static inline int submit_after(int device, __u32 queue, __u64 duration_ns, __s32 in_fence)
+{
+	return submit_waiting(device, queue, duration_ns, &in_fence, 1);
+}
+
+static inline int submit(int device, __u32 queue, __u64 duration_ns)
+{
+	return submit_waiting(device, queue, duration_ns, NULL, 0);
+}
+
+/* For what else a job can be asked for; the sequence number and the out-fence are in @job. */
+static inline int submit_job(int device, struct vfence_submit *job)
+{
+	return ioctl(device, VFENCE_IOCTL_SUBMIT, job);
+}
+
+/* @refused, which may be NULL, gets the index of the job that is. */
+static inline int submit_batch(int device, struct vfence_submit *jobs, __u32 count,
+			       __u32 *refused)
+{
+	struct vfence_submit_batch batch = {
+		.jobs = ptr_to_u64(jobs),
+		.count = count,
+		.job_size = sizeof(*jobs),
+	};
+	int ret = ioctl(device, VFENCE_IOCTL_SUBMIT_BATCH, &batch);
+
+	if (refused)
+		*refused = batch.refused;
+	return ret;
+}
+
+/* Submits jobs like @job until the queue is full. Returns how many, or -1. */
+static inline int fill_queue(int device, struct vfence_submit job)
+{
+	static struct vfence_submit jobs[VFENCE_MAX_BATCH];
+	struct vfence_query query = { 0 };
+	struct vfence_queue_info info;
+	__u32 room, left, count;
+
+	if (ioctl(device, VFENCE_IOCTL_QUERY, &query) || queue_info(device, job.queue, &info))
+		return -1;
+	for (__u32 i = 0; i < VFENCE_MAX_BATCH; i++)
+		jobs[i] = job;
+	room = query.max_jobs - (info.submitted - info.completed);
+	for (left = room; left; left -= count) {
+		count = left < VFENCE_MAX_BATCH ? left : VFENCE_MAX_BATCH;
+		if (submit_batch(device, jobs, count, NULL))
+			return -1;
+	}
+	return room;
+}
+
+/* Returns how many jobs of a manual queue have been completed by this. */
+static inline int signal_seqno(int device, __u32 queue, __u64 seqno, __s32 error)
+{
+	struct vfence_signal signal = {
+		.queue = queue,
+		.seqno = seqno,
+		.error = error,
+	};
+
+	if (ioctl(device, VFENCE_IOCTL_SIGNAL, &signal))
+		return -1;
+	return signal.completed;
+}
+
+/* The short calls. Returns the out-fence. */
+static inline int create_fence(int device, __u32 queue)
+{
+	return ioctl(device, VFENCE_IOCTL_CREATE_FENCE, queue);
+}
+
+/* Returns how many jobs of a manual queue have been completed by this: one, if there was one. */
+static inline int signal_next(int device, __u32 queue)
+{
+	return ioctl(device, VFENCE_IOCTL_SIGNAL_NEXT, queue);
+}
+
+/* @timeout_ns is a point in time. */
+static inline int wait_point(int device, __u32 queue, __u64 seqno, __u64 timeout_ns)
+{
+	struct vfence_point point = { .queue = queue, .seqno = seqno };
+	struct vfence_wait wait = {
+		.points = ptr_to_u64(&point),
+		.count = 1,
+		.timeout_ns = timeout_ns,
+	};
+
+	return ioctl(device, VFENCE_IOCTL_WAIT, &wait);
+}
+
+/* Waits until all jobs of a queue so far have completed. */
+static inline int wait_idle(int device, __u32 queue)
+{
+	return wait_point(device, queue, queue_submitted(device, queue),
+			  now_ns() + PATIENCE_MS * MSEC);
+}
+
+static inline int export_fence(int device, __u32 queue, __u64 seqno)
+{
+	struct vfence_export export = { .queue = queue, .seqno = seqno };
+
+	return ioctl(device, VFENCE_IOCTL_EXPORT, &export) ? -1 : export.fence;
+}
+
+static inline int job_info(int device, __u32 queue, __u64 seqno, struct vfence_job_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	info->queue = queue;
+	info->seqno = seqno;
+	return ioctl(device, VFENCE_IOCTL_JOB_INFO, info);
+}
+
+/* The same, of a job that is known to be there. */
+static inline struct vfence_job_info job_of(int device, __u32 queue, __u64 seqno)
+{
+	struct vfence_job_info info;
+
+	job_info(device, queue, seqno, &info);
+	return info;
+}
+
+#endif /* LIB_JOB_H */

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* User memory that the kernel cannot read or cannot write. */
+#ifndef LIB_MEMORY_H
+#define LIB_MEMORY_H
+
+#include "lib/harness.h"
+
+static inline __u64 ptr_to_u64(const void *ptr)
+{
+	return (uintptr_t)ptr;
+}
+
+/* An address range of @pages pages, of which none can be accessed. */
+static inline char *unmapped(size_t pages)
+{
+	return mmap(NULL, pages * sysconf(_SC_PAGESIZE), PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+/* A copy of @argument that can be read, but not written; NULL if that cannot be had. */
+static inline void *read_only(const void *argument, size_t size)
+{
+	void *copy = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (copy == MAP_FAILED)
+		return NULL;
+	memcpy(copy, argument, size);
+	return mprotect(copy, size, PROT_READ) ? NULL : copy;
+}
+
+#endif /* LIB_MEMORY_H */

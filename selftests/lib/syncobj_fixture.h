@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What suites of jobs with syncobjs start from: a node with two queues and two syncobjs. */
+#ifndef LIB_SYNCOBJ_FIXTURE_H
+#define LIB_SYNCOBJ_FIXTURE_H
+
+#include <pthread.h>
+#include "lib/drm.h"
+
+FIXTURE(render)
+{
+	int node;
+	int misc;
+	__u32 manual;
+	__u32 timer;
+	/* Of no point yet. */
+	__u32 timeline;
+	__u32 binary;
+};
+
+FIXTURE_SETUP(render)
+{
+	self->node = render_open();
+	self->misc = device_open();
+	ASSERT_LE(0, self->node);
+	ASSERT_LE(0, self->misc);
+	self->manual = render_queue(self->node, VFENCE_QUEUE_MANUAL);
+	self->timer = render_queue(self->node, VFENCE_QUEUE_TIMER);
+	self->timeline = syncobj_create(self->node);
+	self->binary = syncobj_create(self->node);
+	ASSERT_NE(0, self->manual);
+	ASSERT_NE(0, self->timer);
+	ASSERT_NE(0, self->timeline);
+	ASSERT_NE(0, self->binary);
+}
+
+FIXTURE_TEARDOWN(render)
+{
+	close(self->node);
+	close(self->misc);
+}
+
+static inline struct drm_vfence_sync at(__u32 handle, __u64 point)
+{
+	return (struct drm_vfence_sync) { .handle = handle, .point = point };
+}
+
+/* Submits a job to a queue that waits for and signals these, if they are of a syncobj. Returns its sequence number, 0 when refused. */
+static inline __u64 submit_to(FIXTURE_DATA(render) *self, __u32 queue, struct drm_vfence_sync in,
+		       struct drm_vfence_sync out)
+{
+	struct vfence_submit job = { .queue = queue };
+
+	if (render_submit(self->node, &job, in.handle ? &in : NULL, out.handle ? &out : NULL))
+		return 0;
+	return job.seqno;
+}
+
+static const struct drm_vfence_sync NONE __attribute__((unused));
+
+struct later {
+	FIXTURE_DATA(render) *self;
+	struct drm_vfence_sync sync;
+	__u64 submitted;
+};
+
+static inline void *submit_later(void *data)
+{
+	struct later *later = data;
+
+	/* Others do not have to wait for who waits for a submission, not even on the same file. */
+	usleep(50000);
+	later->submitted = submit_to(later->self, later->self->manual, NONE, later->sync);
+	return NULL;
+}
+
+#endif /* LIB_SYNCOBJ_FIXTURE_H */

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* vgem: a DRM device of another driver, whose buffers carry fences that user space signals. */
+#ifndef LIB_VGEM_H
+#define LIB_VGEM_H
+
+#include <drm/vgem_drm.h>
+#include "lib/drm_node.h"
+
+/* Opens the DRM device of the driver vgem. */
+static inline int vgem_open(void)
+{
+	return drm_node_open("card", "vgem");
+}
+
+/* Opens it, and loads the module before; -1 if that is not to be had. */
+static inline int vgem_load(void)
+{
+	int card = -1;
+
+	if (system("modprobe vgem 2>/dev/null"))
+		return -1;
+	for (int i = 0; i < 100 && card < 0; i++) {
+		card = vgem_open();
+		/* udev makes the node when it gets to it. */
+		if (card < 0)
+			usleep(50000);
+	}
+	return card;
+}
+
+/* Puts a fence that is pending on the buffer, and returns vgem's number for it. */
+static inline int vgem_attach(int card, __u32 handle)
+{
+	struct drm_vgem_fence_attach attach = { .handle = handle, .flags = VGEM_FENCE_WRITE };
+
+	return ioctl(card, DRM_IOCTL_VGEM_FENCE_ATTACH, &attach) ? -1 : (int)attach.out_fence;
+}
+
+static inline int vgem_signal(int card, int fence)
+{
+	struct drm_vgem_fence_signal signal = { .fence = fence };
+
+	return ioctl(card, DRM_IOCTL_VGEM_FENCE_SIGNAL, &signal);
+}
+
+#endif /* LIB_VGEM_H */

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0
+/* /dev/sw_sync is there when it is asked for, and not otherwise. This suite is run without the parameter. */
+#include "lib/sw_sync.h"
+
+TEST(no_node)
+{
+	EXPECT_REFUSED(ENOENT, timeline_open(OWN_NODE));
+}
+
+TEST(no_misc_device)
+{
+	FILE *devices = fopen("/proc/misc", "r");
+	char name[64] = "";
+	bool vfence = false;
+	int minor;
+
+	ASSERT_NE(NULL, devices);
+	while (fscanf(devices, "%d %63s", &minor, name) == 2) {
+		EXPECT_STRNE("sw_sync", name);
+		vfence |= !strcmp("vfence", name);
+	}
+	fclose(devices);
+	/* The module is loaded. */
+	EXPECT_TRUE(vfence);
+	EXPECT_NE(0, access("/sys/class/misc/sw_sync", F_OK));
+}
+
+TEST_HARNESS_MAIN
