@@ -15,9 +15,11 @@ FIXTURE(buffer)
 	size_t size;
 };
 
+FIXTURE_VARIANTS_OF_NODES(buffer);
+
 FIXTURE_SETUP(buffer)
 {
-	self->device = device_open();
+	self->device = variant->node->open();
 	ASSERT_LE(0, self->device);
 	self->page = sysconf(_SC_PAGESIZE);
 	self->size = PAGES * self->page;
@@ -53,7 +55,7 @@ TEST_F(buffer, sizes)
 	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
 		struct vfence_buffer_create create = { .size = sizes[i].wanted, .fd = 77 };
 
-		ASSERT_EQ(0, ioctl(self->device, VFENCE_IOCTL_BUFFER_CREATE, &create));
+		ASSERT_EQ(0, device_ioctl(self->device, VFENCE_IOCTL_BUFFER_CREATE, &create));
 		EXPECT_EQ(sizes[i].pages * 4096, create.size);
 		EXPECT_EQ(FD_CLOEXEC, fcntl(create.fd, F_GETFD));
 		EXPECT_EQ(sizes[i].pages * 4096, lseek(create.fd, 0, SEEK_END));
@@ -70,12 +72,12 @@ TEST_F(buffer, refused)
 	struct vfence_query query = { 0 };
 	int fds = open_fds();
 
-	ASSERT_EQ(0, ioctl(self->device, VFENCE_IOCTL_QUERY, &query));
+	ASSERT_EQ(0, device_ioctl(self->device, VFENCE_IOCTL_QUERY, &query));
 	EXPECT_REFUSED(EINVAL, buffer_create(self->device, 0));
 	EXPECT_REFUSED(ENOSPC, buffer_create(self->device, query.max_buffer_size + 1));
 	EXPECT_REFUSED(ENOSPC, buffer_create(self->device, ~0ULL));
 	ASSERT_NE(NULL, create);
-	EXPECT_REFUSED(EFAULT, ioctl(self->device, VFENCE_IOCTL_BUFFER_CREATE, create));
+	EXPECT_REFUSED(EFAULT, device_ioctl(self->device, VFENCE_IOCTL_BUFFER_CREATE, create));
 	EXPECT_EQ(fds, open_fds());
 	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &before));
 	limit.rlim_max = before.rlim_max;
@@ -215,9 +217,12 @@ TEST_F(buffer, carries_fences)
 
 TEST_F(buffer, keeps_the_module)
 {
+	char command[64];
+
 	close(self->device);
 	self->device = -1;
-	EXPECT_NE(0, system("rmmod " MODULE " 2>/dev/null"));
+	snprintf(command, sizeof(command), "rmmod %s 2>/dev/null", variant->node->module);
+	EXPECT_NE(0, system(command));
 }
 
 FIXTURE(imported)
@@ -229,6 +234,8 @@ FIXTURE(imported)
 	size_t size;
 };
 
+FIXTURE_VARIANTS_OF_NODES(imported);
+
 FIXTURE_SETUP(imported)
 {
 	struct drm_prime_handle prime = { 0 };
@@ -237,7 +244,7 @@ FIXTURE_SETUP(imported)
 	if (self->card < 0)
 		SKIP(return, "the kernel has no vgem, or no node for it in /dev/dri");
 	self->size = PAGES * sysconf(_SC_PAGESIZE);
-	self->device = device_open();
+	self->device = variant->node->open();
 	ASSERT_LE(0, self->device);
 	self->buffer = buffer_create(self->device, self->size);
 	ASSERT_LE(0, self->buffer);

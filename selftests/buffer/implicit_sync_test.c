@@ -16,9 +16,11 @@ FIXTURE(implicit)
 	unsigned char *memory;
 };
 
+FIXTURE_VARIANTS_OF_NODES(implicit);
+
 FIXTURE_SETUP(implicit)
 {
-	self->device = device_open();
+	self->device = variant->node->open();
 	ASSERT_LE(0, self->device);
 	for (int i = 0; i < 2; i++)
 		self->queues[i] = worker_queue(self->device);
@@ -492,7 +494,7 @@ TEST_F(implicit, two_processes_in_opposite_order)
 			};
 		if (!round && !child) {
 			/* A client of its own, so that not even a mutex is shared. */
-			self->device = device = device_open();
+			self->device = device = variant->node->open();
 			self->queues[1] = worker_queue(device);
 		}
 		job = user(self->queues[child ? 0 : 1], 1000, uses, ARRAY_LEN(uses));

@@ -15,6 +15,8 @@ FIXTURE(operation)
 	unsigned char *memory[2];
 };
 
+FIXTURE_VARIANTS_OF_NODES(operation);
+
 static unsigned char *map(int buffer, size_t length)
 {
 	return mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, buffer, 0);
@@ -22,7 +24,7 @@ static unsigned char *map(int buffer, size_t length)
 
 FIXTURE_SETUP(operation)
 {
-	self->device = device_open();
+	self->device = variant->node->open();
 	ASSERT_LE(0, self->device);
 	self->queue = worker_queue(self->device);
 	ASSERT_NE(0, self->queue);

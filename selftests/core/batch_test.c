@@ -11,9 +11,11 @@ FIXTURE(batch)
 	struct vfence_submit jobs[VFENCE_MAX_BATCH + 1];
 };
 
+FIXTURE_VARIANTS_OF_NODES(batch);
+
 FIXTURE_SETUP(batch)
 {
-	self->device = device_open();
+	self->device = variant->node->open();
 	ASSERT_LE(0, self->device);
 	self->timer = timer_queue(self->device);
 	self->manual = manual_queue(self->device);
@@ -180,7 +182,7 @@ TEST_F(batch, full_queue)
 	struct vfence_query query = { 0 };
 	__u32 refused, room;
 
-	ASSERT_EQ(0, ioctl(self->device, VFENCE_IOCTL_QUERY, &query));
+	ASSERT_EQ(0, device_ioctl(self->device, VFENCE_IOCTL_QUERY, &query));
 	room = query.max_jobs;
 	while (room > VFENCE_MAX_BATCH / 2) {
 		__u32 count = room - VFENCE_MAX_BATCH / 2;
@@ -208,7 +210,7 @@ TEST_F(batch, full_queue_in_turns)
 	struct vfence_query query = { 0 };
 	__u32 refused;
 
-	ASSERT_EQ(0, ioctl(self->device, VFENCE_IOCTL_QUERY, &query));
+	ASSERT_EQ(0, device_ioctl(self->device, VFENCE_IOCTL_QUERY, &query));
 	for (__u32 room = query.max_jobs - 3, count; room; room -= count) {
 		count = room > VFENCE_MAX_BATCH ? VFENCE_MAX_BATCH : room;
 		ASSERT_EQ(0, submit_batch(self->device, self->jobs, count, NULL));
@@ -283,10 +285,10 @@ TEST_F(batch, size_of_a_job)
 			memcpy(jobs + i * size, &self->manual, sizeof(self->manual));
 		batch.job_size = size;
 		if (known) {
-			EXPECT_EQ(0, ioctl(self->device, VFENCE_IOCTL_SUBMIT_BATCH, &batch));
+			EXPECT_EQ(0, device_ioctl(self->device, VFENCE_IOCTL_SUBMIT_BATCH, &batch));
 			continue;
 		}
-		EXPECT_REFUSED(EINVAL, ioctl(self->device, VFENCE_IOCTL_SUBMIT_BATCH, &batch));
+		EXPECT_REFUSED(EINVAL, device_ioctl(self->device, VFENCE_IOCTL_SUBMIT_BATCH, &batch));
 	}
 	/* What the kernel does not know is asked of the second. */
 	batch.job_size = 96;
@@ -294,7 +296,7 @@ TEST_F(batch, size_of_a_job)
 	for (int i = 0; i < 3; i++)
 		memcpy(jobs + i * 96, &self->manual, sizeof(self->manual));
 	jobs[2 * 96 - 1] = 1;
-	EXPECT_REFUSED(E2BIG, ioctl(self->device, VFENCE_IOCTL_SUBMIT_BATCH, &batch));
+	EXPECT_REFUSED(E2BIG, device_ioctl(self->device, VFENCE_IOCTL_SUBMIT_BATCH, &batch));
 	EXPECT_EQ(1, batch.refused);
 }
 
@@ -308,14 +310,14 @@ TEST_F(batch, job_larger_than_a_page)
 
 	job->queue = self->manual;
 	batch.job_size = page;
-	EXPECT_EQ(0, ioctl(self->device, VFENCE_IOCTL_SUBMIT_BATCH, &batch));
+	EXPECT_EQ(0, device_ioctl(self->device, VFENCE_IOCTL_SUBMIT_BATCH, &batch));
 	batch.job_size = page + 1;
-	EXPECT_REFUSED(E2BIG, ioctl(self->device, VFENCE_IOCTL_SUBMIT_BATCH, &batch));
+	EXPECT_REFUSED(E2BIG, device_ioctl(self->device, VFENCE_IOCTL_SUBMIT_BATCH, &batch));
 	EXPECT_EQ(0, batch.refused);
 	batch.job_size = 8 * page;
-	EXPECT_REFUSED(E2BIG, ioctl(self->device, VFENCE_IOCTL_SUBMIT_BATCH, &batch));
+	EXPECT_REFUSED(E2BIG, device_ioctl(self->device, VFENCE_IOCTL_SUBMIT_BATCH, &batch));
 	batch.job_size = ~0U;
-	EXPECT_REFUSED(E2BIG, ioctl(self->device, VFENCE_IOCTL_SUBMIT_BATCH, &batch));
+	EXPECT_REFUSED(E2BIG, device_ioctl(self->device, VFENCE_IOCTL_SUBMIT_BATCH, &batch));
 	EXPECT_EQ(1, queue_submitted(self->device, self->manual));
 }
 

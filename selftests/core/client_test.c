@@ -13,9 +13,11 @@ FIXTURE(client)
 	int sockets[2];
 };
 
+FIXTURE_VARIANTS_OF_NODES(client);
+
 FIXTURE_SETUP(client)
 {
-	self->device = device_open();
+	self->device = variant->node->open();
 	ASSERT_LE(0, self->device);
 	self->queue = manual_queue(self->device);
 	self->fence = submit(self->device, self->queue, 0);
@@ -30,7 +32,7 @@ FIXTURE_TEARDOWN(client)
 
 TEST_F(client, second_one_is_independent)
 {
-	int second = device_open();
+	int second = variant->node->open();
 	__u32 queue = manual_queue(second);
 	int fence = submit(second, queue, 0);
 	struct vfence_queue_info info;
@@ -71,7 +73,7 @@ TEST_F(client, close_without_out_fences)
 	struct vfence_submit submit = { .queue = timer_queue(self->device), .duration_ns = SEC };
 
 	for (int i = 0; i < 5; i++)
-		ASSERT_EQ(0, ioctl(self->device, VFENCE_IOCTL_SUBMIT, &submit));
+		ASSERT_EQ(0, device_ioctl(self->device, VFENCE_IOCTL_SUBMIT, &submit));
 	EXPECT_EQ(0, close(self->device));
 }
 
@@ -181,7 +183,7 @@ TEST_F(client, out_fence_passed_over_a_socket)
 
 TEST_F(client, in_fence_of_a_client_that_is_gone)
 {
-	int second = device_open();
+	int second = variant->node->open();
 	int fence = submit_after(second, timer_queue(second), 0, self->fence);
 
 	ASSERT_EQ(0, close(self->device));
@@ -190,7 +192,7 @@ TEST_F(client, in_fence_of_a_client_that_is_gone)
 
 TEST_F(client, closed_while_another_one_waits_for_the_same)
 {
-	int second = device_open(), third = device_open();
+	int second = variant->node->open(), third = variant->node->open();
 	int doomed = submit_after(second, timer_queue(second), 0, self->fence);
 	int fence = submit_after(third, timer_queue(third), 0, self->fence);
 
@@ -209,7 +211,7 @@ TEST_F(client, killed)
 
 	child = fork();
 	if (!child) {
-		int device = device_open();
+		int device = variant->node->open();
 
 		queue = timer_queue(device);
 		for (int i = 0; i < 10; i++)

@@ -11,9 +11,11 @@ FIXTURE(counters)
 	long page;
 };
 
+FIXTURE_VARIANTS_OF_NODES(counters);
+
 FIXTURE_SETUP(counters)
 {
-	self->device = device_open();
+	self->device = variant->node->open();
 	ASSERT_LE(0, self->device);
 	self->timer.kind = VFENCE_QUEUE_TIMER;
 	self->timer.timeout_ns = 50 * MSEC;
@@ -194,7 +196,7 @@ TEST_F(counters, mapping_is_a_reference_to_the_file)
 {
 	struct vfence_queue_create create = { .kind = VFENCE_QUEUE_MANUAL };
 	const volatile struct vfence_counters *counters;
-	int fence, other = device_open();
+	int fence, other = variant->node->open();
 
 	ASSERT_EQ(0, queue_create_with(other, &create));
 	counters = map_counters(other, create.counters_offset);

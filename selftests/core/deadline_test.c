@@ -17,6 +17,8 @@ FIXTURE(deadline)
 	int closed;
 };
 
+FIXTURE_VARIANTS_OF_NODES(deadline);
+
 static __u32 queue_with_boost(int device, __u32 percent)
 {
 	return queue_with(device, (struct vfence_queue_create) {
@@ -27,7 +29,7 @@ static __u32 queue_with_boost(int device, __u32 percent)
 
 FIXTURE_SETUP(deadline)
 {
-	self->device = device_open();
+	self->device = variant->node->open();
 	ASSERT_LE(0, self->device);
 	self->timer = timer_queue(self->device);
 	self->manual = manual_queue(self->device);

@@ -15,6 +15,8 @@ FIXTURE(policy)
 	__u32 cancel;
 };
 
+FIXTURE_VARIANTS_OF_NODES(policy);
+
 static __u32 queue_with_policy(int device, __u32 policy)
 {
 	return queue_with(device, (struct vfence_queue_create) {
@@ -25,7 +27,7 @@ static __u32 queue_with_policy(int device, __u32 policy)
 
 FIXTURE_SETUP(policy)
 {
-	self->device = device_open();
+	self->device = variant->node->open();
 	ASSERT_LE(0, self->device);
 	self->manual = manual_queue(self->device);
 	self->gate = manual_queue(self->device);

@@ -16,9 +16,11 @@ FIXTURE(event)
 	struct vfence_submit jobs[VFENCE_MAX_BATCH];
 };
 
+FIXTURE_VARIANTS_OF_NODES(event);
+
 FIXTURE_SETUP(event)
 {
-	self->device = device_open();
+	self->device = variant->node->open();
 	ASSERT_LE(0, self->device);
 	self->timer = timer_queue(self->device);
 	self->manual = manual_queue(self->device);
@@ -350,14 +352,14 @@ TEST_F(event, poll_is_woken)
 
 TEST_F(event, poll_out)
 {
-	int device = device_open();
+	int device = variant->node->open();
 	struct vfence_query query = { 0 };
 	__u32 queue;
 
 	EXPECT_EQ(0, polled(device, POLLOUT));
 	queue = manual_queue(device);
 	EXPECT_EQ(POLLOUT, polled(device, POLLOUT));
-	ASSERT_EQ(0, ioctl(device, VFENCE_IOCTL_QUERY, &query));
+	ASSERT_EQ(0, device_ioctl(device, VFENCE_IOCTL_QUERY, &query));
 	for (__u32 i = 0; i < ARRAY_LEN(self->jobs); i++)
 		self->jobs[i] = (struct vfence_submit) { .queue = queue };
 	for (__u32 room = query.max_jobs; room; ) {
@@ -382,7 +384,7 @@ TEST_F(event, poll_out)
 static void expect_poll_out(struct __test_metadata *_metadata, FIXTURE_DATA(event) *self, __u32 kind)
 {
 	__s32 gate = submit(self->device, self->manual, 0);
-	int device = device_open();
+	int device = node_of(self->device)->open();
 	__u32 queue = queue_create(device, kind, "full");
 	pthread_t thread;
 	void *polled_thread;
@@ -416,7 +418,7 @@ TEST_F(event, poll_out_is_woken_by_a_timer)
 /* The head has nothing to wait for, and nobody lets it go on. */
 TEST_F(event, poll_out_is_woken_by_a_timer_alone)
 {
-	int device = device_open();
+	int device = variant->node->open();
 	struct vfence_submit job = { .queue = timer_queue(device), .duration_ns = 500 * MSEC };
 
 	ASSERT_LT(0, fill_queue(device, job));

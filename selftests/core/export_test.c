@@ -11,9 +11,11 @@ FIXTURE(export)
 	__u32 manual;
 };
 
+FIXTURE_VARIANTS_OF_NODES(export);
+
 FIXTURE_SETUP(export)
 {
-	self->device = device_open();
+	self->device = variant->node->open();
 	ASSERT_LE(0, self->device);
 	self->timer = timer_queue(self->device);
 	self->manual = manual_queue(self->device);
@@ -161,7 +163,7 @@ TEST_F(export, misuse)
 	EXPECT_REFUSED(ENOENT, job_info(self->device, 77, 1, &job));
 	fds = open_fds();
 	ASSERT_NE(NULL, argument);
-	EXPECT_REFUSED(EFAULT, ioctl(self->device, VFENCE_IOCTL_EXPORT, argument));
+	EXPECT_REFUSED(EFAULT, device_ioctl(self->device, VFENCE_IOCTL_EXPORT, argument));
 	EXPECT_EQ(fds, open_fds());
 	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &before));
 	limit.rlim_max = before.rlim_max;
@@ -174,7 +176,7 @@ TEST_F(export, fence_outlives_queue_and_client)
 {
 	__u64 seqno = submit_plain(self->device, self->manual, 0);
 	int pending = export_fence(self->device, self->manual, seqno);
-	int other = device_open();
+	int other = variant->node->open();
 	__u32 queue = manual_queue(other);
 	int of_other;
 

@@ -390,7 +390,7 @@ static void *wait_for_job(void *data)
 	struct waiter *waiter = data;
 
 	waiter->result = wait_point(waiter->device, waiter->queue, waiter->seqno,
-				    now_ns() + PATIENCE_MS * MSEC);
+				    patience());
 	return NULL;
 }
 
@@ -454,7 +454,7 @@ static void *wait_for_any(void *data)
 		.points = ptr_to_u64(points),
 		.count = 2,
 		.flags = VFENCE_WAIT_ANY,
-		.timeout_ns = now_ns() + PATIENCE_MS * MSEC,
+		.timeout_ns = patience(),
 	};
 
 	waiter->result = ioctl(waiter->device, VFENCE_IOCTL_WAIT, &wait) ? -1 : (int)wait.first;

@@ -13,6 +13,8 @@ FIXTURE(fault_plan)
 	struct vfence_event events[JOBS];
 };
 
+FIXTURE_VARIANTS_OF_NODES(fault_plan);
+
 static __u32 bounded_queue(int device)
 {
 	return queue_with(device, (struct vfence_queue_create) {
@@ -23,7 +25,7 @@ static __u32 bounded_queue(int device)
 
 FIXTURE_SETUP(fault_plan)
 {
-	self->device = device_open();
+	self->device = variant->node->open();
 	ASSERT_LE(0, self->device);
 	self->queue = bounded_queue(self->device);
 	ASSERT_NE(0, self->queue);
@@ -370,9 +372,9 @@ TEST_F(fault_plan, queue_that_cannot_have_one)
 	EXPECT_REFUSED(ENOENT, set_faults(self->device, 77, 0, &fault, 1));
 	EXPECT_REFUSED(EFAULT, set_faults(self->device, self->queue, 0,
 					  (void *)unmapped(1), 1));
-	EXPECT_REFUSED(EFAULT, ioctl(self->device, VFENCE_IOCTL_QUEUE_FAULTS, unmapped(1)));
+	EXPECT_REFUSED(EFAULT, device_ioctl(self->device, VFENCE_IOCTL_QUEUE_FAULTS, unmapped(1)));
 	plan.flags = 1;
-	EXPECT_REFUSED(EINVAL, ioctl(self->device, VFENCE_IOCTL_QUEUE_FAULTS, &plan));
+	EXPECT_REFUSED(EINVAL, device_ioctl(self->device, VFENCE_IOCTL_QUEUE_FAULTS, &plan));
 }
 
 TEST_F(fault_plan, size_of_a_fault)
@@ -392,14 +394,14 @@ TEST_F(fault_plan, size_of_a_fault)
 			.kind = VFENCE_FAULT_FAIL, .every = 2, .error = -EIO - i,
 		};
 	plan.fault_size = sizeof(struct vfence_fault) - 8;
-	EXPECT_REFUSED(EINVAL, ioctl(self->device, VFENCE_IOCTL_QUEUE_FAULTS, &plan));
+	EXPECT_REFUSED(EINVAL, device_ioctl(self->device, VFENCE_IOCTL_QUEUE_FAULTS, &plan));
 	plan.fault_size = 0;
-	EXPECT_REFUSED(EINVAL, ioctl(self->device, VFENCE_IOCTL_QUEUE_FAULTS, &plan));
+	EXPECT_REFUSED(EINVAL, device_ioctl(self->device, VFENCE_IOCTL_QUEUE_FAULTS, &plan));
 	plan.fault_size = sizeof(faults[0]);
 	faults[1].later = 1;
-	EXPECT_REFUSED(E2BIG, ioctl(self->device, VFENCE_IOCTL_QUEUE_FAULTS, &plan));
+	EXPECT_REFUSED(E2BIG, device_ioctl(self->device, VFENCE_IOCTL_QUEUE_FAULTS, &plan));
 	faults[1].later = 0;
-	EXPECT_EQ(0, ioctl(self->device, VFENCE_IOCTL_QUEUE_FAULTS, &plan));
+	EXPECT_EQ(0, device_ioctl(self->device, VFENCE_IOCTL_QUEUE_FAULTS, &plan));
 }
 
 TEST_F(fault_plan, fault_larger_than_a_page)
@@ -415,11 +417,11 @@ TEST_F(fault_plan, fault_larger_than_a_page)
 
 	*fault = (struct vfence_fault) { .kind = VFENCE_FAULT_HANG, .every = 1 };
 	plan.fault_size = page;
-	EXPECT_EQ(0, ioctl(self->device, VFENCE_IOCTL_QUEUE_FAULTS, &plan));
+	EXPECT_EQ(0, device_ioctl(self->device, VFENCE_IOCTL_QUEUE_FAULTS, &plan));
 	plan.fault_size = page + 1;
-	EXPECT_REFUSED(E2BIG, ioctl(self->device, VFENCE_IOCTL_QUEUE_FAULTS, &plan));
+	EXPECT_REFUSED(E2BIG, device_ioctl(self->device, VFENCE_IOCTL_QUEUE_FAULTS, &plan));
 	plan.fault_size = ~0U;
-	EXPECT_REFUSED(E2BIG, ioctl(self->device, VFENCE_IOCTL_QUEUE_FAULTS, &plan));
+	EXPECT_REFUSED(E2BIG, device_ioctl(self->device, VFENCE_IOCTL_QUEUE_FAULTS, &plan));
 }
 
 /* The kernel's fault injection concerns every client, so each of these tests limits it to one job. */
@@ -429,21 +431,28 @@ FIXTURE(fault_attribute)
 	__u32 queue;
 };
 
-static bool set_attribute(const char *attribute, const char *name, const char *value)
+FIXTURE_VARIANTS_OF_NODES(fault_attribute);
+
+/* Writes a setting of a fault attribute of the module that has @device. */
+static bool set_attribute(int device, const char *attribute, const char *name, const char *value)
 {
 	char path[128];
 
-	snprintf(path, sizeof(path), DEBUGFS "/" MODULE "/%s/%s", attribute, name);
+	snprintf(path, sizeof(path), DEBUGFS "/%s/%s/%s", node_of(device)->module, attribute, name);
 	return write_file(path, value);
 }
 
 FIXTURE_SETUP(fault_attribute)
 {
-	need_mount("debugfs", DEBUGFS, DEBUGFS "/" MODULE);
-	ASSERT_EQ(0, access(DEBUGFS "/" MODULE, F_OK));
-	if (access(DEBUGFS "/" MODULE "/fail/probability", F_OK))
+	char path[128];
+
+	snprintf(path, sizeof(path), DEBUGFS "/%s", variant->node->module);
+	need_mount("debugfs", DEBUGFS, path);
+	ASSERT_EQ(0, access(path, F_OK));
+	strcat(path, "/fail/probability");
+	if (access(path, F_OK))
 		SKIP(return, "the kernel has no CONFIG_FAULT_INJECTION_DEBUG_FS");
-	self->device = device_open();
+	self->device = variant->node->open();
 	ASSERT_LE(0, self->device);
 	self->queue = bounded_queue(self->device);
 	ASSERT_NE(0, self->queue);
@@ -461,12 +470,12 @@ static void hit_once(struct __test_metadata *_metadata, FIXTURE_DATA(fault_attri
 	struct vfence_submit job = { .queue = self->queue, .duration_ns = MSEC };
 	struct vfence_job_info next;
 
-	ASSERT_TRUE(set_attribute(attribute, "verbose", "0"));
-	ASSERT_TRUE(set_attribute(attribute, "times", "1"));
-	ASSERT_TRUE(set_attribute(attribute, "probability", "100"));
+	ASSERT_TRUE(set_attribute(self->device, attribute, "verbose", "0"));
+	ASSERT_TRUE(set_attribute(self->device, attribute, "times", "1"));
+	ASSERT_TRUE(set_attribute(self->device, attribute, "probability", "100"));
 	for (int i = 0; i < 3; i++)
 		ASSERT_EQ(0, submit_job(self->device, &job));
-	ASSERT_TRUE(set_attribute(attribute, "probability", "0"));
+	ASSERT_TRUE(set_attribute(self->device, attribute, "probability", "0"));
 	ASSERT_EQ(0, wait_idle(self->device, self->queue));
 	ASSERT_EQ(0, job_info(self->device, self->queue, 1, info));
 	for (int i = 2; i <= 3; i++) {
@@ -529,13 +538,13 @@ TEST_F(fault_attribute, refused_jobs_do_not_count)
 	struct vfence_job_info info;
 
 	ASSERT_NE(NULL, job);
-	ASSERT_TRUE(set_attribute("fail", "verbose", "0"));
-	ASSERT_TRUE(set_attribute("fail", "times", "1"));
-	ASSERT_TRUE(set_attribute("fail", "probability", "100"));
+	ASSERT_TRUE(set_attribute(self->device, "fail", "verbose", "0"));
+	ASSERT_TRUE(set_attribute(self->device, "fail", "times", "1"));
+	ASSERT_TRUE(set_attribute(self->device, "fail", "probability", "100"));
 	EXPECT_REFUSED(EFAULT, submit_job(self->device, job));
 	EXPECT_REFUSED(EINVAL, submit_batch(self->device, jobs, 3, NULL));
 	EXPECT_EQ(0, submit_batch(self->device, jobs, 2, NULL));
-	ASSERT_TRUE(set_attribute("fail", "probability", "0"));
+	ASSERT_TRUE(set_attribute(self->device, "fail", "probability", "0"));
 	ASSERT_EQ(0, wait_idle(self->device, self->queue));
 	ASSERT_EQ(0, job_info(self->device, self->queue, 1, &info));
 	EXPECT_EQ(-EIO, info.error);

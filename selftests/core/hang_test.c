@@ -16,9 +16,11 @@ FIXTURE(hang)
 	int fence;
 };
 
+FIXTURE_VARIANTS_OF_NODES(hang);
+
 FIXTURE_SETUP(hang)
 {
-	self->device = device_open();
+	self->device = variant->node->open();
 	ASSERT_LE(0, self->device);
 	self->go_on = (struct vfence_queue_create) {
 		.kind = VFENCE_QUEUE_TIMER,
@@ -163,7 +165,7 @@ TEST_F(hang, timeout_is_told)
 	struct vfence_query query = { 0 };
 	struct vfence_queue_info told;
 
-	ASSERT_EQ(0, ioctl(self->device, VFENCE_IOCTL_QUERY, &query));
+	ASSERT_EQ(0, device_ioctl(self->device, VFENCE_IOCTL_QUERY, &query));
 	told = info(self->device, self->go_on.queue);
 	EXPECT_EQ(TIMEOUT, told.timeout_ns);
 	told = info(self->device, self->manual);
@@ -175,7 +177,7 @@ TEST_F(hang, timeout_is_at_most_the_watchdogs)
 	struct vfence_query query = { 0 };
 	struct vfence_queue_create create = { .kind = VFENCE_QUEUE_TIMER };
 
-	ASSERT_EQ(0, ioctl(self->device, VFENCE_IOCTL_QUERY, &query));
+	ASSERT_EQ(0, device_ioctl(self->device, VFENCE_IOCTL_QUERY, &query));
 	ASSERT_NE(0, query.watchdog_ns);
 	create.timeout_ns = query.watchdog_ns;
 	EXPECT_EQ(0, queue_create_with(self->device, &create));
@@ -326,11 +328,11 @@ TEST_F(hang, reset_that_is_refused)
 {
 	struct vfence_queue_reset reset = { .queue = 77 };
 
-	EXPECT_REFUSED(ENOENT, ioctl(self->device, VFENCE_IOCTL_QUEUE_RESET, &reset));
+	EXPECT_REFUSED(ENOENT, device_ioctl(self->device, VFENCE_IOCTL_QUEUE_RESET, &reset));
 	reset.queue = self->go_on.queue;
 	reset.flags = 1;
-	EXPECT_REFUSED(EINVAL, ioctl(self->device, VFENCE_IOCTL_QUEUE_RESET, &reset));
-	EXPECT_REFUSED(EFAULT, ioctl(self->device, VFENCE_IOCTL_QUEUE_RESET, unmapped(1)));
+	EXPECT_REFUSED(EINVAL, device_ioctl(self->device, VFENCE_IOCTL_QUEUE_RESET, &reset));
+	EXPECT_REFUSED(EFAULT, device_ioctl(self->device, VFENCE_IOCTL_QUEUE_RESET, unmapped(1)));
 	EXPECT_EQ(0, info(self->device, self->go_on.queue).resets);
 }
 

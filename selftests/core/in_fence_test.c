@@ -11,9 +11,11 @@ FIXTURE(in_fence)
 	int fences[2];
 };
 
+FIXTURE_VARIANTS_OF_NODES(in_fence);
+
 FIXTURE_SETUP(in_fence)
 {
-	self->device = device_open();
+	self->device = variant->node->open();
 	ASSERT_LE(0, self->device);
 	self->queue = timer_queue(self->device);
 	ASSERT_NE(0, self->queue);
@@ -188,7 +190,7 @@ TEST_F(in_fence, chain_over_three_queues)
 
 TEST_F(in_fence, of_another_client)
 {
-	int other = device_open();
+	int other = variant->node->open();
 	int fence = submit_after(other, timer_queue(other), 0, self->fences[0]);
 
 	EXPECT_EQ(0, fence_status(fence));

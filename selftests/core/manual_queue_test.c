@@ -10,9 +10,11 @@ FIXTURE(manual)
 	int fences[3];
 };
 
+FIXTURE_VARIANTS_OF_NODES(manual);
+
 FIXTURE_SETUP(manual)
 {
-	self->device = device_open();
+	self->device = variant->node->open();
 	ASSERT_LE(0, self->device);
 	self->queue = manual_queue(self->device);
 	for (int i = 0; i < 3; i++) {
@@ -78,7 +80,7 @@ TEST_F(manual, output_field_is_ignored)
 {
 	struct vfence_signal signal = { .queue = self->queue, .seqno = 1, .completed = 77 };
 
-	ASSERT_EQ(0, ioctl(self->device, VFENCE_IOCTL_SIGNAL, &signal));
+	ASSERT_EQ(0, device_ioctl(self->device, VFENCE_IOCTL_SIGNAL, &signal));
 	EXPECT_EQ(1, signal.completed);
 }
 
@@ -129,7 +131,7 @@ TEST_F(manual, argument_is_read_only)
 	struct vfence_signal *signal = read_only(&valid, sizeof(valid));
 
 	ASSERT_NE(NULL, signal);
-	EXPECT_REFUSED(EFAULT, ioctl(self->device, VFENCE_IOCTL_SIGNAL, signal));
+	EXPECT_REFUSED(EFAULT, device_ioctl(self->device, VFENCE_IOCTL_SIGNAL, signal));
 	expect_statuses(_metadata, self->fences, 0, 0, 0);
 }
 

@@ -8,13 +8,15 @@ FIXTURE(queue)
 	__u32 max_queues;
 };
 
+FIXTURE_VARIANTS_OF_NODES(queue);
+
 FIXTURE_SETUP(queue)
 {
 	struct vfence_query query = { 0 };
 
-	self->device = device_open();
+	self->device = variant->node->open();
 	ASSERT_LE(0, self->device);
-	ASSERT_EQ(0, ioctl(self->device, VFENCE_IOCTL_QUERY, &query));
+	ASSERT_EQ(0, device_ioctl(self->device, VFENCE_IOCTL_QUERY, &query));
 	self->max_queues = query.max_queues;
 }
 
@@ -28,7 +30,7 @@ TEST_F(queue, info_of_a_new_timer_queue)
 	struct vfence_queue_create create = { .kind = VFENCE_QUEUE_TIMER, .name = "decode" };
 	struct vfence_queue_info info;
 
-	ASSERT_EQ(0, ioctl(self->device, VFENCE_IOCTL_QUEUE_CREATE, &create));
+	ASSERT_EQ(0, device_ioctl(self->device, VFENCE_IOCTL_QUEUE_CREATE, &create));
 	EXPECT_NE(0, create.queue);
 	EXPECT_NE(0, create.context);
 	ASSERT_EQ(0, queue_info(self->device, create.queue, &info));
@@ -74,7 +76,7 @@ TEST_F(queue, info_ignores_output_fields)
 	info.flags = 0;
 	info.pad = 0;
 	info.pad2 = 0;
-	ASSERT_EQ(0, ioctl(self->device, VFENCE_IOCTL_QUEUE_INFO, &info));
+	ASSERT_EQ(0, device_ioctl(self->device, VFENCE_IOCTL_QUEUE_INFO, &info));
 	ASSERT_EQ(0, queue_info(self->device, queue, &other));
 	EXPECT_EQ(0, memcmp(&info, &other, sizeof(info)));
 }
@@ -88,7 +90,7 @@ TEST_F(queue, create_ignores_output_fields)
 	create.queue = ~0U;
 	create.context = ~0ULL;
 	create.counters_offset = ~0ULL;
-	ASSERT_EQ(0, ioctl(self->device, VFENCE_IOCTL_QUEUE_CREATE, &create));
+	ASSERT_EQ(0, device_ioctl(self->device, VFENCE_IOCTL_QUEUE_CREATE, &create));
 	EXPECT_NE(~0U, create.queue);
 	EXPECT_NE(~0ULL, create.context);
 	EXPECT_NE(~0ULL, create.counters_offset);
@@ -124,7 +126,7 @@ TEST_F(queue, name_without_nul)
 	struct vfence_queue_create create = { .kind = VFENCE_QUEUE_TIMER };
 
 	memset(create.name, 'x', sizeof(create.name));
-	EXPECT_REFUSED(EINVAL, ioctl(self->device, VFENCE_IOCTL_QUEUE_CREATE, &create));
+	EXPECT_REFUSED(EINVAL, device_ioctl(self->device, VFENCE_IOCTL_QUEUE_CREATE, &create));
 }
 
 TEST_F(queue, bytes_after_the_nul_are_ignored)
@@ -134,7 +136,7 @@ TEST_F(queue, bytes_after_the_nul_are_ignored)
 
 	memset(create.name, 'x', sizeof(create.name));
 	create.name[3] = '\0';
-	ASSERT_EQ(0, ioctl(self->device, VFENCE_IOCTL_QUEUE_CREATE, &create));
+	ASSERT_EQ(0, device_ioctl(self->device, VFENCE_IOCTL_QUEUE_CREATE, &create));
 	ASSERT_EQ(0, queue_info(self->device, create.queue, &info));
 	EXPECT_STREQ("xxx", info.name);
 	for (int i = 3; i < VFENCE_NAME_LEN; i++)
@@ -157,20 +159,20 @@ TEST_F(queue, unknown_kind)
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
 		struct vfence_queue_create create = { .kind = kinds[i] };
 
-		EXPECT_REFUSED(EINVAL, ioctl(self->device, VFENCE_IOCTL_QUEUE_CREATE, &create));
+		EXPECT_REFUSED(EINVAL, device_ioctl(self->device, VFENCE_IOCTL_QUEUE_CREATE, &create));
 	}
 }
 
 TEST_F(queue, contexts_are_unique)
 {
-	int device = device_open();
+	int device = variant->node->open();
 	__u64 contexts[8];
 
 	for (size_t i = 0; i < ARRAY_LEN(contexts); i++) {
 		struct vfence_queue_create create = { .kind = VFENCE_QUEUE_TIMER };
 
-		ASSERT_EQ(0, ioctl(i & 1 ? device : self->device,
-				   VFENCE_IOCTL_QUEUE_CREATE, &create));
+		ASSERT_EQ(0, device_ioctl(i & 1 ? device : self->device,
+					  VFENCE_IOCTL_QUEUE_CREATE, &create));
 		contexts[i] = create.context;
 		for (size_t j = 0; j < i; j++)
 			EXPECT_NE(contexts[j], contexts[i]);
@@ -186,7 +188,7 @@ TEST_F(queue, limit)
 	EXPECT_EQ(0, timer_queue(self->device));
 	EXPECT_EQ(ENOSPC, errno);
 	/* It is the limit of a client. */
-	EXPECT_NE(0, timer_queue(device_open()));
+	EXPECT_NE(0, timer_queue(variant->node->open()));
 	ASSERT_EQ(0, queue_destroy(self->device, first));
 	EXPECT_NE(0, timer_queue(self->device));
 	EXPECT_EQ(0, timer_queue(self->device));
@@ -234,7 +236,7 @@ TEST_F(queue, never_had)
 TEST_F(queue, of_another_client)
 {
 	__u32 queue = manual_queue(self->device);
-	int device = device_open();
+	int device = variant->node->open();
 
 	expect_no_queue(_metadata, device, queue);
 	EXPECT_EQ(0, queue_submitted(self->device, queue));

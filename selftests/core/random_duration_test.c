@@ -11,9 +11,11 @@ FIXTURE(random)
 	struct vfence_event events[2 * JOBS];
 };
 
+FIXTURE_VARIANTS_OF_NODES(random);
+
 FIXTURE_SETUP(random)
 {
-	self->device = device_open();
+	self->device = variant->node->open();
 	ASSERT_LE(0, self->device);
 }
 
@@ -175,7 +177,7 @@ TEST_F(random, bounds_that_are_refused)
 	struct vfence_query query = { 0 };
 	struct vfence_submit job = { .queue = seeded_queue(self->device, 0) };
 
-	ASSERT_EQ(0, ioctl(self->device, VFENCE_IOCTL_QUERY, &query));
+	ASSERT_EQ(0, device_ioctl(self->device, VFENCE_IOCTL_QUERY, &query));
 	job.duration_ns = 2;
 	job.duration_max_ns = 1;
 	EXPECT_REFUSED(EINVAL, submit_job(self->device, &job));

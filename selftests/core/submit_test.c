@@ -14,13 +14,15 @@ FIXTURE(submit)
 	__u64 watchdog_ns;
 };
 
+FIXTURE_VARIANTS_OF_NODES(submit);
+
 FIXTURE_SETUP(submit)
 {
 	struct vfence_query query = { 0 };
 
-	self->device = device_open();
+	self->device = variant->node->open();
 	ASSERT_LE(0, self->device);
-	ASSERT_EQ(0, ioctl(self->device, VFENCE_IOCTL_QUERY, &query));
+	ASSERT_EQ(0, device_ioctl(self->device, VFENCE_IOCTL_QUERY, &query));
 	self->watchdog_ns = query.watchdog_ns;
 	self->queue = timer_queue(self->device);
 	ASSERT_NE(0, self->queue);
@@ -34,11 +36,6 @@ FIXTURE_TEARDOWN(submit)
 	close(self->device);
 }
 
-static int raw_submit(int device, struct vfence_submit *submit)
-{
-	return ioctl(device, VFENCE_IOCTL_SUBMIT, submit);
-}
-
 TEST_F(submit, seqnos_have_no_gaps)
 {
 	__u32 other = timer_queue(self->device);
@@ -46,15 +43,15 @@ TEST_F(submit, seqnos_have_no_gaps)
 	for (__u64 seqno = 1; seqno <= 20; seqno++) {
 		struct vfence_submit submit = { .queue = self->queue };
 
-		ASSERT_EQ(0, raw_submit(self->device, &submit));
+		ASSERT_EQ(0, submit_job(self->device, &submit));
 		EXPECT_EQ(seqno, submit.seqno);
 		/* A refused job takes none. */
 		submit.flags = ~0U;
-		EXPECT_EQ(-1, raw_submit(self->device, &submit));
+		EXPECT_EQ(-1, submit_job(self->device, &submit));
 		/* Each queue counts its own. */
 		submit.queue = other;
 		submit.flags = VFENCE_SUBMIT_OUT_FENCE;
-		ASSERT_EQ(0, raw_submit(self->device, &submit));
+		ASSERT_EQ(0, submit_job(self->device, &submit));
 		EXPECT_EQ(seqno, submit.seqno);
 	}
 }
@@ -64,7 +61,7 @@ TEST_F(submit, without_out_fence)
 	struct vfence_submit submit = { .queue = self->queue, .out_fence = 77 };
 	int before = open_fds();
 
-	ASSERT_EQ(0, raw_submit(self->device, &submit));
+	ASSERT_EQ(0, submit_job(self->device, &submit));
 	EXPECT_EQ(-1, submit.out_fence);
 	EXPECT_EQ(1, submit.seqno);
 	EXPECT_EQ(before, open_fds());
@@ -80,7 +77,7 @@ TEST_F(submit, output_fields_are_ignored)
 		.seqno = ~0ULL,
 	};
 
-	ASSERT_EQ(0, raw_submit(self->device, &submit));
+	ASSERT_EQ(0, submit_job(self->device, &submit));
 	EXPECT_LE(0, submit.out_fence);
 	EXPECT_EQ(1, submit.seqno);
 }
@@ -96,7 +93,7 @@ TEST_F(submit, input_fields_are_kept)
 	};
 	struct vfence_submit after = submit;
 
-	ASSERT_EQ(0, raw_submit(self->device, &after));
+	ASSERT_EQ(0, submit_job(self->device, &after));
 	submit.out_fence = after.out_fence;
 	submit.seqno = after.seqno;
 	EXPECT_EQ(0, memcmp(&submit, &after, sizeof(submit)));
@@ -190,7 +187,7 @@ TEST_F(submit, goes_on_without_its_out_fence)
 	do { \
 		int before = open_fds(); \
 		__u64 seqno = queue_submitted(self->device, self->queue); \
-		EXPECT_REFUSED(error, raw_submit(self->device, submit)); \
+		EXPECT_REFUSED(error, submit_job(self->device, submit)); \
 		EXPECT_EQ(before, open_fds()); \
 		EXPECT_EQ(seqno, queue_submitted(self->device, self->queue)); \
 	} while (0)
@@ -323,14 +320,14 @@ TEST_F(submit, fd_table_full)
 	full.rlim_cur = lowest;
 	close(lowest);
 	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &full));
-	EXPECT_REFUSED(EMFILE, raw_submit(self->device, &submit));
+	EXPECT_REFUSED(EMFILE, submit_job(self->device, &submit));
 	EXPECT_EQ(0, queue_submitted(self->device, self->queue));
 	/* It needs no file descriptor without an out-fence. */
 	submit.flags = 0;
-	EXPECT_EQ(0, raw_submit(self->device, &submit));
+	EXPECT_EQ(0, submit_job(self->device, &submit));
 	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
 	submit.flags = VFENCE_SUBMIT_OUT_FENCE;
-	EXPECT_EQ(0, raw_submit(self->device, &submit));
+	EXPECT_EQ(0, submit_job(self->device, &submit));
 	EXPECT_EQ(lowest, submit.out_fence);
 	EXPECT_EQ(2, submit.seqno);
 }
@@ -348,7 +345,7 @@ TEST_F(submit, argument_is_read_only)
 	ASSERT_NE(NULL, submit);
 	EXPECT_NO_JOB(EFAULT, submit);
 	ASSERT_EQ(0, mprotect(submit, sizeof(valid), PROT_READ | PROT_WRITE));
-	ASSERT_EQ(0, raw_submit(self->device, submit));
+	ASSERT_EQ(0, submit_job(self->device, submit));
 	EXPECT_EQ(1, submit->seqno);
 }
 

@@ -13,9 +13,11 @@ FIXTURE(wait)
 	__u32 manual;
 };
 
+FIXTURE_VARIANTS_OF_NODES(wait);
+
 FIXTURE_SETUP(wait)
 {
-	self->device = device_open();
+	self->device = variant->node->open();
 	ASSERT_LE(0, self->device);
 	self->timer = timer_queue(self->device);
 	self->manual = manual_queue(self->device);
@@ -35,7 +37,7 @@ static int wait_points(int device, const struct vfence_point *points, __u32 coun
 		.flags = flags,
 		.timeout_ns = timeout_ns,
 	};
-	int ret = ioctl(device, VFENCE_IOCTL_WAIT, &wait);
+	int ret = device_ioctl(device, VFENCE_IOCTL_WAIT, &wait);
 
 	if (first)
 		*first = wait.first;
@@ -64,7 +66,7 @@ TEST_F(wait, waits_until_the_job_has_completed)
 	submit_some(self->device, self->timer, 5 * MSEC, 3);
 	EXPECT_EQ(0, wait_point(self->device, self->timer, 2, FOR_EVER));
 	EXPECT_LE(2, queue_completed(self->device, self->timer));
-	EXPECT_EQ(0, wait_point(self->device, self->timer, 3, now_ns() + PATIENCE_MS * MSEC));
+	EXPECT_EQ(0, wait_point(self->device, self->timer, 3, patience()));
 	EXPECT_EQ(3, queue_completed(self->device, self->timer));
 }
 
@@ -291,7 +293,7 @@ static void wait_behind_others(struct __test_metadata *_metadata, FIXTURE_DATA(w
 		ASSERT_EQ(0, submit_batch(self->device, jobs, ARRAY_LEN(jobs), NULL));
 		points[0].seqno = jobs[ARRAY_LEN(jobs) - 1].seqno;
 		ASSERT_EQ(0, wait_points(self->device, points, ARRAY_LEN(points), flags,
-					 now_ns() + PATIENCE_MS * MSEC, &first));
+					 patience(), &first));
 		ASSERT_EQ(0, first);
 	}
 }

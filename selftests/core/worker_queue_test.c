@@ -13,22 +13,37 @@ FIXTURE(worker)
 
 FIXTURE_VARIANT(worker)
 {
+	const struct node *node;
 	__u32 kind;
 };
 
-FIXTURE_VARIANT_ADD(worker, timer)
+FIXTURE_VARIANT_ADD(worker, misc_timer)
 {
+	.node = &misc_node,
 	.kind = VFENCE_QUEUE_TIMER,
 };
 
-FIXTURE_VARIANT_ADD(worker, worker)
+FIXTURE_VARIANT_ADD(worker, misc_worker)
 {
+	.node = &misc_node,
+	.kind = VFENCE_QUEUE_WORKER,
+};
+
+FIXTURE_VARIANT_ADD(worker, render_timer)
+{
+	.node = &render_node,
+	.kind = VFENCE_QUEUE_TIMER,
+};
+
+FIXTURE_VARIANT_ADD(worker, render_worker)
+{
+	.node = &render_node,
 	.kind = VFENCE_QUEUE_WORKER,
 };
 
 FIXTURE_SETUP(worker)
 {
-	self->device = device_open();
+	self->device = variant->node->open();
 	ASSERT_LE(0, self->device);
 	self->queue = queue_create(self->device, variant->kind, "tested");
 	ASSERT_NE(0, self->queue);
@@ -47,7 +62,7 @@ TEST_F(worker, kind_is_told)
 	struct vfence_query query = { 0 };
 	struct vfence_queue_info info;
 
-	ASSERT_EQ(0, ioctl(self->device, VFENCE_IOCTL_QUERY, &query));
+	ASSERT_EQ(0, device_ioctl(self->device, VFENCE_IOCTL_QUERY, &query));
 	EXPECT_TRUE(query.capabilities & VFENCE_CAP_TIMER_QUEUE);
 	EXPECT_TRUE(query.capabilities & VFENCE_CAP_WORKER_QUEUE);
 	ASSERT_EQ(0, queue_info(self->device, self->queue, &info));

@@ -25,8 +25,8 @@ FIXTURE_SETUP(drm_fault)
 		SKIP(return, "the kernel cannot inject faults");
 	self->device = render_open();
 	ASSERT_LE(0, self->device);
-	self->manual = render_queue(self->device, VFENCE_QUEUE_MANUAL);
-	self->timer = render_queue(self->device, VFENCE_QUEUE_TIMER);
+	self->manual = manual_queue(self->device);
+	self->timer = timer_queue(self->device);
 	self->binary = syncobj_create(self->device);
 	self->timeline = syncobj_create(self->device);
 	ASSERT_NE(0, self->manual);
@@ -51,7 +51,7 @@ TEST_F(drm_fault, submit)
 	struct drm_vfence_submit submit;
 	int fds = 0;
 
-	ASSERT_EQ(0, render_submit(self->device, &gate, NULL, &opens));
+	ASSERT_EQ(0, drm_submit(self->device, &gate, NULL, &opens));
 	in[1].point = 0;
 	EACH_FAULT(DRM_IOCTL_VFENCE_SUBMIT, submit, ({
 		fds = open_fds();
@@ -60,7 +60,7 @@ TEST_F(drm_fault, submit)
 		job = (struct vfence_submit) {
 			.queue = self->timer, .flags = VFENCE_SUBMIT_OUT_FENCE,
 		};
-		render_describe(&job, in, ARRAY_LEN(in), out, ARRAY_LEN(out));
+		drm_job(&job, in, ARRAY_LEN(in), out, ARRAY_LEN(out));
 	}), ({
 		EXPECT_EQ(fds, open_fds());
 		EXPECT_EQ(-EINVAL, syncobj_signalled(self->device, self->binary, 0));
@@ -69,7 +69,7 @@ TEST_F(drm_fault, submit)
 	/* The last time there was no fault. */
 	EXPECT_EQ(0, syncobj_signalled(self->device, self->binary, 0));
 	EXPECT_EQ(0, syncobj_signalled(self->device, self->timeline, 7));
-	render_signal(self->device, self->manual, 1, 0);
+	signal_seqno(self->device, self->manual, 1, 0);
 	EXPECT_EQ(0, syncobj_wait(self->device, self->timeline, 7));
 	EXPECT_EQ(1, fence_wait(job.out_fence));
 }
@@ -85,11 +85,11 @@ TEST_F(drm_fault, submit_batch)
 	for (int i = 0; i < 3; i++) {
 		in[i] = (struct drm_vfence_sync) { .handle = self->timeline, .point = i };
 		out[i] = (struct drm_vfence_sync) { .handle = self->timeline, .point = i + 1 };
-		submits[i] = render_describe(&jobs[i], &in[i], i > 0, &out[i], 1);
+		submits[i] = drm_job(&jobs[i], &in[i], i > 0, &out[i], 1);
 	}
 	EACH_FAULT(DRM_IOCTL_VFENCE_SUBMIT_BATCH, batch, ({
 		drmSyncobjReset(self->device, &self->timeline, 1);
-		before = render_submitted(self->device, self->timer);
+		before = queue_submitted(self->device, self->timer);
 		for (int i = 0; i < 3; i++)
 			jobs[i] = (struct vfence_submit) { .queue = self->timer };
 		(struct vfence_submit_batch) {
@@ -98,10 +98,10 @@ TEST_F(drm_fault, submit_batch)
 			.job_size = sizeof(submits[0]),
 		};
 	}), ({
-		EXPECT_EQ(before, render_submitted(self->device, self->timer));
+		EXPECT_EQ(before, queue_submitted(self->device, self->timer));
 		EXPECT_EQ(-EINVAL, syncobj_signalled(self->device, self->timeline, 1));
 	}));
-	EXPECT_EQ(before + 3, render_submitted(self->device, self->timer));
+	EXPECT_EQ(before + 3, queue_submitted(self->device, self->timer));
 	EXPECT_EQ(0, syncobj_wait(self->device, self->timeline, 3));
 }
 
@@ -178,7 +178,7 @@ TEST_F(drm_fault, open)
 		disarm(self->fail_nth);
 	}
 	EXPECT_LT(0, failures);
-	EXPECT_NE(0, render_queue(node, VFENCE_QUEUE_TIMER));
+	EXPECT_NE(0, timer_queue(node));
 	close(node);
 }
 

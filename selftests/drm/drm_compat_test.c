@@ -3,9 +3,6 @@
  * The DRM device and programs of the other word size: built for 32 bit, without libdrm, which is not there for that. Also the core's
  * ioctls go another way then.
  */
-#define _FILE_OFFSET_BITS 64
-#include <drm/vfence_drm.h>
-#include "lib/drm_node.h"
 #include "lib/test.h"
 
 FIXTURE(drm_compat)
@@ -16,21 +13,14 @@ FIXTURE(drm_compat)
 	__u32 syncobj;
 };
 
-static __u32 create_queue(int node, __u32 kind)
-{
-	struct vfence_queue_create create = { .kind = kind };
-
-	return ioctl(node, DRM_VFENCE_IOCTL(VFENCE_IOCTL_QUEUE_CREATE), &create) ? 0 : create.queue;
-}
-
 FIXTURE_SETUP(drm_compat)
 {
 	struct drm_syncobj_create create = { 0 };
 
-	self->node = drm_node_open("renderD", "vfence");
+	self->node = render_open();
 	ASSERT_LE(0, self->node);
-	self->manual = create_queue(self->node, VFENCE_QUEUE_MANUAL);
-	self->timer = create_queue(self->node, VFENCE_QUEUE_TIMER);
+	self->manual = manual_queue(self->node);
+	self->timer = timer_queue(self->node);
 	ASSERT_NE(0, self->manual);
 	ASSERT_NE(0, self->timer);
 	ASSERT_EQ(0, ioctl(self->node, DRM_IOCTL_SYNCOBJ_CREATE, &create));
@@ -69,13 +59,11 @@ static int wait_for(FIXTURE_DATA(drm_compat) *self, __u64 point, __u64 until)
 
 TEST_F(drm_compat, jobs_and_points)
 {
-	struct vfence_signal signal = { .queue = self->manual, .seqno = 1 };
-
 	ASSERT_EQ(0, submit_at(self, self->manual, 0, 1ULL << 40));
 	ASSERT_EQ(0, submit_at(self, self->timer, 1ULL << 40, 1ULL << 41));
 	EXPECT_REFUSED(ETIME, wait_for(self, 1ULL << 41, 0));
-	ASSERT_EQ(0, ioctl(self->node, DRM_VFENCE_IOCTL(VFENCE_IOCTL_SIGNAL), &signal));
-	EXPECT_EQ(0, wait_for(self, 1ULL << 41, now_ns() + PATIENCE_MS * MSEC));
+	ASSERT_EQ(1, signal_seqno(self->node, self->manual, 1, 0));
+	EXPECT_EQ(0, wait_for(self, 1ULL << 41, patience()));
 }
 
 TEST_F(drm_compat, buffers_are_mapped_beyond_4_gib)

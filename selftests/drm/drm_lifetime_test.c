@@ -74,11 +74,11 @@ FIXTURE_SETUP(drm_lifetime)
 	ASSERT_EQ(0, load_drm("watchdog_ms=60000"));
 	self->node = node_soon();
 	ASSERT_LE(0, self->node);
-	self->queue = render_queue(self->node, VFENCE_QUEUE_MANUAL);
+	self->queue = manual_queue(self->node);
 	self->syncobj = syncobj_create(self->node);
 	out.handle = self->syncobj;
 	job.queue = self->queue;
-	ASSERT_EQ(0, render_submit(self->node, &job, NULL, &out));
+	ASSERT_EQ(0, drm_submit(self->node, &job, NULL, &out));
 	self->fence = job.out_fence;
 	ASSERT_EQ(0, drmSyncobjHandleToFD(self->node, self->syncobj, &self->fd));
 }
@@ -98,7 +98,7 @@ TEST_F(drm_lifetime, refused_while_a_node_is_open)
 	EXPECT_REFUSED(EAGAIN, unload("vfence_drm"));
 	/* Nothing has changed for who has it. */
 	EXPECT_EQ(0, fence_status(self->fence));
-	EXPECT_EQ(0, render_signal(self->node, self->queue, 1, 0));
+	EXPECT_EQ(1, signal_seqno(self->node, self->queue, 1, 0));
 	EXPECT_EQ(1, fence_wait(self->fence));
 }
 
@@ -153,7 +153,7 @@ TEST_F(drm_lifetime, clients_are_killed)
 		ASSERT_LE(0, child);
 		if (!child) {
 			int node = render_open();
-			__u32 worker = render_queue(node, VFENCE_QUEUE_WORKER);
+			__u32 worker = worker_queue(node);
 			__u32 handle = 0, timeline = syncobj_create(node);
 			struct drm_vfence_gem_create create = { .size = 1 << 20 };
 
@@ -180,7 +180,7 @@ TEST_F(drm_lifetime, clients_are_killed)
 				struct drm_vfence_sync in = { .handle = handle, .point = 1 };
 				struct drm_vfence_sync out = { .handle = timeline, .point = point };
 
-				if (render_submit(node, &job, point > 20 ? &in : NULL, &out) &&
+				if (drm_submit(node, &job, point > 20 ? &in : NULL, &out) &&
 				    errno != EAGAIN && errno != ENOSPC)
 					_exit(2);
 			}
@@ -233,7 +233,7 @@ TEST_F(drm_lifetime, parameters)
 	ASSERT_EQ(0, load_drm("watchdog_ms=100 max_queues=3 max_jobs=7 max_buffer_mib=1"));
 	self->node = node_soon();
 	ASSERT_LE(0, self->node);
-	ASSERT_EQ(0, vfence_ioctl(self->node, VFENCE_IOCTL_QUERY, &query));
+	ASSERT_EQ(0, device_ioctl(self->node, VFENCE_IOCTL_QUERY, &query));
 	EXPECT_EQ(100 * MSEC, query.watchdog_ns);
 	EXPECT_EQ(3, query.max_queues);
 	EXPECT_EQ(7, query.max_jobs);

@@ -23,7 +23,7 @@ FIXTURE_SETUP(gem)
 	self->misc = device_open();
 	ASSERT_LE(0, self->node);
 	ASSERT_LE(0, self->misc);
-	self->worker = render_queue(self->node, VFENCE_QUEUE_WORKER);
+	self->worker = worker_queue(self->node);
 	ASSERT_NE(0, self->worker);
 	self->object = (struct drm_vfence_gem_create) { .size = SIZE };
 	ASSERT_NE(0, gem_create(self->node, &self->object));
@@ -76,10 +76,10 @@ static int operate(FIXTURE_DATA(gem) *self, const __u32 *handles, __u32 count,
 			.fd = handles[i],
 			.flags = DRM_VFENCE_USE_HANDLE | (i ? 0 : VFENCE_USE_WRITE),
 		};
-	if (render_submit(self->node, &job, NULL, NULL))
+	if (drm_submit(self->node, &job, NULL, NULL))
 		return -errno;
-	render_wait(self->node, self->worker, job.seqno);
-	info = render_job(self->node, self->worker, job.seqno);
+	wait_job(self->node, self->worker, job.seqno);
+	info = job_of(self->node, self->worker, job.seqno);
 	if (result)
 		*result = info.result;
 	return info.error;
@@ -138,7 +138,7 @@ TEST_F(gem, refused)
 	struct drm_vfence_gem_info info = { .handle = 12345 };
 	__u32 next = self->object.handle + 1;
 
-	ASSERT_EQ(0, vfence_ioctl(self->node, VFENCE_IOCTL_QUERY, &query));
+	ASSERT_EQ(0, device_ioctl(self->node, VFENCE_IOCTL_QUERY, &query));
 	EXPECT_REFUSED(EINVAL, create_refused(self->node, (struct drm_vfence_gem_create) { 0 }));
 	EXPECT_REFUSED(EINVAL, create_refused(self->node, (struct drm_vfence_gem_create) {
 		.size = PAGE, .flags = 1 }));
@@ -284,16 +284,16 @@ TEST_F(gem, handles_and_descriptors)
 		{ .fd = buffer, .flags = VFENCE_USE_WRITE },
 		{ .fd = self->object.handle, .flags = DRM_VFENCE_USE_HANDLE },
 	};
-	struct vfence_submit job = describe(render_queue(self->node, VFENCE_QUEUE_TIMER), uses, 2, NULL);
-	struct vfence_submit gate = { .queue = render_queue(self->node, VFENCE_QUEUE_MANUAL) };
+	struct vfence_submit job = describe(timer_queue(self->node), uses, 2, NULL);
+	struct vfence_submit gate = { .queue = manual_queue(self->node) };
 	struct drm_vfence_sync opens = { .handle = syncobj_create(self->node) };
 
-	ASSERT_EQ(0, render_submit(self->node, &gate, NULL, &opens));
-	ASSERT_EQ(0, render_submit(self->node, &job, &opens, NULL));
+	ASSERT_EQ(0, drm_submit(self->node, &gate, NULL, &opens));
+	ASSERT_EQ(0, drm_submit(self->node, &job, &opens, NULL));
 	/* Busy until it has been written. */
 	EXPECT_EQ(0, polled(buffer, POLLIN));
-	render_signal(self->node, gate.queue, 1, 0);
-	EXPECT_EQ(0, render_wait(self->node, job.queue, 1));
+	signal_seqno(self->node, gate.queue, 1, 0);
+	EXPECT_EQ(0, wait_job(self->node, job.queue, 1));
 	EXPECT_EQ(POLLIN, polled(buffer, POLLIN));
 	/* The flag is this device's alone. */
 	uses[0].fd = self->object.handle;
@@ -310,16 +310,16 @@ TEST_F(gem, handle_is_closed_while_a_job_uses_it)
 	};
 	struct vfence_operation operation = fills(0x77);
 	struct vfence_submit job = describe(self->worker, &use, 1, &operation);
-	__u32 gate = render_queue(self->node, VFENCE_QUEUE_MANUAL);
+	__u32 gate = manual_queue(self->node);
 	__u32 syncobj = syncobj_create(self->node);
 	struct vfence_submit opens = { .queue = gate };
 	struct drm_vfence_sync sync = { .handle = syncobj };
 
-	ASSERT_EQ(0, render_submit(self->node, &opens, NULL, &sync));
-	ASSERT_EQ(0, render_submit(self->node, &job, &sync, NULL));
+	ASSERT_EQ(0, drm_submit(self->node, &opens, NULL, &sync));
+	ASSERT_EQ(0, drm_submit(self->node, &job, &sync, NULL));
 	EXPECT_EQ(0, drmCloseBufferHandle(self->node, self->object.handle));
-	render_signal(self->node, gate, 1, 0);
-	EXPECT_EQ(0, render_wait(self->node, self->worker, 1));
+	signal_seqno(self->node, gate, 1, 0);
+	EXPECT_EQ(0, wait_job(self->node, self->worker, 1));
 	EXPECT_EQ(0x77, self->memory[SIZE - 1]);
 }
 
@@ -377,11 +377,11 @@ TEST_F(gem, shared_with_another_driver)
 		struct vfence_operation operation = fills(0x42);
 		struct vfence_submit job = describe(self->worker, &use, 1, &operation);
 
-		ASSERT_EQ(0, render_submit(self->node, &job, NULL, NULL));
-		EXPECT_EQ(VFENCE_JOB_PENDING, render_job(self->node, self->worker, 1).state);
+		ASSERT_EQ(0, drm_submit(self->node, &job, NULL, NULL));
+		EXPECT_EQ(VFENCE_JOB_PENDING, job_of(self->node, self->worker, 1).state);
 		EXPECT_EQ(0, memory[0]);
 		EXPECT_EQ(0, vgem_signal(card, fence));
-		EXPECT_EQ(0, render_wait(self->node, self->worker, 1));
+		EXPECT_EQ(0, wait_job(self->node, self->worker, 1));
 		EXPECT_EQ(0x42, memory[SIZE - 1]);
 	}
 	close(buffer);

@@ -12,7 +12,7 @@ TEST_F(render, jobs_of_a_batch_see_those_before_them)
 	__u32 refused = 77;
 
 	for (int stage = 0; stage < 3; stage++)
-		queues[stage] = render_queue(self->node, VFENCE_QUEUE_TIMER);
+		queues[stage] = timer_queue(self->node);
 	for (int i = 0; i < 6; i++) {
 		int stage = i % 3;
 
@@ -22,16 +22,16 @@ TEST_F(render, jobs_of_a_batch_see_those_before_them)
 		/* Decode to render by a timeline, render to display by a binary syncobj that is used again. */
 		out[i] = stage == 0 ? at(self->timeline, i + 1) : at(self->binary, 0);
 		in[i] = stage == 1 ? at(self->timeline, i) : at(self->binary, 0);
-		submits[i] = render_describe(&jobs[i], &in[i], stage > 0, &out[i], stage < 2);
+		submits[i] = drm_job(&jobs[i], &in[i], stage > 0, &out[i], stage < 2);
 	}
-	ASSERT_EQ(0, render_submit_batch(self->node, submits, 6, &refused));
+	ASSERT_EQ(0, drm_submit_batch(self->node, submits, 6, &refused));
 	EXPECT_EQ(6, refused);
-	EXPECT_EQ(0, render_wait(self->node, queues[2], 2));
+	EXPECT_EQ(0, wait_job(self->node, queues[2], 2));
 	for (int frame = 1; frame <= 2; frame++) {
 		for (int stage = 1; stage < 3; stage++) {
-			__u64 given = render_job(self->node, queues[stage - 1], frame).end_ns;
-			__u64 free = frame == 1 ? 0 : render_job(self->node, queues[stage], 1).end_ns;
-			struct vfence_job_info job = render_job(self->node, queues[stage], frame);
+			__u64 given = job_of(self->node, queues[stage - 1], frame).end_ns;
+			__u64 free = frame == 1 ? 0 : job_of(self->node, queues[stage], 1).end_ns;
+			struct vfence_job_info job = job_of(self->node, queues[stage], frame);
 
 			/* When it has what it waits for, its queue has come to it, and it was there. */
 			if (given < free)
@@ -46,38 +46,38 @@ TEST_F(render, jobs_of_a_batch_see_those_before_them)
 TEST_F(render, batch_waits_for_what_was_there_and_for_its_own)
 {
 	struct vfence_submit jobs[] = { { .queue = self->manual }, { .queue = self->timer } };
-	__u32 other = render_queue(self->node, VFENCE_QUEUE_MANUAL);
+	__u32 other = manual_queue(self->node);
 	struct drm_vfence_sync out = at(self->timeline, 5), in = at(self->timeline, 4);
 	struct drm_vfence_submit submits[] = {
-		render_describe(&jobs[0], NULL, 0, &out, 1),
-		render_describe(&jobs[1], &in, 1, NULL, 0),
+		drm_job(&jobs[0], NULL, 0, &out, 1),
+		drm_job(&jobs[1], &in, 1, NULL, 0),
 	};
 
 	ASSERT_EQ(1, submit_to(self, other, NONE, at(self->timeline, 2)));
-	ASSERT_EQ(0, render_submit_batch(self->node, submits, 2, NULL));
-	render_signal(self->node, self->manual, 1, 0);
-	EXPECT_EQ(VFENCE_JOB_PENDING, render_job(self->node, self->timer, 1).state);
-	render_signal(self->node, other, 1, 0);
-	EXPECT_EQ(0, render_wait(self->node, self->timer, 1));
+	ASSERT_EQ(0, drm_submit_batch(self->node, submits, 2, NULL));
+	signal_seqno(self->node, self->manual, 1, 0);
+	EXPECT_EQ(VFENCE_JOB_PENDING, job_of(self->node, self->timer, 1).state);
+	signal_seqno(self->node, other, 1, 0);
+	EXPECT_EQ(0, wait_job(self->node, self->timer, 1));
 }
 
 /* A binary syncobj in a batch: the one before it counts, and not what was there. */
 TEST_F(render, batch_replaces_what_was_there)
 {
 	struct vfence_submit jobs[] = { { .queue = self->manual }, { .queue = self->timer } };
-	__u32 other = render_queue(self->node, VFENCE_QUEUE_MANUAL);
+	__u32 other = manual_queue(self->node);
 	struct drm_vfence_sync sync = at(self->binary, 0);
 	struct drm_vfence_submit submits[] = {
-		render_describe(&jobs[0], NULL, 0, &sync, 1),
-		render_describe(&jobs[1], &sync, 1, NULL, 0),
+		drm_job(&jobs[0], NULL, 0, &sync, 1),
+		drm_job(&jobs[1], &sync, 1, NULL, 0),
 	};
 
 	ASSERT_EQ(1, submit_to(self, other, NONE, sync));
-	ASSERT_EQ(0, render_submit_batch(self->node, submits, 2, NULL));
-	EXPECT_EQ(VFENCE_JOB_PENDING, render_job(self->node, self->timer, 1).state);
-	render_signal(self->node, self->manual, 1, 0);
-	EXPECT_EQ(0, render_wait(self->node, self->timer, 1));
-	EXPECT_EQ(VFENCE_JOB_PENDING, render_job(self->node, other, 1).state);
+	ASSERT_EQ(0, drm_submit_batch(self->node, submits, 2, NULL));
+	EXPECT_EQ(VFENCE_JOB_PENDING, job_of(self->node, self->timer, 1).state);
+	signal_seqno(self->node, self->manual, 1, 0);
+	EXPECT_EQ(0, wait_job(self->node, self->timer, 1));
+	EXPECT_EQ(VFENCE_JOB_PENDING, job_of(self->node, other, 1).state);
 }
 
 /*
@@ -93,57 +93,57 @@ static int batch_in_order(FIXTURE_DATA(render) *self, const __u64 *points, __u32
 	for (__u32 i = 0; i < count; i++) {
 		jobs[i] = (struct vfence_submit) { .queue = self->manual };
 		out[i] = at(self->timeline, points[i]);
-		submits[i] = render_describe(&jobs[i], NULL, 0, &out[i], 1);
+		submits[i] = drm_job(&jobs[i], NULL, 0, &out[i], 1);
 	}
 	jobs[count] = (struct vfence_submit) { .queue = self->timer };
-	submits[count] = render_describe(&jobs[count], &in, 1, NULL, 0);
-	return render_submit_batch(self->node, submits, count + 1, NULL);
+	submits[count] = drm_job(&jobs[count], &in, 1, NULL, 0);
+	return drm_submit_batch(self->node, submits, count + 1, NULL);
 }
 
 /* Returns whether the timer's job has ended, once one has seen that nothing is in its way. */
 static bool timer_job_ended(FIXTURE_DATA(render) *self, __u64 seqno)
 {
-	struct vfence_submit job = { .queue = render_queue(self->node, VFENCE_QUEUE_TIMER) };
+	struct vfence_submit job = { .queue = timer_queue(self->node) };
 
-	render_submit(self->node, &job, NULL, NULL);
-	render_wait(self->node, job.queue, 1);
-	return render_job(self->node, self->timer, seqno).state == VFENCE_JOB_COMPLETED;
+	drm_submit(self->node, &job, NULL, NULL);
+	wait_job(self->node, job.queue, 1);
+	return job_of(self->node, self->timer, seqno).state == VFENCE_JOB_COMPLETED;
 }
 
 TEST_F(render, batch_with_points_below_the_last)
 {
-	__u32 other = render_queue(self->node, VFENCE_QUEUE_MANUAL);
+	__u32 other = manual_queue(self->node);
 
 	/* The timeline is at 10. One more at 5 counts as the last one: who waits for 7 waits for both. */
 	ASSERT_EQ(1, submit_to(self, other, NONE, at(self->timeline, 10)));
 	ASSERT_EQ(0, batch_in_order(self, (__u64[]) { 5 }, 1, 7));
-	render_signal(self->node, other, 1, 0);
+	signal_seqno(self->node, other, 1, 0);
 	EXPECT_FALSE(timer_job_ended(self, 1));
-	render_signal(self->node, self->manual, 1, 0);
-	EXPECT_EQ(0, render_wait(self->node, self->timer, 1));
+	signal_seqno(self->node, self->manual, 1, 0);
+	EXPECT_EQ(0, wait_job(self->node, self->timer, 1));
 	/* 20, 10, then 30: 10 is the last one when it is added, and 30 is not needed for it. */
 	drmSyncobjReset(self->node, &self->timeline, 1);
 	ASSERT_EQ(0, batch_in_order(self, (__u64[]) { 20, 10, 30 }, 3, 10));
-	render_signal(self->node, self->manual, 2, 0);
+	signal_seqno(self->node, self->manual, 2, 0);
 	EXPECT_FALSE(timer_job_ended(self, 2));
-	render_signal(self->node, self->manual, 3, 0);
-	EXPECT_EQ(0, render_wait(self->node, self->timer, 2));
-	EXPECT_EQ(VFENCE_JOB_PENDING, render_job(self->node, self->manual, 4).state);
+	signal_seqno(self->node, self->manual, 3, 0);
+	EXPECT_EQ(0, wait_job(self->node, self->timer, 2));
+	EXPECT_EQ(VFENCE_JOB_PENDING, job_of(self->node, self->manual, 4).state);
 }
 
 TEST_F(render, batch_waits_for_no_more_than_the_point)
 {
 	ASSERT_EQ(0, batch_in_order(self, (__u64[]) { 1, 2, 3 }, 3, 2));
-	render_signal(self->node, self->manual, 1, 0);
+	signal_seqno(self->node, self->manual, 1, 0);
 	EXPECT_FALSE(timer_job_ended(self, 1));
-	render_signal(self->node, self->manual, 2, 0);
-	EXPECT_EQ(0, render_wait(self->node, self->timer, 1));
-	EXPECT_EQ(VFENCE_JOB_PENDING, render_job(self->node, self->manual, 3).state);
+	signal_seqno(self->node, self->manual, 2, 0);
+	EXPECT_EQ(0, wait_job(self->node, self->timer, 1));
+	EXPECT_EQ(VFENCE_JOB_PENDING, job_of(self->node, self->manual, 3).state);
 	/* What was there before is not waited for with more. */
 	ASSERT_EQ(0, batch_in_order(self, (__u64[]) { 4 }, 1, 3));
-	render_signal(self->node, self->manual, 3, 0);
-	EXPECT_EQ(0, render_wait(self->node, self->timer, 2));
-	EXPECT_EQ(VFENCE_JOB_PENDING, render_job(self->node, self->manual, 4).state);
+	signal_seqno(self->node, self->manual, 3, 0);
+	EXPECT_EQ(0, wait_job(self->node, self->timer, 2));
+	EXPECT_EQ(VFENCE_JOB_PENDING, job_of(self->node, self->manual, 4).state);
 }
 
 TEST_F(render, batch_that_makes_it_binary)
@@ -154,8 +154,8 @@ TEST_F(render, batch_that_makes_it_binary)
 	/* And a timeline again. */
 	ASSERT_EQ(0, batch_in_order(self, (__u64[]) { 12, 0, 3 }, 3, 3));
 	/* That of the binary one comes before it; what it has replaced does not matter, but is of the same queue. */
-	render_signal(self->node, self->manual, 4, 0);
-	EXPECT_EQ(0, render_wait(self->node, self->timer, 1));
+	signal_seqno(self->node, self->manual, 4, 0);
+	EXPECT_EQ(0, wait_job(self->node, self->timer, 1));
 }
 
 /* A syncobj has as many handles as one likes. */
@@ -170,12 +170,12 @@ TEST_F(render, batch_with_two_handles_of_a_syncobj)
 	ASSERT_EQ(0, drmSyncobjFDToHandle(self->node, fd, &in.handle));
 	close(fd);
 	ASSERT_NE(out.handle, in.handle);
-	submits[0] = render_describe(&jobs[0], NULL, 0, &out, 1);
-	submits[1] = render_describe(&jobs[1], &in, 1, NULL, 0);
-	ASSERT_EQ(0, render_submit_batch(self->node, submits, 2, NULL));
+	submits[0] = drm_job(&jobs[0], NULL, 0, &out, 1);
+	submits[1] = drm_job(&jobs[1], &in, 1, NULL, 0);
+	ASSERT_EQ(0, drm_submit_batch(self->node, submits, 2, NULL));
 	EXPECT_FALSE(timer_job_ended(self, 1));
-	render_signal(self->node, self->manual, 1, 0);
-	EXPECT_EQ(0, render_wait(self->node, self->timer, 1));
+	signal_seqno(self->node, self->manual, 1, 0);
+	EXPECT_EQ(0, wait_job(self->node, self->timer, 1));
 }
 
 TEST_F(render, batch_waits_for_a_submission)
@@ -184,20 +184,20 @@ TEST_F(render, batch_waits_for_a_submission)
 	struct vfence_submit jobs[] = { { .queue = self->timer }, { .queue = self->timer } };
 	struct drm_vfence_sync in[] = { later.sync, at(self->binary, 0) }, out = at(self->binary, 0);
 	struct drm_vfence_submit submits[] = {
-		render_describe(&jobs[0], &in[0], 1, &out, 1),
-		render_describe(&jobs[1], &in[1], 1, NULL, 0),
+		drm_job(&jobs[0], &in[0], 1, &out, 1),
+		drm_job(&jobs[1], &in[1], 1, NULL, 0),
 	};
 	pthread_t thread;
 
 	/* The second one's is submitted by the first one: nothing is to be waited for. */
 	in[0].flags = in[1].flags = DRM_VFENCE_SYNC_WAIT_FOR_SUBMIT;
 	ASSERT_EQ(0, pthread_create(&thread, NULL, submit_later, &later));
-	EXPECT_EQ(0, render_submit_batch(self->node, submits, 2, NULL));
+	EXPECT_EQ(0, drm_submit_batch(self->node, submits, 2, NULL));
 	pthread_join(thread, NULL);
 	EXPECT_EQ(1, later.submitted);
 	EXPECT_FALSE(timer_job_ended(self, 1));
-	render_signal(self->node, self->manual, 1, 0);
-	EXPECT_EQ(0, render_wait(self->node, self->timer, 2));
+	signal_seqno(self->node, self->manual, 1, 0);
+	EXPECT_EQ(0, wait_job(self->node, self->timer, 2));
 }
 
 TEST_F(render, batch_with_syncobjs_and_buffers)
@@ -208,22 +208,22 @@ TEST_F(render, batch_with_syncobjs_and_buffers)
 	};
 	struct vfence_submit jobs[] = {
 		{ .queue = self->timer, .uses = ptr_to_u64(&use), .use_count = 1, .use_size = sizeof(use) },
-		{ .queue = render_queue(self->node, VFENCE_QUEUE_TIMER),
+		{ .queue = timer_queue(self->node),
 		  .uses = ptr_to_u64(&use), .use_count = 1, .use_size = sizeof(use) },
 	};
 	struct drm_vfence_sync in = at(self->binary, 0), out = at(self->timeline, 1);
 	struct drm_vfence_submit submits[] = {
-		render_describe(&jobs[0], &in, 1, NULL, 0),
-		render_describe(&jobs[1], NULL, 0, &out, 1),
+		drm_job(&jobs[0], &in, 1, NULL, 0),
+		drm_job(&jobs[1], NULL, 0, &out, 1),
 	};
 
 	/* The second waits for the first by the buffer, and that for the syncobj. */
 	ASSERT_EQ(1, submit_to(self, self->manual, NONE, in));
-	ASSERT_EQ(0, render_submit_batch(self->node, submits, 2, NULL));
+	ASSERT_EQ(0, drm_submit_batch(self->node, submits, 2, NULL));
 	EXPECT_EQ(0, syncobj_signalled(self->node, self->timeline, 1));
-	render_signal(self->node, self->manual, 1, 0);
+	signal_seqno(self->node, self->manual, 1, 0);
 	EXPECT_EQ(0, syncobj_wait(self->node, self->timeline, 1));
-	EXPECT_EQ(VFENCE_JOB_COMPLETED, render_job(self->node, self->timer, 1).state);
+	EXPECT_EQ(VFENCE_JOB_COMPLETED, job_of(self->node, self->timer, 1).state);
 }
 
 TEST_F(render, batch_is_all_or_nothing)
@@ -237,24 +237,24 @@ TEST_F(render, batch_is_all_or_nothing)
 		jobs[i] = (struct vfence_submit) { .queue = self->timer };
 		in[i] = at(self->timeline, i);
 		out[i] = at(self->timeline, i + 1);
-		submits[i] = render_describe(&jobs[i], &in[i], i > 0, &out[i], 1);
+		submits[i] = drm_job(&jobs[i], &in[i], i > 0, &out[i], 1);
 	}
 	/* A point that comes after. */
 	in[1].point = 3;
-	EXPECT_REFUSED(EINVAL, render_submit_batch(self->node, submits, 3, &refused));
+	EXPECT_REFUSED(EINVAL, drm_submit_batch(self->node, submits, 3, &refused));
 	EXPECT_EQ(1, refused);
 	in[1].point = 1;
 	out[2].handle = 12345;
-	EXPECT_REFUSED(ENOENT, render_submit_batch(self->node, submits, 3, &refused));
+	EXPECT_REFUSED(ENOENT, drm_submit_batch(self->node, submits, 3, &refused));
 	EXPECT_EQ(2, refused);
 	out[2].handle = self->timeline;
 	jobs[2].flags = 1U << 31;
-	EXPECT_REFUSED(EINVAL, render_submit_batch(self->node, submits, 3, &refused));
+	EXPECT_REFUSED(EINVAL, drm_submit_batch(self->node, submits, 3, &refused));
 	EXPECT_EQ(2, refused);
-	EXPECT_EQ(0, render_submitted(self->node, self->timer));
+	EXPECT_EQ(0, queue_submitted(self->node, self->timer));
 	EXPECT_EQ(-EINVAL, syncobj_signalled(self->node, self->timeline, 1));
 	jobs[2].flags = 0;
-	EXPECT_EQ(0, render_submit_batch(self->node, submits, 3, &refused));
+	EXPECT_EQ(0, drm_submit_batch(self->node, submits, 3, &refused));
 	EXPECT_EQ(0, syncobj_wait(self->node, self->timeline, 3));
 }
 

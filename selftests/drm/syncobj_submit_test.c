@@ -10,12 +10,12 @@ TEST_F(render, job_waits_for_what_is_submitted)
 	for (size_t i = 0; i < ARRAY_LEN(syncs); i++) {
 		ASSERT_EQ(i + 1, submit_to(self, self->manual, NONE, syncs[i]));
 		ASSERT_EQ(i + 1, submit_to(self, self->timer, syncs[i], NONE));
-		EXPECT_EQ(VFENCE_JOB_PENDING, render_job(self->node, self->timer, i + 1).state);
-		render_signal(self->node, self->manual, i + 1, 0);
-		EXPECT_EQ(0, render_wait(self->node, self->timer, i + 1));
+		EXPECT_EQ(VFENCE_JOB_PENDING, job_of(self->node, self->timer, i + 1).state);
+		signal_seqno(self->node, self->manual, i + 1, 0);
+		EXPECT_EQ(0, wait_job(self->node, self->timer, i + 1));
 		/* It starts at the very timestamp. */
-		EXPECT_EQ(render_job(self->node, self->manual, i + 1).end_ns,
-			  render_job(self->node, self->timer, i + 1).start_ns);
+		EXPECT_EQ(job_of(self->node, self->manual, i + 1).end_ns,
+			  job_of(self->node, self->timer, i + 1).start_ns);
 	}
 }
 
@@ -23,25 +23,25 @@ TEST_F(render, a_point_below_is_reached_by_the_one_above)
 {
 	ASSERT_EQ(1, submit_to(self, self->manual, NONE, at(self->timeline, 5)));
 	ASSERT_EQ(1, submit_to(self, self->timer, at(self->timeline, 2), NONE));
-	EXPECT_EQ(VFENCE_JOB_PENDING, render_job(self->node, self->timer, 1).state);
-	render_signal(self->node, self->manual, 1, 0);
-	EXPECT_EQ(0, render_wait(self->node, self->timer, 1));
+	EXPECT_EQ(VFENCE_JOB_PENDING, job_of(self->node, self->timer, 1).state);
+	signal_seqno(self->node, self->manual, 1, 0);
+	EXPECT_EQ(0, wait_job(self->node, self->timer, 1));
 	/* It does not matter that all has signalled. */
 	ASSERT_EQ(2, submit_to(self, self->timer, at(self->timeline, 2), NONE));
-	EXPECT_EQ(0, render_wait(self->node, self->timer, 2));
+	EXPECT_EQ(0, wait_job(self->node, self->timer, 2));
 }
 
 TEST_F(render, a_point_waits_for_those_below)
 {
-	__u32 other = render_queue(self->node, VFENCE_QUEUE_MANUAL);
+	__u32 other = manual_queue(self->node);
 
 	ASSERT_EQ(1, submit_to(self, self->manual, NONE, at(self->timeline, 1)));
 	ASSERT_EQ(1, submit_to(self, other, NONE, at(self->timeline, 2)));
 	ASSERT_EQ(1, submit_to(self, self->timer, at(self->timeline, 2), NONE));
-	render_signal(self->node, other, 1, 0);
-	EXPECT_EQ(VFENCE_JOB_PENDING, render_job(self->node, self->timer, 1).state);
-	render_signal(self->node, self->manual, 1, 0);
-	EXPECT_EQ(0, render_wait(self->node, self->timer, 1));
+	signal_seqno(self->node, other, 1, 0);
+	EXPECT_EQ(VFENCE_JOB_PENDING, job_of(self->node, self->timer, 1).state);
+	signal_seqno(self->node, self->manual, 1, 0);
+	EXPECT_EQ(0, wait_job(self->node, self->timer, 1));
 }
 
 TEST_F(render, several_syncobjs_of_a_job)
@@ -51,16 +51,16 @@ TEST_F(render, several_syncobjs_of_a_job)
 		at(syncobj_create(self->node), 0), at(self->timeline, 2), at(self->binary, 0),
 	};
 	struct vfence_submit job = { .queue = self->timer };
-	struct drm_vfence_submit submit = render_describe(&job, in, 2, out, 3);
+	struct drm_vfence_submit submit = drm_job(&job, in, 2, out, 3);
 
 	ASSERT_EQ(1, submit_to(self, self->manual, NONE, in[0]));
 	ASSERT_EQ(2, submit_to(self, self->manual, NONE, in[1]));
 	ASSERT_EQ(0, ioctl(self->node, DRM_IOCTL_VFENCE_SUBMIT, &submit));
-	render_signal(self->node, self->manual, 1, 0);
-	EXPECT_EQ(VFENCE_JOB_PENDING, render_job(self->node, self->timer, 1).state);
+	signal_seqno(self->node, self->manual, 1, 0);
+	EXPECT_EQ(VFENCE_JOB_PENDING, job_of(self->node, self->timer, 1).state);
 	for (int i = 0; i < 3; i++)
 		EXPECT_EQ(0, syncobj_signalled(self->node, out[i].handle, out[i].point));
-	render_signal(self->node, self->manual, 2, 0);
+	signal_seqno(self->node, self->manual, 2, 0);
 	for (int i = 0; i < 3; i++)
 		EXPECT_EQ(0, syncobj_wait(self->node, out[i].handle, out[i].point));
 }
@@ -71,9 +71,9 @@ TEST_F(render, job_waits_for_and_signals_the_same)
 	ASSERT_EQ(1, submit_to(self, self->manual, NONE, at(self->binary, 0)));
 	ASSERT_EQ(1, submit_to(self, self->timer, at(self->binary, 0), at(self->binary, 0)));
 	EXPECT_EQ(0, syncobj_signalled(self->node, self->binary, 0));
-	render_signal(self->node, self->manual, 1, 0);
+	signal_seqno(self->node, self->manual, 1, 0);
 	EXPECT_EQ(0, syncobj_wait(self->node, self->binary, 0));
-	EXPECT_EQ(VFENCE_JOB_COMPLETED, render_job(self->node, self->timer, 1).state);
+	EXPECT_EQ(VFENCE_JOB_COMPLETED, job_of(self->node, self->timer, 1).state);
 }
 
 TEST_F(render, refused_without_a_fence)
@@ -82,7 +82,7 @@ TEST_F(render, refused_without_a_fence)
 	EXPECT_REFUSED(EINVAL, submit_to(self, self->timer, at(self->timeline, 1), NONE) ? 0 : -1);
 	ASSERT_EQ(1, submit_to(self, self->manual, NONE, at(self->timeline, 1)));
 	EXPECT_REFUSED(EINVAL, submit_to(self, self->timer, at(self->timeline, 2), NONE) ? 0 : -1);
-	EXPECT_EQ(0, render_submitted(self->node, self->timer));
+	EXPECT_EQ(0, queue_submitted(self->node, self->timer));
 }
 
 /* Refuses a job that would signal, and looks whether the syncobj is as before. */
@@ -90,8 +90,8 @@ TEST_F(render, refused_without_a_fence)
 	do { \
 		EXPECT_REFUSED(error, ioctl(self->node, DRM_IOCTL_VFENCE_SUBMIT, &(submit))); \
 		EXPECT_EQ(-EINVAL, syncobj_signalled(self->node, self->binary, 0)); \
-		EXPECT_EQ(0, render_submitted(self->node, self->timer)); \
-		EXPECT_EQ(0, render_submitted(self->node, self->manual)); \
+		EXPECT_EQ(0, queue_submitted(self->node, self->timer)); \
+		EXPECT_EQ(0, queue_submitted(self->node, self->manual)); \
 		EXPECT_EQ(fds, open_fds()); \
 	} while (0)
 
@@ -99,27 +99,27 @@ TEST_F(render, refused)
 {
 	struct vfence_submit job = { .queue = self->timer, .flags = VFENCE_SUBMIT_OUT_FENCE };
 	struct drm_vfence_sync out = at(self->binary, 0), in = at(self->timeline, 1), bad;
-	struct drm_vfence_submit valid = render_describe(&job, NULL, 0, &out, 1), submit;
+	struct drm_vfence_submit valid = drm_job(&job, NULL, 0, &out, 1), submit;
 	struct drm_vfence_sync *many = calloc(DRM_VFENCE_MAX_SYNCS, sizeof(*many));
 	int fds = open_fds();
 
 	ASSERT_NE(NULL, many);
 	bad = at(12345, 0);
-	submit = render_describe(&job, &bad, 1, &out, 1);
+	submit = drm_job(&job, &bad, 1, &out, 1);
 	EXPECT_JOB_REFUSED(ENOENT, submit);
-	submit = render_describe(&job, NULL, 0, &bad, 1);
+	submit = drm_job(&job, NULL, 0, &bad, 1);
 	EXPECT_JOB_REFUSED(ENOENT, submit);
 	bad = out;
 	bad.flags = DRM_VFENCE_SYNC_WAIT_FOR_SUBMIT;
-	submit = render_describe(&job, NULL, 0, &bad, 1);
+	submit = drm_job(&job, NULL, 0, &bad, 1);
 	EXPECT_JOB_REFUSED(EINVAL, submit);
 	bad.flags = 1U << 1;
-	submit = render_describe(&job, &bad, 1, &out, 1);
+	submit = drm_job(&job, &bad, 1, &out, 1);
 	EXPECT_JOB_REFUSED(EINVAL, submit);
 	/* More than there may be, counted together. */
 	for (int i = 0; i < DRM_VFENCE_MAX_SYNCS; i++)
 		many[i] = at(self->binary, 0);
-	submit = render_describe(&job, &in, 1, many, DRM_VFENCE_MAX_SYNCS);
+	submit = drm_job(&job, &in, 1, many, DRM_VFENCE_MAX_SYNCS);
 	drmSyncobjTimelineSignal(self->node, &in.handle, (uint64_t[]) { 1 }, 1);
 	EXPECT_JOB_REFUSED(EINVAL, submit);
 	submit.out_sync_count = UINT32_MAX;
@@ -144,13 +144,13 @@ TEST_F(render, refused)
 	EXPECT_JOB_REFUSED(EFAULT, submit);
 	/* Manual jobs wait for nothing. */
 	job.queue = self->manual;
-	submit = render_describe(&job, &in, 1, &out, 1);
+	submit = drm_job(&job, &in, 1, &out, 1);
 	drmSyncobjReset(self->node, &self->timeline, 1);
 	EXPECT_JOB_REFUSED(EINVAL, submit);
 	submit_to(self, self->timer, NONE, in);
-	EXPECT_EQ(1, render_submitted(self->node, self->timer));
+	EXPECT_EQ(1, queue_submitted(self->node, self->timer));
 	EXPECT_REFUSED(EINVAL, ioctl(self->node, DRM_IOCTL_VFENCE_SUBMIT, &submit));
-	EXPECT_EQ(0, render_submitted(self->node, self->manual));
+	EXPECT_EQ(0, queue_submitted(self->node, self->manual));
 	free(many);
 }
 
@@ -164,7 +164,7 @@ TEST_F(render, unknown_ioctls)
 	EXPECT_REFUSED(ENOTTY, ioctl(self->node, VFENCE_IOCTL_SIGNAL_NEXT, self->manual));
 	EXPECT_REFUSED(ENOTTY, ioctl(self->node, DRM_IO(DRM_COMMAND_BASE + _IOC_NR(VFENCE_IOCTL_CREATE_FENCE)), self->manual));
 	EXPECT_REFUSED(ENOTTY, ioctl(self->node, DRM_IO(DRM_COMMAND_BASE + _IOC_NR(VFENCE_IOCTL_SIGNAL_NEXT)), self->manual));
-	EXPECT_EQ(0, render_submitted(self->node, self->manual));
+	EXPECT_EQ(0, queue_submitted(self->node, self->manual));
 }
 
 TEST_F(render, growing_structures)
@@ -177,7 +177,7 @@ TEST_F(render, growing_structures)
 	const unsigned int number = _IOC(_IOC_READ | _IOC_WRITE, DRM_IOCTL_BASE,
 					 DRM_COMMAND_BASE + DRM_VFENCE_SUBMIT, sizeof(grown));
 
-	grown.submit = render_describe(&job, NULL, 0, NULL, 0);
+	grown.submit = drm_job(&job, NULL, 0, NULL, 0);
 	grown.newer = 1;
 	EXPECT_REFUSED(E2BIG, ioctl(self->node, number, &grown));
 	grown.newer = 0;
@@ -199,9 +199,9 @@ TEST_F(render, job_waits_for_a_submission)
 		EXPECT_EQ(i + 1, submit_to(self, self->timer, in, NONE));
 		pthread_join(thread, NULL);
 		EXPECT_EQ(i + 1, later.submitted);
-		EXPECT_EQ(VFENCE_JOB_PENDING, render_job(self->node, self->timer, i + 1).state);
-		render_signal(self->node, self->manual, i + 1, 0);
-		EXPECT_EQ(0, render_wait(self->node, self->timer, i + 1));
+		EXPECT_EQ(VFENCE_JOB_PENDING, job_of(self->node, self->timer, i + 1).state);
+		signal_seqno(self->node, self->manual, i + 1, 0);
+		EXPECT_EQ(0, wait_job(self->node, self->timer, i + 1));
 	}
 }
 
@@ -214,7 +214,7 @@ TEST_F(render, submission_that_does_not_come)
 	EXPECT_REFUSED(ETIME, submit_to(self, self->timer, in, at(self->binary, 0)) ? 0 : -1);
 	EXPECT_LE(4 * SEC, now_ns() - start);
 	EXPECT_EQ(-EINVAL, syncobj_signalled(self->node, self->binary, 0));
-	EXPECT_EQ(0, render_submitted(self->node, self->timer));
+	EXPECT_EQ(0, queue_submitted(self->node, self->timer));
 }
 
 static void nothing(int number)
@@ -245,26 +245,26 @@ TEST_F(render, errors_are_propagated)
 	for (size_t i = 0; i < ARRAY_LEN(syncs); i++) {
 		ASSERT_EQ(i + 1, submit_to(self, self->manual, NONE, syncs[i]));
 		ASSERT_EQ(2 * i + 1, submit_to(self, self->timer, syncs[i], NONE));
-		render_signal(self->node, self->manual, i + 1, -EREMOTEIO);
-		EXPECT_EQ(0, render_wait(self->node, self->timer, 2 * i + 1));
-		EXPECT_EQ(-EREMOTEIO, render_job(self->node, self->timer, 2 * i + 1).error);
+		signal_seqno(self->node, self->manual, i + 1, -EREMOTEIO);
+		EXPECT_EQ(0, wait_job(self->node, self->timer, 2 * i + 1));
+		EXPECT_EQ(-EREMOTEIO, job_of(self->node, self->timer, 2 * i + 1).error);
 		/* Also when it has signalled before. */
 		ASSERT_EQ(2 * i + 2, submit_to(self, self->timer, syncs[i], NONE));
-		EXPECT_EQ(0, render_wait(self->node, self->timer, 2 * i + 2));
-		EXPECT_EQ(-EREMOTEIO, render_job(self->node, self->timer, 2 * i + 2).error);
+		EXPECT_EQ(0, wait_job(self->node, self->timer, 2 * i + 2));
+		EXPECT_EQ(-EREMOTEIO, job_of(self->node, self->timer, 2 * i + 2).error);
 	}
 }
 
 TEST_F(render, hang_ends_with_the_watchdogs_error)
 {
-	__u32 queue = render_queue_with(self->node, (struct vfence_queue_create) {
+	__u32 queue = queue_with(self->node, (struct vfence_queue_create) {
 		.kind = VFENCE_QUEUE_TIMER, .timeout_ns = 20 * MSEC,
 	});
 	struct vfence_submit job = { .queue = queue, .flags = VFENCE_SUBMIT_HANG };
 	struct drm_vfence_sync out = at(self->timeline, 1);
 	int fence;
 
-	ASSERT_EQ(0, render_submit(self->node, &job, NULL, &out));
+	ASSERT_EQ(0, drm_submit(self->node, &job, NULL, &out));
 	fence = syncobj_export_point(self->node, self->timeline, 1);
 	EXPECT_EQ(0, syncobj_wait(self->node, self->timeline, 1));
 	EXPECT_EQ(-ETIMEDOUT, first_status(fence));
@@ -274,7 +274,7 @@ TEST_F(render, hang_ends_with_the_watchdogs_error)
 TEST_F(render, closing_cancels)
 {
 	int other = render_open(), fd = -1, fence;
-	__u32 queue = render_queue(other, VFENCE_QUEUE_MANUAL), shared = 0;
+	__u32 queue = manual_queue(other), shared = 0;
 	struct vfence_submit job = { .queue = queue };
 	struct drm_vfence_sync out;
 
@@ -282,7 +282,7 @@ TEST_F(render, closing_cancels)
 	ASSERT_EQ(0, drmSyncobjFDToHandle(other, fd, &shared));
 	close(fd);
 	out = at(shared, 1);
-	ASSERT_EQ(0, render_submit(other, &job, NULL, &out));
+	ASSERT_EQ(0, drm_submit(other, &job, NULL, &out));
 	fence = syncobj_export_point(self->node, self->timeline, 1);
 	EXPECT_EQ(0, syncobj_signalled(self->node, self->timeline, 1));
 	close(other);
@@ -308,12 +308,12 @@ TEST_F(render, misc_device_and_back)
 		ASSERT_LE(0, done);
 		ASSERT_EQ(0, drmSyncobjImportSyncFile(self->node, back, done));
 		ASSERT_EQ(i + 1, submit_to(self, self->timer, at(back, 0), NONE));
-		EXPECT_EQ(VFENCE_JOB_PENDING, render_job(self->node, self->timer, i + 1).state);
-		render_signal(self->node, self->manual, i + 1, 0);
-		EXPECT_EQ(0, render_wait(self->node, self->timer, i + 1));
+		EXPECT_EQ(VFENCE_JOB_PENDING, job_of(self->node, self->timer, i + 1).state);
+		signal_seqno(self->node, self->manual, i + 1, 0);
+		EXPECT_EQ(0, wait_job(self->node, self->timer, i + 1));
 		/* To the nanosecond, over two modules. */
-		EXPECT_EQ(MSEC, render_job(self->node, self->timer, i + 1).start_ns -
-				render_job(self->node, self->manual, i + 1).end_ns);
+		EXPECT_EQ(MSEC, job_of(self->node, self->timer, i + 1).start_ns -
+				job_of(self->node, self->manual, i + 1).end_ns);
 		close(fence);
 		close(done);
 	}
@@ -323,7 +323,7 @@ TEST_F(render, as_many_syncobjs_as_there_may_be)
 {
 	struct drm_vfence_sync *out = calloc(DRM_VFENCE_MAX_SYNCS, sizeof(*out));
 	struct vfence_submit job = { .queue = self->timer };
-	struct drm_vfence_submit submit = render_describe(&job, NULL, 0, out, DRM_VFENCE_MAX_SYNCS);
+	struct drm_vfence_submit submit = drm_job(&job, NULL, 0, out, DRM_VFENCE_MAX_SYNCS);
 
 	ASSERT_NE(NULL, out);
 	for (int i = 0; i < DRM_VFENCE_MAX_SYNCS; i++)
@@ -332,10 +332,10 @@ TEST_F(render, as_many_syncobjs_as_there_may_be)
 	EXPECT_EQ(0, syncobj_wait(self->node, self->binary, 0));
 	/* A job that waits for as many, of which each has signalled or is the same, waits for one. */
 	ASSERT_EQ(1, submit_to(self, self->manual, NONE, at(self->binary, 0)));
-	submit = render_describe(&job, out, DRM_VFENCE_MAX_SYNCS, NULL, 0);
+	submit = drm_job(&job, out, DRM_VFENCE_MAX_SYNCS, NULL, 0);
 	EXPECT_EQ(0, ioctl(self->node, DRM_IOCTL_VFENCE_SUBMIT, &submit));
-	render_signal(self->node, self->manual, 1, 0);
-	EXPECT_EQ(0, render_wait(self->node, self->timer, 2));
+	signal_seqno(self->node, self->manual, 1, 0);
+	EXPECT_EQ(0, wait_job(self->node, self->timer, 2));
 	free(out);
 }
 
@@ -344,18 +344,18 @@ TEST_F(render, full_queue)
 {
 	struct vfence_query query = { 0 };
 	struct vfence_submit job = { .queue = self->manual };
-	struct drm_vfence_submit submit = render_describe(&job, NULL, 0, NULL, 0);
+	struct drm_vfence_submit submit = drm_job(&job, NULL, 0, NULL, 0);
 	struct drm_vfence_submit *submits = calloc(VFENCE_MAX_BATCH, sizeof(*submits));
 
-	ASSERT_EQ(0, vfence_ioctl(self->node, VFENCE_IOCTL_QUERY, &query));
+	ASSERT_EQ(0, device_ioctl(self->node, VFENCE_IOCTL_QUERY, &query));
 	ASSERT_EQ(0, query.max_jobs % VFENCE_MAX_BATCH);
 	for (int i = 0; i < VFENCE_MAX_BATCH; i++)
 		submits[i] = submit;
 	for (__u32 jobs = 0; jobs < query.max_jobs; jobs += VFENCE_MAX_BATCH)
-		ASSERT_EQ(0, render_submit_batch(self->node, submits, VFENCE_MAX_BATCH, NULL));
+		ASSERT_EQ(0, drm_submit_batch(self->node, submits, VFENCE_MAX_BATCH, NULL));
 	EXPECT_REFUSED(EBUSY, drmIoctl(self->node, DRM_IOCTL_VFENCE_SUBMIT, &submit));
-	EXPECT_REFUSED(EBUSY, render_submit_batch(self->node, submits, 1, NULL));
-	EXPECT_EQ(query.max_jobs, render_submitted(self->node, self->manual));
+	EXPECT_REFUSED(EBUSY, drm_submit_batch(self->node, submits, 1, NULL));
+	EXPECT_EQ(query.max_jobs, queue_submitted(self->node, self->manual));
 	free(submits);
 }
 
@@ -380,12 +380,12 @@ TEST_F(render, seen_in_fdinfo)
 TEST_F(render, primary_node)
 {
 	int card = drm_node_open("card", "vfence");
-	__u32 queue = render_queue(card, VFENCE_QUEUE_TIMER), handle = syncobj_create(card);
+	__u32 queue = timer_queue(card), handle = syncobj_create(card);
 	struct vfence_submit job = { .queue = queue };
 	struct drm_vfence_sync out = at(handle, 0);
 
 	ASSERT_LE(0, card);
-	EXPECT_EQ(0, render_submit(card, &job, NULL, &out));
+	EXPECT_EQ(0, drm_submit(card, &job, NULL, &out));
 	EXPECT_EQ(0, syncobj_wait(card, handle, 0));
 	close(card);
 }

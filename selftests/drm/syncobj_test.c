@@ -21,8 +21,8 @@ FIXTURE_SETUP(syncobj)
 {
 	self->node = render_open();
 	ASSERT_LE(0, self->node);
-	self->manual = render_queue(self->node, VFENCE_QUEUE_MANUAL);
-	self->timer = render_queue(self->node, VFENCE_QUEUE_TIMER);
+	self->manual = manual_queue(self->node);
+	self->timer = timer_queue(self->node);
 	self->handle = syncobj_create(self->node);
 	ASSERT_NE(0, self->manual);
 	ASSERT_NE(0, self->timer);
@@ -40,13 +40,7 @@ static int submit_point(FIXTURE_DATA(syncobj) *self, __u32 handle, __u64 point)
 	struct vfence_submit job = { .queue = self->manual };
 	struct drm_vfence_sync out = { .handle = handle, .point = point };
 
-	return render_submit(self->node, &job, NULL, &out);
-}
-
-/* Completes all jobs of the manual queue up to this. */
-static int complete(FIXTURE_DATA(syncobj) *self, __u64 seqno, __s32 error)
-{
-	return render_signal(self->node, self->manual, seqno, error);
+	return drm_submit(self->node, &job, NULL, &out);
 }
 
 TEST_F(syncobj, driver_and_features)
@@ -115,7 +109,7 @@ TEST_F(syncobj, binary_signals_with_its_job)
 {
 	ASSERT_EQ(0, submit_point(self, self->handle, 0));
 	EXPECT_EQ(0, syncobj_signalled(self->node, self->handle, 0));
-	EXPECT_EQ(0, complete(self, 1, 0));
+	EXPECT_EQ(1, signal_seqno(self->node, self->manual, 1, 0));
 	EXPECT_EQ(0, syncobj_wait(self->node, self->handle, 0));
 }
 
@@ -129,7 +123,7 @@ TEST_F(syncobj, is_shared_by_fd)
 	close(fd);
 	ASSERT_EQ(0, submit_point(self, self->handle, 0));
 	EXPECT_EQ(0, syncobj_signalled(other, handle, 0));
-	complete(self, 1, 0);
+	signal_seqno(self->node, self->manual, 1, 0);
 	EXPECT_EQ(0, syncobj_wait(other, handle, 0));
 	/* It outlives the handle that it was made with. */
 	EXPECT_EQ(0, drmSyncobjDestroy(self->node, self->handle));
@@ -144,11 +138,11 @@ TEST_F(syncobj, imports_sync_files)
 		.flags = VFENCE_SUBMIT_OUT_FENCE,
 	};
 
-	ASSERT_EQ(0, render_submit(self->node, &job, NULL, NULL));
+	ASSERT_EQ(0, drm_submit(self->node, &job, NULL, NULL));
 	EXPECT_EQ(0, drmSyncobjImportSyncFile(self->node, self->handle, job.out_fence));
 	close(job.out_fence);
 	EXPECT_EQ(0, syncobj_signalled(self->node, self->handle, 0));
-	complete(self, 1, 0);
+	signal_seqno(self->node, self->manual, 1, 0);
 	EXPECT_EQ(0, syncobj_wait(self->node, self->handle, 0));
 }
 
@@ -161,7 +155,7 @@ TEST_F(syncobj, exports_sync_files)
 	fence = syncobj_export(self->node, self->handle);
 	ASSERT_LE(0, fence);
 	EXPECT_EQ(0, fence_status(fence));
-	complete(self, 1, -EIO);
+	signal_seqno(self->node, self->manual, 1, -EIO);
 	/* The error is on the fence, and the wait does not tell. */
 	EXPECT_EQ(-EIO, fence_status(fence));
 	EXPECT_EQ(0, syncobj_wait(self->node, self->handle, 0));
@@ -196,7 +190,7 @@ TEST_F(syncobj, imports_and_exports_sync_files_at_a_point)
 		.point = 5,
 	};
 
-	ASSERT_EQ(0, render_submit(self->node, &job, NULL, NULL));
+	ASSERT_EQ(0, drm_submit(self->node, &job, NULL, NULL));
 	at.fd = job.out_fence;
 	ASSERT_EQ(0, drmIoctl(self->node, IMPORT_AT_POINT, &at));
 	close(job.out_fence);
@@ -205,7 +199,7 @@ TEST_F(syncobj, imports_and_exports_sync_files_at_a_point)
 	at.fd = -1;
 	ASSERT_EQ(0, drmIoctl(self->node, EXPORT_AT_POINT, &at));
 	EXPECT_EQ(0, fence_status(at.fd));
-	complete(self, 1, 0);
+	signal_seqno(self->node, self->manual, 1, 0);
 	EXPECT_EQ(1, fence_wait(at.fd));
 	close(at.fd);
 	at.point = 6;
@@ -222,7 +216,7 @@ TEST_F(syncobj, is_signalled_and_reset)
 	ASSERT_EQ(0, submit_point(self, self->handle, 0));
 	EXPECT_EQ(0, drmSyncobjSignal(self->node, &self->handle, 1));
 	EXPECT_EQ(1, syncobj_signalled(self->node, self->handle, 0));
-	EXPECT_EQ(VFENCE_JOB_PENDING, render_job(self->node, self->manual, 1).state);
+	EXPECT_EQ(VFENCE_JOB_PENDING, job_of(self->node, self->manual, 1).state);
 }
 
 TEST_F(syncobj, waits_for_any_and_for_all)
@@ -233,12 +227,12 @@ TEST_F(syncobj, waits_for_any_and_for_all)
 	ASSERT_EQ(0, submit_point(self, handles[1], 0));
 	ASSERT_EQ(0, submit_point(self, handles[0], 0));
 	EXPECT_EQ(-ETIME, drmSyncobjWait(self->node, handles, 2, 0, 0, &first));
-	complete(self, 1, 0);
+	signal_seqno(self->node, self->manual, 1, 0);
 	EXPECT_EQ(0, drmSyncobjWait(self->node, handles, 2, patience(), 0, &first));
 	EXPECT_EQ(1, first);
 	EXPECT_EQ(-ETIME, drmSyncobjWait(self->node, handles, 2, 0,
 					 DRM_SYNCOBJ_WAIT_FLAGS_WAIT_ALL, NULL));
-	complete(self, 2, 0);
+	signal_seqno(self->node, self->manual, 2, 0);
 	EXPECT_EQ(0, drmSyncobjWait(self->node, handles, 2, patience(),
 				    DRM_SYNCOBJ_WAIT_FLAGS_WAIT_ALL, NULL));
 }
@@ -265,9 +259,9 @@ TEST_F(syncobj, wait_sets_a_deadline)
 	ASSERT_EQ(0, submit_point(self, self->handle, 0));
 	ASSERT_EQ(0, submit_point(self, timeline, 3));
 	EXPECT_REFUSED(ETIME, drmIoctl(self->node, DRM_IOCTL_SYNCOBJ_WAIT, &wait));
-	EXPECT_EQ(deadline, render_job(self->node, self->manual, 1).deadline_ns);
+	EXPECT_EQ(deadline, job_of(self->node, self->manual, 1).deadline_ns);
 	EXPECT_REFUSED(ETIME, drmIoctl(self->node, DRM_IOCTL_SYNCOBJ_TIMELINE_WAIT, &points));
-	EXPECT_EQ(deadline + 1, render_job(self->node, self->manual, 2).deadline_ns);
+	EXPECT_EQ(deadline + 1, job_of(self->node, self->manual, 2).deadline_ns);
 }
 
 TEST_F(syncobj, timeline_is_signalled)
@@ -289,11 +283,11 @@ TEST_F(syncobj, timeline_follows_its_jobs)
 	EXPECT_EQ(5, syncobj_query(self->node, self->handle,
 				   DRM_SYNCOBJ_QUERY_FLAGS_LAST_SUBMITTED));
 	EXPECT_EQ(0, syncobj_signalled(self->node, self->handle, 1));
-	complete(self, 1, 0);
+	signal_seqno(self->node, self->manual, 1, 0);
 	EXPECT_EQ(0, syncobj_wait(self->node, self->handle, 2));
 	EXPECT_EQ(0, syncobj_signalled(self->node, self->handle, 3));
 	EXPECT_EQ(2, syncobj_query(self->node, self->handle, 0));
-	complete(self, 2, 0);
+	signal_seqno(self->node, self->manual, 2, 0);
 	EXPECT_EQ(0, syncobj_wait(self->node, self->handle, 5));
 	EXPECT_EQ(5, syncobj_query(self->node, self->handle, 0));
 }
@@ -319,7 +313,7 @@ TEST_F(syncobj, transfers_points)
 	EXPECT_NE(0, drmSyncobjTransfer(self->node, other, 9, self->handle, 3, 0));
 	EXPECT_EQ(0, syncobj_signalled(self->node, binary, 0));
 	EXPECT_EQ(0, syncobj_signalled(self->node, other, 8));
-	complete(self, 1, 0);
+	signal_seqno(self->node, self->manual, 1, 0);
 	EXPECT_EQ(0, syncobj_wait(self->node, binary, 0));
 	EXPECT_EQ(0, syncobj_wait(self->node, other, 8));
 	EXPECT_EQ(8, syncobj_query(self->node, other, 0));
@@ -345,7 +339,7 @@ TEST_F(syncobj, eventfd_is_told)
 	EXPECT_TRUE(eventfd_waits(available));
 	EXPECT_EQ(0, polled(signalled, POLLIN));
 	/* It does not tell an error. */
-	complete(self, 1, -EIO);
+	signal_seqno(self->node, self->manual, 1, -EIO);
 	EXPECT_TRUE(eventfd_waits(signalled));
 	EXPECT_EQ(0, eventfd_read(signalled, &value));
 	EXPECT_EQ(1, value);
@@ -360,10 +354,10 @@ TEST_F(syncobj, error_of_a_point)
 
 	ASSERT_EQ(0, submit_point(self, self->handle, 1));
 	ASSERT_EQ(0, submit_point(self, self->handle, 2));
-	complete(self, 1, -EIO);
+	signal_seqno(self->node, self->manual, 1, -EIO);
 	fence = syncobj_export_point(self->node, self->handle, 2);
 	ASSERT_LE(0, fence);
-	complete(self, 2, -EPIPE);
+	signal_seqno(self->node, self->manual, 2, -EPIPE);
 	EXPECT_EQ(0, syncobj_wait(self->node, self->handle, 2));
 	EXPECT_EQ(2, syncobj_query(self->node, self->handle, 0));
 	/* That of its own job, and not that of the one before, which had signalled. The chain itself has none. */
@@ -379,10 +373,10 @@ TEST_F(syncobj, timer_signals_in_time)
 	struct vfence_job_info info;
 	int fence;
 
-	ASSERT_EQ(0, render_submit(self->node, &job, NULL, &out));
+	ASSERT_EQ(0, drm_submit(self->node, &job, NULL, &out));
 	fence = syncobj_export(self->node, self->handle);
 	EXPECT_EQ(0, syncobj_wait(self->node, self->handle, 0));
-	info = render_job(self->node, self->timer, 1);
+	info = job_of(self->node, self->timer, 1);
 	EXPECT_EQ(MSEC, info.end_ns - info.start_ns);
 	EXPECT_EQ(info.end_ns, fence_timestamp(fence));
 	close(fence);

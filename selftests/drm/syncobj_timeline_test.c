@@ -41,9 +41,9 @@ static int submit_points(int node, __u32 queue, __u32 handle, __u64 first, __u32
 		for (__u32 i = 0; i < count; i++) {
 			jobs[i].queue = queue;
 			out[i] = (struct drm_vfence_sync) { .handle = handle, .point = first + 1 + i };
-			submits[i] = render_describe(&jobs[i], NULL, 0, &out[i], 1);
+			submits[i] = drm_job(&jobs[i], NULL, 0, &out[i], 1);
 		}
-		ret = render_submit_batch(node, submits, count, NULL);
+		ret = drm_submit_batch(node, submits, count, NULL);
 	}
 	free(jobs);
 	free(out);
@@ -53,7 +53,7 @@ static int submit_points(int node, __u32 queue, __u32 handle, __u64 first, __u32
 
 TEST_F_TIMEOUT(timeline, a_thousand_points_in_flight, 300)
 {
-	__u32 queue = render_queue(self->node, VFENCE_QUEUE_MANUAL);
+	__u32 queue = manual_queue(self->node);
 
 	ASSERT_EQ(0, submit_points(self->node, queue, self->handle, 0, POINTS));
 	EXPECT_EQ(POINTS, syncobj_query(self->node, self->handle,
@@ -61,7 +61,7 @@ TEST_F_TIMEOUT(timeline, a_thousand_points_in_flight, 300)
 	EXPECT_EQ(0, syncobj_query(self->node, self->handle, 0));
 	for (__u64 point = 100; point <= POINTS; point += 100) {
 		EXPECT_EQ(0, syncobj_signalled(self->node, self->handle, point));
-		render_signal(self->node, queue, point, 0);
+		signal_seqno(self->node, queue, point, 0);
 		EXPECT_EQ(0, syncobj_wait(self->node, self->handle, point));
 		EXPECT_EQ(point, syncobj_query(self->node, self->handle, 0));
 	}
@@ -73,9 +73,9 @@ TEST_F_TIMEOUT(timeline, a_thousand_points_in_flight, 300)
  */
 TEST_F_TIMEOUT(timeline, a_thousand_jobs_wait_for_a_thousand_points, 300)
 {
-	__u32 producer = render_queue(self->node, VFENCE_QUEUE_MANUAL);
+	__u32 producer = manual_queue(self->node);
 	__u32 consumers[2] = {
-		render_queue(self->node, VFENCE_QUEUE_TIMER), render_queue(self->node, VFENCE_QUEUE_TIMER),
+		timer_queue(self->node), timer_queue(self->node),
 	};
 	struct vfence_submit *jobs = calloc(POINTS, sizeof(*jobs));
 	struct drm_vfence_sync *in = calloc(POINTS, sizeof(*in));
@@ -86,23 +86,23 @@ TEST_F_TIMEOUT(timeline, a_thousand_jobs_wait_for_a_thousand_points, 300)
 	for (int i = 0; i < POINTS; i++) {
 		jobs[i].queue = consumers[1];
 		in[i] = (struct drm_vfence_sync) { .handle = self->handle, .point = i + 1 };
-		submits[i] = render_describe(&jobs[i], &in[i], 1, NULL, 0);
+		submits[i] = drm_job(&jobs[i], &in[i], 1, NULL, 0);
 	}
-	ASSERT_EQ(0, render_submit_batch(self->node, submits, POINTS, NULL));
+	ASSERT_EQ(0, drm_submit_batch(self->node, submits, POINTS, NULL));
 	for (int i = 0; i < POINTS; i++) {
 		struct vfence_submit job = { .queue = consumers[0] };
 
-		ASSERT_EQ(0, render_submit(self->node, &job, &in[i], NULL));
+		ASSERT_EQ(0, drm_submit(self->node, &job, &in[i], NULL));
 	}
-	render_signal(self->node, producer, POINTS / 2, 0);
+	signal_seqno(self->node, producer, POINTS / 2, 0);
 	for (int i = 0; i < 2; i++) {
-		EXPECT_EQ(0, render_wait(self->node, consumers[i], POINTS / 2));
+		EXPECT_EQ(0, wait_job(self->node, consumers[i], POINTS / 2));
 		EXPECT_EQ(VFENCE_JOB_PENDING,
-			  render_job(self->node, consumers[i], POINTS / 2 + 1).state);
+			  job_of(self->node, consumers[i], POINTS / 2 + 1).state);
 	}
-	render_signal(self->node, producer, POINTS, 0);
+	signal_seqno(self->node, producer, POINTS, 0);
 	for (int i = 0; i < 2; i++)
-		EXPECT_EQ(0, render_wait(self->node, consumers[i], POINTS));
+		EXPECT_EQ(0, wait_job(self->node, consumers[i], POINTS));
 	free(jobs);
 	free(in);
 	free(submits);
@@ -111,8 +111,8 @@ TEST_F_TIMEOUT(timeline, a_thousand_jobs_wait_for_a_thousand_points, 300)
 /* And all in one call: each job that waits for a point comes after the one that signals it. */
 TEST_F_TIMEOUT(timeline, producers_and_consumers_in_one_call, 300)
 {
-	__u32 producer = render_queue(self->node, VFENCE_QUEUE_MANUAL);
-	__u32 consumer = render_queue(self->node, VFENCE_QUEUE_TIMER);
+	__u32 producer = manual_queue(self->node);
+	__u32 consumer = timer_queue(self->node);
 	struct vfence_submit *jobs = calloc(POINTS, sizeof(*jobs));
 	struct drm_vfence_sync *syncs = calloc(POINTS, sizeof(*syncs));
 	struct drm_vfence_submit *submits = calloc(POINTS, sizeof(*submits));
@@ -123,14 +123,14 @@ TEST_F_TIMEOUT(timeline, producers_and_consumers_in_one_call, 300)
 
 		jobs[i].queue = waits ? consumer : producer;
 		syncs[i] = (struct drm_vfence_sync) { .handle = self->handle, .point = i / 2 + 1 };
-		submits[i] = render_describe(&jobs[i], &syncs[i], waits, &syncs[i], !waits);
+		submits[i] = drm_job(&jobs[i], &syncs[i], waits, &syncs[i], !waits);
 	}
-	ASSERT_EQ(0, render_submit_batch(self->node, submits, POINTS, NULL));
-	render_signal(self->node, producer, POINTS / 4, 0);
-	EXPECT_EQ(0, render_wait(self->node, consumer, POINTS / 4));
-	EXPECT_EQ(VFENCE_JOB_PENDING, render_job(self->node, consumer, POINTS / 4 + 1).state);
-	render_signal(self->node, producer, POINTS / 2, 0);
-	EXPECT_EQ(0, render_wait(self->node, consumer, POINTS / 2));
+	ASSERT_EQ(0, drm_submit_batch(self->node, submits, POINTS, NULL));
+	signal_seqno(self->node, producer, POINTS / 4, 0);
+	EXPECT_EQ(0, wait_job(self->node, consumer, POINTS / 4));
+	EXPECT_EQ(VFENCE_JOB_PENDING, job_of(self->node, consumer, POINTS / 4 + 1).state);
+	signal_seqno(self->node, producer, POINTS / 2, 0);
+	EXPECT_EQ(0, wait_job(self->node, consumer, POINTS / 2));
 	free(jobs);
 	free(syncs);
 	free(submits);
@@ -140,48 +140,48 @@ TEST_F_TIMEOUT(timeline, producers_and_consumers_in_one_call, 300)
 TEST_F(timeline, fed_by_many_queues)
 {
 	enum { QUEUES = 12 };
-	__u32 producers[QUEUES], consumer = render_queue(self->node, VFENCE_QUEUE_TIMER);
+	__u32 producers[QUEUES], consumer = timer_queue(self->node);
 	struct vfence_submit job = { .queue = consumer };
 	struct drm_vfence_sync in = { .handle = self->handle };
 
 	for (int i = 0; i < QUEUES; i++)
-		producers[i] = render_queue(self->node, VFENCE_QUEUE_MANUAL);
+		producers[i] = manual_queue(self->node);
 	for (int i = 0; i < 4 * QUEUES; i++)
 		ASSERT_EQ(0, submit_points(self->node, producers[i % QUEUES], self->handle, i, 1));
 	in.point = 4 * QUEUES;
-	ASSERT_EQ(0, render_submit(self->node, &job, &in, NULL));
+	ASSERT_EQ(0, drm_submit(self->node, &job, &in, NULL));
 	for (int i = 0; i < QUEUES; i++) {
-		EXPECT_EQ(VFENCE_JOB_PENDING, render_job(self->node, consumer, 1).state);
-		render_signal(self->node, producers[i], 4, 0);
+		EXPECT_EQ(VFENCE_JOB_PENDING, job_of(self->node, consumer, 1).state);
+		signal_seqno(self->node, producers[i], 4, 0);
 	}
-	EXPECT_EQ(0, render_wait(self->node, consumer, 1));
+	EXPECT_EQ(0, wait_job(self->node, consumer, 1));
 }
 
 /* Two queues take turns on a timeline: a job waits for the last fence of each. */
 TEST_F(timeline, fed_by_two_queues)
 {
-	__u32 producers[2], consumer = render_queue(self->node, VFENCE_QUEUE_TIMER);
+	__u32 producers[2], consumer = timer_queue(self->node);
 	struct vfence_submit job = { .queue = consumer };
 	struct drm_vfence_sync in = { .handle = self->handle, .point = 200 };
 
 	for (int i = 0; i < 2; i++)
-		producers[i] = render_queue(self->node, VFENCE_QUEUE_MANUAL);
+		producers[i] = manual_queue(self->node);
 	for (int i = 0; i < 200; i++)
 		ASSERT_EQ(0, submit_points(self->node, producers[i % 2], self->handle, i, 1));
-	ASSERT_EQ(0, render_submit(self->node, &job, &in, NULL));
-	render_signal(self->node, producers[1], 100, 0);
-	EXPECT_EQ(VFENCE_JOB_PENDING, render_job(self->node, consumer, 1).state);
-	render_signal(self->node, producers[0], 99, 0);
-	EXPECT_EQ(VFENCE_JOB_PENDING, render_job(self->node, consumer, 1).state);
-	render_signal(self->node, producers[0], 100, 0);
-	EXPECT_EQ(0, render_wait(self->node, consumer, 1));
+	ASSERT_EQ(0, drm_submit(self->node, &job, &in, NULL));
+	signal_seqno(self->node, producers[1], 100, 0);
+	EXPECT_EQ(VFENCE_JOB_PENDING, job_of(self->node, consumer, 1).state);
+	signal_seqno(self->node, producers[0], 99, 0);
+	EXPECT_EQ(VFENCE_JOB_PENDING, job_of(self->node, consumer, 1).state);
+	signal_seqno(self->node, producers[0], 100, 0);
+	EXPECT_EQ(0, wait_job(self->node, consumer, 1));
 }
 
 /* The other process: waits for points before they are submitted, and answers each with one of its own. */
 static int consume(int fd, int answers)
 {
 	int node = render_open();
-	__u32 handle = 0, answer = 0, queue = render_queue(node, VFENCE_QUEUE_TIMER);
+	__u32 handle = 0, answer = 0, queue = timer_queue(node);
 
 	if (!queue || drmSyncobjFDToHandle(node, fd, &handle) ||
 	    drmSyncobjFDToHandle(node, answers, &answer))
@@ -195,7 +195,7 @@ static int consume(int fd, int answers)
 		};
 		struct drm_vfence_sync out = { .handle = answer, .point = point };
 
-		if (render_submit(node, &job, &in, &out))
+		if (drm_submit(node, &job, &in, &out))
 			return 2;
 	}
 	/* What is pending when the file is closed is cancelled. */
@@ -204,7 +204,7 @@ static int consume(int fd, int answers)
 
 TEST_F(timeline, producer_and_consumer_processes)
 {
-	__u32 queue = render_queue(self->node, VFENCE_QUEUE_TIMER);
+	__u32 queue = timer_queue(self->node);
 	__u32 answer = syncobj_create(self->node);
 	int answers, status;
 	pid_t child;
@@ -218,7 +218,7 @@ TEST_F(timeline, producer_and_consumer_processes)
 		struct vfence_submit job = { .queue = queue };
 		struct drm_vfence_sync out = { .handle = self->handle, .point = point };
 
-		ASSERT_EQ(0, render_submit(self->node, &job, NULL, &out));
+		ASSERT_EQ(0, drm_submit(self->node, &job, NULL, &out));
 		/* Its job of this point has been submitted when this one's turn has come. */
 		EXPECT_EQ(0, syncobj_wait_until(self->node, answer, point,
 						DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT, patience()));
@@ -236,7 +236,7 @@ TEST_F(timeline, producer_is_killed)
 	int pipes[2], status;
 	pid_t child;
 	char byte;
-	__u32 queue = render_queue(self->node, VFENCE_QUEUE_TIMER);
+	__u32 queue = timer_queue(self->node);
 	struct vfence_submit job = { .queue = queue };
 	struct drm_vfence_sync in = { .handle = self->handle, .point = 1 };
 
@@ -245,7 +245,7 @@ TEST_F(timeline, producer_is_killed)
 	ASSERT_LE(0, child);
 	if (!child) {
 		int node = render_open();
-		__u32 handle = 0, gate = render_queue(node, VFENCE_QUEUE_MANUAL);
+		__u32 handle = 0, gate = manual_queue(node);
 
 		if (drmSyncobjFDToHandle(node, self->fd, &handle) ||
 		    submit_points(node, gate, handle, 0, 1))
@@ -256,13 +256,13 @@ TEST_F(timeline, producer_is_killed)
 			pause();
 	}
 	ASSERT_EQ(1, read(pipes[0], &byte, 1));
-	ASSERT_EQ(0, render_submit(self->node, &job, &in, NULL));
-	EXPECT_EQ(VFENCE_JOB_PENDING, render_job(self->node, queue, 1).state);
+	ASSERT_EQ(0, drm_submit(self->node, &job, &in, NULL));
+	EXPECT_EQ(VFENCE_JOB_PENDING, job_of(self->node, queue, 1).state);
 	kill(child, SIGKILL);
 	waitpid(child, &status, 0);
 	EXPECT_EQ(0, syncobj_wait(self->node, self->handle, 1));
-	EXPECT_EQ(0, render_wait(self->node, queue, 1));
-	EXPECT_EQ(-ECANCELED, render_job(self->node, queue, 1).error);
+	EXPECT_EQ(0, wait_job(self->node, queue, 1));
+	EXPECT_EQ(-ECANCELED, job_of(self->node, queue, 1).error);
 	close(pipes[0]);
 	close(pipes[1]);
 }

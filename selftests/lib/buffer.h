@@ -11,7 +11,7 @@ static inline int buffer_create(int device, __u64 size)
 {
 	struct vfence_buffer_create create = { .size = size };
 
-	return ioctl(device, VFENCE_IOCTL_BUFFER_CREATE, &create) ? -1 : create.fd;
+	return device_ioctl(device, VFENCE_IOCTL_BUFFER_CREATE, &create) ? -1 : create.fd;
 }
 
 /* Returns a sync_file of all fences in the reservation object of a dma-buf. */

@@ -11,62 +11,8 @@
 #include "lib/drm_node.h"
 #include "lib/test.h"
 
-static inline int render_open(void)
-{
-	return drm_node_open("renderD", "vfence");
-}
-
-/* An ioctl of <linux/vfence.h>, but for the submissions, on a DRM node. */
-#define vfence_ioctl(node, number, argument) ioctl(node, DRM_VFENCE_IOCTL(number), argument)
-
-static inline __u32 render_queue_with(int node, struct vfence_queue_create create)
-{
-	return vfence_ioctl(node, VFENCE_IOCTL_QUEUE_CREATE, &create) ? 0 : create.queue;
-}
-
-static inline __u32 render_queue(int node, __u32 kind)
-{
-	return render_queue_with(node, (struct vfence_queue_create) { .kind = kind });
-}
-
-static inline int render_signal(int node, __u32 queue, __u64 seqno, __s32 error)
-{
-	struct vfence_signal signal = { .queue = queue, .seqno = seqno, .error = error };
-
-	return vfence_ioctl(node, VFENCE_IOCTL_SIGNAL, &signal);
-}
-
-static inline struct vfence_job_info render_job(int node, __u32 queue, __u64 seqno)
-{
-	struct vfence_job_info info = { .queue = queue, .seqno = seqno };
-
-	vfence_ioctl(node, VFENCE_IOCTL_JOB_INFO, &info);
-	return info;
-}
-
-/* Returns how many jobs a queue has had; U64_MAX when refused. */
-static inline __u64 render_submitted(int node, __u32 queue)
-{
-	struct vfence_queue_info info = { .queue = queue };
-
-	return vfence_ioctl(node, VFENCE_IOCTL_QUEUE_INFO, &info) ? UINT64_MAX : info.submitted;
-}
-
-/* Waits for a job. */
-static inline int render_wait(int node, __u32 queue, __u64 seqno)
-{
-	struct vfence_point point = { .queue = queue, .seqno = seqno };
-	struct vfence_wait wait = {
-		.points = ptr_to_u64(&point),
-		.count = 1,
-		.timeout_ns = patience(),
-	};
-
-	return vfence_ioctl(node, VFENCE_IOCTL_WAIT, &wait);
-}
-
 /* A job as the DRM device wants it. */
-static inline struct drm_vfence_submit render_describe(struct vfence_submit *job,
+static inline struct drm_vfence_submit drm_job(struct vfence_submit *job,
 						       const struct drm_vfence_sync *in,
 						       __u32 in_count,
 						       const struct drm_vfence_sync *out,
@@ -84,16 +30,16 @@ static inline struct drm_vfence_submit render_describe(struct vfence_submit *job
 }
 
 /* Submits a job that waits for at most one syncobj and signals at most one. */
-static inline int render_submit(int node, struct vfence_submit *job,
+static inline int drm_submit(int node, struct vfence_submit *job,
 				const struct drm_vfence_sync *in,
 				const struct drm_vfence_sync *out)
 {
-	struct drm_vfence_submit submit = render_describe(job, in, !!in, out, !!out);
+	struct drm_vfence_submit submit = drm_job(job, in, !!in, out, !!out);
 
 	return ioctl(node, DRM_IOCTL_VFENCE_SUBMIT, &submit);
 }
 
-static inline int render_submit_batch(int node, struct drm_vfence_submit *jobs, __u32 count,
+static inline int drm_submit_batch(int node, struct drm_vfence_submit *jobs, __u32 count,
 				      __u32 *refused)
 {
 	struct vfence_submit_batch batch = {

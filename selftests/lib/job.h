@@ -17,7 +17,7 @@ static inline int submit_waiting(int device, __u32 queue, __u64 duration_ns,
 		.in_fence_count = count,
 	};
 
-	if (ioctl(device, VFENCE_IOCTL_SUBMIT, &submit))
+	if (device_ioctl(device, VFENCE_IOCTL_SUBMIT, &submit))
 		return -1;
 	return submit.out_fence;
 }
@@ -35,7 +35,7 @@ static inline int submit(int device, __u32 queue, __u64 duration_ns)
 /* For what else a job can be asked for; the sequence number and the out-fence are in @job. */
 static inline int submit_job(int device, struct vfence_submit *job)
 {
-	return ioctl(device, VFENCE_IOCTL_SUBMIT, job);
+	return device_ioctl(device, VFENCE_IOCTL_SUBMIT, job);
 }
 
 /* @refused, which may be NULL, gets the index of the job that is. */
@@ -47,7 +47,7 @@ static inline int submit_batch(int device, struct vfence_submit *jobs, __u32 cou
 		.count = count,
 		.job_size = sizeof(*jobs),
 	};
-	int ret = ioctl(device, VFENCE_IOCTL_SUBMIT_BATCH, &batch);
+	int ret = device_ioctl(device, VFENCE_IOCTL_SUBMIT_BATCH, &batch);
 
 	if (refused)
 		*refused = batch.refused;
@@ -62,7 +62,7 @@ static inline int fill_queue(int device, struct vfence_submit job)
 	struct vfence_queue_info info;
 	__u32 room, left, count;
 
-	if (ioctl(device, VFENCE_IOCTL_QUERY, &query) || queue_info(device, job.queue, &info))
+	if (device_ioctl(device, VFENCE_IOCTL_QUERY, &query) || queue_info(device, job.queue, &info))
 		return -1;
 	for (__u32 i = 0; i < VFENCE_MAX_BATCH; i++)
 		jobs[i] = job;
@@ -84,7 +84,7 @@ static inline int signal_seqno(int device, __u32 queue, __u64 seqno, __s32 error
 		.error = error,
 	};
 
-	if (ioctl(device, VFENCE_IOCTL_SIGNAL, &signal))
+	if (device_ioctl(device, VFENCE_IOCTL_SIGNAL, &signal))
 		return -1;
 	return signal.completed;
 }
@@ -111,21 +111,26 @@ static inline int wait_point(int device, __u32 queue, __u64 seqno, __u64 timeout
 		.timeout_ns = timeout_ns,
 	};
 
-	return ioctl(device, VFENCE_IOCTL_WAIT, &wait);
+	return device_ioctl(device, VFENCE_IOCTL_WAIT, &wait);
+}
+
+/* Waits for a job that must complete. */
+static inline int wait_job(int device, __u32 queue, __u64 seqno)
+{
+	return wait_point(device, queue, seqno, patience());
 }
 
 /* Waits until all jobs of a queue so far have completed. */
 static inline int wait_idle(int device, __u32 queue)
 {
-	return wait_point(device, queue, queue_submitted(device, queue),
-			  now_ns() + PATIENCE_MS * MSEC);
+	return wait_job(device, queue, queue_submitted(device, queue));
 }
 
 static inline int export_fence(int device, __u32 queue, __u64 seqno)
 {
 	struct vfence_export export = { .queue = queue, .seqno = seqno };
 
-	return ioctl(device, VFENCE_IOCTL_EXPORT, &export) ? -1 : export.fence;
+	return device_ioctl(device, VFENCE_IOCTL_EXPORT, &export) ? -1 : export.fence;
 }
 
 static inline int job_info(int device, __u32 queue, __u64 seqno, struct vfence_job_info *info)
@@ -133,7 +138,7 @@ static inline int job_info(int device, __u32 queue, __u64 seqno, struct vfence_j
 	memset(info, 0, sizeof(*info));
 	info->queue = queue;
 	info->seqno = seqno;
-	return ioctl(device, VFENCE_IOCTL_JOB_INFO, info);
+	return device_ioctl(device, VFENCE_IOCTL_JOB_INFO, info);
 }
 
 /* The same, of a job that is known to be there. */

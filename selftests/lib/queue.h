@@ -9,7 +9,7 @@
 /* For whatever a queue can be asked for; the id is in @create. */
 static inline int queue_create_with(int device, struct vfence_queue_create *create)
 {
-	return ioctl(device, VFENCE_IOCTL_QUEUE_CREATE, create);
+	return device_ioctl(device, VFENCE_IOCTL_QUEUE_CREATE, create);
 }
 
 /* Refused with EFAULT, late: the argument can be read, but not written. */
@@ -59,14 +59,14 @@ static inline int queue_destroy(int device, __u32 queue)
 {
 	struct vfence_queue_destroy destroy = { .queue = queue };
 
-	return ioctl(device, VFENCE_IOCTL_QUEUE_DESTROY, &destroy);
+	return device_ioctl(device, VFENCE_IOCTL_QUEUE_DESTROY, &destroy);
 }
 
 static inline int queue_info(int device, __u32 queue, struct vfence_queue_info *info)
 {
 	memset(info, 0, sizeof(*info));
 	info->queue = queue;
-	return ioctl(device, VFENCE_IOCTL_QUEUE_INFO, info);
+	return device_ioctl(device, VFENCE_IOCTL_QUEUE_INFO, info);
 }
 
 /* Returns the sequence number of the last job; U64_MAX when refused. */
@@ -88,7 +88,7 @@ static inline __u64 queue_completed(int device, __u32 queue)
 static inline int queue_reset(int device, __u32 queue, __u64 *resets)
 {
 	struct vfence_queue_reset reset = { .queue = queue };
-	int ret = ioctl(device, VFENCE_IOCTL_QUEUE_RESET, &reset);
+	int ret = device_ioctl(device, VFENCE_IOCTL_QUEUE_RESET, &reset);
 
 	if (resets)
 		*resets = reset.resets;
@@ -106,7 +106,7 @@ static inline int set_faults(int device, __u32 queue, __u64 seed,
 		.fault_size = sizeof(*faults),
 	};
 
-	return ioctl(device, VFENCE_IOCTL_QUEUE_FAULTS, &plan);
+	return device_ioctl(device, VFENCE_IOCTL_QUEUE_FAULTS, &plan);
 }
 
 static inline const volatile struct vfence_counters *map_counters(int device, __u64 offset)

@@ -23,8 +23,8 @@ FIXTURE_SETUP(render)
 	self->misc = device_open();
 	ASSERT_LE(0, self->node);
 	ASSERT_LE(0, self->misc);
-	self->manual = render_queue(self->node, VFENCE_QUEUE_MANUAL);
-	self->timer = render_queue(self->node, VFENCE_QUEUE_TIMER);
+	self->manual = manual_queue(self->node);
+	self->timer = timer_queue(self->node);
 	self->timeline = syncobj_create(self->node);
 	self->binary = syncobj_create(self->node);
 	ASSERT_NE(0, self->manual);
@@ -50,7 +50,7 @@ static inline __u64 submit_to(FIXTURE_DATA(render) *self, __u32 queue, struct dr
 {
 	struct vfence_submit job = { .queue = queue };
 
-	if (render_submit(self->node, &job, in.handle ? &in : NULL, out.handle ? &out : NULL))
+	if (drm_submit(self->node, &job, in.handle ? &in : NULL, out.handle ? &out : NULL))
 		return 0;
 	return job.seqno;
 }

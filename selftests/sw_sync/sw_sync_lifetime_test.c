@@ -26,7 +26,7 @@ static int unload(void)
 static bool loaded(void)
 {
 	return !access("/sys/module/vfence", F_OK) || !access(OWN_NODE, F_OK) ||
-	       !access(DEVICE_PATH, F_OK);
+	       !access(MISC_PATH, F_OK);
 }
 
 FIXTURE(lifetime)
@@ -184,7 +184,7 @@ TEST(not_asked_for)
 	write_file("/sys/module/kunit/parameters/filter_glob", "none");
 	ASSERT_EQ(0, load("sw_sync=0"));
 	EXPECT_NE(0, access(OWN_NODE, F_OK));
-	EXPECT_EQ(0, access(DEVICE_PATH, F_OK));
+	EXPECT_EQ(0, access(MISC_PATH, F_OK));
 	EXPECT_EQ(0, unload());
 }
 

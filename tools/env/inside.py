@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import time
+import typing
 
 import build
 
@@ -29,30 +30,52 @@ _LOADED = {None: 1, "misc": 1, "nomodule": 0, "drm": 2}
 KUNIT = {"vfence": "*.*", "vfence_drm": "vfence_drm*"}
 
 
-def suites(text, kernel):
-    """Returns (program, number of modules, their parameters, seconds) for each line of a list.
+class Suite(typing.NamedTuple):
+    """One line of the list, as it applies to a kernel."""
+    program: str
+    # The number of modules that are loaded.
+    modules: int
+    # Parameters of the modules.
+    parameters: list
+    # The time limit; None for the default.
+    seconds: int = None
+    # Arguments of the program.
+    arguments: tuple = ()
 
-    A line with `only=` is for that kernel only. `seconds=` is the suite's time limit; without it,
-    the limit is None and the default applies.
+
+# The words of a line that are not parameters of the modules.
+_OPTIONS = ("only", "seconds", "debug-without")
+
+
+def _suite(line, kernel):
+    """Returns the Suite of a line; None if the line is for another kernel."""
+    program, *words = line.split()
+    load, *words = words or [None]
+    if load not in _LOADED or not all("=" in word for word in words):
+        raise ValueError(f"bad line: {line}")
+    options = dict(word.split("=", 1) for word in words if word.split("=")[0] in _OPTIONS)
+    if options.get("only", kernel) not in KERNELS:
+        raise ValueError(f"no such kernel: {line}")
+    without = options.get("debug-without", "").split(",") if kernel == "debug" else []
+    suite = Suite(program, _LOADED[load],
+                  [word for word in words if word.split("=")[0] not in _OPTIONS],
+                  int(options["seconds"]) if "seconds" in options else None,
+                  tuple(f"-V{variant}" for variant in without if variant))
+    return suite if options.get("only", kernel) == kernel else None
+
+
+def suites(text, kernel):
+    """Returns the Suites of a list that run on a kernel.
+
+    `only=` names the one kernel that runs a suite, `seconds=` sets its time limit, and
+    `debug-without=` names the fixture variants that the debug kernel leaves out.
     """
-    found = []
-    for line in text.splitlines():
-        words = line.split("#", 1)[0].split()
-        if not words:
-            continue
-        parameters = words[2:]
-        if words[1:] and words[1] not in _LOADED or not all("=" in word for word in parameters):
-            raise ValueError(f"bad line: {line}")
-        if words[0] in (name for name, *_ in found):
-            raise ValueError(f"listed twice: {words[0]}")
-        limits = [int(word.removeprefix("seconds=")) for word in parameters
-                  if word.startswith("seconds=")]
-        parameters = [word for word in parameters if not word.startswith("seconds=")]
-        found.append((words[0], _LOADED[words[1] if words[1:] else None], parameters,
-                      limits[-1] if limits else None))
-    others = {f"only={other}" for other in KERNELS if other != kernel}
-    return [(program, load, [word for word in parameters if word != f"only={kernel}"], limit)
-            for program, load, parameters, limit in found if others.isdisjoint(parameters)]
+    lines = [line for line in (raw.split("#", 1)[0] for raw in text.splitlines()) if line.strip()]
+    programs = [line.split()[0] for line in lines]
+    for program in programs:
+        if programs.count(program) > 1:
+            raise ValueError(f"listed twice: {program}")
+    return [suite for suite in (_suite(line, kernel) for line in lines) if suite]
 
 
 def _mark(text):
@@ -83,26 +106,26 @@ def _name(module):
     return os.path.basename(module).removesuffix(".ko")
 
 
-def _run(program, load, parameters, modules, todo, directory, seconds):
-    """Runs one suite with the first `load` modules and returns its record for `results`.
+def _run(suite, modules, todo, directory, seconds):
+    """Runs one suite and returns its record for `results`.
 
     `todo` maps a module that was not loaded yet to the pattern of its KUnit suites.
     """
-    record = {"name": program, "problems": []}
+    record = {"name": suite.program, "problems": []}
     start = time.monotonic()
-    with open(os.path.join(directory, f"{program}.log"), "wb") as out:
+    with open(os.path.join(directory, f"{suite.program}.log"), "wb") as out:
         def call(*argv, timeout=60):
             return subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                                   timeout=timeout, check=False,
                                   env=dict(os.environ, **build.environment(modules))).returncode
         before = _kunit()
         loaded = []
-        for module in modules[:load]:
+        for module in modules[:suite.modules]:
             if loaded:
                 # vfence_drm needs drm, which is a module in Debian's kernel.
                 call("modprobe", "--quiet", "drm")
             _filter_kunit(todo.pop(_name(module), "none"))
-            if call("insmod", module, *parameters):
+            if call("insmod", module, *suite.parameters):
                 record["problems"].append(f"insmod {_name(module)} failed")
                 break
             loaded.append(module)
@@ -110,7 +133,8 @@ def _run(program, load, parameters, modules, todo, directory, seconds):
         try:
             # A new session, so that timeout(1) kills the program's children too.
             record["status"] = call("setsid", "--wait", "timeout", "--kill-after=5",
-                                    str(seconds), program, timeout=seconds + 30)
+                                    str(seconds), suite.program, *suite.arguments,
+                                    timeout=seconds + 30)
         except subprocess.TimeoutExpired:
             record["status"] = 124
         if record["status"] in (124, 137):
@@ -145,11 +169,10 @@ def main(kernel, listing, directory, seconds, *modules):
         todo = suites(text.read(), kernel)
     kunit = dict(KUNIT)
     with open(os.path.join(directory, "results"), "w") as results:
-        for program, load, parameters, limit in todo:
-            _mark(f"suite {program}")
-            print(f"  {program}", flush=True)
-            record = _run(program, load, parameters, modules, kunit, directory,
-                          limit or int(seconds))
+        for suite in todo:
+            _mark(f"suite {suite.program}")
+            print(f"  {suite.program}", flush=True)
+            record = _run(suite, modules, kunit, directory, suite.seconds or int(seconds))
             results.write(json.dumps(record) + "\n")
             results.flush()
             os.fsync(results.fileno())

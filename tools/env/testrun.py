@@ -84,7 +84,7 @@ def _programs(kernel):
     """Returns the programs that run in the guest of kernel `kernel`; fails if there are none."""
     try:
         with open(_SUITES) as text:
-            programs = [program for program, *_ in inside.suites(text.read(), kernel)]
+            programs = [suite.program for suite in inside.suites(text.read(), kernel)]
     except (FileNotFoundError, ValueError) as error:
         raise Failure(f"the list of suites: {error}") from error
     if not programs:

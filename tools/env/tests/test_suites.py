@@ -6,6 +6,7 @@ import unittest
 
 import inside
 import testrun
+from inside import Suite
 from report import Failure
 from tests.scratch import Scratch
 
@@ -14,22 +15,31 @@ class List(unittest.TestCase):
     def test_list(self):
         text = "# all\nbasic\nunload nomodule\nrender drm a=1 b=2\n\n"
         self.assertEqual(inside.suites(text, "debug"),
-                         [("basic", 1, [], None), ("unload", 0, [], None),
-                          ("render", 2, ["a=1", "b=2"], None)])
+                         [Suite("basic", 1, []), Suite("unload", 0, []),
+                          Suite("render", 2, ["a=1", "b=2"])])
 
     def test_only_one_kernel(self):
         text = "long misc only=stock a=1\nchecked misc only=debug\n"
-        self.assertEqual(inside.suites(text, "stock"), [("long", 1, ["a=1"], None)])
-        self.assertEqual(inside.suites(text, "debug"), [("checked", 1, [], None)])
+        self.assertEqual(inside.suites(text, "stock"), [Suite("long", 1, ["a=1"])])
+        self.assertEqual(inside.suites(text, "debug"), [Suite("checked", 1, [])])
 
     def test_time_limit(self):
         text = "slow misc a=1 seconds=900 only=stock\nunload nomodule seconds=7\n"
         self.assertEqual(inside.suites(text, "stock"),
-                         [("slow", 1, ["a=1"], 900), ("unload", 0, [], 7)])
+                         [Suite("slow", 1, ["a=1"], 900), Suite("unload", 0, [], 7)])
+
+    def test_variants_left_out_on_the_debug_kernel(self):
+        text = "both drm debug-without=render a=1\nfour drm debug-without=render_a,render_b\n"
+        self.assertEqual(inside.suites(text, "stock"),
+                         [Suite("both", 2, ["a=1"]), Suite("four", 2, [])])
+        self.assertEqual(inside.suites(text, "debug"),
+                         [Suite("both", 2, ["a=1"], None, ("-Vrender",)),
+                          Suite("four", 2, [], None, ("-Vrender_a", "-Vrender_b"))])
 
     def test_bad_lines(self):
         for text in ("basic nomodul\n", "basic nomodule twice\n", "basic drm nomodule\n",
-                     "basic\nbasic nomodule\n", "basic misc seconds=long\n"):
+                     "basic\nbasic nomodule\n", "basic misc seconds=long\n",
+                     "basic misc only=release\n"):
             with self.subTest(text), self.assertRaises(ValueError):
                 inside.suites(text, "stock")
 
