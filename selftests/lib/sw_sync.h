@@ -39,6 +39,16 @@ static inline int timeline_inc(int timeline, __u32 by)
 	return ioctl(timeline, SW_SYNC_IOC_INC, &by);
 }
 
+/* Creates a fence on the fixture's timeline. */
+#define FENCE(value) \
+	({ \
+		int fence_ = fence_create(self->timeline, value); \
+		ASSERT_LE(0, fence_); \
+		fence_; \
+	})
+
+#define INC(by) ASSERT_EQ(0, timeline_inc(self->timeline, by))
+
 static inline int get_deadline(int timeline, int fence, __u64 *deadline_ns)
 {
 	struct sw_sync_get_deadline get = { .fence_fd = fence };

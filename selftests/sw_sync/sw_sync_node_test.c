@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0
+/* /dev/sw_sync as a node: its permissions, the taint flags, debugfs, and the log. */
+#include <grp.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include "sw_sync/own.h"
+
+/* The kernel's is a file of debugfs, for all to see. */
+TEST_F(own, only_root_may_open_it)
+{
+	struct stat node;
+	pid_t child;
+
+	ASSERT_EQ(0, stat(OWN_NODE, &node));
+	EXPECT_TRUE(S_ISCHR(node.st_mode));
+	EXPECT_EQ(0600, node.st_mode & 07777);
+	EXPECT_EQ(0, node.st_uid);
+	EXPECT_EQ(0, node.st_gid);
+	/* A misc device's major number. */
+	EXPECT_EQ(10, major(node.st_rdev));
+	child = fork();
+	if (!child) {
+		if (setgroups(0, NULL) || setgid(65534) || setuid(65534))
+			_exit(1);
+		_exit(timeline_open(OWN_NODE) != -1 || errno != EACCES);
+	}
+	EXPECT_EQ(0, child_status(child));
+}
+
+static long tainted(void)
+{
+	FILE *file = fopen("/proc/sys/kernel/tainted", "r");
+	long taints = -1;
+
+	if (file && fscanf(file, "%ld", &taints) != 1)
+		taints = -1;
+	if (file)
+		fclose(file);
+	return taints;
+}
+
+/* The kernel's sets TAINT_SOFTLOCKUP with the first fence: it can hang the kernel. */
+TEST_F(own, does_not_taint)
+{
+	long before = tainted();
+
+	ASSERT_LE(0, before);
+	ASSERT_LE(0, fence_create(self->timeline, 1));
+	ASSERT_LE(0, fence_create(self->timeline, 0));
+	INC(1);
+	EXPECT_EQ(before, tainted());
+}
+
+/* Fences are shown there by their values. */
+TEST_F(own, values_in_debugfs)
+{
+	char text[65536];
+	int file, length;
+
+	ASSERT_LE(0, fence_create(self->timeline, 4321));
+	ASSERT_LE(0, fence_create(self->timeline, 1234));
+	need_mount("debugfs", "/sys/kernel/debug", "/sys/kernel/debug/vfence");
+	file = open("/sys/kernel/debug/vfence/queues", O_RDONLY | O_CLOEXEC);
+	length = read(file, text, sizeof(text) - 1);
+	ASSERT_LT(0, length);
+	text[length] = '\0';
+	EXPECT_NE(NULL, strstr(text, "\n  job 1234 pending "));
+	EXPECT_NE(NULL, strstr(text, "\n  job 4321 pending "));
+	EXPECT_EQ(NULL, strstr(text, "\n  job 1 pending "));
+}
+
+/* A program that looks in debugfs finds another one where the kernel has it: the log says which there are. */
+TEST_F(own, log_says_which_nodes_there_are)
+{
+	bool both = kernel_has_sw_sync();
+
+	EXPECT_TRUE(logged(OWN_NODE, KERNEL_NODE));
+	EXPECT_EQ(both, logged(KERNEL_NODE, "is the kernel's own"));
+}
+
+TEST_HARNESS_MAIN
