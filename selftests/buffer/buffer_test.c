@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Buffers: dma-bufs of the device, in the hands of user space and of other drivers. */
+/* Buffers: dma-bufs of the device, used by user space and imported by other drivers. */
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include "lib/vgem.h"
+#include "lib/module.h"
 #include "lib/test.h"
+#include "lib/vgem.h"
 
 #define PAGES 5
 
@@ -46,7 +47,7 @@ static int cpu_access(int buffer, __u64 flags)
 	return ioctl(buffer, DMA_BUF_IOCTL_SYNC, &sync);
 }
 
-TEST_F(buffer, sizes)
+TEST_F(buffer, size_is_rounded_up_to_pages)
 {
 	static const struct {
 		size_t wanted, pages;
@@ -64,7 +65,7 @@ TEST_F(buffer, sizes)
 	}
 }
 
-TEST_F(buffer, refused)
+TEST_F(buffer, invalid_create_is_refused)
 {
 	struct vfence_buffer_create valid = { .size = 1 };
 	struct vfence_buffer_create *create = read_only(&valid, sizeof(valid));
@@ -86,7 +87,7 @@ TEST_F(buffer, refused)
 	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &before));
 }
 
-TEST_F(buffer, memory_is_zero_and_shared)
+TEST_F(buffer, memory_is_zeroed_and_shared)
 {
 	unsigned char *one = map(self->buffer, self->size, MAP_SHARED, 0);
 	unsigned char *other = map(self->buffer, self->page, MAP_SHARED, 3 * self->page);
@@ -104,7 +105,7 @@ TEST_F(buffer, memory_is_zero_and_shared)
 	ASSERT_EQ(0, cpu_access(self->buffer, DMA_BUF_SYNC_END | DMA_BUF_SYNC_RW));
 }
 
-TEST_F(buffer, private_mapping_is_ones_own)
+TEST_F(buffer, private_mapping_is_copied_on_write)
 {
 	unsigned char *own = map(self->buffer, self->size, MAP_PRIVATE, 0);
 	unsigned char *shared = map(self->buffer, self->size, MAP_SHARED, 0);
@@ -116,7 +117,7 @@ TEST_F(buffer, private_mapping_is_ones_own)
 	EXPECT_EQ(1, own[0]);
 }
 
-TEST_F(buffer, mapping_ends_where_the_buffer_does)
+TEST_F(buffer, mapping_beyond_the_buffer_is_refused)
 {
 	void *mapped;
 
@@ -156,7 +157,7 @@ TEST_F(buffer, child_has_the_same_memory)
 	EXPECT_EQ(99, mapped[9]);
 }
 
-TEST_F(buffer, passed_over_a_socket)
+TEST_F(buffer, buffer_passed_over_a_socket_works)
 {
 	unsigned char *here = map(self->buffer, self->size, MAP_SHARED, 0);
 	unsigned char *there;
@@ -174,7 +175,7 @@ TEST_F(buffer, passed_over_a_socket)
 	EXPECT_EQ(5, there[1]);
 }
 
-TEST_F(buffer, name)
+TEST_F(buffer, name_is_shown_in_fdinfo)
 {
 	char path[64], target[128] = "";
 
@@ -184,7 +185,7 @@ TEST_F(buffer, name)
 	EXPECT_STREQ("/dmabuf:frame 7", target);
 }
 
-TEST_F(buffer, idle_buffer_waits_for_nobody)
+TEST_F(buffer, idle_buffer_is_ready)
 {
 	struct pollfd pollfd = { .fd = self->buffer, .events = POLLIN | POLLOUT };
 
@@ -193,7 +194,7 @@ TEST_F(buffer, idle_buffer_waits_for_nobody)
 	EXPECT_EQ(1, fence_status(buffer_fences(self->buffer)));
 }
 
-TEST_F(buffer, carries_fences)
+TEST_F(buffer, reservation_object_carries_fences)
 {
 	__u32 queue = manual_queue(self->device);
 	struct dma_buf_import_sync_file import = {
@@ -203,7 +204,7 @@ TEST_F(buffer, carries_fences)
 	struct pollfd pollfd = { .fd = self->buffer, .events = POLLIN | POLLOUT };
 	int exported;
 
-	/* Somebody reads: others may read, but not write. */
+	/* With a read fence in the reservation object, the buffer is readable but not writable. */
 	ASSERT_EQ(0, ioctl(self->buffer, DMA_BUF_IOCTL_IMPORT_SYNC_FILE, &import));
 	EXPECT_EQ(1, poll(&pollfd, 1, 0));
 	EXPECT_EQ(POLLIN, pollfd.revents);
@@ -215,14 +216,11 @@ TEST_F(buffer, carries_fences)
 	EXPECT_EQ(POLLIN | POLLOUT, pollfd.revents);
 }
 
-TEST_F(buffer, keeps_the_module)
+TEST_F(buffer, buffer_keeps_the_module_loaded)
 {
-	char command[64];
-
 	close(self->device);
 	self->device = -1;
-	snprintf(command, sizeof(command), "rmmod %s 2>/dev/null", variant->node->module);
-	EXPECT_NE(0, system(command));
+	EXPECT_REFUSED(EAGAIN, module_unload(variant->node->module));
 }
 
 FIXTURE(imported)
@@ -260,7 +258,7 @@ FIXTURE_TEARDOWN(imported)
 	close(self->device);
 }
 
-TEST_F(imported, is_the_same_buffer)
+TEST_F(imported, import_shares_the_memory)
 {
 	struct drm_prime_handle prime = { .handle = self->handle, .flags = DRM_CLOEXEC | DRM_RDWR };
 	unsigned char *ours = map(self->buffer, self->size, MAP_SHARED, 0);
@@ -275,7 +273,7 @@ TEST_F(imported, is_the_same_buffer)
 	close(prime.fd);
 }
 
-TEST_F(imported, carries_fences_of_the_other_driver)
+TEST_F(imported, import_carries_fences_of_the_importer)
 {
 	struct pollfd pollfd = { .fd = self->buffer, .events = POLLIN };
 	int theirs = vgem_attach(self->card, self->handle);
@@ -287,7 +285,7 @@ TEST_F(imported, carries_fences_of_the_other_driver)
 	EXPECT_EQ(1, poll(&pollfd, 1, PATIENCE_MS));
 }
 
-TEST_F(imported, outlives_its_exporter_s_client)
+TEST_F(imported, import_outlives_the_exporting_client)
 {
 	struct drm_prime_handle prime = { .handle = self->handle, .flags = DRM_CLOEXEC | DRM_RDWR };
 	unsigned char *ours = map(self->buffer, self->size, MAP_SHARED, 0);

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Implicit synchronisation: jobs that wait for each other because they use the same buffers. */
 #include <sys/wait.h>
-#include "lib/vgem.h"
 #include "lib/test.h"
+#include "lib/vgem.h"
 
 #define SIZE (1 << 16)
 
 FIXTURE(implicit)
 {
 	int device;
-	/* Two that run for themselves. */
+	/* Two queues without other jobs. */
 	__u32 queues[2];
 	__u32 manual;
 	int buffer;
@@ -38,18 +38,14 @@ FIXTURE_TEARDOWN(implicit)
 	close(self->buffer);
 }
 
-/* Describes a job that uses buffers, and does nothing with them. */
+/* Returns a job that uses buffers without an operation on them. */
 static struct vfence_submit user(__u32 queue, __u64 duration_ns, const struct vfence_use *uses,
 				 __u32 count)
 {
-	return (struct vfence_submit) {
-		.queue = queue,
-		.flags = VFENCE_SUBMIT_OUT_FENCE,
-		.duration_ns = duration_ns,
-		.uses = ptr_to_u64(uses),
-		.use_count = count,
-		.use_size = sizeof(*uses),
-	};
+	struct vfence_submit job = buffer_job(queue, VFENCE_SUBMIT_OUT_FENCE, uses, count, NULL, 0);
+
+	job.duration_ns = duration_ns;
+	return job;
 }
 
 /* Submits a job that uses a buffer, and returns its out-fence. */
@@ -61,7 +57,7 @@ static int submit_use(int device, __u32 queue, __u64 duration_ns, int buffer, __
 	return submit_job(device, &job) ? -1 : job.out_fence;
 }
 
-/* The sum of so many bytes of @byte. */
+/* Returns the CRC-32C of @length bytes of value @byte. */
 static __u32 sum_of(unsigned char byte, size_t length)
 {
 	static unsigned char bytes[SIZE];
@@ -70,7 +66,7 @@ static __u32 sum_of(unsigned char byte, size_t length)
 	return crc32c(bytes, length);
 }
 
-/* Has the buffer written or read until the manual queue's next job is completed. */
+/* Adds a fence to the buffer that is pending until release(). */
 static int occupy(FIXTURE_DATA(implicit) *self, __u32 flags)
 {
 	struct dma_buf_import_sync_file import = {
@@ -126,9 +122,9 @@ TEST_F(implicit, writer_waits_for_readers_and_writers)
 	}
 }
 
-TEST_F(implicit, others_wait_for_ours)
+TEST_F(implicit, jobs_add_fences_for_other_users)
 {
-	/* Also those that only take time, on a timer queue. */
+	/* A job that only takes time on a timer queue adds its fence, too. */
 	__u32 timer = timer_queue(self->device);
 	struct vfence_submit hang;
 	struct vfence_use use = { .fd = self->buffer };
@@ -150,7 +146,7 @@ TEST_F(implicit, others_wait_for_ours)
 	EXPECT_EQ(POLLIN | POLLOUT, polled(self->buffer, POLLIN | POLLOUT));
 }
 
-TEST_F(implicit, without_waiting)
+TEST_F(implicit, no_wait_runs_the_job_at_once)
 {
 	ASSERT_EQ(0, occupy(self, DMA_BUF_SYNC_WRITE));
 	EXPECT_EQ(1, fence_wait(submit_use(self->device, self->queues[0], 0, self->buffer,
@@ -158,22 +154,24 @@ TEST_F(implicit, without_waiting)
 	EXPECT_EQ(1, release(self, 0));
 }
 
-TEST_F(implicit, without_adding)
+TEST_F(implicit, no_add_leaves_no_fence)
 {
-	struct vfence_use use = { .fd = self->buffer, .flags = VFENCE_USE_WRITE | VFENCE_USE_NO_ADD };
+	struct vfence_use use = {
+		.fd = self->buffer, .flags = VFENCE_USE_WRITE | VFENCE_USE_NO_ADD,
+	};
 	struct vfence_submit hang = user(self->queues[0], 0, &use, 1);
 
 	hang.flags |= VFENCE_SUBMIT_HANG;
 	ASSERT_EQ(0, submit_job(self->device, &hang));
 	EXPECT_EQ(POLLIN | POLLOUT, polled(self->buffer, POLLIN | POLLOUT));
 	EXPECT_EQ(1, fence_wait(submit_use(self->device, self->queues[1], 0, self->buffer, 0)));
-	/* Nor does it need a fence. */
+	/* A job with NO_ADD needs no fence. */
 	hang.flags = VFENCE_SUBMIT_HANG;
 	ASSERT_EQ(0, submit_job(self->device, &hang));
 	EXPECT_EQ(-1, hang.out_fence);
 }
 
-TEST_F(implicit, job_without_out_fence)
+TEST_F(implicit, job_without_an_out_fence_adds_its_fence)
 {
 	struct vfence_use use = { .fd = self->buffer, .flags = VFENCE_USE_WRITE };
 	struct vfence_submit job = user(self->queues[0], 0, &use, 1);
@@ -186,7 +184,7 @@ TEST_F(implicit, job_without_out_fence)
 	EXPECT_EQ(POLLIN, polled(self->buffer, POLLIN));
 }
 
-TEST_F(implicit, jobs_of_a_queue_do_not_wait_for_themselves)
+TEST_F(implicit, jobs_of_one_queue_do_not_wait_for_each_other)
 {
 	int last = -1;
 
@@ -196,9 +194,9 @@ TEST_F(implicit, jobs_of_a_queue_do_not_wait_for_themselves)
 	ASSERT_EQ(1, fence_wait(last));
 }
 
-TEST_F(implicit, bytes_are_there_when_the_next_begins)
+TEST_F(implicit, next_job_reads_the_bytes_of_the_previous)
 {
-	/* Two queues in turn, nothing but the buffer between them. */
+	/* Two queues take turns; only the buffer orders their jobs. */
 	for (int i = 1; i <= 100; i++) {
 		struct vfence_use use = { .fd = self->buffer, .flags = VFENCE_USE_WRITE };
 		struct vfence_operation fill = {
@@ -219,7 +217,7 @@ TEST_F(implicit, bytes_are_there_when_the_next_begins)
 		second.operations = ptr_to_u64(&half);
 		first.operation_count = second.operation_count = 1;
 		first.operation_size = second.operation_size = sizeof(fill);
-		/* What is copied is only there when the first is done. */
+		/* The second job copies bytes that only the first one writes. */
 		fill.length = SIZE / 2;
 		ASSERT_EQ(0, submit_job(self->device, &first));
 		ASSERT_EQ(0, submit_job(self->device, &second));
@@ -229,7 +227,7 @@ TEST_F(implicit, bytes_are_there_when_the_next_begins)
 		ASSERT_EQ(100, self->memory[i]);
 }
 
-TEST_F(implicit, jobs_of_a_batch_see_those_before_them)
+TEST_F(implicit, jobs_of_a_batch_wait_for_earlier_ones)
 {
 	struct vfence_use write = { .fd = self->buffer, .flags = VFENCE_USE_WRITE };
 	struct vfence_use read = { .fd = self->buffer };
@@ -258,7 +256,7 @@ TEST_F(implicit, jobs_of_a_batch_see_those_before_them)
 		jobs[i].operation_size = sizeof(fills[0]);
 	}
 	ASSERT_EQ(0, submit_batch(self->device, jobs, 100, NULL));
-	/* Each sum is of all that was filled before it, and of nothing that came after. */
+	/* Each sum covers the fill before it and no later one. */
 	for (int i = 0; i < 50; i++) {
 		struct vfence_event event;
 
@@ -269,8 +267,8 @@ TEST_F(implicit, jobs_of_a_batch_see_those_before_them)
 	}
 }
 
-/* Two queues write a buffer in turn: a job waits for the last one of the other queue, and for no more. */
-TEST_F_TIMEOUT(implicit, full_batch, 120)
+/* Two queues take turns on a buffer: each job waits only for the last job of the other queue. */
+TEST_F_TIMEOUT(implicit, full_batch_waits_once_per_queue, 120)
 {
 	static struct vfence_submit jobs[VFENCE_MAX_BATCH];
 	static struct vfence_operation operations[VFENCE_MAX_BATCH];
@@ -291,7 +289,7 @@ TEST_F_TIMEOUT(implicit, full_batch, 120)
 		jobs[i].operation_count = 1;
 		jobs[i].operation_size = sizeof(operations[i]);
 	}
-	/* They are held back for longer than it takes to submit them. */
+	/* Hangs hold the jobs back for longer than it takes to submit them. */
 	for (int i = 0; i < 2 * hangs; i++) {
 		struct vfence_submit hang = {
 			.queue = self->queues[i % 2],
@@ -301,7 +299,7 @@ TEST_F_TIMEOUT(implicit, full_batch, 120)
 		ASSERT_EQ(0, submit_job(self->device, &hang));
 	}
 	ASSERT_EQ(0, submit_batch(self->device, jobs, VFENCE_MAX_BATCH, NULL));
-	/* Of each queue the last one. */
+	/* The reservation object has the last fence of each queue. */
 	ASSERT_EQ(0, ioctl(buffer_fences(self->buffer), SYNC_IOC_FILE_INFO, &file));
 	EXPECT_EQ(2, file.num_fences);
 	for (int i = 0; i < 2; i++)
@@ -317,8 +315,8 @@ TEST_F_TIMEOUT(implicit, full_batch, 120)
 	}
 }
 
-/* A write of the same queue does not hide a read of it, nor the other way round. */
-TEST_F(implicit, reads_and_writes_of_a_batch)
+/* A write fence of a queue does not hide its read fence, nor the reverse. */
+TEST_F(implicit, read_and_write_fences_of_a_queue_coexist)
 {
 	struct vfence_use read = { .fd = self->buffer };
 	struct vfence_use write = { .fd = self->buffer, .flags = VFENCE_USE_WRITE };
@@ -330,7 +328,10 @@ TEST_F(implicit, reads_and_writes_of_a_batch)
 		user(others[1], 0, &write, 1),
 	};
 
-	/* The one that reads waits for the write, and not for the read that hangs; the one that writes waits for that. */
+	/*
+	 * The reader waits for the write but not for the read that hangs. The writer waits for
+	 * both.
+	 */
 	jobs[0].duration_ns = 100 * MSEC;
 	jobs[1].flags |= VFENCE_SUBMIT_HANG;
 	ASSERT_EQ(0, submit_batch(self->device, jobs, ARRAY_LEN(jobs), NULL));
@@ -343,7 +344,7 @@ TEST_F(implicit, reads_and_writes_of_a_batch)
 	EXPECT_EQ(-ECANCELED, fence_wait(jobs[3].out_fence));
 }
 
-TEST_F(implicit, buffer_that_is_given_twice)
+TEST_F(implicit, buffer_used_twice_counts_as_written)
 {
 	struct vfence_use uses[] = {
 		{ .fd = self->buffer },
@@ -355,7 +356,7 @@ TEST_F(implicit, buffer_that_is_given_twice)
 	ASSERT_EQ(0, occupy(self, DMA_BUF_SYNC_READ));
 	job.flags |= VFENCE_SUBMIT_HANG;
 	ASSERT_EQ(0, submit_job(self->device, &job));
-	/* It waits as a writer. */
+	/* The job waits as a writer. */
 	EXPECT_EQ(VFENCE_JOB_PENDING, job_of(self->device, self->queues[0], 1).state);
 	ASSERT_EQ(1, release(self, 0));
 	while (job_of(self->device, self->queues[0], 1).state == VFENCE_JOB_PENDING)
@@ -365,7 +366,7 @@ TEST_F(implicit, buffer_that_is_given_twice)
 	EXPECT_EQ(POLLIN | POLLOUT, polled(self->buffer, POLLIN | POLLOUT));
 }
 
-TEST_F_TIMEOUT(implicit, hundreds_of_buffers, 120)
+TEST_F_TIMEOUT(implicit, job_uses_hundreds_of_buffers, 120)
 {
 	struct vfence_use uses[400];
 	struct vfence_operation operations[VFENCE_MAX_OPERATIONS];
@@ -400,7 +401,7 @@ TEST_F_TIMEOUT(implicit, hundreds_of_buffers, 120)
 	}
 }
 
-TEST_F(implicit, misuse)
+TEST_F(implicit, invalid_uses_are_refused)
 {
 	static struct vfence_use uses[VFENCE_MAX_USES + 1];
 	struct vfence_use use = { .fd = self->buffer };
@@ -425,7 +426,7 @@ TEST_F(implicit, misuse)
 	EXPECT_REFUSED(EINVAL, submit_job(self->device, &job));
 	job.use_count = VFENCE_MAX_USES;
 	EXPECT_EQ(0, submit_job(self->device, &job));
-	/* All jobs of a batch together. */
+	/* The limit applies to all jobs of a batch together. */
 	both[0] = both[1] = job;
 	both[1].use_count = 1;
 	EXPECT_REFUSED(EINVAL, submit_batch(self->device, both, 2, &refused));
@@ -448,7 +449,7 @@ TEST_F(implicit, refused_job_leaves_no_fence)
 	EXPECT_EQ(0, queue_submitted(self->device, self->queues[0]));
 }
 
-TEST_F(implicit, hang_of_a_writer_is_an_error_for_its_readers)
+TEST_F(implicit, timeout_of_a_writer_propagates_to_readers)
 {
 	struct vfence_queue_create create = {
 		.kind = VFENCE_QUEUE_WORKER,
@@ -465,16 +466,16 @@ TEST_F(implicit, hang_of_a_writer_is_an_error_for_its_readers)
 	reader = submit_use(self->device, self->queues[0], 0, self->buffer, 0);
 	EXPECT_EQ(-ETIMEDOUT, fence_wait(reader));
 	EXPECT_EQ(-ETIMEDOUT, fence_status(hang.out_fence));
-	/* It is over then: the buffer can be used again. */
+	/* The job has ended, so the buffer is free. */
 	EXPECT_EQ(1, fence_wait(submit_use(self->device, self->queues[0], 0, self->buffer,
 					   VFENCE_USE_WRITE)));
 }
 
 /*
- * The driver locks in an order of its own, so these two wait for each other, but never have to back off. That whoever
- * locks in another order is no danger is shown by the KUnit test opposite_orders_do_not_block_each_other.
+ * The driver sorts the locks of a call, so these two processes never back off. The KUnit test
+ * opposite_orders_do_not_block_each_other covers a driver with another order.
  */
-TEST_F(implicit, two_processes_in_opposite_order)
+TEST_F(implicit, processes_lock_buffers_in_opposite_orders)
 {
 	int buffers[4], status;
 	pid_t child;
@@ -493,7 +494,7 @@ TEST_F(implicit, two_processes_in_opposite_order)
 				.flags = VFENCE_USE_WRITE,
 			};
 		if (!round && !child) {
-			/* A client of its own, so that not even a mutex is shared. */
+			/* A second client, so that the processes share no mutex. */
 			self->device = device = variant->node->open();
 			self->queues[1] = worker_queue(device);
 		}
@@ -513,7 +514,7 @@ TEST_F(implicit, two_processes_in_opposite_order)
 	EXPECT_EQ(0, status);
 }
 
-TEST_F(implicit, with_the_other_driver)
+TEST_F(implicit, fences_are_exchanged_with_vgem)
 {
 	struct drm_prime_handle prime = { .fd = self->buffer };
 	int card = vgem_load(), theirs, fence;
@@ -528,7 +529,7 @@ TEST_F(implicit, with_the_other_driver)
 	EXPECT_EQ(0, fence_status(fence));
 	ASSERT_EQ(0, vgem_signal(card, theirs));
 	EXPECT_EQ(1, fence_wait(fence));
-	/* vgem refuses a buffer that is in use. */
+	/* vgem refuses a buffer with pending fences. */
 	ASSERT_EQ(0, occupy(self, DMA_BUF_SYNC_WRITE));
 	fence = submit_use(self->device, self->queues[0], 0, self->buffer, VFENCE_USE_WRITE);
 	EXPECT_REFUSED(EBUSY, vgem_attach(card, prime.handle));

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Operations: bytes that jobs really write, copy and sum up. */
+/* Operations: jobs write, copy and checksum bytes of buffers. */
 #include "lib/foreign_buffer.h"
-#include "lib/vgem.h"
+#include "lib/module.h"
 #include "lib/test.h"
+#include "lib/vgem.h"
 
 #define SIZE (1 << 20)
 
@@ -10,7 +11,7 @@ FIXTURE(operation)
 {
 	int device;
 	__u32 queue;
-	/* Two buffers, and their memory. */
+	/* Two buffers and their mappings. */
 	int buffers[2];
 	unsigned char *memory[2];
 };
@@ -45,24 +46,7 @@ FIXTURE_TEARDOWN(operation)
 	}
 }
 
-/* Describes a job that operates on buffers. */
-static struct vfence_submit describe(__u32 queue, __u32 flags, const struct vfence_use *uses,
-				     __u32 use_count, const struct vfence_operation *operations,
-				     __u32 count)
-{
-	return (struct vfence_submit) {
-		.queue = queue,
-		.flags = flags,
-		.uses = ptr_to_u64(uses),
-		.use_count = use_count,
-		.use_size = sizeof(*uses),
-		.operations = ptr_to_u64(operations),
-		.operation_count = count,
-		.operation_size = sizeof(*operations),
-	};
-}
-
-/* Submits a job with operations on both buffers, of which the first is written. */
+/* Submits a job with operations on both buffers; it may write the first. */
 static int operate_for(FIXTURE_DATA(operation) *self, __u64 duration_ns,
 		       const struct vfence_operation *operations, __u32 count,
 		       struct vfence_submit *job)
@@ -72,7 +56,7 @@ static int operate_for(FIXTURE_DATA(operation) *self, __u64 duration_ns,
 		{ .fd = self->buffers[1] },
 	};
 
-	*job = describe(self->queue, VFENCE_SUBMIT_OUT_FENCE | VFENCE_SUBMIT_EVENT, uses,
+	*job = buffer_job(self->queue, VFENCE_SUBMIT_OUT_FENCE | VFENCE_SUBMIT_EVENT, uses,
 			ARRAY_LEN(uses), operations, count);
 	job->duration_ns = duration_ns;
 	return submit_job(self->device, job);
@@ -177,14 +161,14 @@ TEST_F(operation, copy_within_a_buffer)
 	scribble(self->memory[0], SIZE / 2, 1);
 	ASSERT_EQ(0, operate(self, copy(0, 0, SIZE / 2, SIZE / 2)));
 	EXPECT_EQ(0, memcmp(self->memory[0], self->memory[0] + SIZE / 2, SIZE / 2));
-	/* As long as the ranges do not overlap. */
+	/* The ranges must not overlap. */
 	EXPECT_REFUSED(EINVAL, operate(self, copy(0, 0, SIZE / 2 - 1, SIZE / 2)));
 	EXPECT_REFUSED(EINVAL, operate(self, copy(0, 1, 0, 2)));
 	EXPECT_REFUSED(EINVAL, operate(self, copy(0, 0, 0, SIZE)));
 	EXPECT_EQ(0, operate(self, copy(0, 2, 0, 2)));
 }
 
-TEST_F(operation, sum_of_a_range)
+TEST_F(operation, crc32c_of_a_range)
 {
 	static const char text[] = "123456789";
 	static const struct {
@@ -194,7 +178,7 @@ TEST_F(operation, sum_of_a_range)
 	struct vfence_event event;
 	struct vfence_submit job;
 
-	/* What the catalogues say of it. */
+	/* The check value of CRC-32C. */
 	ASSERT_EQ(0xe3069283, crc32c(text, 9));
 	scribble(self->memory[1], SIZE, 5);
 	memcpy(self->memory[1], text, 9);
@@ -211,7 +195,7 @@ TEST_F(operation, sum_of_a_range)
 	}
 }
 
-TEST_F(operation, one_after_the_other)
+TEST_F(operation, operations_run_in_order)
 {
 	struct vfence_operation operations[] = {
 		fill(0, SIZE, 0x11, 1), fill(100, 100, 0x22, 1), copy(0, 100, 300, 100),
@@ -226,11 +210,11 @@ TEST_F(operation, one_after_the_other)
 	EXPECT_EQ(0x22, self->memory[0][199]);
 	EXPECT_EQ(0x22, self->memory[0][300]);
 	EXPECT_EQ(0x11, self->memory[0][400]);
-	/* The last sum is the result. */
+	/* The last checksum is the result. */
 	EXPECT_EQ(crc32c(self->memory[0] + 300, 50), event.result);
 }
 
-TEST_F(operation, takes_the_duration_at_least)
+TEST_F(operation, duration_is_a_minimum)
 {
 	struct vfence_operation operation = fill(0, SIZE, 1, 1);
 	struct vfence_job_info info;
@@ -246,32 +230,32 @@ TEST_F(operation, takes_the_duration_at_least)
 	EXPECT_LT(info.start_ns, info.end_ns);
 }
 
-TEST_F(operation, does_not_begin_before_its_in_fences)
+TEST_F(operation, operations_start_after_the_in_fences)
 {
 	__u32 gate = manual_queue(self->device);
 	__s32 fence = submit(self->device, gate, 0);
 	struct vfence_operation operation = fill(0, SIZE, 7, 1);
 	struct vfence_use use = { .fd = self->buffers[0], .flags = VFENCE_USE_WRITE };
-	struct vfence_submit job = describe(self->queue, 0, &use, 1, &operation, 1);
+	struct vfence_submit job = buffer_job(self->queue, 0, &use, 1, &operation, 1);
 
 	job.in_fences = ptr_to_u64(&fence);
 	job.in_fence_count = 1;
 	ASSERT_EQ(0, submit_job(self->device, &job));
 	usleep(20000);
 	EXPECT_EQ(0, self->memory[0][0]);
-	/* What the job reads is what is there when it begins. */
+	/* The job reads the bytes as they are when it starts. */
 	ASSERT_EQ(1, signal_seqno(self->device, gate, 1, 0));
 	ASSERT_EQ(0, wait_idle(self->device, self->queue));
 	EXPECT_EQ(7, self->memory[0][SIZE - 1]);
 }
 
-TEST_F(operation, job_that_fails_does_nothing)
+TEST_F(operation, failed_in_fence_skips_the_operations)
 {
 	__u32 gate = manual_queue(self->device);
 	__s32 fence = submit(self->device, gate, 0);
 	struct vfence_operation operation = fill(0, SIZE, 7, 1);
 	struct vfence_use use = { .fd = self->buffers[0], .flags = VFENCE_USE_WRITE };
-	struct vfence_submit job = describe(self->queue, VFENCE_SUBMIT_OUT_FENCE, &use, 1,
+	struct vfence_submit job = buffer_job(self->queue, VFENCE_SUBMIT_OUT_FENCE, &use, 1,
 					    &operation, 1);
 
 	job.in_fences = ptr_to_u64(&fence);
@@ -282,11 +266,11 @@ TEST_F(operation, job_that_fails_does_nothing)
 	EXPECT_EQ(0, self->memory[0][0]);
 }
 
-TEST_F(operation, hang_does_nothing)
+TEST_F(operation, hang_skips_the_operations)
 {
 	struct vfence_operation operation = fill(0, SIZE, 7, 1);
 	struct vfence_use use = { .fd = self->buffers[0], .flags = VFENCE_USE_WRITE };
-	struct vfence_submit job = describe(self->queue,
+	struct vfence_submit job = buffer_job(self->queue,
 					    VFENCE_SUBMIT_OUT_FENCE | VFENCE_SUBMIT_HANG, &use, 1,
 					    &operation, 1);
 
@@ -298,8 +282,8 @@ TEST_F(operation, hang_does_nothing)
 	EXPECT_EQ(9, self->memory[0][0]);
 }
 
-/* Nothing is written any more when the fence has signalled, whoever has ended the job. */
-TEST_F(operation, end_is_the_end)
+/* Once the fence has signalled, the job writes nothing, whether it completed or was cancelled. */
+TEST_F(operation, cancelled_job_writes_nothing_after_its_fence)
 {
 	for (int round = 0; round < 40; round++) {
 		struct vfence_operation operations[8];
@@ -311,7 +295,7 @@ TEST_F(operation, end_is_the_end)
 
 		for (size_t i = 0; i < ARRAY_LEN(operations); i++)
 			operations[i] = fill(0, SIZE, i + 1, 1);
-		job = describe(queue, VFENCE_SUBMIT_OUT_FENCE, &use, 1, operations,
+		job = buffer_job(queue, VFENCE_SUBMIT_OUT_FENCE, &use, 1, operations,
 			       ARRAY_LEN(operations));
 		ASSERT_EQ(0, submit_job(self->device, &job));
 		usleep(round * 20);
@@ -333,7 +317,7 @@ TEST_F(operation, end_is_the_end)
 
 #define HANGS 100
 
-/* Keeps a new queue busy, for longer than a test takes. */
+/* Keeps @queue busy for longer than a case takes. */
 static bool keep_busy(FIXTURE_DATA(operation) *self, __u32 queue)
 {
 	struct vfence_submit hang = { .queue = queue, .flags = VFENCE_SUBMIT_HANG };
@@ -344,7 +328,7 @@ static bool keep_busy(FIXTURE_DATA(operation) *self, __u32 queue)
 	return true;
 }
 
-/* Has it go on with what is behind. */
+/* Ends the job of keep_busy(), so that the jobs behind it run. */
 static bool stop_being_busy(FIXTURE_DATA(operation) *self, __u32 queue)
 {
 	while (queue_completed(self->device, queue) < HANGS)
@@ -353,7 +337,10 @@ static bool stop_being_busy(FIXTURE_DATA(operation) *self, __u32 queue)
 	return true;
 }
 
-/* Submits a job that copies and sums up, has it wait while everybody lets go of the buffers, and looks at what comes of it. */
+/*
+ * Submits a job that copies and checksums, closes the buffers while it is queued, and checks its
+ * result.
+ */
 static void let_go(struct __test_metadata *_metadata, FIXTURE_DATA(operation) *self, int card)
 {
 	struct vfence_operation operations[] = { copy(1, 0, 0, SIZE), sum(0, 0, SIZE) };
@@ -372,8 +359,8 @@ static void let_go(struct __test_metadata *_metadata, FIXTURE_DATA(operation) *s
 	}
 	if (card >= 0) {
 		close(card);
-		/* The job has the buffer, and that the module. */
-		EXPECT_NE(0, system("rmmod vgem 2>/dev/null"));
+		/* The job holds the buffer, and the buffer holds the module. */
+		EXPECT_REFUSED(EAGAIN, module_unload("vgem"));
 	}
 	ASSERT_TRUE(stop_being_busy(self, self->queue));
 	ASSERT_EQ(0, read_event(self->device, &event));
@@ -381,12 +368,12 @@ static void let_go(struct __test_metadata *_metadata, FIXTURE_DATA(operation) *s
 	EXPECT_EQ(expected, event.result);
 }
 
-TEST_F(operation, buffers_may_be_closed_meanwhile)
+TEST_F(operation, job_keeps_its_buffers)
 {
 	let_go(_metadata, self, -1);
 }
 
-/* A vgem buffer takes the place of the second one. Returns the card, or -1. */
+/* Replaces the second buffer with one of vgem. Returns the card, or -1. */
 static int take_vgem(struct __test_metadata *_metadata, FIXTURE_DATA(operation) *self)
 {
 	struct drm_mode_create_dumb create = { .width = 512, .height = 512, .bpp = 32 };
@@ -407,25 +394,24 @@ static int take_vgem(struct __test_metadata *_metadata, FIXTURE_DATA(operation) 
 	return card;
 }
 
-TEST_F(operation, exporter_is_gone_meanwhile)
+TEST_F(operation, job_keeps_the_buffer_of_a_closed_exporter)
 {
 	int card = take_vgem(_metadata, self);
 
 	if (card < 0)
 		SKIP(return, "the kernel has no vgem, or no node for it in /dev/dri");
 	let_go(_metadata, self, card);
-	/* The buffer is given back soon, and nothing holds the module then. */
-	for (int i = 0; i < 100 && system("rmmod vgem 2>/dev/null"); i++)
-		usleep(50000);
-	EXPECT_NE(0, system("grep -q ^vgem /proc/modules"));
+	/* The job drops the buffer soon after it completes, and with it the module. */
+	EXPECT_EQ(0, module_unload_soon("vgem"));
 }
 
-TEST_F(operation, refused)
+TEST_F(operation, invalid_operations_are_refused)
 {
 	struct vfence_operation operation = fill(0, 1, 1, 1), many[VFENCE_MAX_OPERATIONS + 1];
 	struct vfence_operation wrong[] = {
 		{ 0 }, { .kind = 4, .length = 1 },
-		fill(0, 0, 1, 1), fill(SIZE, 1, 1, 1), fill(0, SIZE + 1, 1, 1), fill(~0ULL, 2, 1, 1),
+		fill(0, 0, 1, 1), fill(SIZE, 1, 1, 1), fill(0, SIZE + 1, 1, 1),
+		fill(~0ULL, 2, 1, 1),
 		fill(0, 1, 1, 0), fill(0, 2, 1, 2), fill(0, 8, 1, 16), fill(0, 1, 256, 1),
 		fill(0, 4, 1ULL << 32, 4), fill(2, 4, 1, 4), fill(0, 6, 1, 4), fill(4, 8, 1, 8),
 		copy(1, SIZE, 0, 1), copy(1, 0, SIZE, 1), copy(1, 0, 0, SIZE + 1), copy(2, 0, 0, 1),
@@ -439,7 +425,7 @@ TEST_F(operation, refused)
 			TH_LOG("operation %zu", i);
 		EXPECT_EQ(EINVAL, errno);
 	}
-	/* What is not needed must be 0. */
+	/* Fields that an operation does not use must be 0. */
 	operation.source = 1;
 	EXPECT_REFUSED(EINVAL, operate(self, operation));
 	operation = sum(1, 0, 1);
@@ -448,23 +434,23 @@ TEST_F(operation, refused)
 	operation = copy(1, 0, 0, 1);
 	operation.pattern_size = 1;
 	EXPECT_REFUSED(EINVAL, operate(self, operation));
-	/* The second buffer is not written. */
+	/* The job does not declare the second buffer as written. */
 	operation = fill(0, 1, 1, 1);
 	operation.target = 1;
 	EXPECT_REFUSED(EINVAL, operate(self, operation));
-	/* Too many; as many as there may be. */
+	/* One operation too many, then the maximum. */
 	for (size_t i = 0; i < ARRAY_LEN(many); i++)
 		many[i] = fill(i, 1, i, 1);
 	EXPECT_REFUSED(EINVAL, operate_for(self, 0, many, ARRAY_LEN(many), &job));
 	EXPECT_EQ(0, operate_for(self, 0, many, VFENCE_MAX_OPERATIONS, &job));
 	EXPECT_REFUSED(EFAULT, operate_for(self, 0, NULL, 1, &job));
-	/* On another kind of queue. */
+	/* Only worker queues take operations. */
 	self->queue = timer;
 	EXPECT_REFUSED(EINVAL, operate(self, fill(0, 1, 1, 1)));
 	EXPECT_EQ(0, queue_submitted(self->device, timer));
 }
 
-TEST_F(operation, buffer_of_another_driver)
+TEST_F(operation, buffer_of_vgem)
 {
 	int card = take_vgem(_metadata, self), theirs = self->buffers[1];
 
@@ -473,7 +459,7 @@ TEST_F(operation, buffer_of_another_driver)
 	scribble(self->memory[1], SIZE, 9);
 	ASSERT_EQ(0, operate(self, copy(1, 0, 0, SIZE)));
 	EXPECT_EQ(0, memcmp(self->memory[0], self->memory[1], SIZE));
-	/* And the other way round. */
+	/* The reverse. */
 	self->buffers[1] = self->buffers[0];
 	self->buffers[0] = theirs;
 	ASSERT_EQ(0, operate(self, fill(0, SIZE, 0x77, 1)));
@@ -481,7 +467,7 @@ TEST_F(operation, buffer_of_another_driver)
 	close(card);
 }
 
-/* Has the CPU see and change a buffer, between calls that see to what devices have mapped. */
+/* Reads and changes a buffer by the CPU, between DMA_BUF_IOCTL_SYNC calls. */
 static void access_buffer(struct __test_metadata *_metadata, FIXTURE_DATA(operation) *self,
 			  unsigned char byte)
 {
@@ -503,12 +489,12 @@ static void access_buffer(struct __test_metadata *_metadata, FIXTURE_DATA(operat
 	close(job.out_fence);
 }
 
-TEST_F(operation, cpu_access_while_devices_have_the_buffer)
+TEST_F(operation, cpu_access_while_the_buffer_is_mapped)
 {
 	struct drm_prime_handle prime = { .fd = self->buffers[0] };
 	int card = vgem_load();
 
-	/* Mapped for nobody, mapped for our device, imported by another driver, too. */
+	/* Mapped by no device, then by vfence, then imported by another driver as well. */
 	access_buffer(_metadata, self, 0);
 	access_buffer(_metadata, self, 1);
 	ASSERT_EQ(0, operate(self, fill(0, SIZE, 7, 1)));
@@ -523,7 +509,7 @@ TEST_F(operation, cpu_access_while_devices_have_the_buffer)
 	access_buffer(_metadata, self, 10);
 }
 
-/* Copies to and from a buffer of somebody else, at whose memory the test looks, too. */
+/* Copies to and from a buffer of another exporter, and checks its memory. */
 static void copy_to_and_from(struct __test_metadata *_metadata, FIXTURE_DATA(operation) *self,
 			     int theirs, unsigned char *memory)
 {
@@ -551,7 +537,7 @@ TEST_F(operation, buffer_of_the_system_heap)
 	copy_to_and_from(_metadata, self, buffer, map(buffer, SIZE));
 }
 
-TEST_F(operation, buffer_that_may_only_be_written)
+TEST_F(operation, write_only_buffer)
 {
 	int buffer = heap_buffer(SIZE, O_WRONLY);
 
@@ -566,7 +552,7 @@ TEST_F(operation, buffer_that_may_only_be_written)
 	EXPECT_EQ(0, operate(self, fill(0, SIZE, 1, 1)));
 }
 
-TEST_F(operation, buffer_that_may_only_be_read)
+TEST_F(operation, read_only_buffer)
 {
 	int buffer = heap_buffer(SIZE, O_RDONLY), ours = self->buffers[0];
 	unsigned char *memory;
@@ -597,10 +583,10 @@ TEST_F(operation, buffer_of_user_memory)
 	copy_to_and_from(_metadata, self, buffer, map(memory, SIZE));
 }
 
-/* As large as user memory may be by default. */
+/* The default limit of udmabuf. */
 #define LARGE (64 << 20)
 
-/* Submits a job that sums up the first byte of a buffer, as often as it can. */
+/* Submits a job with as many checksums of the first byte of @buffer as a job may have. */
 static int sum_up(FIXTURE_DATA(operation) *self, __u32 queue, int buffer)
 {
 	struct vfence_operation operations[VFENCE_MAX_OPERATIONS];
@@ -611,12 +597,12 @@ static int sum_up(FIXTURE_DATA(operation) *self, __u32 queue, int buffer)
 		operations[i] = sum(i, 0, 1);
 		uses[i] = (struct vfence_use) { .fd = buffer, .flags = VFENCE_USE_NO_ADD };
 	}
-	job = describe(queue, VFENCE_SUBMIT_EVENT, uses, VFENCE_MAX_OPERATIONS, operations,
+	job = buffer_job(queue, VFENCE_SUBMIT_EVENT, uses, VFENCE_MAX_OPERATIONS, operations,
 		       VFENCE_MAX_OPERATIONS);
 	return submit_job(self->device, &job);
 }
 
-TEST_F_TIMEOUT(operation, jobs_share_what_is_mapped, 120)
+TEST_F_TIMEOUT(operation, jobs_share_a_mapping, 120)
 {
 	const int jobs = 64;
 	int memory = user_memory(LARGE), buffer;
@@ -631,14 +617,14 @@ TEST_F_TIMEOUT(operation, jobs_share_what_is_mapped, 120)
 	ASSERT_NE(MAP_FAILED, (void *)bytes);
 	bytes[0] = 77;
 	expected = crc32c(bytes, 1);
-	/* Of each job alone there could not be as many. */
+	/* If each job mapped the buffer itself, they would exceed the limit. */
 	ASSERT_LT(VFENCE_MAX_MAPPED, (LARGE >> 12) * jobs);
 	ASSERT_TRUE(keep_busy(self, self->queue));
 	for (int i = 0; i < jobs; i++)
 		ASSERT_EQ(0, sum_up(self, self->queue, buffer));
 	close(buffer);
 	ASSERT_TRUE(stop_being_busy(self, self->queue));
-	/* Each has it, until the last one. */
+	/* Each job holds the buffer, until the last one has completed. */
 	for (int i = 0; i < jobs; i++) {
 		struct vfence_event event;
 
@@ -648,7 +634,7 @@ TEST_F_TIMEOUT(operation, jobs_share_what_is_mapped, 120)
 	}
 }
 
-TEST_F_TIMEOUT(operation, there_is_an_end_of_mapped_pages, 120)
+TEST_F_TIMEOUT(operation, mapped_pages_are_limited, 120)
 {
 	const int count = VFENCE_MAX_MAPPED / (LARGE >> 12);
 	int memory = user_memory(LARGE), first = -1;
@@ -657,7 +643,7 @@ TEST_F_TIMEOUT(operation, there_is_an_end_of_mapped_pages, 120)
 	if (access("/dev/udmabuf", F_OK))
 		SKIP(return, "the kernel has no CONFIG_UDMABUF");
 	ASSERT_TRUE(keep_busy(self, self->queue));
-	/* All but one page. */
+	/* Leave room for one page. */
 	for (int i = 0; i < count; i++) {
 		int buffer = user_buffer(memory, i ? LARGE : LARGE - 4096);
 
@@ -670,13 +656,16 @@ TEST_F_TIMEOUT(operation, there_is_an_end_of_mapped_pages, 120)
 			first = buffer;
 	}
 	EXPECT_REFUSED(ENOSPC, sum_up(self, queue, user_buffer(memory, 8192)));
-	/* What is mapped may be used again, and one of ours is a page, whatever its size. */
+	/*
+	 * A buffer that is mapped may be used again, and a buffer of the device counts as one page,
+	 * whatever its size.
+	 */
 	EXPECT_EQ(0, sum_up(self, queue, first));
 	EXPECT_EQ(0, sum_up(self, self->queue, self->buffers[0]));
 	EXPECT_EQ(0, sum_up(self, queue, self->buffers[0]));
 	EXPECT_REFUSED(ENOSPC, sum_up(self, queue, self->buffers[1]));
 	EXPECT_EQ(0, wait_idle(self->device, queue));
-	/* What is given back can be had again, soon. */
+	/* Pages that are unmapped are available again soon. */
 	ASSERT_EQ(0, queue_destroy(self->device, self->queue));
 	while (sum_up(self, queue, self->buffers[1]))
 		ASSERT_EQ(ENOSPC, errno);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The header's "rules for all ioctls", tried on each of them: sizes, flags, pad,
- * pointers and numbers.
+ * The "rules for all ioctls" of <linux/vfence.h>, on each ioctl: sizes, flags, padding, pointers
+ * and numbers.
  */
 #include "lib/test.h"
 
-/* The largest argument that an ioctl number can tell. */
+/* The largest argument size that an ioctl number encodes. */
 #define LARGEST ((1 << _IOC_SIZEBITS) - 1)
 
 union argument {
@@ -28,9 +28,9 @@ union argument {
 FIXTURE(argument)
 {
 	int device;
-	/* What the kernel takes as it is. */
+	/* An argument that the kernel accepts. */
 	union argument valid;
-	/* What that points to. */
+	/* Memory that @valid points to. */
 	struct vfence_submit job;
 	struct vfence_point point;
 };
@@ -41,9 +41,9 @@ FIXTURE_VARIANT(argument)
 	__u32 kind;
 	size_t flags;
 	__u32 known_flags;
-	/* 0: has none. */
+	/* Offset of the padding; 0 if the structure has none. */
 	size_t pad;
-	/* The sizes that it had in earlier versions of the header; 0: there are not as many. */
+	/* Sizes of earlier versions of the structure; 0 where there is none. */
 	size_t first_size;
 	size_t second_size;
 };
@@ -92,7 +92,7 @@ FIXTURE_VARIANT_ADD(argument, queue_info_pad2) {
 FIXTURE_VARIANT_ADD(argument, submit) {
 	.number = VFENCE_IOCTL_SUBMIT,
 	.flags = offsetof(struct vfence_submit, flags),
-	/* The last is known, but not for this kind of queue. */
+	/* VFENCE_SUBMIT_EVENT is known, but refused on this kind of queue. */
 	.known_flags = VFENCE_SUBMIT_OUT_FENCE | VFENCE_SUBMIT_EVENT,
 	.pad = offsetof(struct vfence_submit, pad),
 	.first_size = 40,
@@ -181,7 +181,7 @@ FIXTURE_SETUP(argument)
 		self->valid.buffer.size = 1;
 		break;
 	default:
-		/* The kind or the queue is the first field. */
+		/* The first field is the kind or the queue. */
 		self->valid.create.kind = variant->kind ?: queue;
 	}
 }
@@ -191,18 +191,18 @@ FIXTURE_TEARDOWN(argument)
 	close(self->device);
 }
 
-/* The number of an ioctl with another size. */
+/* Returns @number with another argument size. */
 static unsigned int sized(unsigned int number, unsigned int size)
 {
 	return _IOC(_IOC_DIR(number), _IOC_TYPE(number), _IOC_NR(number), size);
 }
 
-TEST_F(argument, as_the_header_says)
+TEST_F(argument, valid_argument_is_accepted)
 {
 	EXPECT_EQ(0, ioctl(self->device, variant->number, &self->valid));
 }
 
-TEST_F(argument, too_small)
+TEST_F(argument, smaller_argument_is_refused)
 {
 	for (unsigned int size = 0; size < _IOC_SIZE(variant->number); size++)
 		if (!size || (size != variant->first_size && size != variant->second_size))
@@ -210,25 +210,25 @@ TEST_F(argument, too_small)
 						     &self->valid));
 }
 
-TEST_F(argument, of_an_earlier_version)
+TEST_F(argument, size_of_an_earlier_version_is_accepted)
 {
 	const size_t sizes[] = { variant->first_size, variant->second_size };
 	const union argument valid = self->valid;
 
 	if (!variant->first_size)
-		SKIP(return, "it has not grown");
+		SKIP(return, "the structure never grew");
 	for (size_t i = 0; i < ARRAY_LEN(sizes) && sizes[i]; i++) {
 		union argument before = valid;
 
 		memset(before.bytes + sizes[i], 0xa5, 256);
 		self->valid = before;
 		EXPECT_EQ(0, ioctl(self->device, sized(variant->number, sizes[i]), &self->valid));
-		/* What is behind it was neither looked at nor written. */
+		/* The kernel neither read nor wrote the bytes behind it. */
 		EXPECT_EQ(0, memcmp(before.bytes + sizes[i], self->valid.bytes + sizes[i], 256));
 	}
 }
 
-TEST_F(argument, larger_and_zero)
+TEST_F(argument, larger_argument_with_zero_tail_is_accepted)
 {
 	unsigned int number = sized(variant->number, LARGEST);
 
@@ -237,7 +237,7 @@ TEST_F(argument, larger_and_zero)
 		ASSERT_EQ(0, self->valid.bytes[i]);
 }
 
-TEST_F(argument, larger_and_not_zero)
+TEST_F(argument, larger_argument_with_nonzero_tail_is_refused)
 {
 	unsigned int first = _IOC_SIZE(variant->number);
 	union argument before;
@@ -252,7 +252,7 @@ TEST_F(argument, larger_and_not_zero)
 	}
 }
 
-TEST_F(argument, unknown_flags_and_pad)
+TEST_F(argument, unknown_flags_and_padding_are_refused)
 {
 	__u32 *flags = (__u32 *)(self->valid.bytes + variant->flags);
 	__u32 *pad = (__u32 *)(self->valid.bytes + variant->pad);
@@ -269,7 +269,7 @@ TEST_F(argument, unknown_flags_and_pad)
 	}
 }
 
-TEST_F(argument, unmapped)
+TEST_F(argument, unmapped_argument_is_refused)
 {
 	size_t page = sysconf(_SC_PAGESIZE);
 	size_t size = _IOC_SIZE(variant->number);
@@ -279,13 +279,13 @@ TEST_F(argument, unmapped)
 	EXPECT_REFUSED(EFAULT, ioctl(self->device, variant->number, NULL));
 	EXPECT_REFUSED(EFAULT, ioctl(self->device, variant->number, start));
 	EXPECT_REFUSED(EFAULT, ioctl(self->device, variant->number, -4096L));
-	/* Its first half can be read. */
+	/* Only the first half of the argument is readable. */
 	ASSERT_EQ(0, mprotect(start, page, PROT_READ | PROT_WRITE));
 	memcpy(across, &self->valid, size / 2);
 	EXPECT_REFUSED(EFAULT, ioctl(self->device, variant->number, across));
 }
 
-TEST_F(argument, read_only)
+TEST_F(argument, read_only_argument_is_refused_if_written)
 {
 	void *start = read_only(&self->valid, _IOC_SIZE(variant->number));
 
@@ -296,7 +296,7 @@ TEST_F(argument, read_only)
 		EXPECT_EQ(0, ioctl(self->device, variant->number, start));
 }
 
-TEST_F(argument, wrong_direction_or_type)
+TEST_F(argument, wrong_direction_or_type_is_refused)
 {
 	unsigned int number = variant->number;
 
@@ -314,7 +314,7 @@ TEST_F(argument, wrong_direction_or_type)
 						     &self->valid));
 }
 
-TEST(unknown_number)
+TEST(unknown_number_is_refused)
 {
 	int device = device_open();
 
@@ -323,11 +323,12 @@ TEST(unknown_number)
 		EXPECT_REFUSED(ENOTTY, ioctl(device, _IO(VFENCE_IOCTL_TYPE, nr), NULL));
 		EXPECT_REFUSED(ENOTTY, ioctl(device, _IOWR(VFENCE_IOCTL_TYPE, nr, __u64), NULL));
 	}
-	/* The short calls have no structure. */
+	/* The two calls by number take no structure. */
 	for (unsigned int nr = 13; nr < 15; nr++)
 		for (unsigned int dir = 0; dir < 1 << _IOC_DIRBITS; dir++)
 			for (unsigned int size = !dir; size < 32; size++)
-				EXPECT_REFUSED(ENOTTY, ioctl(device, _IOC(dir, VFENCE_IOCTL_TYPE, nr, size), 1));
+				EXPECT_REFUSED(ENOTTY, ioctl(device, _IOC(dir, VFENCE_IOCTL_TYPE,
+									  nr, size), 1));
 }
 
 TEST_HARNESS_MAIN

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * All or nothing: each allocation and each copy of a call fails once, and a call
- * that fails leaves nothing behind.
+ * All or nothing: each allocation and each user copy of a call fails once, and a call that fails
+ * leaves nothing behind.
  *
- * Needs a kernel with fault injection into slab, pages and user copies; see
- * Documentation/fault-injection/fault-injection.rst of the kernel.
+ * Needs a kernel with fault injection into slab, pages and user copies: see
+ * Documentation/fault-injection/fault-injection.rst in the kernel source.
  */
 #include <linux/dma-buf.h>
 #include "lib/fault_injection.h"
@@ -22,7 +22,7 @@ FIXTURE_SETUP(fault)
 {
 	self->fail_nth = injection_open("vfence");
 	if (self->fail_nth < 0)
-		SKIP(return, "the kernel cannot inject faults");
+		SKIP(return, "the kernel has no fault injection");
 	self->device = device_open();
 	ASSERT_LE(0, self->device);
 	self->manual = manual_queue(self->device);
@@ -36,7 +36,9 @@ FIXTURE_TEARDOWN(fault)
 	close(self->device);
 }
 
-/* Submits with each fault. Some are survived: then there is a job, and its out-fence. */
+/*
+ * Submits with each fault. The call survives some faults: then it returns a job and its out-fence.
+ */
 static void submit_with_faults(struct __test_metadata *_metadata, FIXTURE_DATA(fault) *self,
 			       struct vfence_submit valid)
 {
@@ -52,7 +54,7 @@ static void submit_with_faults(struct __test_metadata *_metadata, FIXTURE_DATA(f
 		EXPECT_EQ(fds, open_fds());
 		EXPECT_EQ(before, queue_submitted(self->device, valid.queue));
 	}));
-	/* The last time, there was no fault. */
+	/* The last round had no fault. */
 	EXPECT_EQ(before + 1, submit.seqno);
 	EXPECT_EQ(submit.seqno, queue_submitted(self->device, valid.queue));
 	if (valid.flags & VFENCE_SUBMIT_OUT_FENCE)
@@ -76,7 +78,7 @@ TEST_F(fault, submit_with_out_fence)
 
 TEST_F(fault, create_fence)
 {
-	/* The first one must grow the queue. */
+	/* The first submission must grow the queue. */
 	for (int fences = 0; fences < 2; fences++) {
 		bool injected = true;
 		int refused = 0, fence = -1;
@@ -86,10 +88,12 @@ TEST_F(fault, create_fence)
 			int fds = open_fds();
 
 			ASSERT_GT(MOST_FAULTS, nth);
-			fence = with_fault(self->fail_nth, nth, self->device, VFENCE_IOCTL_CREATE_FENCE,
+			fence = with_fault(self->fail_nth, nth, self->device,
+					   VFENCE_IOCTL_CREATE_FENCE,
 					   (void *)(unsigned long)self->manual, &injected);
 			EXPECT_EQ(fds + (fence >= 0), open_fds());
-			EXPECT_EQ(submitted + (fence >= 0), queue_submitted(self->device, self->manual));
+			EXPECT_EQ(submitted + (fence >= 0),
+				  queue_submitted(self->device, self->manual));
 			if (fence >= 0)
 				continue;
 			EXPECT_EQ(-ENOMEM, fence);
@@ -100,9 +104,9 @@ TEST_F(fault, create_fence)
 	}
 }
 
-TEST_F(fault, submit_to_a_queue_that_must_grow)
+TEST_F(fault, submit_grows_the_queue)
 {
-	/* Wherever the driver has a limit that is a power of two, it is passed. */
+	/* 64 jobs pass each power of two at which the driver may grow a table. */
 	for (int jobs = 1; jobs <= 64; jobs++) {
 		struct vfence_submit job = { .queue = self->manual };
 
@@ -127,7 +131,10 @@ TEST_F(fault, submit_with_in_fences)
 	});
 }
 
-/* What is left of a queue that is refused late is found by kmemleak, and by the module's going. */
+/*
+ * Creates a queue with each fault. kmemleak, and the unload of the module, find what a failed call
+ * leaves behind.
+ */
 static void create_with_faults(struct __test_metadata *_metadata, FIXTURE_DATA(fault) *self,
 			       __u32 kind)
 {
@@ -137,7 +144,7 @@ static void create_with_faults(struct __test_metadata *_metadata, FIXTURE_DATA(f
 
 	ASSERT_EQ(0, ioctl(self->device, VFENCE_IOCTL_QUERY, &query));
 	EACH_FAULT(VFENCE_IOCTL_QUEUE_CREATE, create, valid, );
-	/* As many as there may be, less those that there are, can be created. */
+	/* The client can create queues up to its limit: no failed call counts. */
 	while (timer_queue(self->device))
 		created++;
 	EXPECT_EQ(ENOSPC, errno);
@@ -249,7 +256,9 @@ TEST_F(fault, wait)
 	for (size_t i = 1; i < ARRAY_LEN(points); i++)
 		ASSERT_LE(0, submit(self->device, points[i].queue, 0));
 	ASSERT_EQ(1, signal_seqno(self->device, self->manual, 1, 0));
-	/* All of it may take longer than the watchdog waits: the first one is pending when it is waited for. */
+	/*
+	 * All rounds together may outlast the watchdog: submit the first job again in each round.
+	 */
 	EACH_FAULT(VFENCE_IOCTL_WAIT, wait, ({
 		ASSERT_LE(0, submit(self->device, points[0].queue, 0));
 		points[0].seqno = queue_submitted(self->device, points[0].queue);
@@ -258,7 +267,7 @@ TEST_F(fault, wait)
 	EXPECT_EQ(1, wait.first);
 }
 
-TEST_F(fault, wait_that_sleeps)
+TEST_F(fault, wait_sleeps)
 {
 	struct vfence_point points[2] = {
 		{ .queue = self->manual }, { .queue = self->timer },
@@ -288,7 +297,7 @@ TEST_F(fault, export)
 	__u64 seqno = 0;
 	int fds = 0;
 
-	/* A fence is made for each job once, so each fault needs another job. */
+	/* EXPORT creates the fence of a job only once, so each round needs another job. */
 	EACH_FAULT(VFENCE_IOCTL_EXPORT, export, ({
 		struct vfence_submit job = { .queue = self->manual };
 
@@ -300,7 +309,7 @@ TEST_F(fault, export)
 	EXPECT_EQ(0, fence_status(export.fence));
 	EXPECT_LT(0, signal_seqno(self->device, self->manual, seqno, -EIO));
 	EXPECT_EQ(-EIO, fence_status(export.fence));
-	/* One that has completed. */
+	/* Export the fence of a completed job. */
 	EACH_FAULT(VFENCE_IOCTL_EXPORT, export, ({
 		fds = open_fds();
 		valid;
@@ -343,7 +352,7 @@ TEST_F(fault, queue_faults)
 	EACH_FAULT(VFENCE_IOCTL_QUEUE_FAULTS, faults, valid, ({
 		struct vfence_queue_info info;
 
-		/* The plan has not been set, nor half of it. */
+		/* No fault of the refused plan is in force. */
 		ASSERT_EQ(0, submit_job(self->device, &job));
 		ASSERT_EQ(0, queue_info(self->device, self->timer, &info));
 		EXPECT_EQ(expected, info.faults[VFENCE_FAULT_FAIL]);
@@ -373,7 +382,7 @@ TEST_F(fault, read)
 			failed = true;
 			continue;
 		}
-		/* None is lost. */
+		/* No event was lost. */
 		for (ssize_t i = 0; i < size / 64; i++)
 			EXPECT_EQ(seqno++, events[i].seqno);
 	}
@@ -410,7 +419,7 @@ TEST_F_TIMEOUT(fault, submit_with_buffers, 120)
 		.fd = submit(self->device, self->manual, 0),
 	};
 
-	/* Somebody else writes them, who is to be waited for. */
+	/* A pending write fence in each buffer, for which the job must wait. */
 	for (int i = 0; i < 2; i++)
 		ASSERT_EQ(0, ioctl(uses[i].fd, DMA_BUF_IOCTL_IMPORT_SYNC_FILE, &import));
 	submit_with_faults(_metadata, self, (struct vfence_submit) {
@@ -425,7 +434,7 @@ TEST_F_TIMEOUT(fault, submit_with_buffers, 120)
 	});
 }
 
-/* The same with buffers of other exporters, which allocate when these are attached and mapped. */
+/* The same with buffers of other exporters, which allocate in attach and map. */
 TEST_F_TIMEOUT(fault, submit_with_foreign_buffers, 120)
 {
 	const size_t size = 1 << 16;
@@ -452,7 +461,10 @@ TEST_F_TIMEOUT(fault, submit_with_foreign_buffers, 120)
 
 	if (uses[0].fd < 0 || uses[1].fd < 0)
 		SKIP(return, "the kernel has no system heap or no udmabuf");
-	/* The core warns when an exporter fails to map for the kernel: somebody else has that mapped already. */
+	/*
+	 * The core warns when an exporter fails to map for the kernel, so another job keeps these
+	 * buffers mapped.
+	 */
 	theirs.queue = busy;
 	theirs.flags = VFENCE_SUBMIT_HANG;
 	uses[0].flags |= VFENCE_USE_NO_ADD;
@@ -461,12 +473,15 @@ TEST_F_TIMEOUT(fault, submit_with_foreign_buffers, 120)
 	uses[0].flags &= ~VFENCE_USE_NO_ADD;
 	submit_with_faults(_metadata, self, job);
 	EXPECT_EQ(0, wait_idle(self->device, worker));
-	/* What was refused has left nothing in it. */
+	/* Refused calls left no fence in the reservation object. */
 	EXPECT_EQ(POLLIN | POLLOUT, polled(uses[0].fd, POLLIN | POLLOUT));
 	close(other);
 }
 
-/* Jobs of a call that wait for each other, whose buffers are locked together; what is refused leaves no fence in them. */
+/*
+ * Jobs of one batch that depend on each other lock their buffers together. A refused batch leaves
+ * no fence in them.
+ */
 TEST_F_TIMEOUT(fault, batch_with_buffers, 120)
 {
 	__u32 queues[] = { worker_queue(self->device), worker_queue(self->device) };
@@ -501,7 +516,7 @@ TEST_F_TIMEOUT(fault, batch_with_buffers, 120)
 	EACH_FAULT(VFENCE_IOCTL_SUBMIT_BATCH, batch, ({
 		for (size_t i = 0; i < ARRAY_LEN(queues); i++) {
 			before[i] = queue_submitted(self->device, queues[i]);
-			/* Some faults are survived. */
+			/* The call survives some faults. */
 			if (before[i])
 				ASSERT_EQ(0, wait_idle(self->device, queues[i]));
 		}

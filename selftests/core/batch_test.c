@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Batches of jobs: all of them or none. */
+/* SUBMIT_BATCH submits all jobs or none. */
 #include <sys/resource.h>
 #include "lib/test.h"
 
@@ -30,7 +30,7 @@ FIXTURE_TEARDOWN(batch)
 	close(self->device);
 }
 
-TEST_F(batch, of_any_size)
+TEST_F(batch, batch_of_any_size_is_accepted)
 {
 	static const __u32 counts[] = { 1, 2, 63, 64, 65, 1000, VFENCE_MAX_BATCH };
 	__u64 before = 0;
@@ -49,7 +49,7 @@ TEST_F(batch, of_any_size)
 	EXPECT_EQ(before, signal_seqno(self->device, self->manual, before, 0));
 }
 
-TEST_F(batch, none_or_too_many)
+TEST_F(batch, empty_or_too_large_batch_is_refused)
 {
 	__u32 refused = 7;
 
@@ -62,7 +62,7 @@ TEST_F(batch, none_or_too_many)
 	EXPECT_EQ(0, queue_submitted(self->device, self->manual));
 }
 
-TEST_F(batch, of_several_queues)
+TEST_F(batch, jobs_may_be_for_several_queues)
 {
 	__u32 queues[3] = { self->timer, self->manual, worker_queue(self->device) };
 
@@ -76,7 +76,7 @@ TEST_F(batch, of_several_queues)
 	EXPECT_EQ(0, queue_completed(self->device, self->manual));
 }
 
-TEST_F(batch, each_job_has_what_it_asks_for)
+TEST_F(batch, each_job_keeps_its_own_flags)
 {
 	int fence = submit(self->device, self->manual, 0);
 
@@ -101,7 +101,7 @@ TEST_F(batch, each_job_has_what_it_asks_for)
 		  fence_timestamp(self->jobs[3].out_fence));
 }
 
-TEST_F(batch, job_may_wait_for_a_fence_of_the_queue)
+TEST_F(batch, job_may_wait_for_an_earlier_job_of_its_queue)
 {
 	int fence = submit(self->device, self->timer, MSEC);
 
@@ -114,7 +114,7 @@ TEST_F(batch, job_may_wait_for_a_fence_of_the_queue)
 	EXPECT_EQ(0, wait_idle(self->device, self->timer));
 }
 
-/* Whatever is wrong with a job: its errno, its index, and nothing has happened. */
+/* Expects @error for job @index, and no effect. */
 static void refuse(struct __test_metadata *_metadata, FIXTURE_DATA(batch) *self,
 		   const struct vfence_submit *bad, int error)
 {
@@ -139,13 +139,13 @@ static void refuse(struct __test_metadata *_metadata, FIXTURE_DATA(batch) *self,
 		EXPECT_EQ(manual, queue_submitted(self->device, self->manual));
 		EXPECT_EQ(timer, queue_submitted(self->device, self->timer));
 	}
-	/* No gap is left in the sequence numbers. */
+	/* The refused batches left no gap in the seqnos. */
 	self->jobs[0] = (struct vfence_submit) { .queue = self->manual };
 	ASSERT_EQ(0, submit_batch(self->device, self->jobs, 1, NULL));
 	EXPECT_EQ(queue_submitted(self->device, self->manual), self->jobs[0].seqno);
 }
 
-TEST_F(batch, bad_job)
+TEST_F(batch, invalid_job_refuses_the_batch)
 {
 	__s32 closed = -1, device = self->device;
 	const struct {
@@ -177,7 +177,7 @@ TEST_F(batch, bad_job)
 		refuse(_metadata, self, &bad[i].job, bad[i].error);
 }
 
-TEST_F(batch, full_queue)
+TEST_F(batch, full_queue_refuses_the_batch)
 {
 	struct vfence_query query = { 0 };
 	__u32 refused, room;
@@ -198,14 +198,14 @@ TEST_F(batch, full_queue)
 	ASSERT_EQ(0, submit_batch(self->device, self->jobs, room, NULL));
 	EXPECT_REFUSED(EAGAIN, submit_batch(self->device, self->jobs, 1, &refused));
 	EXPECT_EQ(0, refused);
-	/* There is room for another as soon as one has completed. */
+	/* One completed job makes room for one. */
 	EXPECT_EQ(1, signal_seqno(self->device, self->manual, 1, 0));
 	EXPECT_EQ(0, submit_batch(self->device, self->jobs, 1, NULL));
 	EXPECT_EQ(query.max_jobs, signal_seqno(self->device, self->manual, query.max_jobs + 1, 0));
 }
 
-/* The jobs of a queue count, however many others are between them. */
-TEST_F(batch, full_queue_in_turns)
+/* A full queue counts its own jobs, whatever other jobs stand between them. */
+TEST_F(batch, full_queue_counts_only_its_own_jobs)
 {
 	struct vfence_query query = { 0 };
 	__u32 refused;
@@ -217,7 +217,7 @@ TEST_F(batch, full_queue_in_turns)
 	}
 	for (int i = 1; i < 8; i += 2)
 		self->jobs[i].queue = self->timer;
-	/* Every second one is the full queue's: the fourth of them is the seventh. */
+	/* Every second job is for the full queue, so its fourth job has index 6. */
 	EXPECT_REFUSED(EAGAIN, submit_batch(self->device, self->jobs, 8, &refused));
 	EXPECT_EQ(6, refused);
 	EXPECT_EQ(query.max_jobs - 3, queue_submitted(self->device, self->manual));
@@ -228,7 +228,7 @@ TEST_F(batch, full_queue_in_turns)
 	EXPECT_EQ(query.max_jobs, signal_seqno(self->device, self->manual, query.max_jobs, 0));
 }
 
-TEST_F(batch, no_free_file_descriptor)
+TEST_F(batch, no_free_descriptor_refuses_the_batch)
 {
 	struct rlimit limit = { 20, 20 };
 	__u32 refused;
@@ -244,7 +244,7 @@ TEST_F(batch, no_free_file_descriptor)
 	EXPECT_EQ(0, queue_submitted(self->device, self->manual));
 }
 
-TEST_F(batch, memory_that_cannot_be_used)
+TEST_F(batch, inaccessible_jobs_are_refused)
 {
 	size_t page = sysconf(_SC_PAGESIZE);
 	char *start = unmapped(3);
@@ -262,7 +262,7 @@ TEST_F(batch, memory_that_cannot_be_used)
 			.queue = self->manual,
 			.flags = VFENCE_SUBMIT_OUT_FENCE,
 		};
-	/* One more than there is memory for, then all but not to be written. */
+	/* One job too many for the memory, then a page that cannot be written. */
 	EXPECT_REFUSED(EFAULT, submit_batch(self->device, jobs, fit + 1, &refused));
 	EXPECT_EQ(fit, refused);
 	ASSERT_EQ(0, mprotect(jobs, page, PROT_READ));
@@ -272,7 +272,7 @@ TEST_F(batch, memory_that_cannot_be_used)
 	EXPECT_EQ(0, queue_submitted(self->device, self->manual));
 }
 
-TEST_F(batch, size_of_a_job)
+TEST_F(batch, job_size_is_checked)
 {
 	char jobs[3 * 128] = { 0 };
 	struct vfence_submit_batch batch = { .jobs = ptr_to_u64(jobs), .count = 3 };
@@ -288,9 +288,13 @@ TEST_F(batch, size_of_a_job)
 			EXPECT_EQ(0, device_ioctl(self->device, VFENCE_IOCTL_SUBMIT_BATCH, &batch));
 			continue;
 		}
-		EXPECT_REFUSED(EINVAL, device_ioctl(self->device, VFENCE_IOCTL_SUBMIT_BATCH, &batch));
+		EXPECT_REFUSED(EINVAL,
+			       device_ioctl(self->device, VFENCE_IOCTL_SUBMIT_BATCH, &batch));
 	}
-	/* What the kernel does not know is asked of the second. */
+	/*
+	 * The kernel does not know the bytes behind struct vfence_submit: they must be zero in each
+	 * job.
+	 */
 	batch.job_size = 96;
 	memset(jobs, 0, sizeof(jobs));
 	for (int i = 0; i < 3; i++)
@@ -300,10 +304,10 @@ TEST_F(batch, size_of_a_job)
 	EXPECT_EQ(1, batch.refused);
 }
 
-TEST_F(batch, job_larger_than_a_page)
+TEST_F(batch, job_larger_than_a_page_is_refused)
 {
 	size_t page = sysconf(_SC_PAGESIZE);
-	/* All zeroes behind the job, so there is nothing else to refuse. */
+	/* All bytes behind the job are zero, so only the size can be refused. */
 	struct vfence_submit *job = mmap(NULL, 8 * page, PROT_READ | PROT_WRITE,
 					 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct vfence_submit_batch batch = { .jobs = ptr_to_u64(job), .count = 1 };
@@ -321,7 +325,7 @@ TEST_F(batch, job_larger_than_a_page)
 	EXPECT_EQ(1, queue_submitted(self->device, self->manual));
 }
 
-TEST_F(batch, in_fences_of_a_call)
+TEST_F(batch, in_fences_of_a_call_are_limited)
 {
 	int fence = submit(self->device, self->manual, 0);
 	__s32 in_fences[VFENCE_MAX_IN_FENCES];
@@ -335,19 +339,24 @@ TEST_F(batch, in_fences_of_a_call)
 		self->jobs[i].in_fences = ptr_to_u64(in_fences);
 		self->jobs[i].in_fence_count = ARRAY_LEN(in_fences);
 	}
-	/* They have all signalled, but each has to be looked at. */
+	/* All in-fences have signalled, but the kernel counts each of them. */
 	EXPECT_REFUSED(ENOSPC, submit_batch(self->device, self->jobs, VFENCE_MAX_BATCH, &refused));
 	EXPECT_EQ(VFENCE_MAX_WAITS / VFENCE_MAX_IN_FENCES, refused);
 	EXPECT_EQ(0, submit_batch(self->device, self->jobs, refused, NULL));
 	EXPECT_EQ(refused, queue_submitted(self->device, self->timer));
 }
 
-/* What is in buffers is counted, too, when all jobs have been looked at: the one whose turn it is then is refused. */
-TEST_F(batch, in_fences_of_a_call_and_of_buffers)
+/*
+ * Fences of reservation objects count after all in-fences of the call, and the error names the job
+ * that reaches the limit.
+ */
+TEST_F(batch, fences_of_buffers_count_as_in_fences)
 {
 	enum { WHOLE = VFENCE_MAX_WAITS / VFENCE_MAX_IN_FENCES };
 	int fence = submit(self->device, self->manual, 0);
-	struct vfence_use use = { .fd = buffer_create(self->device, 4096), .flags = VFENCE_USE_WRITE };
+	struct vfence_use use = {
+		.fd = buffer_create(self->device, 4096), .flags = VFENCE_USE_WRITE,
+	};
 	struct vfence_submit busy = {
 		.queue = timer_queue(self->device),
 		.flags = VFENCE_SUBMIT_HANG,
@@ -363,7 +372,10 @@ TEST_F(batch, in_fences_of_a_call_and_of_buffers)
 	for (size_t i = 0; i < ARRAY_LEN(in_fences); i++)
 		in_fences[i] = fence;
 	ASSERT_EQ(0, submit_job(self->device, &busy));
-	/* A job of a manual queue, as many in-fences as may be, and a buffer with one more. */
+	/*
+	 * One manual job, jobs with as many in-fences as the call allows, and a job whose buffer
+	 * has one fence more.
+	 */
 	for (size_t i = 1; i <= WHOLE; i++) {
 		self->jobs[i].queue = self->timer;
 		self->jobs[i].in_fences = ptr_to_u64(in_fences);
@@ -376,7 +388,7 @@ TEST_F(batch, in_fences_of_a_call_and_of_buffers)
 	EXPECT_EQ(WHOLE + 1, refused);
 	EXPECT_EQ(1, queue_submitted(self->device, self->manual));
 	EXPECT_EQ(0, queue_submitted(self->device, self->timer));
-	/* One in-fence less. */
+	/* One in-fence less leaves room for the fence of the buffer. */
 	self->jobs[WHOLE].in_fence_count--;
 	EXPECT_EQ(0, submit_batch(self->device, self->jobs, WHOLE + 2, &refused));
 	EXPECT_EQ(2, queue_submitted(self->device, self->manual));
@@ -384,7 +396,7 @@ TEST_F(batch, in_fences_of_a_call_and_of_buffers)
 	EXPECT_EQ(1, signal_seqno(self->device, self->manual, 2, 0));
 }
 
-TEST_F(batch, jobs_start_where_those_before_have_ended)
+TEST_F(batch, job_starts_when_the_previous_ends)
 {
 	struct vfence_job_info info;
 	__u64 end = 0;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Clients: what an open file owns, however it is shared, and what its end means. */
+/*
+ * Clients: an open file owns its queues, however it is shared, and its last close cancels their
+ * jobs.
+ */
 #include <signal.h>
 #include <sys/socket.h>
 #include "lib/test.h"
@@ -9,7 +12,7 @@ FIXTURE(client)
 	int device;
 	__u32 queue;
 	int fence;
-	/* Connects the test with its child. */
+	/* Connects the parent with its child. */
 	int sockets[2];
 };
 
@@ -30,7 +33,7 @@ FIXTURE_TEARDOWN(client)
 	close(self->device);
 }
 
-TEST_F(client, second_one_is_independent)
+TEST_F(client, clients_are_independent)
 {
 	int second = variant->node->open();
 	__u32 queue = manual_queue(second);
@@ -46,13 +49,13 @@ TEST_F(client, second_one_is_independent)
 	EXPECT_EQ(1, fence_status(fence));
 }
 
-TEST_F(client, last_close_cancels)
+TEST_F(client, last_close_cancels_jobs)
 {
 	ASSERT_EQ(0, close(self->device));
 	EXPECT_EQ(-ECANCELED, fence_wait(self->fence));
 }
 
-TEST_F(client, last_close_cancels_in_order)
+TEST_F(client, last_close_cancels_in_seqno_order)
 {
 	__u32 queue = timer_queue(self->device);
 	__u64 last = now_ns();
@@ -68,7 +71,7 @@ TEST_F(client, last_close_cancels_in_order)
 	}
 }
 
-TEST_F(client, close_without_out_fences)
+TEST_F(client, close_cancels_jobs_without_out_fences)
 {
 	struct vfence_submit submit = { .queue = timer_queue(self->device), .duration_ns = SEC };
 
@@ -77,7 +80,7 @@ TEST_F(client, close_without_out_fences)
 	EXPECT_EQ(0, close(self->device));
 }
 
-TEST_F(client, close_of_one_of_two_descriptors)
+TEST_F(client, close_of_a_duplicate_cancels_nothing)
 {
 	int second = dup(self->device);
 
@@ -88,7 +91,7 @@ TEST_F(client, close_of_one_of_two_descriptors)
 	EXPECT_EQ(1, fence_status(self->fence));
 }
 
-TEST_F(client, fork_shares)
+TEST_F(client, child_shares_the_client)
 {
 	pid_t child = fork();
 
@@ -101,18 +104,18 @@ TEST_F(client, fork_shares)
 	ASSERT_EQ(0, child_status(child));
 	EXPECT_EQ(-EIO, fence_status(self->fence));
 	EXPECT_EQ(2, queue_submitted(self->device, self->queue));
-	/* The child's end was not that of the client. */
+	/* The exit of the child does not close the client. */
 	EXPECT_EQ(1, queue_completed(self->device, self->queue));
 	EXPECT_EQ(1, signal_seqno(self->device, self->queue, 2, 0));
 }
 
-TEST_F(client, fork_keeps_it_open)
+TEST_F(client, child_keeps_the_client_open)
 {
 	pid_t child = fork();
 	char byte;
 
 	if (!child) {
-		/* Until the parent has closed the device, and looked. */
+		/* Wait until the parent has closed the device and checked the fence. */
 		if (read(self->sockets[1], &byte, 1) != 1)
 			_exit(1);
 		_exit(signal_seqno(self->device, self->queue, 1, 0) != 1);
@@ -124,7 +127,7 @@ TEST_F(client, fork_keeps_it_open)
 	EXPECT_EQ(1, fence_wait(self->fence));
 }
 
-TEST_F(client, passed_over_a_socket)
+TEST_F(client, device_passed_over_a_socket_works)
 {
 	pid_t child = fork();
 
@@ -132,7 +135,7 @@ TEST_F(client, passed_over_a_socket)
 		__u32 queue;
 		int device;
 
-		/* Only what comes over the socket is left. */
+		/* Keep only the descriptor that the socket delivers. */
 		close(self->device);
 		device = receive_fd(self->sockets[1], &queue);
 		_exit(device < 0 || signal_seqno(device, queue, 1, -EIO) != 1);
@@ -142,7 +145,7 @@ TEST_F(client, passed_over_a_socket)
 	EXPECT_EQ(-EIO, fence_status(self->fence));
 }
 
-TEST_F(client, lives_in_the_socket)
+TEST_F(client, device_in_flight_keeps_the_client_open)
 {
 	__u32 queue;
 	int device;
@@ -156,7 +159,7 @@ TEST_F(client, lives_in_the_socket)
 	EXPECT_EQ(1, fence_status(self->fence));
 }
 
-TEST_F(client, out_fence_passed_over_a_socket)
+TEST_F(client, out_fence_passed_over_a_socket_works)
 {
 	pid_t child = fork();
 	char byte;
@@ -175,13 +178,13 @@ TEST_F(client, out_fence_passed_over_a_socket)
 	}
 	ASSERT_EQ(0, send_fd(self->sockets[0], self->queue, self->fence));
 	ASSERT_EQ(0, close(self->fence));
-	/* The child has it, pending. */
+	/* The child has received the pending fence. */
 	ASSERT_EQ(1, read(self->sockets[0], &byte, 1));
 	ASSERT_EQ(1, signal_seqno(self->device, self->queue, 1, 0));
 	EXPECT_EQ(0, child_status(child));
 }
 
-TEST_F(client, in_fence_of_a_client_that_is_gone)
+TEST_F(client, closed_client_fails_jobs_of_others_that_wait_for_it)
 {
 	int second = variant->node->open();
 	int fence = submit_after(second, timer_queue(second), 0, self->fence);
@@ -190,7 +193,7 @@ TEST_F(client, in_fence_of_a_client_that_is_gone)
 	EXPECT_EQ(-ECANCELED, fence_wait(fence));
 }
 
-TEST_F(client, closed_while_another_one_waits_for_the_same)
+TEST_F(client, closed_client_leaves_other_waiters_alone)
 {
 	int second = variant->node->open(), third = variant->node->open();
 	int doomed = submit_after(second, timer_queue(second), 0, self->fence);
@@ -203,7 +206,7 @@ TEST_F(client, closed_while_another_one_waits_for_the_same)
 	EXPECT_EQ(1, fence_wait(fence));
 }
 
-TEST_F(client, killed)
+TEST_F(client, killed_process_cancels_its_jobs)
 {
 	__u32 queue;
 	pid_t child;
@@ -228,7 +231,7 @@ TEST_F(client, killed)
 	EXPECT_EQ(-ECANCELED, fence_wait(fence));
 }
 
-TEST_F(client, killed_while_it_shares)
+TEST_F(client, killed_child_leaves_the_shared_client_open)
 {
 	pid_t child = fork();
 	char byte;

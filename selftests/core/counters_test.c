@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The page of counters that a program reads without system calls. */
+/* The page of counters that a program maps and reads without system calls. */
 #include <sys/wait.h>
 #include "lib/test.h"
 
@@ -40,7 +40,7 @@ static __u64 load(const volatile __u64 *counter)
 	return __atomic_load_n(counter, __ATOMIC_ACQUIRE);
 }
 
-TEST_F(counters, count)
+TEST_F(counters, counters_follow_the_jobs)
 {
 	const volatile struct vfence_counters *counters =
 		map_counters(self->device, self->manual.counters_offset);
@@ -64,7 +64,7 @@ TEST_F(counters, count)
 	EXPECT_EQ(1, counters->resets);
 }
 
-TEST_F(counters, timeouts_and_resets)
+TEST_F(counters, counters_show_timeouts_and_resets)
 {
 	const volatile struct vfence_counters *counters =
 		map_counters(self->device, self->timer.counters_offset);
@@ -79,7 +79,7 @@ TEST_F(counters, timeouts_and_resets)
 	EXPECT_EQ(1, counters->resets);
 }
 
-TEST_F(counters, fence_has_signalled_when_it_counts)
+TEST_F(counters, fence_signals_before_completed_counts_it)
 {
 	const volatile struct vfence_counters *counters =
 		map_counters(self->device, self->timer.counters_offset);
@@ -96,7 +96,7 @@ TEST_F(counters, fence_has_signalled_when_it_counts)
 	}
 }
 
-TEST_F(counters, never_go_back)
+TEST_F(counters, counters_never_decrease)
 {
 	const volatile struct vfence_counters *counters =
 		map_counters(self->device, self->timer.counters_offset);
@@ -119,7 +119,7 @@ TEST_F(counters, never_go_back)
 	}
 }
 
-TEST_F(counters, of_each_queue_are_its_own)
+TEST_F(counters, each_queue_has_its_own_counters)
 {
 	const volatile struct vfence_counters *timer =
 		map_counters(self->device, self->timer.counters_offset);
@@ -133,7 +133,7 @@ TEST_F(counters, of_each_queue_are_its_own)
 	EXPECT_EQ(1, manual->submitted);
 }
 
-TEST_F(counters, only_to_be_read)
+TEST_F(counters, writable_mapping_is_refused)
 {
 	__u64 offset = self->manual.counters_offset;
 	void *counters;
@@ -152,7 +152,7 @@ TEST_F(counters, only_to_be_read)
 	EXPECT_EQ(0, munmap(counters, self->page));
 }
 
-TEST_F(counters, wrong_place_or_length)
+TEST_F(counters, wrong_offset_or_length_is_refused)
 {
 	__u64 offset = self->manual.counters_offset;
 
@@ -167,7 +167,7 @@ TEST_F(counters, wrong_place_or_length)
 	EXPECT_EQ(EINVAL, errno);
 }
 
-TEST_F(counters, private_mapping)
+TEST_F(counters, private_mapping_shows_the_counters)
 {
 	const volatile struct vfence_counters *counters =
 		mmap(NULL, self->page, PROT_READ, MAP_PRIVATE, self->device,
@@ -179,7 +179,7 @@ TEST_F(counters, private_mapping)
 	EXPECT_EQ(1, counters->submitted);
 }
 
-TEST_F(counters, stay_when_the_queue_is_gone)
+TEST_F(counters, mapping_outlives_the_queue)
 {
 	const volatile struct vfence_counters *counters =
 		map_counters(self->device, self->manual.counters_offset);
@@ -192,7 +192,7 @@ TEST_F(counters, stay_when_the_queue_is_gone)
 	EXPECT_EQ(1, counters->errors);
 }
 
-TEST_F(counters, mapping_is_a_reference_to_the_file)
+TEST_F(counters, mapping_keeps_the_client_open)
 {
 	struct vfence_queue_create create = { .kind = VFENCE_QUEUE_MANUAL };
 	const volatile struct vfence_counters *counters;
@@ -206,12 +206,12 @@ TEST_F(counters, mapping_is_a_reference_to_the_file)
 	EXPECT_EQ(1, counters->submitted);
 	EXPECT_EQ(0, counters->completed);
 	EXPECT_EQ(0, fence_status(fence));
-	/* That was the last. */
+	/* Unmap the last page of counters. */
 	EXPECT_EQ(0, munmap((void *)counters, self->page));
 	EXPECT_EQ(-ECANCELED, fence_status(fence));
 }
 
-TEST_F(counters, child_has_them)
+TEST_F(counters, child_inherits_the_mapping)
 {
 	const volatile struct vfence_counters *counters =
 		map_counters(self->device, self->manual.counters_offset);

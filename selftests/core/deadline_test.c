@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Deadlines: recorded, and obeyed by queues that may hurry. */
+/* Deadlines: JOB_INFO reports them, and queues with a boost run faster to meet them. */
 #include "lib/test.h"
 
-/* Long enough that a deadline comes while the job runs, also on a slow machine. */
+/* Long enough for a deadline to be set while the job runs, on a slow machine too. */
 #define LONG (1000 * MSEC)
 
 FIXTURE(deadline)
@@ -10,9 +10,9 @@ FIXTURE(deadline)
 	int device;
 	__u32 timer;
 	__u32 manual;
-	/* Four times as fast when it must be. */
+	/* Runs at 400 % when a deadline asks for it. */
 	__u32 fast;
-	/* Stays pending until it is signalled. */
+	/* A queue with one pending job, which is @closed. */
 	__u32 gate;
 	int closed;
 };
@@ -47,7 +47,7 @@ FIXTURE_TEARDOWN(deadline)
 	close(self->device);
 }
 
-TEST_F(deadline, none)
+TEST_F(deadline, job_without_deadline_reports_zero)
 {
 	submit(self->device, self->manual, 0);
 	EXPECT_EQ(0, job_of(self->device, self->manual, 1).deadline_ns);
@@ -55,7 +55,7 @@ TEST_F(deadline, none)
 	EXPECT_EQ(0, job_of(self->device, self->manual, 1).deadline_ns);
 }
 
-TEST_F(deadline, earliest_wins)
+TEST_F(deadline, earliest_deadline_wins)
 {
 	int fence = submit(self->device, self->manual, 0);
 	static const struct {
@@ -69,12 +69,12 @@ TEST_F(deadline, earliest_wins)
 		ASSERT_EQ(0, set_deadline(fence, steps[i].set));
 		EXPECT_EQ(steps[i].shown, job_of(self->device, self->manual, 1).deadline_ns);
 	}
-	/* It is remembered. */
+	/* A completed job keeps its deadline. */
 	signal_seqno(self->device, self->manual, 1, 0);
 	EXPECT_EQ(1, job_of(self->device, self->manual, 1).deadline_ns);
 }
 
-TEST_F(deadline, beyond_what_the_clock_can_show)
+TEST_F(deadline, deadline_beyond_the_clock_is_late)
 {
 	struct vfence_submit job = { .queue = self->fast, .duration_ns = 20 * MSEC };
 	static const struct {
@@ -84,7 +84,7 @@ TEST_F(deadline, beyond_what_the_clock_can_show)
 	};
 	struct vfence_job_info info;
 
-	/* It is late, not early: nobody hurries for it. */
+	/* A deadline of U64_MAX is late, not early: no boost. */
 	job.flags = VFENCE_SUBMIT_OUT_FENCE;
 	ASSERT_EQ(0, submit_job(self->device, &job));
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
@@ -100,7 +100,7 @@ TEST_F(deadline, beyond_what_the_clock_can_show)
 	EXPECT_EQ(20 * MSEC, info.end_ns - info.start_ns);
 }
 
-TEST_F(deadline, of_each_job_for_itself)
+TEST_F(deadline, each_job_has_its_own_deadline)
 {
 	int fences[3];
 
@@ -112,7 +112,7 @@ TEST_F(deadline, of_each_job_for_itself)
 	EXPECT_EQ(0, job_of(self->device, self->manual, 3).deadline_ns);
 }
 
-TEST_F(deadline, through_merged_fences)
+TEST_F(deadline, merged_fence_passes_the_deadline_on)
 {
 	__u32 queue = manual_queue(self->device);
 	int one = submit(self->device, self->manual, 0);
@@ -122,14 +122,14 @@ TEST_F(deadline, through_merged_fences)
 
 	ASSERT_LE(0, merged);
 	ASSERT_EQ(0, set_deadline(merged, 5 * SEC));
-	/* Those of one queue are merged into the last of them. */
+	/* A merged sync_file has only the latest fence of each queue. */
 	EXPECT_EQ(5 * SEC, job_of(self->device, self->manual, 2).deadline_ns);
 	EXPECT_EQ(5 * SEC, job_of(self->device, queue, 1).deadline_ns);
 	ASSERT_EQ(0, set_deadline(one, 4 * SEC));
 	EXPECT_EQ(4 * SEC, job_of(self->device, self->manual, 1).deadline_ns);
 }
 
-TEST_F(deadline, on_an_exported_fence)
+TEST_F(deadline, exported_fence_takes_a_deadline)
 {
 	struct vfence_submit submit = { .queue = self->manual };
 	int fence;
@@ -138,12 +138,12 @@ TEST_F(deadline, on_an_exported_fence)
 	fence = export_fence(self->device, self->manual, 1);
 	ASSERT_EQ(0, set_deadline(fence, 5 * SEC));
 	EXPECT_EQ(5 * SEC, job_of(self->device, self->manual, 1).deadline_ns);
-	/* It is the same fence. */
+	/* A second export returns the same fence. */
 	ASSERT_EQ(0, set_deadline(export_fence(self->device, self->manual, 1), 4 * SEC));
 	EXPECT_EQ(4 * SEC, job_of(self->device, self->manual, 1).deadline_ns);
 }
 
-TEST_F(deadline, in_the_event)
+TEST_F(deadline, event_reports_the_deadline)
 {
 	struct vfence_submit submit = {
 		.queue = self->manual,
@@ -158,7 +158,7 @@ TEST_F(deadline, in_the_event)
 	EXPECT_EQ(5 * SEC, event.deadline_ns);
 }
 
-TEST_F(deadline, after_completion)
+TEST_F(deadline, deadline_after_completion_is_ignored)
 {
 	int fence = submit(self->device, self->manual, 0);
 
@@ -167,7 +167,7 @@ TEST_F(deadline, after_completion)
 	EXPECT_EQ(0, job_of(self->device, self->manual, 1).deadline_ns);
 }
 
-TEST_F(deadline, after_the_queue_is_gone)
+TEST_F(deadline, deadline_after_queue_destroy_is_ignored)
 {
 	int fence = submit(self->device, self->manual, 0);
 
@@ -176,7 +176,7 @@ TEST_F(deadline, after_the_queue_is_gone)
 	EXPECT_EQ(-ECANCELED, fence_status(fence));
 }
 
-TEST_F(deadline, nobody_hurries_unasked)
+TEST_F(deadline, queue_without_boost_keeps_its_speed)
 {
 	__u32 queues[] = {
 		self->timer, queue_with_boost(self->device, 100), queue_with_boost(self->device, 0),
@@ -194,7 +194,10 @@ TEST_F(deadline, nobody_hurries_unasked)
 	}
 }
 
-/* Sets a deadline on a job that runs, and checks when it ends: that depends on when the call was made. */
+/*
+ * Sets a deadline on a running job and checks when it ends. The bounds depend on when the call was
+ * made.
+ */
 static void hurry(struct __test_metadata *_metadata, FIXTURE_DATA(deadline) *self, __u64 after)
 {
 	int fence = submit(self->device, self->fast, LONG);
@@ -211,7 +214,7 @@ static void hurry(struct __test_metadata *_metadata, FIXTURE_DATA(deadline) *sel
 	called = now_ns();
 	ASSERT_EQ(1, fence_wait(fence));
 	info = job_of(self->device, self->fast, info.seqno);
-	/* What was left is done four times as fast. */
+	/* The rest of the job runs at 400 %. */
 	earliest = before + (start + LONG - before) / 4;
 	latest = called >= start + LONG ? start + LONG : called + (start + LONG - called) / 4 + 1;
 	if (deadline > earliest)
@@ -224,19 +227,19 @@ static void hurry(struct __test_metadata *_metadata, FIXTURE_DATA(deadline) *sel
 	close(fence);
 }
 
-TEST_F(deadline, that_can_be_met_is_met_exactly)
+TEST_F(deadline, feasible_deadline_is_met_exactly)
 {
 	hurry(_metadata, self, LONG * 3 / 4);
 	hurry(_metadata, self, LONG * 9 / 10);
 }
 
-TEST_F(deadline, that_cannot_be_met_is_missed_by_little)
+TEST_F(deadline, infeasible_deadline_runs_at_full_boost)
 {
 	hurry(_metadata, self, 1);
 	hurry(_metadata, self, 0);
 }
 
-TEST_F(deadline, later_than_the_end)
+TEST_F(deadline, deadline_after_the_end_changes_nothing)
 {
 	int fence = submit(self->device, self->fast, 20 * MSEC);
 	struct vfence_job_info info;
@@ -247,7 +250,7 @@ TEST_F(deadline, later_than_the_end)
 	EXPECT_EQ(info.start_ns + 20 * MSEC, info.end_ns);
 }
 
-TEST_F(deadline, set_before_the_job_starts)
+TEST_F(deadline, deadline_of_a_queued_job_boosts_it_when_it_runs)
 {
 	int first = submit_after(self->device, self->fast, 10 * MSEC, self->closed);
 	int hurried = submit(self->device, self->fast, 40 * MSEC);
@@ -264,7 +267,7 @@ TEST_F(deadline, set_before_the_job_starts)
 	EXPECT_EQ(1, info.deadline_ns);
 }
 
-TEST_F(deadline, kept_while_in_fences_are_waited_for)
+TEST_F(deadline, deadline_is_kept_while_in_fences_are_pending)
 {
 	int fence = submit_after(self->device, self->fast, 40 * MSEC, self->closed);
 	struct vfence_job_info info;
@@ -276,7 +279,7 @@ TEST_F(deadline, kept_while_in_fences_are_waited_for)
 	EXPECT_EQ(info.start_ns + 10 * MSEC, info.end_ns);
 }
 
-TEST_F(deadline, jobs_behind_gain_what_was_saved)
+TEST_F(deadline, boost_lets_later_jobs_start_earlier)
 {
 	int hurried = submit_after(self->device, self->fast, 40 * MSEC, self->closed);
 	int behind = submit(self->device, self->fast, 4 * MSEC);
@@ -287,7 +290,7 @@ TEST_F(deadline, jobs_behind_gain_what_was_saved)
 	EXPECT_EQ(fence_timestamp(hurried) + 4 * MSEC, fence_timestamp(behind));
 }
 
-TEST_F(deadline, boost_that_is_refused)
+TEST_F(deadline, invalid_boost_is_refused)
 {
 	static const __u32 percents[] = { 1, 99, VFENCE_MAX_BOOST_PERCENT + 1, ~0U };
 	struct vfence_queue_create manual = {

@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What is to be seen from outside: debugfs, fdinfo, tracepoints. */
+/* The views from outside: debugfs, fdinfo and tracepoints. */
 #include <sys/prctl.h>
 #include "lib/test.h"
 
-#define QUEUES "/sys/kernel/debug/vfence/queues"
+#define QUEUES DEBUGFS "/vfence/queues"
 #define TRACING "/sys/kernel/tracing"
 
-FIXTURE(visible)
+FIXTURE(debugfs)
 {
 	int device;
 	__u32 timer;
 	__u32 manual;
-	/* Stays pending until it is signalled. */
+	/* Pending until the gate is signalled. */
 	int fence;
-	/* What was read last. */
+	/* The text that slurp() read last. */
 	char text[1 << 20];
 };
 
-FIXTURE_SETUP(visible)
+FIXTURE_SETUP(debugfs)
 {
-	need_mount("debugfs", "/sys/kernel/debug", QUEUES);
+	need_mount("debugfs", DEBUGFS, QUEUES);
 	ASSERT_EQ(0, access(QUEUES, F_OK));
 	self->device = device_open();
 	ASSERT_LE(0, self->device);
@@ -29,13 +29,13 @@ FIXTURE_SETUP(visible)
 	ASSERT_LE(0, self->fence);
 }
 
-FIXTURE_TEARDOWN(visible)
+FIXTURE_TEARDOWN(debugfs)
 {
 	close(self->device);
 }
 
 /* Reads a file into self->text. */
-static bool slurp(FIXTURE_DATA(visible) *self, const char *path)
+static bool slurp(FIXTURE_DATA(debugfs) *self, const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	size_t length = 0;
@@ -48,7 +48,7 @@ static bool slurp(FIXTURE_DATA(visible) *self, const char *path)
 	return !more;
 }
 
-/* Returns what is behind @start on the first line that has it, NULL if none has. */
+/* Returns the rest of the first line that contains @start, or NULL. */
 static const char *behind(const char *text, const char *start)
 {
 	const char *found = strstr(text, start);
@@ -56,7 +56,7 @@ static const char *behind(const char *text, const char *start)
 	return found ? found + strlen(start) : NULL;
 }
 
-TEST_F(visible, queues_and_what_they_have_done)
+TEST_F(debugfs, queues_are_listed_with_their_counters)
 {
 	struct vfence_queue_create create = {
 		.kind = VFENCE_QUEUE_WORKER,
@@ -88,7 +88,7 @@ TEST_F(visible, queues_and_what_they_have_done)
 	EXPECT_EQ(0, timeouts);
 	EXPECT_EQ(1, resets);
 	EXPECT_EQ(0, faults);
-	/* All are of one client. */
+	/* All queues belong to one client. */
 	snprintf(line, sizeof(line), " queue %u a-manual-queue manual", self->manual);
 	ASSERT_NE(NULL, strstr(self->text, line));
 	for (text = strstr(self->text, line); text > self->text && text[-1] != '\n'; text--)
@@ -97,7 +97,7 @@ TEST_F(visible, queues_and_what_they_have_done)
 	snprintf(line, sizeof(line), "client %u queue %u a-timer-queue timer", client,
 		 self->timer);
 	EXPECT_NE(NULL, strstr(self->text, line));
-	/* Another client is another. */
+	/* A second open file is a second client. */
 	ASSERT_NE(0, queue_create(device_open(), VFENCE_QUEUE_TIMER, "of-somebody-else"));
 	ASSERT_TRUE(slurp(self, QUEUES));
 	ASSERT_NE(NULL, text = strstr(self->text, "of-somebody-else"));
@@ -107,7 +107,7 @@ TEST_F(visible, queues_and_what_they_have_done)
 	EXPECT_NE(client, other);
 }
 
-TEST_F(visible, stopped_queue)
+TEST_F(debugfs, stopped_queue_is_shown_as_stopped)
 {
 	struct vfence_queue_create create = {
 		.kind = VFENCE_QUEUE_TIMER,
@@ -132,7 +132,7 @@ TEST_F(visible, stopped_queue)
 	EXPECT_NE(NULL, memmem(line, strchr(line, '\n') - line, " timeouts 1 ", 12));
 }
 
-TEST_F(visible, what_a_job_waits_for)
+TEST_F(debugfs, pending_in_fences_are_listed)
 {
 	struct vfence_queue_info info;
 	__u64 submitted;
@@ -146,12 +146,13 @@ TEST_F(visible, what_a_job_waits_for)
 	ASSERT_NE(NULL, text = strstr(self->text, "a-timer-queue"));
 	ASSERT_EQ(1, sscanf(behind(text, "\n  job 1 pending submitted "), "%llu", &submitted));
 	EXPECT_GE(now_ns(), submitted);
-	snprintf(line, sizeof(line), "\n    waits for vfence a-manual-queue %llu:1\n  job 2 pending ",
+	snprintf(line, sizeof(line),
+		 "\n    waits for vfence a-manual-queue %llu:1\n  job 2 pending ",
 		 info.context);
 	EXPECT_NE(NULL, strstr(text, line));
 }
 
-TEST_F(visible, job_that_runs)
+TEST_F(debugfs, running_job_is_listed)
 {
 	struct vfence_submit job = {
 		.queue = self->timer,
@@ -174,7 +175,7 @@ TEST_F(visible, job_that_runs)
 	EXPECT_EQ(12345, deadline);
 }
 
-TEST_F(visible, in_fences_that_have_signalled_are_not_waited_for)
+TEST_F(debugfs, signalled_in_fences_are_not_listed)
 {
 	__u32 other = queue_create(self->device, VFENCE_QUEUE_MANUAL, "the-other");
 	__s32 in_fences[] = { self->fence, submit(self->device, other, 0) };
@@ -188,7 +189,7 @@ TEST_F(visible, in_fences_that_have_signalled_are_not_waited_for)
 	EXPECT_NE(NULL, strstr(text, "waits for vfence the-other"));
 }
 
-TEST_F(visible, many_jobs_and_many_in_fences)
+TEST_F(debugfs, long_lists_are_cut)
 {
 	struct vfence_submit jobs[100] = { 0 };
 	__s32 in_fences[20];
@@ -207,18 +208,18 @@ TEST_F(visible, many_jobs_and_many_in_fences)
 	EXPECT_NE(NULL, strstr(text, "\n  and 69 more jobs\n"));
 	while ((text = behind(text, "\n  job ")))
 		shown++;
-	/* The manual queues come behind. */
+	/* The manual queues follow the others. */
 	EXPECT_EQ(32 + 1 + 20, shown);
 }
 
-/* Returns how many of a job's in-fences are shown, and in @more how many are not. */
-static int waits_shown(FIXTURE_DATA(visible) *self, const char *job, int *more)
+/* Returns how many in-fences of a job are listed; @more is how many are not. */
+static int waits_shown(FIXTURE_DATA(debugfs) *self, const char *job, int *more)
 {
 	char *text = (char *)behind(behind(self->text, "a-timer-queue"), job);
 	const char *shown;
 	int count = 0;
 
-	/* What is of the job ends where the next one begins. */
+	/* Cut the text where the next job begins. */
 	*strstr(text, "\n  job ") = 0;
 	*more = 0;
 	if ((shown = behind(text, "\n    and ")))
@@ -228,7 +229,7 @@ static int waits_shown(FIXTURE_DATA(visible) *self, const char *job, int *more)
 	return count;
 }
 
-TEST_F(visible, in_fences_that_are_still_pending_are_counted)
+TEST_F(debugfs, pending_in_fences_are_counted)
 {
 	__s32 in_fences[20];
 	int more;
@@ -240,7 +241,7 @@ TEST_F(visible, in_fences_that_are_still_pending_are_counted)
 	ASSERT_TRUE(slurp(self, QUEUES));
 	EXPECT_EQ(8, waits_shown(self, "\n  job 1 ", &more));
 	EXPECT_EQ(12, more);
-	/* The first job of the queue is of the fixture. */
+	/* The fixture submitted the first job of the queue. */
 	ASSERT_EQ(1 + 5, signal_seqno(self->device, self->manual, 1 + 5, 0));
 	ASSERT_TRUE(slurp(self, QUEUES));
 	EXPECT_EQ(8, waits_shown(self, "\n  job 1 ", &more));
@@ -251,7 +252,7 @@ TEST_F(visible, in_fences_that_are_still_pending_are_counted)
 	EXPECT_EQ(0, more);
 }
 
-TEST_F(visible, gone_when_the_queue_is)
+TEST_F(debugfs, destroyed_queue_is_not_listed)
 {
 	ASSERT_EQ(0, queue_destroy(self->device, self->timer));
 	ASSERT_TRUE(slurp(self, QUEUES));
@@ -263,7 +264,7 @@ TEST_F(visible, gone_when_the_queue_is)
 	self->device = -1;
 }
 
-TEST_F(visible, read_while_everything_changes)
+TEST_F(debugfs, read_races_with_changes)
 {
 	pid_t child = fork();
 
@@ -288,7 +289,7 @@ TEST_F(visible, read_while_everything_changes)
 	EXPECT_EQ(child, waitpid(child, NULL, 0));
 }
 
-TEST_F(visible, fdinfo)
+TEST_F(debugfs, fdinfo_describes_the_client)
 {
 	struct vfence_submit job = { .queue = self->timer, .flags = VFENCE_SUBMIT_EVENT };
 	unsigned int queues, jobs, events;
@@ -309,7 +310,7 @@ TEST_F(visible, fdinfo)
 	EXPECT_EQ(3, events);
 }
 
-/* Returns how many records there are of one kind that are about a job, and the last of them. */
+/* Returns the number of records of @event for one job; @last is the last of them. */
 static int records(const char *text, const char *event, __u64 context, __u64 seqno,
 		   const char **last)
 {
@@ -324,8 +325,8 @@ static int records(const char *text, const char *event, __u64 context, __u64 seq
 	return count;
 }
 
-/* Returns whether self->text has an event of the core's that a fence has signalled. */
-static bool is_traced(FIXTURE_DATA(visible) *self, __u64 context, __u64 seqno)
+/* Returns whether self->text has the core's dma_fence_signaled event of a fence. */
+static bool is_traced(FIXTURE_DATA(debugfs) *self, __u64 context, __u64 seqno)
 {
 	char fence[64];
 
@@ -333,7 +334,7 @@ static bool is_traced(FIXTURE_DATA(visible) *self, __u64 context, __u64 seqno)
 	return strstr(self->text, fence);
 }
 
-TEST_F(visible, tracepoints)
+TEST_F(debugfs, tracepoints_follow_a_job)
 {
 	struct vfence_submit jobs[2] = { 0 };
 	__u64 submitted, start_ns, end_ns;
@@ -385,15 +386,15 @@ TEST_F(visible, tracepoints)
 		EXPECT_EQ(info.start_ns, start_ns);
 		EXPECT_EQ(info.end_ns, end_ns);
 	}
-	/* The core's own events name the same context and sequence number. */
+	/* The core's own events have the same context and seqno. */
 	text = strstr(self->text, "dma_fence_signaled: driver=vfence timeline=a-timer-queue ");
 	ASSERT_NE(NULL, text);
 	EXPECT_TRUE(is_traced(self, queue.context, 2));
 	ASSERT_TRUE(write_file(TRACING "/trace", "\n"));
 }
 
-/* A fence that nobody has is none: the job completes without. */
-TEST_F(visible, refused_export_leaves_no_fence)
+/* A refused EXPORT drops the fence that it created, so the job completes without one. */
+TEST_F(debugfs, refused_export_leaves_no_fence)
 {
 	struct vfence_submit job = { .queue = self->manual };
 	struct vfence_export valid = { .queue = self->manual }, *export;

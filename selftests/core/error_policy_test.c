@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Errors: those that jobs ask for, and what an in-fence's error does. */
+/* Errors: those that a job is submitted with, and the policies for the errors of in-fences. */
 #include "lib/test.h"
 
 FIXTURE(policy)
 {
 	int device;
 	__u32 manual;
-	/* Stays pending until it is signalled. */
+	/* A queue with one pending job, whose out-fence is @fence. */
 	__u32 gate;
 	int fence;
-	/* Queues of each policy. */
+	/* One queue for each policy. */
 	__u32 propagate;
 	__u32 ignore;
 	__u32 cancel;
@@ -73,12 +73,12 @@ TEST_F(policy, job_ends_with_its_error)
 		info = job_of(self->device, self->propagate, i + 1);
 		EXPECT_EQ(VFENCE_JOB_COMPLETED, info.state);
 		EXPECT_EQ(errors[i], info.error);
-		/* It did run. */
+		/* The job ran for its duration. */
 		EXPECT_EQ(info.start_ns + MSEC, info.end_ns);
 	}
 }
 
-TEST_F(policy, error_of_a_job_does_not_concern_the_next)
+TEST_F(policy, job_error_does_not_affect_the_next)
 {
 	struct vfence_submit submit = { .queue = self->cancel, .error = -EIO };
 	struct vfence_queue_info info;
@@ -94,7 +94,7 @@ TEST_F(policy, error_of_a_job_does_not_concern_the_next)
 	EXPECT_EQ(0, info.state);
 }
 
-TEST_F(policy, error_that_is_none)
+TEST_F(policy, invalid_error_is_refused)
 {
 	static const int errors[] = { 1, EIO, -4096, INT_MAX, INT_MIN };
 
@@ -108,7 +108,7 @@ TEST_F(policy, error_that_is_none)
 	EXPECT_EQ(0, queue_submitted(self->device, self->propagate));
 }
 
-TEST_F(policy, error_on_a_manual_queue)
+TEST_F(policy, signal_overrides_a_manual_jobs_error)
 {
 	struct vfence_submit submit = { .queue = self->manual };
 
@@ -116,7 +116,7 @@ TEST_F(policy, error_on_a_manual_queue)
 		submit.error = i < 2 ? -EIO : 0;
 		ASSERT_EQ(0, submit_job(self->device, &submit));
 	}
-	/* The job's own, that of the call, and none. */
+	/* The job's own error, the error of the call, and no error. */
 	EXPECT_EQ(1, signal_seqno(self->device, self->manual, 1, 0));
 	EXPECT_EQ(1, signal_seqno(self->device, self->manual, 2, -EPROTO));
 	EXPECT_EQ(1, signal_seqno(self->device, self->manual, 3, 0));
@@ -125,7 +125,7 @@ TEST_F(policy, error_on_a_manual_queue)
 	EXPECT_EQ(0, job_of(self->device, self->manual, 3).error);
 }
 
-TEST_F(policy, propagated_without_running)
+TEST_F(policy, propagate_fails_the_job_without_running_it)
 {
 	int fence = submit_after(self->device, self->propagate, 10 * MSEC, self->fence);
 	struct vfence_job_info info;
@@ -136,11 +136,11 @@ TEST_F(policy, propagated_without_running)
 	EXPECT_EQ(0, info.start_ns);
 	EXPECT_EQ(-EPROTO, info.error);
 	EXPECT_FALSE(stopped(self->device, self->propagate));
-	/* Those behind it run. */
+	/* The jobs behind it run. */
 	EXPECT_EQ(1, fence_wait(submit(self->device, self->propagate, MSEC)));
 }
 
-TEST_F(policy, ignored)
+TEST_F(policy, ignore_runs_the_job)
 {
 	int late = submit_after(self->device, self->ignore, 2 * MSEC, self->fence), early;
 	struct vfence_job_info info;
@@ -156,7 +156,7 @@ TEST_F(policy, ignored)
 	}
 }
 
-/* Submits a job that has an error of its own and an in-fence, and returns its out-fence. */
+/* Submits a job with an error of its own and an in-fence. Returns its out-fence. */
 static int submit_failing(FIXTURE_DATA(policy) *self, __u32 queue)
 {
 	struct vfence_submit submit = {
@@ -170,7 +170,7 @@ static int submit_failing(FIXTURE_DATA(policy) *self, __u32 queue)
 	return submit_job(self->device, &submit) ? -1 : submit.out_fence;
 }
 
-TEST_F(policy, ignored_but_with_an_error_of_its_own)
+TEST_F(policy, ignore_keeps_the_jobs_own_error)
 {
 	int fence = submit_failing(self, self->ignore);
 
@@ -179,7 +179,7 @@ TEST_F(policy, ignored_but_with_an_error_of_its_own)
 	EXPECT_EQ(-EIO, fence_wait(fence));
 }
 
-TEST_F(policy, in_fences_error_comes_before_the_jobs_own)
+TEST_F(policy, in_fence_error_precedes_the_jobs_own)
 {
 	int fence = submit_failing(self, self->propagate);
 
@@ -199,17 +199,17 @@ TEST_F(policy, cancel_stops_the_queue)
 	OPEN_GATE(-EPROTO);
 	EXPECT_EQ(-EPROTO, fence_wait(first));
 	EXPECT_EQ(-ECANCELED, fence_wait(behind));
-	/* Without waiting for what it would wait for. */
+	/* The jobs behind it are cancelled without waiting for their in-fences. */
 	EXPECT_EQ(-ECANCELED, fence_wait(waiting));
 	EXPECT_EQ(0, fence_status(never));
 	EXPECT_TRUE(stopped(self->device, self->cancel));
 	EXPECT_EQ(0, job_of(self->device, self->cancel, 2).start_ns);
-	/* Nor do jobs that are submitted later. */
+	/* A stopped queue cancels jobs that are submitted later. */
 	EXPECT_EQ(-ECANCELED, fence_wait(submit(self->device, self->cancel, MSEC)));
 	EXPECT_EQ(-ECANCELED, fence_wait(submit_after(self->device, self->cancel, 0, never)));
 }
 
-TEST_F(policy, cancel_for_an_error_that_is_known_at_submit)
+TEST_F(policy, cancel_applies_to_an_in_fence_that_failed_before_submit)
 {
 	OPEN_GATE(-EPROTO);
 	EXPECT_EQ(-EPROTO, fence_wait(submit_after(self->device, self->cancel, MSEC, self->fence)));
@@ -217,7 +217,7 @@ TEST_F(policy, cancel_for_an_error_that_is_known_at_submit)
 	EXPECT_EQ(-ECANCELED, fence_wait(submit(self->device, self->cancel, 0)));
 }
 
-TEST_F(policy, cancel_waits_for_the_jobs_turn)
+TEST_F(policy, cancel_applies_when_the_job_is_the_head)
 {
 	int running = submit(self->device, self->cancel, 20 * MSEC), failing;
 
@@ -228,14 +228,14 @@ TEST_F(policy, cancel_waits_for_the_jobs_turn)
 	EXPECT_EQ(fence_timestamp(running), fence_timestamp(failing));
 }
 
-TEST_F(policy, cancel_without_an_error)
+TEST_F(policy, cancel_policy_without_an_error_runs_jobs)
 {
 	OPEN_GATE(0);
 	EXPECT_EQ(1, fence_wait(submit_after(self->device, self->cancel, MSEC, self->fence)));
 	EXPECT_FALSE(stopped(self->device, self->cancel));
 }
 
-TEST_F(policy, reset_lets_a_stopped_queue_go_on)
+TEST_F(policy, reset_restarts_a_stopped_queue)
 {
 	__u64 resets;
 
@@ -265,7 +265,7 @@ TEST_F(policy, stopped_queue_still_numbers_and_counts)
 	EXPECT_EQ(0, info.timeouts);
 }
 
-TEST_F(policy, unknown)
+TEST_F(policy, unknown_policy_is_refused)
 {
 	struct vfence_queue_create create = { .kind = VFENCE_QUEUE_TIMER };
 
@@ -281,7 +281,7 @@ TEST_F(policy, unknown)
 	EXPECT_REFUSED(EINVAL, queue_create_with(self->device, &create));
 }
 
-TEST_F(policy, manual_queue_has_no_in_fences)
+TEST_F(policy, manual_queue_refuses_an_in_fence_policy)
 {
 	struct vfence_queue_create create = {
 		.kind = VFENCE_QUEUE_MANUAL,

@@ -42,7 +42,7 @@ static void set_nonblocking(int device, bool on)
 	fcntl(device, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
 }
 
-TEST_F(event, tells_what_job_info_tells)
+TEST_F(event, event_agrees_with_job_info)
 {
 	struct vfence_event event;
 	struct vfence_job_info job;
@@ -55,7 +55,7 @@ TEST_F(event, tells_what_job_info_tells)
 	};
 	ASSERT_EQ(0, submit_job(self->device, &self->jobs[0]));
 	ASSERT_EQ(0, read_event(self->device, &event));
-	/* The fence has signalled by then. */
+	/* The fence signals before the event is readable. */
 	EXPECT_EQ(-EPROTO, fence_status(self->jobs[0].out_fence));
 	ASSERT_EQ(0, job_info(self->device, self->timer, 1, &job));
 	EXPECT_EQ(self->timer, event.queue);
@@ -72,7 +72,7 @@ TEST_F(event, tells_what_job_info_tells)
 	EXPECT_EQ(0, event.result);
 }
 
-TEST_F(event, only_for_jobs_that_ask)
+TEST_F(event, only_flagged_jobs_send_events)
 {
 	struct vfence_event events[3];
 
@@ -84,7 +84,7 @@ TEST_F(event, only_for_jobs_that_ask)
 	EXPECT_EQ(3, events[1].seqno);
 }
 
-TEST_F(event, in_order_of_completion)
+TEST_F(event, events_are_in_completion_order)
 {
 	__u32 other = manual_queue(self->device);
 	struct vfence_event events[4];
@@ -105,7 +105,7 @@ TEST_F(event, in_order_of_completion)
 	EXPECT_LE(events[2].end_ns, events[3].end_ns);
 }
 
-TEST_F(event, as_many_as_fit)
+TEST_F(event, read_returns_as_many_events_as_fit)
 {
 	struct vfence_event events[200];
 
@@ -120,7 +120,7 @@ TEST_F(event, as_many_as_fit)
 		ASSERT_EQ(i + 4, events[i].seqno);
 }
 
-TEST_F(event, buffer_that_is_too_small)
+TEST_F(event, read_into_a_small_buffer_is_refused)
 {
 	struct vfence_event event;
 
@@ -132,7 +132,7 @@ TEST_F(event, buffer_that_is_too_small)
 	EXPECT_EQ(0, read_event(self->device, &event));
 }
 
-TEST_F(event, nonblocking)
+TEST_F(event, nonblocking_read_fails_without_events)
 {
 	struct vfence_event event;
 
@@ -145,7 +145,7 @@ TEST_F(event, nonblocking)
 	EXPECT_REFUSED(EAGAIN, read(self->device, &event, sizeof(event)));
 }
 
-TEST_F(event, none_is_lost_when_it_cannot_be_written)
+TEST_F(event, read_into_inaccessible_memory_loses_no_event)
 {
 	size_t page = sysconf(_SC_PAGESIZE);
 	char *start = unmapped(2);
@@ -155,7 +155,7 @@ TEST_F(event, none_is_lost_when_it_cannot_be_written)
 	ASSERT_EQ(100, signal_seqno(self->device, self->manual, 100, 0));
 	EXPECT_REFUSED(EFAULT, read(self->device, start, 64));
 	EXPECT_REFUSED(EFAULT, read(self->device, unmapped(2), 6400));
-	/* As far as it goes: three, and half of a fourth. */
+	/* The page has room for three events and half of a fourth. */
 	ASSERT_EQ(0, mprotect(start, page, PROT_READ | PROT_WRITE));
 	EXPECT_EQ(3 * 64, read(self->device, start + page - 3 * 64 - 32, 6400));
 	for (int i = 4; i <= 100; i++) {
@@ -172,7 +172,7 @@ struct reader {
 	int error;
 };
 
-/* Reads until there is an error, or @count events were read. */
+/* Reads @count events, or until read() fails. */
 static void *read_events(void *data)
 {
 	struct reader *reader = data;
@@ -195,7 +195,7 @@ static void reader_start(struct reader *reader, int device, __u64 count)
 	pthread_create(&reader->thread, NULL, read_events, reader);
 }
 
-TEST_F(event, reader_is_woken)
+TEST_F(event, event_wakes_a_reader)
 {
 	struct reader reader;
 
@@ -210,7 +210,7 @@ TEST_F(event, reader_is_woken)
 	}
 }
 
-TEST_F(event, each_goes_to_one_reader)
+TEST_F(event, each_event_goes_to_one_reader)
 {
 	struct reader readers[4];
 	__u64 sum = 0;
@@ -236,7 +236,7 @@ static void on_signal(int number)
 	(void)number;
 }
 
-/* Starts a reader, and sends it signals until it ends. Returns with what errno; -1 when that cannot be done. */
+/* Starts a reader and sends it signals until it ends. Returns the reader's errno, or -1. */
 static int interrupt_a_reader(int device)
 {
 	struct sigaction action = { .sa_handler = on_signal };
@@ -257,7 +257,7 @@ TEST_F(event, signal_interrupts_a_reader)
 	EXPECT_EQ(EINTR, interrupt_a_reader(self->device));
 }
 
-/* A thread that reads into memory which is not there until @faults is closed. */
+/* A thread whose read() blocks in a page fault until @faults is closed. */
 struct stuck {
 	pthread_t thread;
 	int device;
@@ -274,7 +274,7 @@ static void *read_slowly(void *data)
 	return NULL;
 }
 
-/* Returns when the thread waits for its memory; false if the kernel has no such thing. */
+/* Returns once the thread blocks; false if the kernel has no userfaultfd. */
 static bool stuck_start(struct stuck *stuck, int device)
 {
 	size_t page = sysconf(_SC_PAGESIZE);
@@ -286,7 +286,8 @@ static bool stuck_start(struct stuck *stuck, int device)
 	struct uffd_msg fault;
 
 	stuck->device = device;
-	stuck->memory = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	stuck->memory = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			     0);
 	stuck->faults = syscall(SYS_userfaultfd, O_CLOEXEC);
 	range.range.start = ptr_to_u64(stuck->memory);
 	if (ioctl(stuck->faults, UFFDIO_API, &api) ||
@@ -296,7 +297,7 @@ static bool stuck_start(struct stuck *stuck, int device)
 	return read(stuck->faults, &fault, sizeof(fault)) == sizeof(fault);
 }
 
-TEST_F(event, reader_whose_memory_is_slow)
+TEST_F(event, page_fault_of_a_reader_blocks_only_readers)
 {
 	struct vfence_event event;
 	struct reader reader;
@@ -306,16 +307,16 @@ TEST_F(event, reader_whose_memory_is_slow)
 	ASSERT_EQ(3, signal_seqno(self->device, self->manual, 3, 0));
 	if (!stuck_start(&stuck, self->device))
 		SKIP(return, "the kernel has no CONFIG_USERFAULTFD");
-	/* Nobody has to wait for that, and who wants to can be interrupted. */
+	/* Another reader gets EAGAIN, or waits interruptibly. */
 	set_nonblocking(self->device, true);
 	EXPECT_REFUSED(EAGAIN, read(self->device, &event, sizeof(event)));
 	EXPECT_EQ(POLLIN, polled(self->device, POLLIN));
 	set_nonblocking(self->device, false);
 	EXPECT_EQ(EINTR, interrupt_a_reader(self->device));
-	/* Jobs go on, and report. */
+	/* Jobs still complete and queue their events. */
 	ASSERT_EQ(0, submit_job(self->device, &self->jobs[3]));
 	ASSERT_EQ(1, signal_seqno(self->device, self->manual, 4, 0));
-	/* The next has its turn when the first is done. */
+	/* The next reader continues when the first is done. */
 	reader_start(&reader, self->device, 3);
 	close(stuck.faults);
 	pthread_join(stuck.thread, NULL);
@@ -326,7 +327,7 @@ TEST_F(event, reader_whose_memory_is_slow)
 	EXPECT_EQ(2 + 3 + 4, reader.sum);
 }
 
-TEST_F(event, poll_in)
+TEST_F(event, pollin_follows_the_events)
 {
 	struct vfence_event event;
 
@@ -339,7 +340,7 @@ TEST_F(event, poll_in)
 	EXPECT_EQ(0, polled(self->device, POLLIN));
 }
 
-TEST_F(event, poll_is_woken)
+TEST_F(event, event_wakes_a_poller)
 {
 	struct pollfd pollfd = { .fd = self->device, .events = POLLIN };
 
@@ -350,7 +351,7 @@ TEST_F(event, poll_is_woken)
 	EXPECT_EQ(POLLIN, pollfd.revents);
 }
 
-TEST_F(event, poll_out)
+TEST_F(event, pollout_follows_the_room_in_queues)
 {
 	int device = variant->node->open();
 	struct vfence_query query = { 0 };
@@ -374,14 +375,15 @@ TEST_F(event, poll_out)
 	EXPECT_EQ(POLLOUT, polled(device, POLLOUT));
 	ASSERT_EQ(0, submit_job(device, &self->jobs[0]));
 	EXPECT_EQ(0, polled(device, POLLOUT));
-	/* Another queue has room. */
+	/* The new queue has room. */
 	EXPECT_NE(0, timer_queue(device));
 	EXPECT_EQ(POLLOUT, polled(device, POLLOUT));
 	close(device);
 }
 
-/* A full queue, of which user space completes the first job or lets it go on. */
-static void expect_poll_out(struct __test_metadata *_metadata, FIXTURE_DATA(event) *self, __u32 kind)
+/* Expects POLLOUT to wake a poller when user space lets the head of a full queue complete. */
+static void expect_poll_out(struct __test_metadata *_metadata, FIXTURE_DATA(event) *self,
+			    __u32 kind)
 {
 	__s32 gate = submit(self->device, self->manual, 0);
 	int device = node_of(self->device)->open();
@@ -405,18 +407,18 @@ static void expect_poll_out(struct __test_metadata *_metadata, FIXTURE_DATA(even
 	close(device);
 }
 
-TEST_F(event, poll_out_is_woken)
+TEST_F(event, signal_wakes_a_poller_for_room)
 {
 	expect_poll_out(_metadata, self, VFENCE_QUEUE_MANUAL);
 }
 
-TEST_F(event, poll_out_is_woken_by_a_timer)
+TEST_F(event, timer_job_wakes_a_poller_for_room)
 {
 	expect_poll_out(_metadata, self, VFENCE_QUEUE_TIMER);
 }
 
-/* The head has nothing to wait for, and nobody lets it go on. */
-TEST_F(event, poll_out_is_woken_by_a_timer_alone)
+/* No in-fence holds the head back, so the timer alone makes room. */
+TEST_F(event, timer_alone_wakes_a_poller_for_room)
 {
 	int device = variant->node->open();
 	struct vfence_submit job = { .queue = timer_queue(device), .duration_ns = 500 * MSEC };
@@ -426,12 +428,12 @@ TEST_F(event, poll_out_is_woken_by_a_timer_alone)
 	close(device);
 }
 
-TEST_F(event, poll_out_is_woken_by_a_worker)
+TEST_F(event, worker_job_wakes_a_poller_for_room)
 {
 	expect_poll_out(_metadata, self, VFENCE_QUEUE_WORKER);
 }
 
-TEST_F(event, epoll)
+TEST_F(event, edge_triggered_epoll_reports_each_event)
 {
 	int epoll = epoll_create1(EPOLL_CLOEXEC);
 	struct epoll_event wanted = { .events = EPOLLIN | EPOLLET, .data.u32 = 7 }, event;
@@ -446,18 +448,18 @@ TEST_F(event, epoll)
 		EXPECT_EQ(7, event.data.u32);
 		ASSERT_EQ(0, read_event(self->device, &read));
 	}
-	/* The device may be closed while it is watched. */
+	/* The device may be closed while an epoll instance watches it. */
 	close(self->device);
 	EXPECT_EQ(0, epoll_wait(epoll, &event, 1, 0));
 	close(epoll);
 }
 
-TEST_F(event, there_is_an_end_of_room)
+TEST_F(event, unread_events_are_limited)
 {
 	struct vfence_event *events = calloc(VFENCE_MAX_EVENTS, sizeof(*events));
 	__u32 refused;
 
-	/* What nobody reads takes room, and so does what is pending. */
+	/* Unread events take room, and so do the events of pending jobs. */
 	for (int job = 0; job < VFENCE_MAX_BATCH; job++)
 		self->jobs[job].queue = self->timer;
 	for (int batch = 1; batch < VFENCE_MAX_EVENTS / VFENCE_MAX_BATCH; batch++) {
@@ -467,9 +469,9 @@ TEST_F(event, there_is_an_end_of_room)
 	for (int job = 0; job < VFENCE_MAX_BATCH; job++)
 		self->jobs[job].queue = self->manual;
 	ASSERT_EQ(0, submit_batch(self->device, self->jobs, VFENCE_MAX_BATCH, NULL));
-	/* Of which poll() does not tell: there is room for jobs. */
+	/* POLLOUT reports room for jobs, not for events. */
 	EXPECT_EQ(POLLIN | POLLOUT, polled(self->device, POLLIN | POLLOUT));
-	/* Jobs without events are not concerned. */
+	/* Jobs without an event are accepted. */
 	self->jobs[0].flags = 0;
 	EXPECT_REFUSED(EAGAIN, submit_batch(self->device, self->jobs, 2, &refused));
 	EXPECT_EQ(1, refused);
@@ -482,7 +484,7 @@ TEST_F(event, there_is_an_end_of_room)
 	EXPECT_EQ(0, submit_job(self->device, &self->jobs[1]));
 	EXPECT_REFUSED(EAGAIN, submit_job(self->device, &self->jobs[1]));
 	ASSERT_EQ(0, wait_idle(self->device, self->timer));
-	/* None was lost. */
+	/* No event was lost. */
 	EXPECT_EQ(VFENCE_MAX_EVENTS * 64L,
 		  read(self->device, events, VFENCE_MAX_EVENTS * sizeof(*events)));
 	EXPECT_EQ(-ECANCELED, events[VFENCE_MAX_EVENTS - 2].error);
@@ -490,7 +492,7 @@ TEST_F(event, there_is_an_end_of_room)
 	free(events);
 }
 
-TEST_F(event, jobs_of_a_destroyed_queue_report)
+TEST_F(event, destroyed_queue_sends_events_of_its_jobs)
 {
 	struct vfence_event event;
 
@@ -504,7 +506,7 @@ TEST_F(event, jobs_of_a_destroyed_queue_report)
 	}
 }
 
-TEST_F(event, refused_batch_reports_nothing)
+TEST_F(event, refused_batch_sends_no_event)
 {
 	self->jobs[9].pad = 1;
 	EXPECT_REFUSED(EINVAL, submit_batch(self->device, self->jobs, 10, NULL));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Jobs that are given a sync_file later, or looked at. */
+/* EXPORT gives a submitted job a sync_file; JOB_INFO describes it. */
 #include <pthread.h>
 #include <sys/resource.h>
 #include "lib/test.h"
@@ -33,7 +33,7 @@ static __u64 submit_plain(int device, __u32 queue, __u64 duration_ns)
 	return submit_job(device, &job) ? 0 : job.seqno;
 }
 
-TEST_F(export, pending_job)
+TEST_F(export, export_of_a_pending_job)
 {
 	__u64 seqno = submit_plain(self->device, self->manual, 0);
 	struct vfence_queue_info info;
@@ -51,7 +51,7 @@ TEST_F(export, pending_job)
 	EXPECT_EQ(-EIO, fence_status(fd));
 }
 
-TEST_F(export, twice_is_the_same_fence)
+TEST_F(export, second_export_returns_the_same_fence)
 {
 	__u64 seqno = submit_plain(self->device, self->manual, 0);
 	struct sync_file_info info = { 0 };
@@ -68,7 +68,7 @@ TEST_F(export, twice_is_the_same_fence)
 	EXPECT_EQ(fence_timestamp(one), fence_timestamp(two));
 }
 
-TEST_F(export, job_that_has_an_out_fence)
+TEST_F(export, export_of_a_job_with_an_out_fence)
 {
 	int out = submit(self->device, self->manual, 0);
 	int late = export_fence(self->device, self->manual, 1);
@@ -78,7 +78,7 @@ TEST_F(export, job_that_has_an_out_fence)
 	EXPECT_EQ(fence_timestamp(out), fence_timestamp(late));
 }
 
-TEST_F(export, completed_job)
+TEST_F(export, export_of_a_completed_job)
 {
 	__u64 seqno = submit_plain(self->device, self->manual, 0);
 	struct vfence_job_info job;
@@ -92,7 +92,7 @@ TEST_F(export, completed_job)
 	EXPECT_EQ(job.end_ns, fence_timestamp(fd));
 }
 
-TEST_F(export, timer_job_at_any_moment)
+TEST_F(export, export_races_with_the_timer)
 {
 	for (int i = 0; i < 100; i++) {
 		__u64 seqno = submit_plain(self->device, self->timer, i * 5000);
@@ -109,7 +109,7 @@ TEST_F(export, timer_job_at_any_moment)
 	}
 }
 
-TEST_F(export, as_in_fence_of_another_queue)
+TEST_F(export, exported_fence_serves_as_in_fence)
 {
 	__u64 seqno = submit_plain(self->device, self->manual, 0);
 	int in = export_fence(self->device, self->manual, seqno);
@@ -122,7 +122,7 @@ TEST_F(export, as_in_fence_of_another_queue)
 	EXPECT_EQ(fence_timestamp(in) + MSEC <= fence_timestamp(out), true);
 }
 
-TEST_F(export, memory_of_the_queue)
+TEST_F(export, history_holds_the_last_jobs)
 {
 	struct vfence_job_info job;
 	const __u64 count = 3 * VFENCE_HISTORY;
@@ -144,7 +144,7 @@ TEST_F(export, memory_of_the_queue)
 	}
 }
 
-TEST_F(export, misuse)
+TEST_F(export, invalid_arguments_are_refused)
 {
 	struct vfence_export valid = { .queue = self->manual, .seqno = 1 };
 	struct vfence_export *argument = read_only(&valid, sizeof(valid));
@@ -189,7 +189,7 @@ TEST_F(export, fence_outlives_queue_and_client)
 	EXPECT_EQ(-ECANCELED, fence_status(of_other));
 }
 
-TEST_F(export, states_of_a_job)
+TEST_F(export, job_info_follows_the_state)
 {
 	int in = submit(self->device, self->manual, 0);
 	int out = submit_after(self->device, self->timer, 100 * MSEC, in);
@@ -224,7 +224,7 @@ struct exporter {
 	int wrong;
 };
 
-/* Exports every job, whatever has become of it by then. */
+/* Exports each job, whatever its state. */
 static void *export_all(void *data)
 {
 	struct exporter *exporter = data;
@@ -242,7 +242,7 @@ static void *export_all(void *data)
 	return NULL;
 }
 
-TEST_F(export, while_jobs_complete)
+TEST_F(export, export_from_threads_while_jobs_complete)
 {
 	struct vfence_submit jobs[500];
 	struct exporter exporters[3];
@@ -268,14 +268,14 @@ TEST_F(export, while_jobs_complete)
 	}
 }
 
-TEST_F(export, what_has_signalled_comes_after_those_before_it)
+TEST_F(export, exported_fences_signal_in_seqno_order)
 {
 	struct vfence_submit jobs[300];
 
 	for (size_t i = 0; i < ARRAY_LEN(jobs); i++)
 		jobs[i] = (struct vfence_submit) {
 			.queue = self->timer,
-			/* Every other one has a fence from the beginning. */
+			/* Every other job has an out-fence. */
 			.flags = i % 2 ? 0 : VFENCE_SUBMIT_OUT_FENCE,
 			.duration_ns = 10000,
 		};
@@ -288,7 +288,7 @@ TEST_F(export, what_has_signalled_comes_after_those_before_it)
 			int fd = export_fence(self->device, self->timer, i + 1);
 
 			if (fd < 0) {
-				/* It has gone too fast for us. */
+				/* The job has left the history of the queue. */
 				ASSERT_EQ(ENODATA, errno);
 				break;
 			}

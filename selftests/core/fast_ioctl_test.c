@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The short calls: VFENCE_IOCTL_CREATE_FENCE and VFENCE_IOCTL_SIGNAL_NEXT. */
+/* The two calls by number: VFENCE_IOCTL_CREATE_FENCE and VFENCE_IOCTL_SIGNAL_NEXT. */
 #include "lib/test.h"
 
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 
-FIXTURE(short_calls)
+FIXTURE(fast_ioctl)
 {
 	int device;
 	__u32 queue;
 };
 
-FIXTURE_SETUP(short_calls)
+FIXTURE_SETUP(fast_ioctl)
 {
 	self->device = device_open();
 	ASSERT_LE(0, self->device);
@@ -20,12 +20,12 @@ FIXTURE_SETUP(short_calls)
 	ASSERT_NE(0, self->queue);
 }
 
-FIXTURE_TEARDOWN(short_calls)
+FIXTURE_TEARDOWN(fast_ioctl)
 {
 	close(self->device);
 }
 
-TEST_F(short_calls, what_is_created_is_an_out_fence)
+TEST_F(fast_ioctl, create_returns_a_pending_out_fence)
 {
 	int fence = create_fence(self->device, self->queue);
 	struct sync_fence_info info;
@@ -44,7 +44,7 @@ TEST_F(short_calls, what_is_created_is_an_out_fence)
 	EXPECT_GE(now_ns(), job.submitted_ns);
 }
 
-TEST_F(short_calls, one_after_the_other)
+TEST_F(fast_ioctl, signal_completes_jobs_in_seqno_order)
 {
 	__u64 before = now_ns(), times[3];
 	int fences[3];
@@ -67,20 +67,23 @@ TEST_F(short_calls, one_after_the_other)
 	EXPECT_EQ(3, queue_completed(self->device, self->queue));
 }
 
-TEST_F(short_calls, nothing_is_pending)
+TEST_F(fast_ioctl, signal_of_an_idle_queue_returns_zero)
 {
 	int fence;
 
 	EXPECT_EQ(0, signal_next(self->device, self->queue));
-	/* It is not counted for later. */
+	/* SIGNAL_NEXT on an idle queue has no effect on later jobs. */
 	fence = create_fence(self->device, self->queue);
 	EXPECT_EQ(0, fence_status(fence));
 	EXPECT_EQ(1, signal_next(self->device, self->queue));
 	EXPECT_EQ(1, fence_status(fence));
 }
 
-/* More than a segment of the queue, which is 64, so that segments are taken and given back. */
-TEST_F(short_calls, many)
+/*
+ * More jobs than a segment of the queue holds, which is 64, so that segments are allocated and
+ * freed.
+ */
+TEST_F(fast_ioctl, many_jobs_pass_through_a_queue)
 {
 	int fences[200];
 
@@ -97,7 +100,7 @@ TEST_F(short_calls, many)
 	EXPECT_EQ(0, signal_next(self->device, self->queue));
 }
 
-TEST_F(short_calls, with_the_other_calls)
+TEST_F(fast_ioctl, calls_mix_with_submit_and_signal)
 {
 	struct vfence_submit jobs[] = {
 		{ .queue = self->queue, .flags = VFENCE_SUBMIT_OUT_FENCE },
@@ -120,7 +123,7 @@ TEST_F(short_calls, with_the_other_calls)
 	EXPECT_EQ(0, fence_status(fences[1]));
 	EXPECT_EQ(1, signal_seqno(self->device, self->queue, 2, -EIO));
 	EXPECT_EQ(-EIO, fence_status(fences[1]));
-	/* One without a fence. */
+	/* A job without a fence. */
 	EXPECT_EQ(1, signal_next(self->device, self->queue));
 	EXPECT_EQ(VFENCE_JOB_COMPLETED, job_of(self->device, self->queue, 3).state);
 	EXPECT_EQ(0, fence_status(fences[2]));
@@ -129,7 +132,7 @@ TEST_F(short_calls, with_the_other_calls)
 	EXPECT_EQ(0, signal_next(self->device, self->queue));
 }
 
-TEST_F(short_calls, the_error_of_a_job)
+TEST_F(fast_ioctl, signal_reports_the_jobs_error)
 {
 	struct vfence_submit job = {
 		.queue = self->queue, .flags = VFENCE_SUBMIT_OUT_FENCE, .error = -EREMOTEIO,
@@ -147,7 +150,7 @@ TEST_F(short_calls, the_error_of_a_job)
 	EXPECT_EQ(1, info.errors);
 }
 
-TEST_F(short_calls, the_event_of_a_job)
+TEST_F(fast_ioctl, signal_sends_the_jobs_event)
 {
 	struct vfence_submit job = { .queue = self->queue, .flags = VFENCE_SUBMIT_EVENT };
 	struct vfence_event event;
@@ -161,7 +164,7 @@ TEST_F(short_calls, the_event_of_a_job)
 	EXPECT_EQ(0, event.error);
 }
 
-TEST_F(short_calls, the_deadline_of_a_job)
+TEST_F(fast_ioctl, created_fence_takes_a_deadline)
 {
 	int fence = create_fence(self->device, self->queue);
 
@@ -170,14 +173,14 @@ TEST_F(short_calls, the_deadline_of_a_job)
 	EXPECT_EQ(12345, job_of(self->device, self->queue, 1).deadline_ns);
 	ASSERT_EQ(1, signal_next(self->device, self->queue));
 	EXPECT_EQ(12345, job_of(self->device, self->queue, 1).deadline_ns);
-	/* 0 stands for none. */
+	/* No queue has the id 0. */
 	fence = create_fence(self->device, self->queue);
 	ASSERT_EQ(0, set_deadline(fence, 0));
 	ASSERT_EQ(1, signal_next(self->device, self->queue));
 	EXPECT_EQ(1, job_of(self->device, self->queue, 2).deadline_ns);
 }
 
-TEST_F(short_calls, counters)
+TEST_F(fast_ioctl, counters_follow_the_calls)
 {
 	struct vfence_queue_create create = { .kind = VFENCE_QUEUE_MANUAL };
 	const volatile struct vfence_counters *counters;
@@ -195,7 +198,7 @@ TEST_F(short_calls, counters)
 	EXPECT_EQ(0, counters->errors);
 }
 
-TEST_F(short_calls, not_a_manual_queue)
+TEST_F(fast_ioctl, timer_and_worker_queues_are_refused)
 {
 	__u32 queues[] = { timer_queue(self->device), worker_queue(self->device) };
 
@@ -203,14 +206,14 @@ TEST_F(short_calls, not_a_manual_queue)
 		ASSERT_NE(0, queues[i]);
 		EXPECT_REFUSED(EINVAL, create_fence(self->device, queues[i]));
 		EXPECT_REFUSED(EINVAL, signal_next(self->device, queues[i]));
-		/* Also with something to complete. */
+		/* With a job that could complete, too. */
 		ASSERT_LE(0, submit(self->device, queues[i], 100 * MSEC));
 		EXPECT_REFUSED(EINVAL, signal_next(self->device, queues[i]));
 		EXPECT_EQ(1, queue_submitted(self->device, queues[i]));
 	}
 }
 
-TEST_F(short_calls, no_such_queue)
+TEST_F(fast_ioctl, unknown_queue_is_refused)
 {
 	unsigned long ids[] = {
 		0, self->queue + 1, UINT32_MAX, INT32_MAX, (unsigned long)self->device + 1000,
@@ -219,10 +222,12 @@ TEST_F(short_calls, no_such_queue)
 
 	for (int pass = 0; pass < 2; pass++) {
 		for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
-			EXPECT_REFUSED(ENOENT, ioctl(self->device, VFENCE_IOCTL_CREATE_FENCE, ids[i]));
-			EXPECT_REFUSED(ENOENT, ioctl(self->device, VFENCE_IOCTL_SIGNAL_NEXT, ids[i]));
+			EXPECT_REFUSED(ENOENT,
+				       ioctl(self->device, VFENCE_IOCTL_CREATE_FENCE, ids[i]));
+			EXPECT_REFUSED(ENOENT,
+				       ioctl(self->device, VFENCE_IOCTL_SIGNAL_NEXT, ids[i]));
 		}
-		/* And once more when the device remembers a queue. */
+		/* Again once the client caches a queue. */
 		if (!pass) {
 			EXPECT_EQ(fds, open_fds());
 			ASSERT_LE(0, create_fence(self->device, self->queue));
@@ -234,8 +239,11 @@ TEST_F(short_calls, no_such_queue)
 	EXPECT_EQ(1, queue_completed(self->device, self->queue));
 }
 
-/* An id is a __u32: what a register has above it in a call with variable arguments may be anything. */
-TEST_F(short_calls, upper_half_of_the_argument)
+/*
+ * The kernel ignores the upper half of the argument: a caller of ioctl() with a __u32 leaves it
+ * undefined.
+ */
+TEST_F(fast_ioctl, upper_half_of_the_argument_is_ignored)
 {
 	unsigned long arg = ULONG_MAX - UINT32_MAX + self->queue;
 
@@ -245,14 +253,14 @@ TEST_F(short_calls, upper_half_of_the_argument)
 	EXPECT_EQ(0, ioctl(self->device, VFENCE_IOCTL_SIGNAL_NEXT, arg));
 }
 
-TEST_F(short_calls, queue_that_was_destroyed)
+TEST_F(fast_ioctl, destroyed_queue_is_refused)
 {
 	__u32 other = manual_queue(self->device);
 	int fence = create_fence(self->device, self->queue);
 
 	ASSERT_LE(0, create_fence(self->device, other));
 	ASSERT_LE(0, create_fence(self->device, self->queue));
-	/* It is the one that the device remembers. */
+	/* The client caches this queue. */
 	ASSERT_EQ(1, signal_next(self->device, self->queue));
 	ASSERT_EQ(1, fence_status(fence));
 	ASSERT_EQ(0, queue_destroy(self->device, self->queue));
@@ -262,7 +270,7 @@ TEST_F(short_calls, queue_that_was_destroyed)
 	EXPECT_EQ(0, signal_next(self->device, other));
 }
 
-TEST_F(short_calls, queues_in_turn)
+TEST_F(fast_ioctl, queues_may_alternate)
 {
 	__u32 queues[3] = { self->queue, manual_queue(self->device), manual_queue(self->device) };
 	int fences[3][10];
@@ -280,8 +288,8 @@ TEST_F(short_calls, queues_in_turn)
 		EXPECT_EQ(10, queue_completed(self->device, queues[queue]));
 }
 
-/* A client that is closed ends what is left, whatever it remembers. */
-TEST_F(short_calls, closing)
+/* Closing the client cancels the pending job, whichever queue the client caches. */
+TEST_F(fast_ioctl, close_cancels_pending_jobs)
 {
 	int fences[2];
 
@@ -293,7 +301,7 @@ TEST_F(short_calls, closing)
 	EXPECT_EQ(-ECANCELED, fence_status(fences[1]));
 }
 
-TEST_F(short_calls, no_descriptor_is_free)
+TEST_F(fast_ioctl, no_free_descriptor_refuses_create)
 {
 	struct rlimit before, limit;
 	int fds = open_fds();
@@ -309,7 +317,7 @@ TEST_F(short_calls, no_descriptor_is_free)
 	EXPECT_EQ(1, queue_submitted(self->device, self->queue));
 }
 
-/* Fills the queue. Returns how many jobs it has. */
+/* Fills the queue. Returns how many jobs it took. */
 static __u32 fill(struct __test_metadata *_metadata, int device, __u32 queue)
 {
 	int jobs = fill_queue(device, (struct vfence_submit) { .queue = queue });
@@ -318,7 +326,7 @@ static __u32 fill(struct __test_metadata *_metadata, int device, __u32 queue)
 	return jobs;
 }
 
-TEST_F(short_calls, full_queue)
+TEST_F(fast_ioctl, full_queue_refuses_create)
 {
 	__u32 jobs = fill(_metadata, self->device, self->queue);
 	pthread_t thread;
@@ -330,7 +338,7 @@ TEST_F(short_calls, full_queue)
 	EXPECT_EQ(POLLOUT, polled(self->device, POLLOUT));
 	EXPECT_LE(0, create_fence(self->device, self->queue));
 	EXPECT_REFUSED(EAGAIN, create_fence(self->device, self->queue));
-	/* Who polls for room is told. */
+	/* Making room wakes a poller. */
 	ASSERT_EQ(0, pthread_create(&thread, NULL, poll_for_room, &self->device));
 	usleep(10000);
 	EXPECT_EQ(1, signal_next(self->device, self->queue));
@@ -341,10 +349,10 @@ TEST_F(short_calls, full_queue)
 }
 
 /*
- * Each time that a queue was full, who watches for an edge gets one when it is not, whether or not
- * anybody was refused meanwhile.
+ * An edge-triggered watcher gets an edge each time a full queue has room again, whether or not a
+ * caller was refused meanwhile.
  */
-TEST_F(short_calls, edges_of_room)
+TEST_F(fast_ioctl, room_is_an_edge_for_epoll)
 {
 	struct epoll_event wanted = { .events = EPOLLOUT | EPOLLET }, event;
 	int epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -362,7 +370,7 @@ TEST_F(short_calls, edges_of_room)
 	}
 }
 
-TEST_F(short_calls, room_in_the_second_of_two_queues)
+TEST_F(fast_ioctl, room_in_one_of_two_full_queues_wakes_a_poller)
 {
 	__u32 second = manual_queue(self->device);
 	pthread_t thread;
@@ -394,7 +402,7 @@ static void *wait_for_job(void *data)
 	return NULL;
 }
 
-TEST_F(short_calls, who_waits_is_woken)
+TEST_F(fast_ioctl, signal_wakes_waiters)
 {
 	struct waiter waiters[3];
 	pthread_t threads[3];
@@ -408,7 +416,7 @@ TEST_F(short_calls, who_waits_is_woken)
 			waiters[i] = (struct waiter) { self->device, self->queue, first + i, -1 };
 			ASSERT_EQ(0, pthread_create(&threads[i], NULL, wait_for_job, &waiters[i]));
 		}
-		/* Some sleep by then, others are about to. */
+		/* Some threads sleep by then, and some are about to. */
 		usleep(round * 100);
 		for (int i = 0; i < 3; i++)
 			ASSERT_EQ(1, signal_next(self->device, self->queue));
@@ -416,13 +424,13 @@ TEST_F(short_calls, who_waits_is_woken)
 			ASSERT_EQ(0, pthread_join(threads[i], NULL));
 			EXPECT_EQ(0, waiters[i].result);
 		}
-		/* Nobody waits any more. */
+		/* No thread waits for this job. */
 		ASSERT_EQ(1, signal_next(self->device, self->queue));
 	}
 }
 
-/* When some have given up waiting, for whatever reason, nobody else is forgotten. */
-TEST_F(short_calls, after_waits_that_failed)
+/* Waits that fail leave the others' wake-ups intact. */
+TEST_F(fast_ioctl, failed_waits_lose_no_wake_up)
 {
 	struct vfence_point points[] = { { self->queue, 0, 1 }, { self->queue + 1, 0, 1 } };
 	struct vfence_wait wait = { .points = ptr_to_u64(points), .count = 2, .timeout_ns = 1 };
@@ -461,7 +469,7 @@ static void *wait_for_any(void *data)
 	return NULL;
 }
 
-TEST_F(short_calls, who_waits_for_any_is_woken)
+TEST_F(fast_ioctl, signal_wakes_a_wait_for_any)
 {
 	for (__u32 which = 0; which < 2; which++) {
 		__u32 first = manual_queue(self->device), second = manual_queue(self->device);
@@ -479,17 +487,19 @@ TEST_F(short_calls, who_waits_for_any_is_woken)
 	}
 }
 
-/* Many time out at once, and more come meanwhile. */
-TEST_F(short_calls, while_others_time_out)
+/* A full queue times out while new jobs arrive. */
+TEST_F(fast_ioctl, create_while_jobs_time_out)
 {
 	__u32 policies[] = { VFENCE_TIMEOUT_CONTINUE, VFENCE_TIMEOUT_CANCEL };
 
 	for (size_t policy = 0; policy < ARRAY_LEN(policies); policy++) {
 		__u32 queue = queue_with(self->device, (struct vfence_queue_create) {
-			.kind = VFENCE_QUEUE_MANUAL, .timeout_ns = 300 * MSEC, .timeout_policy = policies[policy],
+			.kind = VFENCE_QUEUE_MANUAL, .timeout_ns = 300 * MSEC,
+			.timeout_policy = policies[policy],
 		});
 		__u32 jobs = fill(_metadata, self->device, queue);
-		int last = -1, error = policies[policy] == VFENCE_TIMEOUT_CANCEL ? -ECANCELED : -ETIMEDOUT;
+		bool cancel = policies[policy] == VFENCE_TIMEOUT_CANCEL;
+		int last = -1;
 		struct vfence_queue_info info;
 
 		do {
@@ -504,7 +514,7 @@ TEST_F(short_calls, while_others_time_out)
 			ASSERT_EQ(0, queue_info(self->device, queue, &info));
 		} while (info.completed < jobs);
 		ASSERT_LE(0, last);
-		EXPECT_EQ(error, fence_wait(last));
+		EXPECT_EQ(cancel ? -ECANCELED : -ETIMEDOUT, fence_wait(last));
 		ASSERT_EQ(0, queue_info(self->device, queue, &info));
 		EXPECT_EQ(info.submitted, info.completed);
 		EXPECT_EQ(info.submitted, info.errors);
@@ -512,7 +522,7 @@ TEST_F(short_calls, while_others_time_out)
 	}
 }
 
-TEST_F(short_calls, one_that_timed_out)
+TEST_F(fast_ioctl, job_times_out)
 {
 	__u32 queue = queue_with(self->device, (struct vfence_queue_create) {
 		.kind = VFENCE_QUEUE_MANUAL, .timeout_ns = 20 * MSEC,
@@ -522,13 +532,15 @@ TEST_F(short_calls, one_that_timed_out)
 	ASSERT_LE(0, fence);
 	EXPECT_EQ(-ETIMEDOUT, fence_wait(fence));
 	EXPECT_EQ(0, signal_next(self->device, queue));
-	/* The timer is set again for those that come later. */
+	/* The timer is armed again for later jobs. */
 	fence = create_fence(self->device, queue);
 	EXPECT_EQ(-ETIMEDOUT, fence_wait(fence));
 }
 
-/* The timer is set for the first job. When that is gone, those behind it time out all the same. */
-TEST_F(short_calls, time_out_after_others)
+/*
+ * The timer is armed for the first job. When that has completed, the jobs behind it still time out.
+ */
+TEST_F(fast_ioctl, job_behind_completed_jobs_times_out)
 {
 	__u32 queue = queue_with(self->device, (struct vfence_queue_create) {
 		.kind = VFENCE_QUEUE_MANUAL, .timeout_ns = SEC,
@@ -545,10 +557,11 @@ TEST_F(short_calls, time_out_after_others)
 	EXPECT_EQ(job_of(self->device, queue, 3).submitted_ns + SEC, fence_timestamp(fences[2]));
 }
 
-TEST_F(short_calls, queue_that_is_stopped)
+TEST_F(fast_ioctl, stopped_queue_cancels_created_fences)
 {
 	__u32 queue = queue_with(self->device, (struct vfence_queue_create) {
-		.kind = VFENCE_QUEUE_MANUAL, .timeout_ns = 500 * MSEC, .timeout_policy = VFENCE_TIMEOUT_CANCEL,
+		.kind = VFENCE_QUEUE_MANUAL, .timeout_ns = 500 * MSEC,
+		.timeout_policy = VFENCE_TIMEOUT_CANCEL,
 	});
 	int fence = create_fence(self->device, queue);
 
@@ -556,7 +569,7 @@ TEST_F(short_calls, queue_that_is_stopped)
 	for (int i = 0; i < 3; i++) {
 		fence = create_fence(self->device, queue);
 		ASSERT_LE(0, fence);
-		/* Either this or the timer cancels it. */
+		/* Either this call or the timer cancels the job. */
 		EXPECT_LE(0, signal_next(self->device, queue));
 		EXPECT_EQ(-ECANCELED, fence_wait(fence));
 	}
@@ -589,7 +602,10 @@ static void *create_and_signal(void *data)
 
 		signaller->created += fence >= 0;
 		signaller->signalled += signal_next(signaller->device, signaller->queue);
-		/* Not the own one perhaps, but others do the same. */
+		/*
+		 * The call may complete another thread's job, but the other threads complete as
+		 * many.
+		 */
 		if (fence_wait(fence) != 1)
 			return NULL;
 		close(fence);
@@ -597,8 +613,10 @@ static void *create_and_signal(void *data)
 	return NULL;
 }
 
-/* Each call completes another job, so none is left over. Half of the threads have their own queue. */
-TEST_F(short_calls, from_many_threads)
+/*
+ * Each call completes another job, so none is left. Half of the threads have a queue of their own.
+ */
+TEST_F(fast_ioctl, threads_create_and_signal)
 {
 	__u32 queues[] = { self->queue, manual_queue(self->device), manual_queue(self->device) };
 	struct signaller signallers[THREADS];
@@ -621,7 +639,7 @@ TEST_F(short_calls, from_many_threads)
 		EXPECT_EQ(0, signal_next(self->device, queues[i]));
 }
 
-/* A queue goes while others signal it: they are told that it is gone, and that is all. */
+/* Signals a queue until it is destroyed; the calls then fail with ENOENT. */
 static void *signal_until_gone(void *data)
 {
 	struct signaller *signaller = data;
@@ -632,7 +650,7 @@ static void *signal_until_gone(void *data)
 	return NULL;
 }
 
-TEST_F(short_calls, queue_is_destroyed_meanwhile)
+TEST_F(fast_ioctl, destroy_races_with_signal)
 {
 	for (int round = 0; round < 50; round++) {
 		__u32 queue = manual_queue(self->device);
@@ -641,8 +659,11 @@ TEST_F(short_calls, queue_is_destroyed_meanwhile)
 		int fences[8];
 
 		for (int i = 0; i < 2; i++) {
-			signallers[i] = (struct signaller) { .device = self->device, .queue = queue };
-			ASSERT_EQ(0, pthread_create(&threads[i], NULL, signal_until_gone, &signallers[i]));
+			signallers[i] = (struct signaller) {
+				.device = self->device, .queue = queue,
+			};
+			ASSERT_EQ(0, pthread_create(&threads[i], NULL, signal_until_gone,
+						    &signallers[i]));
 		}
 		for (size_t i = 0; i < ARRAY_LEN(fences); i++)
 			ASSERT_LE(0, fences[i] = create_fence(self->device, queue));
@@ -654,7 +675,8 @@ TEST_F(short_calls, queue_is_destroyed_meanwhile)
 		for (size_t i = 0; i < ARRAY_LEN(fences); i++) {
 			int status = fence_status(fences[i]);
 
-			EXPECT_TRUE(status == 1 || status == -ECANCELED) TH_LOG("status %d", status);
+			EXPECT_TRUE(status == 1 || status == -ECANCELED)
+				TH_LOG("status %d", status);
 			close(fences[i]);
 		}
 	}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Fault plans of queues, and the kernel's fault injection for all of them. */
+/* Fault plans of queues, and the kernel's fault injection, which applies to all queues. */
 #include "lib/test.h"
 
 #define JOBS 300
@@ -48,7 +48,7 @@ static __u64 injected(int device, __u32 queue, __u32 kind)
 
 #define BIT(kind) (1U << (kind))
 
-TEST_F(fault_plan, fail_every_third)
+TEST_F(fault_plan, every_third_job_fails)
 {
 	struct vfence_fault fault = { .kind = VFENCE_FAULT_FAIL, .every = 3, .error = -EPROTO };
 
@@ -59,7 +59,7 @@ TEST_F(fault_plan, fail_every_third)
 
 		EXPECT_EQ(hit ? -EPROTO : 0, self->events[i].error);
 		EXPECT_EQ(hit ? BIT(VFENCE_FAULT_FAIL) : 0, self->events[i].faults);
-		/* It runs all the same. */
+		/* A job that fails still takes its duration. */
 		EXPECT_EQ(1000, self->events[i].end_ns - self->events[i].start_ns);
 	}
 	EXPECT_EQ(10, injected(self->device, self->queue, VFENCE_FAULT_FAIL));
@@ -67,7 +67,7 @@ TEST_F(fault_plan, fail_every_third)
 	EXPECT_EQ(0, injected(self->device, self->queue, 0));
 }
 
-TEST_F(fault_plan, limit)
+TEST_F(fault_plan, limit_bounds_the_faults)
 {
 	struct vfence_fault fault = {
 		.kind = VFENCE_FAULT_FAIL, .every = 2, .error = -EIO, .limit = 3,
@@ -80,7 +80,7 @@ TEST_F(fault_plan, limit)
 	EXPECT_EQ(3, injected(self->device, self->queue, VFENCE_FAULT_FAIL));
 }
 
-TEST_F(fault_plan, hang)
+TEST_F(fault_plan, every_second_job_hangs)
 {
 	struct vfence_fault fault = { .kind = VFENCE_FAULT_HANG, .every = 2 };
 	struct vfence_queue_info info;
@@ -99,7 +99,7 @@ TEST_F(fault_plan, hang)
 	EXPECT_EQ(3, info.timeouts);
 }
 
-TEST_F(fault_plan, delay)
+TEST_F(fault_plan, every_second_job_is_delayed)
 {
 	struct vfence_fault fault = {
 		.kind = VFENCE_FAULT_DELAY, .every = 2, .delay_ns = 3 * MSEC,
@@ -116,7 +116,7 @@ TEST_F(fault_plan, delay)
 	EXPECT_EQ(5, injected(self->device, self->queue, VFENCE_FAULT_DELAY));
 }
 
-TEST_F(fault_plan, delay_beyond_the_timeout)
+TEST_F(fault_plan, delay_beyond_the_timeout_times_out)
 {
 	struct vfence_fault fault = {
 		.kind = VFENCE_FAULT_DELAY, .every = 1, .limit = 1, .delay_ns = ~0ULL,
@@ -128,7 +128,7 @@ TEST_F(fault_plan, delay_beyond_the_timeout)
 	EXPECT_EQ(0, self->events[1].error);
 }
 
-TEST_F(fault_plan, dropped_interrupt)
+TEST_F(fault_plan, watchdog_finds_a_dropped_interrupt)
 {
 	struct vfence_fault fault = {
 		.kind = VFENCE_FAULT_DROP_INTERRUPT, .every = 1, .limit = 1,
@@ -137,9 +137,9 @@ TEST_F(fault_plan, dropped_interrupt)
 
 	ASSERT_EQ(0, set_faults(self->device, self->queue, 0, &fault, 1));
 	RUN(self->queue, 5, MSEC, 0);
-	/* Nobody heard of it before the watchdog looked. */
+	/* No interrupt reported the end before the watchdog ran. */
 	EXPECT_LE(self->events[0].start_ns + TIMEOUT, now_ns());
-	/* But it had ended in time, and so had those behind it. */
+	/* The job ended in time nevertheless, and so did those behind it. */
 	for (int i = 0; i < 5; i++) {
 		EXPECT_EQ(0, self->events[i].error);
 		EXPECT_EQ(self->events[i].start_ns + MSEC, self->events[i].end_ns);
@@ -153,7 +153,7 @@ TEST_F(fault_plan, dropped_interrupt)
 	EXPECT_EQ(0, info.errors);
 }
 
-TEST_F(fault_plan, dropped_interrupt_is_found_by_who_looks)
+TEST_F(fault_plan, reset_finds_a_dropped_interrupt)
 {
 	struct vfence_fault fault = { .kind = VFENCE_FAULT_DROP_INTERRUPT, .every = 1 };
 	__u32 queue = timer_queue(self->device);
@@ -162,14 +162,14 @@ TEST_F(fault_plan, dropped_interrupt_is_found_by_who_looks)
 	ASSERT_EQ(0, set_faults(self->device, queue, 0, &fault, 1));
 	fence = submit(self->device, queue, MSEC);
 	usleep(20000);
-	/* The watchdog has seconds yet. */
+	/* The watchdog expires only seconds later. */
 	EXPECT_EQ(0, fence_status(fence));
 	EXPECT_EQ(0, queue_completed(self->device, queue));
 	ASSERT_EQ(0, queue_reset(self->device, queue, NULL));
 	EXPECT_EQ(1, fence_status(fence));
 }
 
-TEST_F(fault_plan, certain)
+TEST_F(fault_plan, probability_of_one_hits_every_job)
 {
 	struct vfence_fault fault = {
 		.kind = VFENCE_FAULT_FAIL, .probability = 1000000, .error = -EIO,
@@ -181,7 +181,7 @@ TEST_F(fault_plan, certain)
 		EXPECT_EQ(-EIO, self->events[i].error);
 }
 
-TEST_F(fault_plan, one_in_two)
+TEST_F(fault_plan, probability_of_a_half_hits_half_of_the_jobs)
 {
 	struct vfence_fault fault = {
 		.kind = VFENCE_FAULT_FAIL, .probability = 500000, .error = -EIO,
@@ -220,7 +220,7 @@ TEST_F(fault_plan, same_seed_same_faults)
 	EXPECT_GT(JOBS * 9 / 10, same);
 }
 
-TEST_F(fault_plan, durations_do_not_depend_on_it)
+TEST_F(fault_plan, fault_plan_does_not_change_random_durations)
 {
 	struct vfence_fault fault = {
 		.kind = VFENCE_FAULT_FAIL, .probability = 300000, .error = -EIO,
@@ -237,7 +237,7 @@ TEST_F(fault_plan, durations_do_not_depend_on_it)
 		EXPECT_EQ(one[i], self->events[i].end_ns - self->events[i].start_ns);
 }
 
-TEST_F(fault_plan, several_at_once)
+TEST_F(fault_plan, faults_combine)
 {
 	struct vfence_fault faults[] = {
 		{ .kind = VFENCE_FAULT_FAIL, .every = 2, .error = -EIO },
@@ -253,12 +253,12 @@ TEST_F(fault_plan, several_at_once)
 		EXPECT_EQ(i % 2 == 0 ? -EIO : i % 3 == 0 ? -EPROTO : 0, event->error);
 		EXPECT_EQ(i % 5 ? 500 : 1500, event->end_ns - event->start_ns);
 	}
-	/* A job is counted once for each kind. */
+	/* A job counts once for each kind of fault. */
 	EXPECT_EQ(40, injected(self->device, self->queue, VFENCE_FAULT_FAIL));
 	EXPECT_EQ(12, injected(self->device, self->queue, VFENCE_FAULT_DELAY));
 }
 
-TEST_F(fault_plan, error_of_the_plan_comes_before_the_jobs_own)
+TEST_F(fault_plan, planned_error_precedes_the_jobs_own)
 {
 	struct vfence_fault fault = { .kind = VFENCE_FAULT_FAIL, .every = 1, .error = -EPROTO };
 	struct vfence_submit job = { .queue = self->queue, .error = -EIO };
@@ -272,14 +272,14 @@ TEST_F(fault_plan, error_of_the_plan_comes_before_the_jobs_own)
 	EXPECT_EQ(BIT(VFENCE_FAULT_FAIL), info.faults);
 }
 
-TEST_F(fault_plan, new_plan_in_place_of_the_old)
+TEST_F(fault_plan, new_plan_replaces_the_old)
 {
 	struct vfence_fault fault = { .kind = VFENCE_FAULT_FAIL, .every = 2, .error = -EIO };
 
 	ASSERT_EQ(0, set_faults(self->device, self->queue, 0, &fault, 1));
 	RUN(self->queue, 3, 0, 0);
 	fault.error = -EPROTO;
-	/* It counts from now on: the fourth job is not the second of this one. */
+	/* A new plan counts from its first job: the fourth job of the queue is its first. */
 	ASSERT_EQ(0, set_faults(self->device, self->queue, 0, &fault, 1));
 	RUN(self->queue, 2, 0, 0);
 	EXPECT_EQ(0, self->events[0].error);
@@ -288,11 +288,11 @@ TEST_F(fault_plan, new_plan_in_place_of_the_old)
 	RUN(self->queue, 10, 0, 0);
 	for (int i = 0; i < 10; i++)
 		EXPECT_EQ(0, self->events[i].error);
-	/* What was done stays counted. */
+	/* The counters keep the faults of the old plan. */
 	EXPECT_EQ(2, injected(self->device, self->queue, VFENCE_FAULT_FAIL));
 }
 
-TEST_F(fault_plan, what_is_submitted_already_is_left_alone)
+TEST_F(fault_plan, plan_does_not_affect_submitted_jobs)
 {
 	struct vfence_fault fault = { .kind = VFENCE_FAULT_FAIL, .every = 1, .error = -EIO };
 	__u32 gate = manual_queue(self->device);
@@ -318,7 +318,7 @@ TEST_F(fault_plan, refused_batch_does_not_count)
 	EXPECT_EQ(1, injected(self->device, self->queue, VFENCE_FAULT_FAIL));
 }
 
-TEST_F(fault_plan, as_many_as_fit)
+TEST_F(fault_plan, number_of_faults_is_limited)
 {
 	struct vfence_fault faults[VFENCE_MAX_FAULTS + 1];
 
@@ -333,7 +333,7 @@ TEST_F(fault_plan, as_many_as_fit)
 	EXPECT_EQ(1000 * VFENCE_MAX_FAULTS, self->events[0].end_ns - self->events[0].start_ns);
 }
 
-TEST_F(fault_plan, faults_that_make_no_sense)
+TEST_F(fault_plan, invalid_faults_are_refused)
 {
 	static const struct vfence_fault bad[] = {
 		{ .kind = 0, .every = 1 },
@@ -358,12 +358,12 @@ TEST_F(fault_plan, faults_that_make_no_sense)
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		EXPECT_REFUSED(EINVAL, set_faults(self->device, self->queue, 0, &bad[i], 1));
 	}
-	/* The plan before is still in force. */
+	/* The previous plan is still in force. */
 	RUN(self->queue, 1, 0, 0);
 	EXPECT_EQ(-EIO, self->events[0].error);
 }
 
-TEST_F(fault_plan, queue_that_cannot_have_one)
+TEST_F(fault_plan, plan_of_a_manual_or_unknown_queue_is_refused)
 {
 	struct vfence_fault fault = { .kind = VFENCE_FAULT_HANG, .every = 1 };
 	struct vfence_queue_faults plan = { .queue = self->queue };
@@ -377,7 +377,7 @@ TEST_F(fault_plan, queue_that_cannot_have_one)
 	EXPECT_REFUSED(EINVAL, device_ioctl(self->device, VFENCE_IOCTL_QUEUE_FAULTS, &plan));
 }
 
-TEST_F(fault_plan, size_of_a_fault)
+TEST_F(fault_plan, fault_size_is_checked)
 {
 	struct {
 		struct vfence_fault known;
@@ -404,7 +404,7 @@ TEST_F(fault_plan, size_of_a_fault)
 	EXPECT_EQ(0, device_ioctl(self->device, VFENCE_IOCTL_QUEUE_FAULTS, &plan));
 }
 
-TEST_F(fault_plan, fault_larger_than_a_page)
+TEST_F(fault_plan, fault_larger_than_a_page_is_refused)
 {
 	size_t page = sysconf(_SC_PAGESIZE);
 	struct vfence_fault *fault = mmap(NULL, 8 * page, PROT_READ | PROT_WRITE,
@@ -424,7 +424,7 @@ TEST_F(fault_plan, fault_larger_than_a_page)
 	EXPECT_REFUSED(E2BIG, device_ioctl(self->device, VFENCE_IOCTL_QUEUE_FAULTS, &plan));
 }
 
-/* The kernel's fault injection concerns every client, so each of these tests limits it to one job. */
+/* A fault attribute applies to every client, so each case limits it to one job. */
 FIXTURE(fault_attribute)
 {
 	int device;
@@ -463,7 +463,7 @@ FIXTURE_TEARDOWN(fault_attribute)
 	close(self->device);
 }
 
-/* Has the attribute hit the next job, and runs three. */
+/* Sets the attribute for one fault and runs three jobs. */
 static void hit_once(struct __test_metadata *_metadata, FIXTURE_DATA(fault_attribute) *self,
 		     const char *attribute, struct vfence_job_info *info)
 {
@@ -486,7 +486,7 @@ static void hit_once(struct __test_metadata *_metadata, FIXTURE_DATA(fault_attri
 	}
 }
 
-TEST_F(fault_attribute, fail)
+TEST_F(fault_attribute, fail_hits_one_job)
 {
 	struct vfence_job_info info;
 
@@ -496,7 +496,7 @@ TEST_F(fault_attribute, fail)
 	EXPECT_EQ(1, injected(self->device, self->queue, VFENCE_FAULT_FAIL));
 }
 
-TEST_F(fault_attribute, hang)
+TEST_F(fault_attribute, hang_hits_one_job)
 {
 	struct vfence_job_info info;
 
@@ -507,7 +507,7 @@ TEST_F(fault_attribute, hang)
 	EXPECT_EQ(1, injected(self->device, self->queue, VFENCE_FAULT_HANG));
 }
 
-TEST_F(fault_attribute, delay)
+TEST_F(fault_attribute, delay_hits_one_job)
 {
 	struct vfence_job_info info;
 
@@ -518,7 +518,7 @@ TEST_F(fault_attribute, delay)
 	EXPECT_EQ(1, injected(self->device, self->queue, VFENCE_FAULT_DELAY));
 }
 
-TEST_F(fault_attribute, drop_interrupt)
+TEST_F(fault_attribute, drop_interrupt_hits_one_job)
 {
 	struct vfence_job_info info;
 

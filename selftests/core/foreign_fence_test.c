@@ -1,24 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Fences of other drivers as in-fences, and ours in the hands of other drivers.
+ * Fences of other drivers as in-fences of jobs, and vfence's fences in other drivers.
  *
- * sw_sync is a file of debugfs, in kernels that have it; vgem is a DRM device
- * whose buffers carry fences that user space signals.
+ * sw_sync is a debugfs file of some kernels. vgem is a DRM device whose buffers carry fences that
+ * user space signals.
  */
+#include "lib/sw_sync.h"
 #include "lib/vgem.h"
-#include "lib/test.h"
-
-/* From drivers/dma-buf/sw_sync.c: it has no header. */
-struct sw_sync_create_fence_data {
-	__u32 value;
-	char name[32];
-	__s32 fence;
-};
-
-#define SW_SYNC_IOC_CREATE_FENCE _IOWR('W', 0, struct sw_sync_create_fence_data)
-#define SW_SYNC_IOC_INC _IOW('W', 1, __u32)
-
-#define SW_SYNC "/sys/kernel/debug/sync/sw_sync"
 
 FIXTURE(sw_sync)
 {
@@ -30,14 +18,12 @@ FIXTURE(sw_sync)
 
 FIXTURE_SETUP(sw_sync)
 {
-	struct sw_sync_create_fence_data data = { .value = 1, .name = "foreign" };
-
-	need_mount("debugfs", "/sys/kernel/debug", "/sys/kernel/debug/sync");
-	self->timeline = open(SW_SYNC, O_RDWR | O_CLOEXEC);
-	if (self->timeline < 0)
-		SKIP(return, "%s: %s", SW_SYNC, strerror(errno));
-	ASSERT_EQ(0, ioctl(self->timeline, SW_SYNC_IOC_CREATE_FENCE, &data));
-	self->fence = data.fence;
+	if (!kernel_has_sw_sync())
+		SKIP(return, "the kernel has no CONFIG_SW_SYNC");
+	self->timeline = timeline_open(KERNEL_NODE);
+	ASSERT_LE(0, self->timeline);
+	self->fence = fence_create(self->timeline, 1);
+	ASSERT_LE(0, self->fence);
 	self->device = device_open();
 	ASSERT_LE(0, self->device);
 	self->queue = timer_queue(self->device);
@@ -49,39 +35,32 @@ FIXTURE_TEARDOWN(sw_sync)
 	close(self->timeline);
 }
 
-static int sw_sync_inc(int timeline)
-{
-	__u32 value = 1;
-
-	return ioctl(timeline, SW_SYNC_IOC_INC, &value);
-}
-
-TEST_F(sw_sync, job_waits)
+TEST_F(sw_sync, job_waits_for_a_fence)
 {
 	int fence = submit_after(self->device, self->queue, MSEC, self->fence);
 
 	EXPECT_EQ(0, fence_status(fence));
-	ASSERT_EQ(0, sw_sync_inc(self->timeline));
+	ASSERT_EQ(0, timeline_inc(self->timeline, 1));
 	EXPECT_EQ(1, fence_wait(fence));
 	EXPECT_LE(fence_timestamp(self->fence) + MSEC, fence_timestamp(fence));
 }
 
-TEST_F(sw_sync, signalled_already)
+TEST_F(sw_sync, signalled_fence_starts_the_job)
 {
-	ASSERT_EQ(0, sw_sync_inc(self->timeline));
+	ASSERT_EQ(0, timeline_inc(self->timeline, 1));
 	EXPECT_EQ(1, fence_wait(submit_after(self->device, self->queue, 0, self->fence)));
 }
 
-TEST_F(sw_sync, error)
+TEST_F(sw_sync, close_fails_the_job)
 {
 	int fence = submit_after(self->device, self->queue, SEC, self->fence);
 
-	/* The end of the timeline ends its fences with -ENOENT. */
+	/* Closing the timeline signals its fences with -ENOENT. */
 	ASSERT_EQ(0, close(self->timeline));
 	EXPECT_EQ(-ENOENT, fence_wait(fence));
 }
 
-TEST_F(sw_sync, merged_with_ours)
+TEST_F(sw_sync, job_waits_for_a_merged_fence)
 {
 	__u32 gate = manual_queue(self->device);
 	int merged = fence_merge(submit(self->device, gate, 0), self->fence);
@@ -89,11 +68,11 @@ TEST_F(sw_sync, merged_with_ours)
 
 	ASSERT_EQ(1, signal_seqno(self->device, gate, 1, 0));
 	EXPECT_EQ(0, fence_status(fence));
-	ASSERT_EQ(0, sw_sync_inc(self->timeline));
+	ASSERT_EQ(0, timeline_inc(self->timeline, 1));
 	EXPECT_EQ(1, fence_wait(fence));
 }
 
-TEST_F(sw_sync, never_comes)
+TEST_F(sw_sync, pending_fence_times_out)
 {
 	int fence = submit_after(self->device, self->queue, 0, self->fence);
 	int next = submit(self->device, self->queue, 0);
@@ -101,18 +80,18 @@ TEST_F(sw_sync, never_comes)
 	EXPECT_EQ(-ETIMEDOUT, fence_wait(fence));
 	EXPECT_EQ(1, fence_wait(next));
 	EXPECT_EQ(0, fence_status(self->fence));
-	/* Nobody waits for it any more. */
-	ASSERT_EQ(0, sw_sync_inc(self->timeline));
+	/* No job waits for the fence any more. */
+	ASSERT_EQ(0, timeline_inc(self->timeline, 1));
 	EXPECT_EQ(-ETIMEDOUT, fence_status(fence));
 }
 
-TEST_F(sw_sync, outlives_the_client)
+TEST_F(sw_sync, fence_outlives_the_client)
 {
 	int fence = submit_after(self->device, self->queue, 0, self->fence);
 
 	ASSERT_EQ(0, close(self->device));
 	EXPECT_EQ(-ECANCELED, fence_wait(fence));
-	EXPECT_EQ(0, sw_sync_inc(self->timeline));
+	EXPECT_EQ(0, timeline_inc(self->timeline, 1));
 	EXPECT_EQ(1, fence_status(self->fence));
 }
 
@@ -150,7 +129,7 @@ FIXTURE_TEARDOWN(vgem)
 	close(self->card);
 }
 
-TEST_F(vgem, job_waits)
+TEST_F(vgem, job_waits_for_a_fence)
 {
 	int theirs = vgem_attach(self->card, self->handle);
 	int in_fence = buffer_fences(self->buffer);
@@ -163,7 +142,7 @@ TEST_F(vgem, job_waits)
 	EXPECT_EQ(1, fence_wait(fence));
 }
 
-TEST_F(vgem, signalled_already)
+TEST_F(vgem, signalled_fence_starts_the_job)
 {
 	int theirs = vgem_attach(self->card, self->handle);
 	int in_fence = buffer_fences(self->buffer);
@@ -172,7 +151,7 @@ TEST_F(vgem, signalled_already)
 	EXPECT_EQ(1, fence_wait(submit_after(self->device, self->queue, 0, in_fence)));
 }
 
-TEST_F(vgem, comes_too_late)
+TEST_F(vgem, pending_fence_times_out)
 {
 	int theirs = vgem_attach(self->card, self->handle);
 	int fence = submit_after(self->device, self->queue, 0, buffer_fences(self->buffer));
@@ -182,7 +161,7 @@ TEST_F(vgem, comes_too_late)
 	EXPECT_EQ(-ETIMEDOUT, fence_status(fence));
 }
 
-TEST_F(vgem, buffer_waits_for_ours)
+TEST_F(vgem, buffer_carries_a_jobs_fence)
 {
 	__u32 gate = manual_queue(self->device);
 	int fence = submit(self->device, gate, 0);
@@ -194,7 +173,7 @@ TEST_F(vgem, buffer_waits_for_ours)
 	EXPECT_EQ(0, poll(&pollfd, 1, 0));
 	exported = buffer_fences(self->buffer);
 	EXPECT_EQ(0, fence_status(exported));
-	/* vgem refuses a buffer that is in use. */
+	/* vgem refuses a buffer with pending fences. */
 	EXPECT_REFUSED(EBUSY, vgem_attach(self->card, self->handle));
 	ASSERT_EQ(1, signal_seqno(self->device, gate, 1, 0));
 	EXPECT_EQ(1, poll(&pollfd, 1, PATIENCE_MS));

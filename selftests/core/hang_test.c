@@ -7,11 +7,11 @@
 FIXTURE(hang)
 {
 	int device;
-	/* What comes after a timeout. */
+	/* One queue for each timeout policy. */
 	struct vfence_queue_create go_on;
 	struct vfence_queue_create cancel;
 	__u32 manual;
-	/* Stays pending until it is signalled. */
+	/* A queue with one pending job, which is @closed. */
 	__u32 gate;
 	int fence;
 };
@@ -68,7 +68,7 @@ static void wait_for_start(int device, __u32 queue, __u64 seqno)
 		;
 }
 
-TEST_F(hang, ends_at_the_timeout)
+TEST_F(hang, hang_ends_at_the_timeout)
 {
 	int fence = submit_hang(self->device, self->go_on.queue);
 	struct vfence_job_info info;
@@ -81,7 +81,7 @@ TEST_F(hang, ends_at_the_timeout)
 	EXPECT_LE(info.end_ns, now_ns());
 }
 
-TEST_F(hang, counts_from_when_it_is_the_head)
+TEST_F(hang, timeout_counts_from_when_the_job_is_the_head)
 {
 	int before = submit(self->device, self->go_on.queue, 25 * MSEC);
 	int fence = submit_hang(self->device, self->go_on.queue);
@@ -91,7 +91,7 @@ TEST_F(hang, counts_from_when_it_is_the_head)
 	EXPECT_EQ(fence_timestamp(before) + TIMEOUT, fence_timestamp(fence));
 }
 
-TEST_F(hang, next_goes_on)
+TEST_F(hang, continue_runs_the_next_job)
 {
 	int guilty = submit_hang(self->device, self->go_on.queue);
 	int innocent = submit(self->device, self->go_on.queue, MSEC);
@@ -107,7 +107,7 @@ TEST_F(hang, next_goes_on)
 	EXPECT_EQ(0, after.state);
 }
 
-TEST_F(hang, next_is_cancelled)
+TEST_F(hang, cancel_cancels_the_jobs_behind)
 {
 	int guilty = submit_hang(self->device, self->cancel.queue);
 	int innocent = submit(self->device, self->cancel.queue, MSEC);
@@ -125,7 +125,7 @@ TEST_F(hang, next_is_cancelled)
 	EXPECT_EQ(VFENCE_QUEUE_STOPPED, after.state);
 }
 
-TEST_F(hang, stopped_until_reset)
+TEST_F(hang, cancel_stops_the_queue_until_reset)
 {
 	__u64 resets;
 
@@ -136,13 +136,13 @@ TEST_F(hang, stopped_until_reset)
 	EXPECT_EQ(1, resets);
 	EXPECT_EQ(0, info(self->device, self->cancel.queue).state);
 	EXPECT_EQ(1, fence_wait(submit(self->device, self->cancel.queue, MSEC)));
-	/* It may happen again. */
+	/* The queue may stop again. */
 	EXPECT_EQ(-ETIMEDOUT, fence_wait(submit_hang(self->device, self->cancel.queue)));
 	EXPECT_EQ(VFENCE_QUEUE_STOPPED, info(self->device, self->cancel.queue).state);
 	EXPECT_EQ(2, info(self->device, self->cancel.queue).timeouts);
 }
 
-TEST_F(hang, counters_page_says_the_same)
+TEST_F(hang, counters_page_agrees_with_queue_info)
 {
 	const volatile struct vfence_counters *counters =
 		map_counters(self->device, self->cancel.counters_offset);
@@ -160,7 +160,7 @@ TEST_F(hang, counters_page_says_the_same)
 	EXPECT_EQ(1, counters->resets);
 }
 
-TEST_F(hang, timeout_is_told)
+TEST_F(hang, queue_info_reports_the_timeout)
 {
 	struct vfence_query query = { 0 };
 	struct vfence_queue_info told;
@@ -172,7 +172,7 @@ TEST_F(hang, timeout_is_told)
 	EXPECT_EQ(query.watchdog_ns, told.timeout_ns);
 }
 
-TEST_F(hang, timeout_is_at_most_the_watchdogs)
+TEST_F(hang, timeout_beyond_the_watchdog_is_refused)
 {
 	struct vfence_query query = { 0 };
 	struct vfence_queue_create create = { .kind = VFENCE_QUEUE_TIMER };
@@ -198,7 +198,7 @@ TEST_F(hang, job_that_takes_too_long_times_out)
 	EXPECT_EQ(1, info(self->device, self->go_on.queue).timeouts);
 }
 
-TEST_F(hang, wait_for_in_fences_counts)
+TEST_F(hang, time_spent_on_in_fences_counts)
 {
 	int fence = submit_after(self->device, self->go_on.queue, 0, self->fence);
 	struct vfence_job_info info;
@@ -227,7 +227,7 @@ TEST_F(hang, timeout_of_a_manual_queue)
 	EXPECT_EQ(-ECANCELED, fence_wait(behind));
 	info = job_of(self->device, create.queue, 1);
 	EXPECT_EQ(info.submitted_ns + TIMEOUT, info.end_ns);
-	/* There is nothing left to be signalled. */
+	/* No job is left to signal. */
 	EXPECT_EQ(0, signal_seqno(self->device, create.queue, 2, 0));
 	EXPECT_EQ(-ECANCELED, fence_wait(submit(self->device, create.queue, 0)));
 	ASSERT_EQ(0, queue_reset(self->device, create.queue, NULL));
@@ -235,7 +235,7 @@ TEST_F(hang, timeout_of_a_manual_queue)
 	EXPECT_EQ(0, fence_status(fence));
 }
 
-TEST_F(hang, another_queue_sees_the_timeout)
+TEST_F(hang, timeout_propagates_to_another_queue)
 {
 	int guilty = submit_hang(self->device, self->cancel.queue);
 	int reader = submit_after(self->device, timer_queue(self->device), MSEC, guilty);
@@ -244,7 +244,7 @@ TEST_F(hang, another_queue_sees_the_timeout)
 	EXPECT_LE(fence_timestamp(guilty), fence_timestamp(reader));
 }
 
-TEST_F(hang, on_a_manual_queue)
+TEST_F(hang, manual_queue_refuses_a_hang)
 {
 	struct vfence_submit submit = { .queue = self->manual, .flags = VFENCE_SUBMIT_HANG };
 
@@ -252,7 +252,7 @@ TEST_F(hang, on_a_manual_queue)
 	EXPECT_EQ(0, queue_submitted(self->device, self->manual));
 }
 
-TEST_F(hang, reset_ends_it)
+TEST_F(hang, reset_cancels_the_running_job)
 {
 	__u32 queue = timer_queue(self->device);
 	int guilty = submit_hang(self->device, queue);
@@ -262,7 +262,7 @@ TEST_F(hang, reset_ends_it)
 
 	ASSERT_EQ(0, queue_reset(self->device, queue, &resets));
 	EXPECT_EQ(1, resets);
-	/* At once, as the call returns. */
+	/* The fence has signalled before the call returns. */
 	EXPECT_EQ(-ECANCELED, fence_status(guilty));
 	EXPECT_LE(before, fence_timestamp(guilty));
 	EXPECT_EQ(1, fence_wait(next));
@@ -273,7 +273,7 @@ TEST_F(hang, reset_ends_it)
 	EXPECT_EQ(1, after.resets);
 }
 
-TEST_F(hang, reset_ends_only_what_runs)
+TEST_F(hang, reset_leaves_queued_jobs)
 {
 	__u32 queue = timer_queue(self->device);
 	int fences[3];
@@ -289,7 +289,7 @@ TEST_F(hang, reset_ends_only_what_runs)
 	EXPECT_EQ(3, info(self->device, queue).resets);
 }
 
-TEST_F(hang, reset_keeps_what_waits_for_in_fences)
+TEST_F(hang, reset_leaves_a_job_that_waits_for_in_fences)
 {
 	__u32 queue = timer_queue(self->device);
 	int fence = submit_after(self->device, queue, MSEC, self->fence);
@@ -324,7 +324,7 @@ TEST_F(hang, reset_of_a_manual_queue)
 	EXPECT_EQ(1, fence_status(fence));
 }
 
-TEST_F(hang, reset_that_is_refused)
+TEST_F(hang, invalid_reset_is_refused)
 {
 	struct vfence_queue_reset reset = { .queue = 77 };
 
@@ -336,7 +336,7 @@ TEST_F(hang, reset_that_is_refused)
 	EXPECT_EQ(0, info(self->device, self->go_on.queue).resets);
 }
 
-TEST_F(hang, many_in_a_row)
+TEST_F(hang, many_hangs_in_a_row)
 {
 	struct vfence_submit jobs[10] = { 0 };
 	struct vfence_job_info info, before = { 0 };

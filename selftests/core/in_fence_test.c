@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-/* In-fences: what a job waits for, and the errors that come through them. */
+/* In-fences: what a job waits for, and how their errors reach it. */
 #include "lib/test.h"
 
 FIXTURE(in_fence)
 {
 	int device;
 	__u32 queue;
-	/* Two fences that stay pending until their queue is signalled. */
+	/* Two queues with one pending job each; @fences are the out-fences. */
 	__u32 gates[2];
 	int fences[2];
 };
@@ -31,11 +31,11 @@ FIXTURE_TEARDOWN(in_fence)
 	close(self->device);
 }
 
-/* Completes one of the two fences. */
+/* Completes the job of one gate. */
 #define OPEN_GATE(gate, error) \
 	ASSERT_EQ(1, signal_seqno(self->device, self->gates[gate], 1, error))
 
-TEST_F(in_fence, job_waits)
+TEST_F(in_fence, job_waits_for_its_in_fence)
 {
 	int fence = submit_after(self->device, self->queue, MSEC, self->fences[0]);
 
@@ -45,8 +45,8 @@ TEST_F(in_fence, job_waits)
 	EXPECT_EQ(fence_timestamp(self->fences[0]) + MSEC, fence_timestamp(fence));
 }
 
-/* However late the machine is in telling. */
-TEST_F(in_fence, pipeline_takes_what_its_jobs_take)
+/* Timestamps follow the durations, however late the interrupts come. */
+TEST_F(in_fence, pipeline_takes_the_sum_of_its_durations)
 {
 	__u32 queues[] = { self->queue, worker_queue(self->device), timer_queue(self->device) };
 	int last = self->fences[0];
@@ -61,7 +61,7 @@ TEST_F(in_fence, pipeline_takes_what_its_jobs_take)
 		  fence_timestamp(last));
 }
 
-TEST_F(in_fence, starts_with_the_last_of_them)
+TEST_F(in_fence, job_starts_at_the_last_in_fence)
 {
 	int fence = submit_waiting(self->device, self->queue, MSEC, self->fences, 2);
 
@@ -72,7 +72,7 @@ TEST_F(in_fence, starts_with_the_last_of_them)
 	EXPECT_EQ(fence_timestamp(self->fences[1]) + MSEC, fence_timestamp(fence));
 }
 
-TEST_F(in_fence, all_must_signal)
+TEST_F(in_fence, job_waits_for_all_in_fences)
 {
 	int fence = submit_waiting(self->device, self->queue, 0, self->fences, 2);
 
@@ -84,13 +84,13 @@ TEST_F(in_fence, all_must_signal)
 	EXPECT_LE(fence_timestamp(self->fences[1]), fence_timestamp(fence));
 }
 
-TEST_F(in_fence, signalled_already)
+TEST_F(in_fence, signalled_in_fence_starts_the_job)
 {
 	OPEN_GATE(0, 0);
 	EXPECT_EQ(1, fence_wait(submit_after(self->device, self->queue, 0, self->fences[0])));
 }
 
-TEST_F(in_fence, one_signalled_already)
+TEST_F(in_fence, signalled_in_fence_among_pending_ones)
 {
 	int fence;
 
@@ -101,7 +101,7 @@ TEST_F(in_fence, one_signalled_already)
 	EXPECT_EQ(1, fence_wait(fence));
 }
 
-TEST_F(in_fence, the_same_twice)
+TEST_F(in_fence, same_in_fence_twice)
 {
 	__s32 twice[] = { self->fences[0], self->fences[0] };
 	int fence = submit_waiting(self->device, self->queue, 0, twice, 2);
@@ -111,7 +111,7 @@ TEST_F(in_fence, the_same_twice)
 	EXPECT_EQ(1, fence_wait(fence));
 }
 
-TEST_F(in_fence, as_many_as_there_may_be)
+TEST_F(in_fence, maximum_number_of_in_fences)
 {
 	static __s32 many[VFENCE_MAX_IN_FENCES];
 	int fence;
@@ -126,7 +126,7 @@ TEST_F(in_fence, as_many_as_there_may_be)
 	EXPECT_EQ(1, fence_wait(fence));
 }
 
-TEST_F(in_fence, merged)
+TEST_F(in_fence, job_waits_for_a_merged_fence)
 {
 	int merged = fence_merge(self->fences[0], self->fences[1]);
 	int fence = submit_after(self->device, self->queue, 0, merged);
@@ -138,7 +138,7 @@ TEST_F(in_fence, merged)
 	EXPECT_EQ(1, fence_wait(fence));
 }
 
-TEST_F(in_fence, merged_and_one_of_its_parts)
+TEST_F(in_fence, merged_fence_and_one_of_its_parts)
 {
 	__s32 both[] = { fence_merge(self->fences[0], self->fences[1]), self->fences[1] };
 	int fence = submit_waiting(self->device, self->queue, 0, both, 2);
@@ -149,7 +149,7 @@ TEST_F(in_fence, merged_and_one_of_its_parts)
 	EXPECT_EQ(1, fence_wait(fence));
 }
 
-TEST_F(in_fence, of_the_same_queue)
+TEST_F(in_fence, in_fence_of_the_same_queue)
 {
 	int first = submit_after(self->device, self->queue, MSEC, self->fences[0]);
 	int second = submit_after(self->device, self->queue, MSEC, first);
@@ -161,7 +161,7 @@ TEST_F(in_fence, of_the_same_queue)
 	EXPECT_LE(fence_timestamp(first) + MSEC, fence_timestamp(second));
 }
 
-TEST_F(in_fence, closed_after_the_call)
+TEST_F(in_fence, in_fence_may_be_closed_after_submit)
 {
 	int in_fence = dup(self->fences[0]);
 	int fence = submit_after(self->device, self->queue, 0, in_fence);
@@ -188,7 +188,7 @@ TEST_F(in_fence, chain_over_three_queues)
 	EXPECT_LE(fence_timestamp(second) + MSEC, fence_timestamp(third));
 }
 
-TEST_F(in_fence, of_another_client)
+TEST_F(in_fence, in_fence_of_another_client)
 {
 	int other = variant->node->open();
 	int fence = submit_after(other, timer_queue(other), 0, self->fences[0]);
@@ -198,7 +198,7 @@ TEST_F(in_fence, of_another_client)
 	EXPECT_EQ(1, fence_wait(fence));
 }
 
-TEST_F(in_fence, one_for_many_jobs)
+TEST_F(in_fence, many_jobs_wait_for_one_fence)
 {
 	int fences[8];
 
@@ -210,9 +210,9 @@ TEST_F(in_fence, one_for_many_jobs)
 		EXPECT_EQ(1, fence_wait(fences[i]));
 }
 
-TEST_F(in_fence, error)
+TEST_F(in_fence, error_of_an_in_fence_propagates)
 {
-	/* Were it to run, the watchdog would end it. */
+	/* If the job ran, the watchdog would end it. */
 	int fence = submit_after(self->device, self->queue, 2 * SEC, self->fences[0]);
 
 	OPEN_GATE(0, -EIO);
@@ -220,7 +220,7 @@ TEST_F(in_fence, error)
 	EXPECT_LE(fence_timestamp(self->fences[0]), fence_timestamp(fence));
 }
 
-TEST_F(in_fence, error_of_one_signalled_already)
+TEST_F(in_fence, error_of_a_signalled_in_fence_propagates)
 {
 	int fence;
 
@@ -240,7 +240,7 @@ TEST_F(in_fence, error_waits_for_the_others)
 	EXPECT_LE(fence_timestamp(self->fences[0]), fence_timestamp(fence));
 }
 
-TEST_F(in_fence, first_error_seen)
+TEST_F(in_fence, first_error_wins)
 {
 	int fence = submit_waiting(self->device, self->queue, 0, self->fences, 2);
 
@@ -249,7 +249,7 @@ TEST_F(in_fence, first_error_seen)
 	EXPECT_EQ(-EIO, fence_wait(fence));
 }
 
-TEST_F(in_fence, first_error_seen_was_there_already)
+TEST_F(in_fence, error_present_at_submit_wins)
 {
 	int fence;
 
@@ -259,7 +259,7 @@ TEST_F(in_fence, first_error_seen_was_there_already)
 	EXPECT_EQ(-EIO, fence_wait(fence));
 }
 
-TEST_F(in_fence, error_waits_until_it_is_the_head)
+TEST_F(in_fence, error_takes_effect_when_the_job_is_the_head)
 {
 	int first, second;
 
@@ -296,7 +296,7 @@ TEST_F(in_fence, error_passes_through_a_chain)
 	EXPECT_EQ(-EIO, fence_status(first));
 }
 
-TEST_F(in_fence, error_of_a_merged_one)
+TEST_F(in_fence, error_of_a_merged_fence_propagates)
 {
 	int merged = fence_merge(self->fences[0], self->fences[1]);
 	int fence = submit_after(self->device, self->queue, 0, merged);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Manual queues: VFENCE_IOCTL_SIGNAL, and what their jobs may not have. */
+/* Manual queues: VFENCE_IOCTL_SIGNAL, and what their jobs refuse. */
 #include "lib/test.h"
 
 FIXTURE(manual)
 {
 	int device;
 	__u32 queue;
-	/* Its jobs, 1 to 3. */
+	/* Out-fences of jobs 1 to 3. */
 	int fences[3];
 };
 
@@ -36,14 +36,14 @@ static void expect_statuses(struct __test_metadata *_metadata, const int *fences
 	EXPECT_EQ(third, fence_status(fences[2]));
 }
 
-TEST_F(manual, pending_until_signalled)
+TEST_F(manual, jobs_are_pending_until_signalled)
 {
 	expect_statuses(_metadata, self->fences, 0, 0, 0);
 	EXPECT_EQ(1, signal_seqno(self->device, self->queue, 1, 0));
 	expect_statuses(_metadata, self->fences, 1, 0, 0);
 }
 
-TEST_F(manual, completes_all_up_to_the_seqno)
+TEST_F(manual, signal_completes_all_jobs_up_to_the_seqno)
 {
 	EXPECT_EQ(2, signal_seqno(self->device, self->queue, 2, 0));
 	expect_statuses(_metadata, self->fences, 1, 1, 0);
@@ -61,7 +61,7 @@ TEST_F(manual, timestamps_are_the_times_of_the_call)
 	EXPECT_GE(now_ns(), fence_timestamp(self->fences[2]));
 }
 
-TEST_F(manual, completed_already)
+TEST_F(manual, signal_of_completed_jobs_completes_none)
 {
 	ASSERT_EQ(2, signal_seqno(self->device, self->queue, 2, 0));
 	EXPECT_EQ(0, signal_seqno(self->device, self->queue, 2, 0));
@@ -70,7 +70,7 @@ TEST_F(manual, completed_already)
 	EXPECT_EQ(1, signal_seqno(self->device, self->queue, 3, 0));
 }
 
-TEST_F(manual, seqno_zero)
+TEST_F(manual, seqno_zero_completes_none)
 {
 	EXPECT_EQ(0, signal_seqno(self->device, self->queue, 0, 0));
 	EXPECT_EQ(0, queue_completed(self->device, self->queue));
@@ -84,7 +84,7 @@ TEST_F(manual, output_field_is_ignored)
 	EXPECT_EQ(1, signal.completed);
 }
 
-TEST_F(manual, error)
+TEST_F(manual, signal_sets_the_error)
 {
 	EXPECT_EQ(2, signal_seqno(self->device, self->queue, 2, -EIO));
 	expect_statuses(_metadata, self->fences, -EIO, -EIO, 0);
@@ -92,14 +92,14 @@ TEST_F(manual, error)
 	expect_statuses(_metadata, self->fences, -EIO, -EIO, 1);
 }
 
-TEST_F(manual, smallest_and_largest_error)
+TEST_F(manual, smallest_and_largest_error_are_accepted)
 {
 	EXPECT_EQ(1, signal_seqno(self->device, self->queue, 1, -1));
 	EXPECT_EQ(1, signal_seqno(self->device, self->queue, 2, -4095));
 	expect_statuses(_metadata, self->fences, -1, -4095, 0);
 }
 
-TEST_F(manual, error_out_of_range)
+TEST_F(manual, error_out_of_range_is_refused)
 {
 	static const __s32 errors[] = { 1, EIO, INT_MAX, -4096, INT_MIN };
 
@@ -108,14 +108,14 @@ TEST_F(manual, error_out_of_range)
 	expect_statuses(_metadata, self->fences, 0, 0, 0);
 }
 
-TEST_F(manual, seqno_not_submitted)
+TEST_F(manual, seqno_that_was_not_submitted_is_refused)
 {
 	EXPECT_REFUSED(EINVAL, signal_seqno(self->device, self->queue, 4, 0));
 	EXPECT_REFUSED(EINVAL, signal_seqno(self->device, self->queue, ~0ULL, 0));
 	expect_statuses(_metadata, self->fences, 0, 0, 0);
 }
 
-TEST_F(manual, signal_on_a_timer_queue)
+TEST_F(manual, signal_of_a_timer_queue_is_refused)
 {
 	__u32 timer = timer_queue(self->device);
 
@@ -125,7 +125,7 @@ TEST_F(manual, signal_on_a_timer_queue)
 	EXPECT_EQ(0, queue_completed(self->device, timer));
 }
 
-TEST_F(manual, argument_is_read_only)
+TEST_F(manual, read_only_argument_is_refused)
 {
 	struct vfence_signal valid = { .queue = self->queue, .seqno = 3 };
 	struct vfence_signal *signal = read_only(&valid, sizeof(valid));
@@ -135,13 +135,13 @@ TEST_F(manual, argument_is_read_only)
 	expect_statuses(_metadata, self->fences, 0, 0, 0);
 }
 
-TEST_F(manual, job_with_a_duration)
+TEST_F(manual, job_with_a_duration_is_refused)
 {
 	EXPECT_REFUSED(EINVAL, submit(self->device, self->queue, 1));
 	EXPECT_EQ(3, queue_submitted(self->device, self->queue));
 }
 
-TEST_F(manual, job_with_in_fences)
+TEST_F(manual, job_with_in_fences_is_refused)
 {
 	__u32 other = manual_queue(self->device);
 

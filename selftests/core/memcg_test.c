@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Memory: what a pending job takes, and that its owner pays for it. */
+/* Memory cgroups: the client is charged for its pending jobs and its buffers. */
 #include <sys/stat.h>
 #include "lib/test.h"
 
 #define CGROUPS "/sys/fs/cgroup"
 #define GROUP CGROUPS "/vfence-memory-test"
 #define JOBS 16384
-/* The kernel charges in steps: 64 pages for each processor. */
+/* The kernel charges in batches of 64 pages for each CPU. */
 #define STEPS (4 * 64 * 4096)
 
-/* What the group has been charged, in bytes. */
+/* Returns the bytes that the group is charged for. */
 static long long charged(void)
 {
 	char text[32] = "";
@@ -24,8 +24,8 @@ static long long charged(void)
 static struct vfence_submit jobs[VFENCE_MAX_BATCH];
 
 /*
- * Fills a new queue with jobs that hang: however long it takes, the watchdog has ended but a few of them, one after the
- * other.
+ * Fills a new queue with jobs that hang: the watchdog ends them one after the other, and only a few
+ * of them before the case ends.
  */
 static bool fill(int device)
 {
@@ -39,34 +39,34 @@ static bool fill(int device)
 	return true;
 }
 
-FIXTURE(memory)
+FIXTURE(memcg)
 {
 	int device;
 };
 
-FIXTURE_SETUP(memory)
+FIXTURE_SETUP(memcg)
 {
 	need_mount("cgroup2", CGROUPS, CGROUPS "/cgroup.procs");
 	if (!write_file(CGROUPS "/cgroup.subtree_control", "+memory"))
 		SKIP(return, "no memory cgroups to be had");
 	ASSERT_TRUE(!mkdir(GROUP, 0755) || errno == EEXIST);
 	ASSERT_TRUE(write_file(GROUP "/memory.max", "max"));
-	/* The test runs in a process of its own, which goes with it. */
+	/* Each case is a process of its own, so its end moves no other process. */
 	ASSERT_TRUE(write_file(GROUP "/cgroup.procs", "0"));
 	self->device = device_open();
 	ASSERT_LE(0, self->device);
 }
 
-FIXTURE_TEARDOWN(memory)
+FIXTURE_TEARDOWN(memcg)
 {
 	close(self->device);
 }
 
-TEST_F(memory, job_without_a_fence)
+TEST_F(memcg, pending_jobs_are_charged)
 {
 	long long before, after, each;
 
-	/* What is there once. */
+	/* Allocate what the driver allocates once. */
 	ASSERT_TRUE(fill(self->device));
 	before = charged();
 	for (int i = 0; i < 4; i++)
@@ -75,11 +75,11 @@ TEST_F(memory, job_without_a_fence)
 	each = (after - before) / (4 * JOBS);
 	TH_LOG("%lld bytes for each pending job without a fence", each);
 	EXPECT_GE(256, each);
-	/* It was charged at all, with no less than what JOB_INFO tells. */
+	/* The charge is no less than what JOB_INFO reports of each job. */
 	EXPECT_LE(4 * JOBS * 48LL, after - before + STEPS);
 }
 
-TEST_F(memory, given_back)
+TEST_F(memcg, completed_jobs_are_uncharged)
 {
 	long long before, full;
 
@@ -90,14 +90,14 @@ TEST_F(memory, given_back)
 	full = charged();
 	close(self->device);
 	self->device = -1;
-	/* A grace period later. */
+	/* RCU frees the jobs after a grace period. */
 	for (int i = 0; i < 1000 && charged() > before + STEPS; i++)
 		usleep(10000);
 	EXPECT_GE(before + STEPS, charged());
 	EXPECT_LT(before + STEPS, full);
 }
 
-TEST_F(memory, buffer)
+TEST_F(memcg, buffer_is_charged)
 {
 	const long long size = 64 << 20;
 	long long before = charged(), full;
@@ -107,7 +107,7 @@ TEST_F(memory, buffer)
 	ASSERT_LE(0, buffer);
 	full = charged();
 	EXPECT_LE(before + size, full + STEPS);
-	/* It is there from the beginning: using it takes no more, but for the page tables. */
+	/* CREATE allocated the pages: using them adds only page tables. */
 	memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, buffer, 0);
 	ASSERT_NE(MAP_FAILED, (void *)memory);
 	memset(memory, 1, size);

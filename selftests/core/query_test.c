@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* VFENCE_IOCTL_QUERY: what the device says it is. */
+/* VFENCE_IOCTL_QUERY: version, capabilities and limits. */
 #include "lib/test.h"
 
 FIXTURE(query)
@@ -18,7 +18,7 @@ FIXTURE_TEARDOWN(query)
 	close(self->device);
 }
 
-TEST_F(query, version)
+TEST_F(query, api_version_is_that_of_the_header)
 {
 	struct vfence_query query = { 0 };
 
@@ -26,7 +26,7 @@ TEST_F(query, version)
 	EXPECT_EQ(VFENCE_API_VERSION, query.api_version);
 }
 
-TEST_F(query, capabilities)
+TEST_F(query, all_capabilities_are_reported)
 {
 	struct vfence_query query = { 0 };
 
@@ -37,7 +37,7 @@ TEST_F(query, capabilities)
 	EXPECT_TRUE(query.capabilities & VFENCE_CAP_BUFFER);
 }
 
-TEST_F(query, limits)
+TEST_F(query, default_limits_are_reported)
 {
 	struct vfence_query query = { 0 };
 

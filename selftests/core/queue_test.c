@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Queues: creating, describing and destroying them. */
+/* Queues: create, describe, destroy. */
 #include "lib/test.h"
 
 FIXTURE(queue)
@@ -52,7 +52,7 @@ TEST_F(queue, info_of_a_new_manual_queue)
 	EXPECT_STREQ("vblank", info.name);
 }
 
-TEST_F(queue, info_follows_the_jobs)
+TEST_F(queue, info_counts_jobs)
 {
 	__u32 queue = manual_queue(self->device);
 
@@ -96,7 +96,7 @@ TEST_F(queue, create_ignores_output_fields)
 	EXPECT_NE(~0ULL, create.counters_offset);
 }
 
-TEST_F(queue, empty_name)
+TEST_F(queue, empty_name_becomes_the_id)
 {
 	struct vfence_queue_info info;
 	char expected[VFENCE_NAME_LEN];
@@ -110,7 +110,7 @@ TEST_F(queue, empty_name)
 	}
 }
 
-TEST_F(queue, longest_name)
+TEST_F(queue, longest_name_is_accepted)
 {
 	static const char name[] = "0123456789012345678901234567890";
 	struct vfence_queue_info info;
@@ -121,7 +121,7 @@ TEST_F(queue, longest_name)
 	EXPECT_STREQ(name, info.name);
 }
 
-TEST_F(queue, name_without_nul)
+TEST_F(queue, name_without_nul_is_refused)
 {
 	struct vfence_queue_create create = { .kind = VFENCE_QUEUE_TIMER };
 
@@ -143,7 +143,7 @@ TEST_F(queue, bytes_after_the_nul_are_ignored)
 		EXPECT_EQ('\0', info.name[i]);
 }
 
-TEST_F(queue, two_of_the_same_name)
+TEST_F(queue, names_need_not_be_unique)
 {
 	__u32 one = timer_queue(self->device), other = timer_queue(self->device);
 
@@ -152,14 +152,15 @@ TEST_F(queue, two_of_the_same_name)
 	EXPECT_NE(one, other);
 }
 
-TEST_F(queue, unknown_kind)
+TEST_F(queue, unknown_kind_is_refused)
 {
 	static const __u32 kinds[] = { 0, 4, 5, 0x101, 0x80000001, ~0U };
 
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
 		struct vfence_queue_create create = { .kind = kinds[i] };
 
-		EXPECT_REFUSED(EINVAL, device_ioctl(self->device, VFENCE_IOCTL_QUEUE_CREATE, &create));
+		EXPECT_REFUSED(EINVAL,
+			       device_ioctl(self->device, VFENCE_IOCTL_QUEUE_CREATE, &create));
 	}
 }
 
@@ -179,7 +180,7 @@ TEST_F(queue, contexts_are_unique)
 	}
 }
 
-TEST_F(queue, limit)
+TEST_F(queue, number_of_queues_is_limited)
 {
 	__u32 first = timer_queue(self->device);
 
@@ -187,14 +188,14 @@ TEST_F(queue, limit)
 		ASSERT_NE(0, timer_queue(self->device));
 	EXPECT_EQ(0, timer_queue(self->device));
 	EXPECT_EQ(ENOSPC, errno);
-	/* It is the limit of a client. */
+	/* The limit applies to each client. */
 	EXPECT_NE(0, timer_queue(variant->node->open()));
 	ASSERT_EQ(0, queue_destroy(self->device, first));
 	EXPECT_NE(0, timer_queue(self->device));
 	EXPECT_EQ(0, timer_queue(self->device));
 }
 
-TEST_F(queue, refused_creation_leaves_none)
+TEST_F(queue, refused_create_leaves_no_queue)
 {
 	for (__u32 kind = VFENCE_QUEUE_TIMER; kind <= VFENCE_QUEUE_WORKER; kind++)
 		for (__u32 i = 0; i < self->max_queues; i++)
@@ -203,7 +204,7 @@ TEST_F(queue, refused_creation_leaves_none)
 		ASSERT_NE(0, timer_queue(self->device));
 }
 
-TEST_F(queue, ids_are_not_used_again)
+TEST_F(queue, ids_are_not_reused)
 {
 	__u32 last = 0;
 
@@ -226,14 +227,14 @@ static void expect_no_queue(struct __test_metadata *_metadata, int device, __u32
 	EXPECT_REFUSED(ENOENT, queue_destroy(device, queue));
 }
 
-TEST_F(queue, never_had)
+TEST_F(queue, unknown_id_is_refused)
 {
 	expect_no_queue(_metadata, self->device, 0);
 	expect_no_queue(_metadata, self->device, 1);
 	expect_no_queue(_metadata, self->device, ~0U);
 }
 
-TEST_F(queue, of_another_client)
+TEST_F(queue, queue_of_another_client_is_refused)
 {
 	__u32 queue = manual_queue(self->device);
 	int device = variant->node->open();
@@ -242,7 +243,7 @@ TEST_F(queue, of_another_client)
 	EXPECT_EQ(0, queue_submitted(self->device, queue));
 }
 
-TEST_F(queue, destroyed)
+TEST_F(queue, destroyed_queue_is_refused)
 {
 	__u32 queue = manual_queue(self->device);
 
@@ -250,7 +251,7 @@ TEST_F(queue, destroyed)
 	expect_no_queue(_metadata, self->device, queue);
 }
 
-TEST_F(queue, destroyed_after_the_last_job_was_its_own)
+TEST_F(queue, destroyed_queue_is_refused_after_it_was_the_last_used)
 {
 	__u32 doomed = manual_queue(self->device), other = manual_queue(self->device);
 	int fence = submit(self->device, doomed, 0);
@@ -263,7 +264,7 @@ TEST_F(queue, destroyed_after_the_last_job_was_its_own)
 	EXPECT_EQ(1, queue_submitted(self->device, other));
 }
 
-TEST_F(queue, destruction_leaves_others_alone)
+TEST_F(queue, destroy_leaves_other_queues_alone)
 {
 	__u32 doomed = manual_queue(self->device), other = manual_queue(self->device);
 	int fence = submit(self->device, other, 0);
@@ -274,7 +275,9 @@ TEST_F(queue, destruction_leaves_others_alone)
 	EXPECT_EQ(1, fence_status(fence));
 }
 
-/* Destroys a queue that has the pending jobs of @fences, the oldest first. */
+/*
+ * Destroys a queue whose pending jobs have @fences, oldest first, and expects -ECANCELED of each.
+ */
 static void expect_canceled(struct __test_metadata *_metadata, int device, __u32 queue,
 			    const int *fences, int count)
 {
@@ -288,7 +291,7 @@ static void expect_canceled(struct __test_metadata *_metadata, int device, __u32
 	}
 }
 
-TEST_F(queue, destruction_cancels_running_jobs)
+TEST_F(queue, destroy_cancels_running_jobs)
 {
 	__u32 queue = timer_queue(self->device);
 	int fences[3];
@@ -298,7 +301,7 @@ TEST_F(queue, destruction_cancels_running_jobs)
 	expect_canceled(_metadata, self->device, queue, fences, ARRAY_LEN(fences));
 }
 
-TEST_F(queue, destruction_cancels_waiting_jobs)
+TEST_F(queue, destroy_cancels_jobs_that_wait_for_in_fences)
 {
 	__u32 gate = manual_queue(self->device), queue = timer_queue(self->device);
 	int in_fence = submit(self->device, gate, 0);
@@ -307,12 +310,12 @@ TEST_F(queue, destruction_cancels_waiting_jobs)
 	for (size_t i = 0; i < ARRAY_LEN(fences); i++)
 		fences[i] = submit_after(self->device, queue, 0, in_fence);
 	expect_canceled(_metadata, self->device, queue, fences, ARRAY_LEN(fences));
-	/* It is one fewer that waits for the in-fence, and nothing else. */
+	/* The in-fence signals with one waiter less. */
 	EXPECT_EQ(1, signal_seqno(self->device, gate, 1, 0));
 	EXPECT_EQ(1, fence_status(in_fence));
 }
 
-TEST_F(queue, destruction_cancels_manual_jobs)
+TEST_F(queue, destroy_cancels_manual_jobs)
 {
 	__u32 queue = manual_queue(self->device);
 	int fences[3];
@@ -322,7 +325,7 @@ TEST_F(queue, destruction_cancels_manual_jobs)
 	expect_canceled(_metadata, self->device, queue, fences, ARRAY_LEN(fences));
 }
 
-TEST_F(queue, destruction_leaves_completed_jobs_alone)
+TEST_F(queue, destroy_leaves_completed_jobs_alone)
 {
 	__u32 queue = manual_queue(self->device);
 	int good = submit(self->device, queue, 0);
@@ -335,7 +338,7 @@ TEST_F(queue, destruction_leaves_completed_jobs_alone)
 	EXPECT_EQ(-EIO, fence_status(bad));
 }
 
-TEST_F(queue, destruction_cancels_jobs_of_other_queues_that_wait_for_it)
+TEST_F(queue, destroy_fails_jobs_of_other_queues_that_wait_for_it)
 {
 	__u32 gate = manual_queue(self->device), queue = timer_queue(self->device);
 	int in_fence = submit(self->device, gate, 0);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Durations that are drawn from a seed. */
+/* Random durations, drawn from the seed of a queue. */
 #include "lib/test.h"
 
 #define JOBS 200
@@ -37,7 +37,7 @@ static __u64 duration_of(const struct vfence_event *event)
 	return event->end_ns - event->start_ns;
 }
 
-/* Reads how long @count jobs took that were submitted with an event. */
+/* Reads the events of @count jobs and returns their durations. */
 static void durations(struct __test_metadata *_metadata, FIXTURE_DATA(random) *self, int count,
 		      __u64 *duration)
 {
@@ -47,7 +47,7 @@ static void durations(struct __test_metadata *_metadata, FIXTURE_DATA(random) *s
 	}
 }
 
-/* Runs @count jobs of @low to @high ns, all in one batch, on a new queue. */
+/* Runs @count jobs of @low to @high ns, submitted as one batch, on a new queue. */
 static void run(struct __test_metadata *_metadata, FIXTURE_DATA(random) *self, __u64 seed,
 		__u64 low, __u64 high, int count, __u64 *duration)
 {
@@ -59,7 +59,7 @@ static void run(struct __test_metadata *_metadata, FIXTURE_DATA(random) *self, _
 		duration[i] = duration_of(&self->events[i]);
 }
 
-TEST_F(random, same_seed_same_run)
+TEST_F(random, same_seed_draws_the_same_durations)
 {
 	__u64 one[JOBS], other[JOBS];
 
@@ -69,7 +69,7 @@ TEST_F(random, same_seed_same_run)
 		EXPECT_EQ(one[i], other[i]);
 }
 
-TEST_F(random, other_seed_other_run)
+TEST_F(random, other_seed_draws_other_durations)
 {
 	__u64 one[JOBS], other[JOBS];
 	int same = 0;
@@ -81,7 +81,7 @@ TEST_F(random, other_seed_other_run)
 	EXPECT_GT(JOBS / 10, same);
 }
 
-TEST_F(random, within_bounds_and_spread_over_them)
+TEST_F(random, durations_are_spread_between_the_bounds)
 {
 	__u64 duration[JOBS];
 	int quarters[4] = { 0 };
@@ -111,7 +111,7 @@ TEST_F(random, both_bounds_occur)
 		EXPECT_LT(0, seen[i]);
 }
 
-TEST_F(random, bounds_that_are_equal)
+TEST_F(random, equal_bounds_fix_the_duration)
 {
 	__u64 duration[10];
 
@@ -120,7 +120,7 @@ TEST_F(random, bounds_that_are_equal)
 		EXPECT_EQ(5000, duration[i]);
 }
 
-TEST_F(random, one_by_one_is_the_same_as_a_batch)
+TEST_F(random, single_submits_draw_like_a_batch)
 {
 	__u64 batch[20], single[20];
 	__u32 queue = seeded_queue(self->device, 9);
@@ -135,7 +135,7 @@ TEST_F(random, one_by_one_is_the_same_as_a_batch)
 		EXPECT_EQ(batch[i], single[i]);
 }
 
-TEST_F(random, jobs_of_fixed_duration_draw_nothing)
+TEST_F(random, jobs_of_fixed_duration_do_not_draw)
 {
 	__u64 plain[20], mixed[40];
 	__u32 queue = seeded_queue(self->device, 9);
@@ -155,7 +155,7 @@ TEST_F(random, jobs_of_fixed_duration_draw_nothing)
 	}
 }
 
-TEST_F(random, refused_batch_draws_nothing)
+TEST_F(random, refused_batch_does_not_draw)
 {
 	__u64 expected[20], duration[20];
 	__u32 queue = seeded_queue(self->device, 9);
@@ -172,7 +172,7 @@ TEST_F(random, refused_batch_draws_nothing)
 		EXPECT_EQ(expected[i], duration[i]);
 }
 
-TEST_F(random, bounds_that_are_refused)
+TEST_F(random, invalid_bounds_are_refused)
 {
 	struct vfence_query query = { 0 };
 	struct vfence_submit job = { .queue = seeded_queue(self->device, 0) };

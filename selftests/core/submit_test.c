@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* VFENCE_IOCTL_SUBMIT: order, times, out-fences, and all that is refused. */
+/* VFENCE_IOCTL_SUBMIT: order, times, out-fences, and refusals. */
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include "lib/test.h"
@@ -8,7 +8,7 @@ FIXTURE(submit)
 {
 	int device;
 	__u32 queue;
-	/* A fence that stays pending until the gate is signalled. */
+	/* A queue with one pending job, whose out-fence is @gate_fence. */
 	__u32 gate;
 	int gate_fence;
 	__u64 watchdog_ns;
@@ -45,10 +45,10 @@ TEST_F(submit, seqnos_have_no_gaps)
 
 		ASSERT_EQ(0, submit_job(self->device, &submit));
 		EXPECT_EQ(seqno, submit.seqno);
-		/* A refused job takes none. */
+		/* A refused job takes no seqno. */
 		submit.flags = ~0U;
 		EXPECT_EQ(-1, submit_job(self->device, &submit));
-		/* Each queue counts its own. */
+		/* Each queue counts its own seqnos. */
 		submit.queue = other;
 		submit.flags = VFENCE_SUBMIT_OUT_FENCE;
 		ASSERT_EQ(0, submit_job(self->device, &submit));
@@ -56,7 +56,7 @@ TEST_F(submit, seqnos_have_no_gaps)
 	}
 }
 
-TEST_F(submit, without_out_fence)
+TEST_F(submit, out_fence_is_optional)
 {
 	struct vfence_submit submit = { .queue = self->queue, .out_fence = 77 };
 	int before = open_fds();
@@ -106,7 +106,7 @@ TEST_F(submit, out_fence_closes_on_exec)
 	EXPECT_EQ(FD_CLOEXEC, fcntl(fence, F_GETFD));
 }
 
-TEST_F(submit, takes_its_duration)
+TEST_F(submit, job_takes_its_duration)
 {
 	static const __u64 durations[] = { 1, 1000, MSEC, 20 * MSEC };
 
@@ -120,7 +120,7 @@ TEST_F(submit, takes_its_duration)
 	}
 }
 
-TEST_F(submit, zero_duration)
+TEST_F(submit, zero_duration_completes_at_once)
 {
 	__u64 before = now_ns();
 	int fence = submit(self->device, self->queue, 0);
@@ -130,7 +130,7 @@ TEST_F(submit, zero_duration)
 	EXPECT_EQ(1, queue_completed(self->device, self->queue));
 }
 
-TEST_F(submit, jobs_run_one_after_the_other_without_a_gap)
+TEST_F(submit, jobs_run_back_to_back)
 {
 	static const __u64 durations[] = { 5 * MSEC, MSEC, 0, 1, 3 * MSEC, 12345 };
 	int fences[ARRAY_LEN(durations)];
@@ -151,12 +151,12 @@ TEST_F(submit, jobs_run_one_after_the_other_without_a_gap)
 	}
 }
 
-TEST_F(submit, first_in_first_out)
+TEST_F(submit, jobs_run_in_submission_order)
 {
 	int first = submit_after(self->device, self->queue, 0, self->gate_fence);
 	int second = submit(self->device, self->queue, 0);
 
-	/* Ready, but not the head. */
+	/* The in-fence has signalled, but the job is not the head. */
 	EXPECT_EQ(0, fence_status(second));
 	ASSERT_EQ(1, signal_seqno(self->device, self->gate, 1, 0));
 	ASSERT_EQ(1, fence_wait(second));
@@ -164,7 +164,7 @@ TEST_F(submit, first_in_first_out)
 	EXPECT_LE(fence_timestamp(first), fence_timestamp(second));
 }
 
-TEST_F(submit, queues_run_at_the_same_time)
+TEST_F(submit, queues_run_concurrently)
 {
 	__u32 other = timer_queue(self->device);
 	int slow = submit(self->device, self->queue, 2 * SEC);
@@ -175,14 +175,14 @@ TEST_F(submit, queues_run_at_the_same_time)
 	EXPECT_LE(0, slow);
 }
 
-TEST_F(submit, goes_on_without_its_out_fence)
+TEST_F(submit, job_runs_after_its_out_fence_is_closed)
 {
 	close(submit(self->device, self->queue, MSEC));
 	ASSERT_EQ(1, fence_wait(submit(self->device, self->queue, 0)));
 	EXPECT_EQ(2, queue_completed(self->device, self->queue));
 }
 
-/* Expects that a job is refused and nothing is left of it. */
+/* Expects a submission to fail without a job or a descriptor. */
 #define EXPECT_NO_JOB(error, submit) \
 	do { \
 		int before = open_fds(); \
@@ -192,7 +192,7 @@ TEST_F(submit, goes_on_without_its_out_fence)
 		EXPECT_EQ(seqno, queue_submitted(self->device, self->queue)); \
 	} while (0)
 
-TEST_F(submit, longer_than_the_watchdog)
+TEST_F(submit, duration_beyond_the_watchdog_is_refused)
 {
 	struct vfence_submit submit = { .queue = self->queue };
 
@@ -205,7 +205,7 @@ TEST_F(submit, longer_than_the_watchdog)
 	EXPECT_NO_JOB(EINVAL, &submit);
 }
 
-TEST_F(submit, in_fences_unmapped)
+TEST_F(submit, unmapped_in_fences_are_refused)
 {
 	struct vfence_submit submit = {
 		.queue = self->queue,
@@ -222,7 +222,7 @@ TEST_F(submit, in_fences_unmapped)
 	EXPECT_NO_JOB(EFAULT, &submit);
 	submit.in_fences = 1ULL << 63;
 	EXPECT_NO_JOB(EFAULT, &submit);
-	/* The first is mapped, the second is not. */
+	/* The first page is accessible, the second is not. */
 	ASSERT_EQ(0, mprotect(start, page, PROT_READ | PROT_WRITE));
 	memcpy(start + page - sizeof(__s32), &self->gate_fence, sizeof(__s32));
 	submit.in_fences = ptr_to_u64(start + page - sizeof(__s32));
@@ -230,7 +230,7 @@ TEST_F(submit, in_fences_unmapped)
 	EXPECT_NO_JOB(EFAULT, &submit);
 }
 
-TEST_F(submit, too_many_in_fences)
+TEST_F(submit, too_many_in_fences_are_refused)
 {
 	static __s32 in_fences[VFENCE_MAX_IN_FENCES + 1];
 	static const __u32 counts[] = {
@@ -250,7 +250,7 @@ TEST_F(submit, too_many_in_fences)
 	}
 }
 
-TEST_F(submit, in_fence_is_no_file)
+TEST_F(submit, in_fence_that_is_no_file_is_refused)
 {
 	static const __s32 fds[] = { -1, INT_MIN, INT_MAX, 1000 };
 	struct vfence_submit submit = {
@@ -265,7 +265,7 @@ TEST_F(submit, in_fence_is_no_file)
 	}
 }
 
-TEST_F(submit, in_fence_is_no_sync_file)
+TEST_F(submit, in_fence_that_is_no_sync_file_is_refused)
 {
 	int pipes[2];
 	struct vfence_submit submit = {
@@ -285,12 +285,12 @@ TEST_F(submit, in_fence_is_no_sync_file)
 		submit.in_fences = ptr_to_u64(&fds[i]);
 		EXPECT_NO_JOB(EINVAL, &submit);
 	}
-	/* What O_PATH gives is no open file to the kernel. */
+	/* The kernel does not accept an O_PATH descriptor as an open file. */
 	submit.in_fences = ptr_to_u64(&fds[ARRAY_LEN(fds) - 1]);
 	EXPECT_NO_JOB(EBADF, &submit);
 }
 
-TEST_F(submit, a_good_in_fence_does_not_help_a_bad_one)
+TEST_F(submit, one_bad_in_fence_refuses_the_job)
 {
 	__s32 in_fences[] = { self->gate_fence, -1 };
 	struct vfence_submit submit = {
@@ -304,7 +304,7 @@ TEST_F(submit, a_good_in_fence_does_not_help_a_bad_one)
 	EXPECT_EQ(1, signal_seqno(self->device, self->gate, 1, 0));
 }
 
-TEST_F(submit, fd_table_full)
+TEST_F(submit, full_descriptor_table_refuses_an_out_fence)
 {
 	struct vfence_submit submit = {
 		.queue = self->queue,
@@ -322,7 +322,7 @@ TEST_F(submit, fd_table_full)
 	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &full));
 	EXPECT_REFUSED(EMFILE, submit_job(self->device, &submit));
 	EXPECT_EQ(0, queue_submitted(self->device, self->queue));
-	/* It needs no file descriptor without an out-fence. */
+	/* A job without an out-fence needs no descriptor. */
 	submit.flags = 0;
 	EXPECT_EQ(0, submit_job(self->device, &submit));
 	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
@@ -332,7 +332,7 @@ TEST_F(submit, fd_table_full)
 	EXPECT_EQ(2, submit.seqno);
 }
 
-TEST_F(submit, argument_is_read_only)
+TEST_F(submit, read_only_argument_is_refused)
 {
 	struct vfence_submit valid = {
 		.queue = self->queue,
@@ -349,7 +349,7 @@ TEST_F(submit, argument_is_read_only)
 	EXPECT_EQ(1, submit->seqno);
 }
 
-TEST_F(submit, argument_is_unmapped)
+TEST_F(submit, unmapped_argument_is_refused)
 {
 	EXPECT_NO_JOB(EFAULT, NULL);
 }

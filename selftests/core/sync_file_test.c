@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Out-fences as what they are, sync_files: their description, merging, waiting. */
+/* Out-fences as sync_files: FILE_INFO, merging, polling. */
 #include <pthread.h>
 #include <sys/epoll.h>
 #include "lib/test.h"
@@ -9,7 +9,7 @@ FIXTURE(sync_file)
 	int device;
 	struct vfence_queue_create created;
 	__u32 queue;
-	/* The first two jobs of the queue, pending. */
+	/* Out-fences of the first two jobs, pending. */
 	int fence;
 	int next;
 };
@@ -84,7 +84,7 @@ TEST_F(sync_file, info_when_failed)
 	EXPECT_EQ(-EIO, fence_status(self->fence));
 }
 
-TEST_F(sync_file, names_of_a_queue_that_is_gone)
+TEST_F(sync_file, names_after_queue_destroy)
 {
 	__u32 queue = queue_create(self->device, VFENCE_QUEUE_MANUAL, "gone");
 	int fence = submit(self->device, queue, 0);
@@ -96,8 +96,8 @@ TEST_F(sync_file, names_of_a_queue_that_is_gone)
 	EXPECT_STREQ("signaled-timeline", info.obj_name);
 }
 
-/* The kernel names a sync_file after driver, timeline, context and seqno. */
-TEST_F(sync_file, context_and_seqno)
+/* The core names a sync_file after driver, timeline, context and seqno. */
+TEST_F(sync_file, name_has_context_and_seqno)
 {
 	struct sync_file_info file = { 0 };
 	char expected[sizeof(file.name) + 1];
@@ -107,7 +107,7 @@ TEST_F(sync_file, context_and_seqno)
 	EXPECT_STREQ(expected, file.name);
 }
 
-TEST_F(sync_file, statuses_are_those_of_their_own_jobs)
+TEST_F(sync_file, each_fence_has_the_status_of_its_job)
 {
 	SIGNAL(1, 0);
 	EXPECT_EQ(1, fence_status(self->fence));
@@ -155,7 +155,7 @@ TEST_F(sync_file, merge_of_one_queue_is_its_later_fence)
 	EXPECT_EQ(-EIO, fence_wait(merged));
 }
 
-TEST_F(sync_file, merge_with_a_signalled_one)
+TEST_F(sync_file, merge_with_a_signalled_fence)
 {
 	__u32 queue = manual_queue(self->device);
 	int other = submit(self->device, queue, 0);
@@ -169,13 +169,13 @@ TEST_F(sync_file, merge_with_a_signalled_one)
 	EXPECT_EQ(1, fence_wait(merged));
 }
 
-TEST_F(sync_file, merge_of_two_signalled_ones)
+TEST_F(sync_file, merge_of_two_signalled_fences)
 {
 	SIGNAL(2, 0);
 	EXPECT_EQ(1, fence_wait(fence_merge(self->fence, self->next)));
 }
 
-TEST_F(sync_file, merged_error)
+TEST_F(sync_file, merged_fence_reports_the_error)
 {
 	__u32 queue = manual_queue(self->device);
 	int merged = fence_merge(self->fence, submit(self->device, queue, 0));
@@ -186,7 +186,7 @@ TEST_F(sync_file, merged_error)
 	EXPECT_EQ(-EIO, fence_wait(merged));
 }
 
-TEST_F(sync_file, poll_before_and_after)
+TEST_F(sync_file, poll_reports_the_signal)
 {
 	EXPECT_FALSE(readable(self->fence));
 	SIGNAL(1, 0);
@@ -196,7 +196,7 @@ TEST_F(sync_file, poll_before_and_after)
 	EXPECT_TRUE(readable(self->next));
 }
 
-TEST_F(sync_file, epoll)
+TEST_F(sync_file, epoll_reports_the_signal)
 {
 	struct epoll_event event = { .events = EPOLLIN };
 	int epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -208,7 +208,7 @@ TEST_F(sync_file, epoll)
 	EXPECT_EQ(EPOLLIN, event.events);
 }
 
-TEST_F(sync_file, deadline_hint)
+TEST_F(sync_file, deadline_does_not_signal)
 {
 	struct sync_set_deadline deadline = { .deadline_ns = now_ns() + MSEC };
 
@@ -230,7 +230,7 @@ static void *wait_in_a_thread(void *data)
 	return NULL;
 }
 
-/* Returns when the thread, the only other one, sleeps: in poll(), then. */
+/* Returns once the only other thread sleeps, which it does in poll(). */
 static void wait_for_sleep(void)
 {
 	char path[64], state = 0;
@@ -255,7 +255,7 @@ static void wait_for_sleep(void)
 	}
 }
 
-TEST_F(sync_file, poll_wakes_up)
+TEST_F(sync_file, signal_wakes_a_poller)
 {
 	struct waiter waiter = { .fence = self->fence };
 	pthread_t thread;
@@ -267,7 +267,7 @@ TEST_F(sync_file, poll_wakes_up)
 	EXPECT_EQ(1, waiter.ready);
 }
 
-TEST_F(sync_file, closed_while_polled)
+TEST_F(sync_file, descriptor_closed_while_polled)
 {
 	struct waiter waiter = { .fence = self->fence };
 	pthread_t thread;
@@ -281,7 +281,7 @@ TEST_F(sync_file, closed_while_polled)
 	EXPECT_EQ(1, waiter.ready);
 }
 
-TEST_F(sync_file, client_closed_while_polled)
+TEST_F(sync_file, client_close_wakes_a_poller)
 {
 	struct waiter waiter = { .fence = self->fence };
 	pthread_t thread;
@@ -294,7 +294,7 @@ TEST_F(sync_file, client_closed_while_polled)
 	EXPECT_EQ(-ECANCELED, fence_status(self->fence));
 }
 
-TEST_F(sync_file, closed_after_poll_has_given_up)
+TEST_F(sync_file, descriptor_closed_after_poll)
 {
 	EXPECT_FALSE(readable(self->fence));
 	ASSERT_EQ(0, close(self->fence));

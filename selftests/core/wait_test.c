@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Waiting for jobs by queue and sequence number. */
+/* VFENCE_IOCTL_WAIT: waits for jobs by queue and seqno. */
 #include <pthread.h>
 #include <signal.h>
 #include "lib/test.h"
@@ -52,7 +52,7 @@ static void submit_some(int device, __u32 queue, __u64 duration_ns, int count)
 		submit_job(device, &job);
 }
 
-TEST_F(wait, completed_is_not_waited_for)
+TEST_F(wait, completed_job_returns_at_once)
 {
 	submit_some(self->device, self->manual, 0, 2);
 	ASSERT_EQ(1, signal_seqno(self->device, self->manual, 1, 0));
@@ -61,7 +61,7 @@ TEST_F(wait, completed_is_not_waited_for)
 	EXPECT_REFUSED(ETIME, wait_point(self->device, self->manual, 2, 0));
 }
 
-TEST_F(wait, waits_until_the_job_has_completed)
+TEST_F(wait, wait_returns_when_the_job_completes)
 {
 	submit_some(self->device, self->timer, 5 * MSEC, 3);
 	EXPECT_EQ(0, wait_point(self->device, self->timer, 2, FOR_EVER));
@@ -70,14 +70,14 @@ TEST_F(wait, waits_until_the_job_has_completed)
 	EXPECT_EQ(3, queue_completed(self->device, self->timer));
 }
 
-TEST_F(wait, error_is_an_end)
+TEST_F(wait, failed_job_ends_the_wait)
 {
 	submit_some(self->device, self->manual, 0, 1);
 	ASSERT_EQ(1, signal_seqno(self->device, self->manual, 1, -EIO));
 	EXPECT_EQ(0, wait_point(self->device, self->manual, 1, FOR_EVER));
 }
 
-TEST_F(wait, time_comes)
+TEST_F(wait, timeout_is_absolute)
 {
 	__u64 until = now_ns() + 3 * MSEC;
 
@@ -88,7 +88,7 @@ TEST_F(wait, time_comes)
 	EXPECT_REFUSED(ETIME, wait_point(self->device, self->manual, 1, now_ns() - 1));
 }
 
-TEST_F(wait, for_all)
+TEST_F(wait, wait_for_all_points)
 {
 	struct vfence_point points[] = { { self->timer, 0, 1 }, { self->manual, 0, 2 },
 					 { self->timer, 0, 2 }, { self->manual, 0, 1 } };
@@ -104,7 +104,7 @@ TEST_F(wait, for_all)
 	EXPECT_EQ(2, queue_completed(self->device, self->timer));
 }
 
-TEST_F(wait, for_any)
+TEST_F(wait, wait_any_returns_the_first_completed_point)
 {
 	struct vfence_point points[] = { { self->manual, 0, 1 }, { self->manual, 0, 2 },
 					 { self->timer, 0, 1 }, { self->timer, 0, 2 } };
@@ -119,7 +119,7 @@ TEST_F(wait, for_any)
 	EXPECT_EQ(0, first);
 }
 
-TEST_F(wait, several_of_a_queue_in_any_order)
+TEST_F(wait, points_of_one_queue_in_any_order)
 {
 	struct vfence_point points[] = { { self->manual, 0, 4 }, { self->manual, 0, 2 },
 					 { self->manual, 0, 3 }, { self->manual, 0, 2 } };
@@ -137,14 +137,14 @@ TEST_F(wait, several_of_a_queue_in_any_order)
 	EXPECT_EQ(0, wait_points(self->device, points, 4, 0, FOR_EVER, &first));
 	EXPECT_EQ(0, wait_points(self->device, points, 4, VFENCE_WAIT_ANY, FOR_EVER, &first));
 	EXPECT_EQ(0, first);
-	/* Each is looked at, also when another of the queue decides. */
+	/* Each point is checked, even when another point of its queue decides. */
 	points[3].seqno = 5;
 	EXPECT_REFUSED(EINVAL, wait_points(self->device, points, 4, VFENCE_WAIT_ANY, 0, &first));
 	points[3].seqno = 0;
 	EXPECT_REFUSED(EINVAL, wait_points(self->device, points, 4, 0, 0, &first));
 }
 
-TEST_F(wait, many_points)
+TEST_F(wait, maximum_number_of_points)
 {
 	struct vfence_point *points = calloc(VFENCE_MAX_WAIT_POINTS, sizeof(*points));
 
@@ -157,7 +157,7 @@ TEST_F(wait, many_points)
 	free(points);
 }
 
-TEST_F(wait, misuse)
+TEST_F(wait, invalid_arguments_are_refused)
 {
 	struct vfence_point point = { self->manual, 0, 1 };
 
@@ -175,7 +175,7 @@ TEST_F(wait, misuse)
 	EXPECT_REFUSED(EINVAL, wait_points(self->device, &point, 1, 2, 0, NULL));
 }
 
-/* A thread that waits for the first job of the manual queue, and what came of it. */
+/* A thread that waits for the first job of the manual queue, and its result. */
 struct waiter {
 	pthread_t thread;
 	int device;
@@ -200,13 +200,13 @@ static void waiter_start(struct waiter *waiter, int device, __u32 queue)
 	pthread_create(&waiter->thread, NULL, wait_in_thread, waiter);
 }
 
-/* Most waiters sleep by then; those that do not yet are as good. */
+/* Most threads sleep by then; the others make the race. */
 static void let_them_sleep(void)
 {
 	usleep(20000);
 }
 
-TEST_F(wait, many_threads_are_woken)
+TEST_F(wait, completion_wakes_all_waiters)
 {
 	struct waiter waiters[50];
 
@@ -223,7 +223,7 @@ TEST_F(wait, many_threads_are_woken)
 	}
 }
 
-TEST_F(wait, end_of_the_queue_ends_the_wait)
+TEST_F(wait, queue_destroy_ends_the_wait)
 {
 	struct waiter waiter;
 
@@ -235,7 +235,7 @@ TEST_F(wait, end_of_the_queue_ends_the_wait)
 	EXPECT_TRUE(waiter.error == 0 || waiter.error == ENOENT);
 }
 
-TEST_F(wait, wake_up_is_never_lost)
+TEST_F(wait, no_wake_up_is_lost)
 {
 	for (int i = 0; i < 300; i++) {
 		__u32 queue = manual_queue(self->device);
@@ -253,12 +253,12 @@ TEST_F(wait, wake_up_is_never_lost)
 }
 
 #define OTHERS 50
-/* Jobs that hang, one after the other: the last is ended by the watchdog when the test is over for long. */
+/* Jobs that hang one after the other: the watchdog ends the last of them long after the case. */
 #define HANGING 30
 
 /*
- * The jobs before the one that is waited for wake nobody for good, also while somebody is about to queue up on the last
- * of many queues.
+ * Completions before the awaited one must not end the wait, even while the waiter is about to queue
+ * up on the last of many queues.
  */
 static void wait_behind_others(struct __test_metadata *_metadata, FIXTURE_DATA(wait) *self,
 			       __u32 flags)
@@ -277,7 +277,10 @@ static void wait_behind_others(struct __test_metadata *_metadata, FIXTURE_DATA(w
 		for (int job = 0; job < HANGING; job++)
 			jobs[job] = (struct vfence_submit) {
 				.queue = points[i].queue,
-				/* For any, they come too late; for all, they are not what is waited for. */
+				/*
+				 * The other queues complete too late for a wait for any, and have
+				 * completed for a wait for all.
+				 */
 				.flags = flags ? VFENCE_SUBMIT_HANG : 0,
 			};
 		ASSERT_EQ(0, submit_batch(self->device, jobs, HANGING, NULL));
@@ -298,12 +301,12 @@ static void wait_behind_others(struct __test_metadata *_metadata, FIXTURE_DATA(w
 	}
 }
 
-TEST_F(wait, for_any_behind_others)
+TEST_F(wait, wait_for_any_ignores_earlier_jobs)
 {
 	wait_behind_others(_metadata, self, VFENCE_WAIT_ANY);
 }
 
-TEST_F(wait, for_all_behind_others)
+TEST_F(wait, wait_for_all_ignores_earlier_jobs)
 {
 	wait_behind_others(_metadata, self, 0);
 }
@@ -327,7 +330,7 @@ static void interrupt(struct __test_metadata *_metadata, FIXTURE_DATA(wait) *sel
 	}
 }
 
-TEST_F(wait, signal_interrupts)
+TEST_F(wait, signal_interrupts_the_wait)
 {
 	struct waiter waiter;
 
@@ -336,7 +339,7 @@ TEST_F(wait, signal_interrupts)
 	EXPECT_EQ(EINTR, waiter.error);
 }
 
-TEST_F(wait, signal_restarts)
+TEST_F(wait, signal_with_sa_restart_restarts_the_wait)
 {
 	struct waiter waiter;
 

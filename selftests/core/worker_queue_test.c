@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Timer and worker queues are the same, but for where their jobs complete: each case runs for both. */
+/*
+ * Worker queues behave like timer queues, except for the context in which jobs complete: each case
+ * runs on both kinds.
+ */
 #include "lib/test.h"
 
 FIXTURE(worker)
 {
 	int device;
 	__u32 queue;
-	/* Stays pending until it is signalled. */
+	/* A queue with one pending job, whose out-fence is @fence. */
 	__u32 gate;
 	int fence;
 };
@@ -57,7 +60,7 @@ FIXTURE_TEARDOWN(worker)
 	close(self->device);
 }
 
-TEST_F(worker, kind_is_told)
+TEST_F(worker, queue_info_reports_the_kind)
 {
 	struct vfence_query query = { 0 };
 	struct vfence_queue_info info;
@@ -80,11 +83,11 @@ TEST_F(worker, job_takes_its_duration)
 	EXPECT_EQ(job.submitted_ns, job.start_ns);
 	EXPECT_EQ(job.start_ns + 3 * MSEC, job.end_ns);
 	EXPECT_EQ(job.end_ns, fence_timestamp(fence));
-	/* It cannot have signalled before. */
+	/* The fence cannot have signalled before the end of the job. */
 	EXPECT_LE(job.end_ns, now_ns());
 }
 
-TEST_F(worker, jobs_follow_without_a_gap)
+TEST_F(worker, jobs_run_back_to_back)
 {
 	int fences[20];
 
@@ -95,7 +98,7 @@ TEST_F(worker, jobs_follow_without_a_gap)
 		EXPECT_EQ(fence_timestamp(fences[i - 1]) + 20 * MSEC + i,
 			  fence_timestamp(fences[i]));
 	}
-	/* The others are pending: they do not run at the same time. */
+	/* The later jobs are pending: jobs of a queue do not run concurrently. */
 	EXPECT_EQ(0, fence_status(fences[19]));
 }
 
@@ -111,7 +114,7 @@ TEST_F(worker, fences_signal_in_order)
 		};
 	ASSERT_EQ(0, submit_batch(self->device, jobs, 64, NULL));
 	for (;;) {
-		/* Looked at from the last to the first: one that has signalled has only such before it. */
+		/* From the last to the first: before a fence that has signalled, all have. */
 		bool signalled = false;
 		int pending = 0;
 
@@ -128,7 +131,7 @@ TEST_F(worker, fences_signal_in_order)
 	}
 }
 
-TEST_F(worker, in_fence_is_waited_for)
+TEST_F(worker, job_waits_for_its_in_fence)
 {
 	int fence = submit_after(self->device, self->queue, MSEC, self->fence);
 
@@ -138,7 +141,7 @@ TEST_F(worker, in_fence_is_waited_for)
 	EXPECT_LE(fence_timestamp(self->fence) + MSEC, fence_timestamp(fence));
 }
 
-TEST_F(worker, error_of_an_in_fence_is_passed_on)
+TEST_F(worker, error_of_an_in_fence_propagates)
 {
 	int fence = submit_after(self->device, self->queue, MSEC, self->fence);
 
@@ -146,7 +149,7 @@ TEST_F(worker, error_of_an_in_fence_is_passed_on)
 	EXPECT_EQ(-EPROTO, fence_wait(fence));
 }
 
-TEST_F(worker, queues_of_both_kinds_pass_fences_around)
+TEST_F(worker, queues_of_both_kinds_exchange_fences)
 {
 	__u32 ring[] = {
 		self->queue, worker_queue(self->device), timer_queue(self->device),
@@ -163,7 +166,7 @@ TEST_F(worker, queues_of_both_kinds_pass_fences_around)
 		EXPECT_LE(fence_timestamp(fences[i - 1]) + MSEC, fence_timestamp(fences[i]));
 }
 
-TEST_F(worker, thousand_jobs_of_no_duration)
+TEST_F(worker, thousand_jobs_of_zero_duration)
 {
 	struct vfence_submit jobs[1000];
 	struct vfence_queue_info info;
@@ -180,7 +183,7 @@ TEST_F(worker, thousand_jobs_of_no_duration)
 	EXPECT_EQ(0, info.errors);
 }
 
-TEST_F(worker, events_come_in_order)
+TEST_F(worker, events_are_in_seqno_order)
 {
 	struct vfence_submit jobs[100] = { 0 };
 	struct vfence_event event;
@@ -200,7 +203,7 @@ TEST_F(worker, events_come_in_order)
 	}
 }
 
-TEST_F(worker, hang_ends_at_the_queues_timeout)
+TEST_F(worker, hang_ends_at_the_timeout)
 {
 	struct vfence_queue_create create = {
 		.kind = variant->kind,
@@ -217,7 +220,7 @@ TEST_F(worker, hang_ends_at_the_queues_timeout)
 	EXPECT_EQ(info.submitted_ns + 30 * MSEC, info.end_ns);
 }
 
-TEST_F(worker, destroying_the_queue_cancels)
+TEST_F(worker, queue_destroy_cancels_jobs)
 {
 	int running = submit(self->device, self->queue, 1500 * MSEC);
 	int waiting = submit_after(self->device, self->queue, 0, self->fence);
@@ -228,7 +231,7 @@ TEST_F(worker, destroying_the_queue_cancels)
 	EXPECT_LE(fence_timestamp(running), fence_timestamp(waiting));
 }
 
-TEST_F(worker, closing_the_device_cancels)
+TEST_F(worker, client_close_cancels_jobs)
 {
 	int running = submit(self->device, self->queue, 1500 * MSEC);
 	int waiting = submit_after(self->device, self->queue, 0, self->fence);
@@ -240,7 +243,7 @@ TEST_F(worker, closing_the_device_cancels)
 	self->device = -1;
 }
 
-TEST_F(worker, queue_can_be_destroyed_while_jobs_complete)
+TEST_F(worker, queue_destroy_races_with_completion)
 {
 	for (int round = 0; round < 50; round++) {
 		__u32 queue = queue_create(self->device, variant->kind, "brief");

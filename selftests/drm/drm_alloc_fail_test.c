@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * All or nothing on the DRM device: each allocation and each copy of a call fails once, and a call that fails leaves
- * neither a job nor a handle behind, nor a fence in a syncobj.
+ * All or nothing on the DRM device: each allocation and each user copy of a call fails once. A call
+ * that fails leaves no job, no handle, and no fence in a syncobj.
  */
 #include <sys/stat.h>
 #include "lib/drm.h"
@@ -9,7 +9,7 @@
 
 FIXTURE(drm_fault)
 {
-	/* The node. */
+	/* The render node, by the name that EACH_FAULT() uses. */
 	int device;
 	int fail_nth;
 	__u32 manual;
@@ -66,7 +66,7 @@ TEST_F(drm_fault, submit)
 		EXPECT_EQ(-EINVAL, syncobj_signalled(self->device, self->binary, 0));
 		EXPECT_EQ(-EINVAL, syncobj_signalled(self->device, self->timeline, 7));
 	}));
-	/* The last time there was no fault. */
+	/* The last round had no fault. */
 	EXPECT_EQ(0, syncobj_signalled(self->device, self->binary, 0));
 	EXPECT_EQ(0, syncobj_signalled(self->device, self->timeline, 7));
 	signal_seqno(self->device, self->manual, 1, 0);
@@ -115,7 +115,7 @@ TEST_F(drm_fault, gem_create)
 		valid;
 	}), failures++);
 	EXPECT_EQ(3 * 4096, create.size);
-	/* Some faults are survived. Calls that failed have left no handle. */
+	/* The call survives some faults. Calls that failed left no handle. */
 	for (__u32 handle = 1; handle <= MOST_FAULTS; handle++) {
 		struct drm_vfence_gem_info info = { .handle = handle };
 
@@ -133,16 +133,19 @@ TEST_F(drm_fault, gem_info)
 	EXPECT_EQ(4096, info.size);
 }
 
-/* The core's way in and out, through our callbacks. */
+/* The core's PRIME ioctls, with the driver's callbacks. */
 TEST_F(drm_fault, prime)
 {
 	struct drm_vfence_gem_create create = { .size = 4096 };
 	int other = render_open();
 	struct drm_prime_handle export, import;
 
-	/* Where only the reply cannot be written, the core leaves the descriptor. */
+	/* If only the reply cannot be written, the core leaves the descriptor open. */
 	EACH_FAULT(DRM_IOCTL_PRIME_HANDLE_TO_FD, export, ({
-		/* The first success is remembered, so each fault needs another object. */
+		/*
+		 * The core keeps the dma-buf of the first export, so each round needs another
+		 * object.
+		 */
 		__u32 handle = gem_create(self->device, &create);
 
 		(struct drm_prime_handle) { .handle = handle, .flags = DRM_CLOEXEC };
@@ -163,7 +166,7 @@ TEST_F(drm_fault, open)
 	char path[32] = "";
 
 	for (int i = 128; i < 144 && !*path; i++) {
-		/* By its number: looking for it opens others. */
+		/* Find the path by device number: drm_node_open() would open other nodes. */
 		struct stat one, two;
 
 		snprintf(path, sizeof(path), "/dev/dri/renderD%d", i);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The DRM device and programs of the other word size: built for 32 bit, without libdrm, which is not there for that. Also the core's
- * ioctls go another way then.
+ * 32-bit programs on the DRM device, which the core serves by its compat ioctls. Built without
+ * libdrm, of which the root file system has no 32-bit version.
  */
 #include "lib/test.h"
 
@@ -57,7 +57,7 @@ static int wait_for(FIXTURE_DATA(drm_compat) *self, __u64 point, __u64 until)
 	return ioctl(self->node, DRM_IOCTL_SYNCOBJ_TIMELINE_WAIT, &wait);
 }
 
-TEST_F(drm_compat, jobs_and_points)
+TEST_F(drm_compat, jobs_wait_for_and_signal_points)
 {
 	ASSERT_EQ(0, submit_at(self, self->manual, 0, 1ULL << 40));
 	ASSERT_EQ(0, submit_at(self, self->timer, 1ULL << 40, 1ULL << 41));
@@ -66,7 +66,7 @@ TEST_F(drm_compat, jobs_and_points)
 	EXPECT_EQ(0, wait_for(self, 1ULL << 41, patience()));
 }
 
-TEST_F(drm_compat, buffers_are_mapped_beyond_4_gib)
+TEST_F(drm_compat, mmap_offsets_beyond_4_gib_work)
 {
 	struct drm_vfence_gem_create create = { .size = 8192 };
 	struct drm_vfence_gem_info info = { 0 };

@@ -1,45 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Loading and unloading of vfence_drm while others use what it has made. While a client has a node open, or anybody a buffer,
- * unloading is refused; so nobody's device goes away. Fences outlive the module.
+ * Loads and unloads vfence_drm while its objects are in use. An open node or a buffer refuses the
+ * unload; fences and syncobjs outlive the module.
  */
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include "lib/drm.h"
-
-static int load(const char *variable, const char *parameters)
-{
-	const char *path = getenv(variable);
-	int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-	int ret = syscall(SYS_finit_module, file, parameters, 0), error = errno;
-
-	close(file);
-	errno = error;
-	return ret;
-}
+#include "lib/module.h"
 
 static int load_drm(const char *parameters)
 {
-	return load("VFENCE_DRM_KO", parameters);
+	return module_load("VFENCE_DRM_KO", parameters);
 }
 
-static int unload(const char *module)
-{
-	return syscall(SYS_delete_module, module, O_NONBLOCK);
-}
-
-/* Unloads when nobody uses the module any more: buffers that jobs have used are given back a little later. */
-static int unload_soon(const char *module)
-{
-	for (int i = 0; i < 200; i++) {
-		if (!unload(module))
-			return 0;
-		usleep(10000);
-	}
-	return -1;
-}
-
-/* The node, which devtmpfs makes in a thread of its own. */
+/* Opens the node once devtmpfs has created it. */
 static int node_soon(void)
 {
 	for (int i = 0; i < 1000; i++) {
@@ -57,7 +30,7 @@ FIXTURE(drm_lifetime)
 	int node;
 	__u32 queue;
 	__u32 syncobj;
-	/* A pending job's fence, and the syncobj as a descriptor: the core's, not the module's. */
+	/* The fence of a pending job, and a descriptor of the syncobj. Both belong to the core. */
 	int fence;
 	int fd;
 };
@@ -67,10 +40,10 @@ FIXTURE_SETUP(drm_lifetime)
 	struct vfence_submit job = { .flags = VFENCE_SUBMIT_OUT_FENCE };
 	struct drm_vfence_sync out = { .point = 1 };
 
-	/* Where DRM is built in there is no such module; and KUnit's tests have run. */
+	/* No such module where DRM is built in. KUnit's suites have run before. */
 	ASSERT_NE(-1, system("modprobe --quiet drm"));
 	write_file("/sys/module/kunit/parameters/filter_glob", "none");
-	/* The watchdog is not to come before a case has ended. */
+	/* The watchdog must not expire during a case. */
 	ASSERT_EQ(0, load_drm("watchdog_ms=60000"));
 	self->node = node_soon();
 	ASSERT_LE(0, self->node);
@@ -85,24 +58,26 @@ FIXTURE_SETUP(drm_lifetime)
 
 FIXTURE_TEARDOWN(drm_lifetime)
 {
-	/* What a case has closed is -1. */
+	/* A case sets what it has closed to -1. */
 	close(self->node);
 	close(self->fence);
 	close(self->fd);
-	/* A case that has unloaded it has loaded it again, so that this shows the end of all. */
-	EXPECT_EQ(0, unload_soon("vfence_drm"));
+	/*
+	 * A case that unloads the module loads it again, so this unload shows that nothing is left.
+	 */
+	EXPECT_EQ(0, module_unload_soon("vfence_drm"));
 }
 
-TEST_F(drm_lifetime, refused_while_a_node_is_open)
+TEST_F(drm_lifetime, open_node_refuses_unload)
 {
-	EXPECT_REFUSED(EAGAIN, unload("vfence_drm"));
-	/* Nothing has changed for who has it. */
+	EXPECT_REFUSED(EAGAIN, module_unload("vfence_drm"));
+	/* The refusal has no effect on the client. */
 	EXPECT_EQ(0, fence_status(self->fence));
 	EXPECT_EQ(1, signal_seqno(self->node, self->queue, 1, 0));
 	EXPECT_EQ(1, fence_wait(self->fence));
 }
 
-TEST_F(drm_lifetime, refused_while_a_buffer_is_there)
+TEST_F(drm_lifetime, buffer_refuses_unload)
 {
 	struct drm_vfence_gem_create create = { .size = 8192 };
 	int buffer = -1;
@@ -111,12 +86,13 @@ TEST_F(drm_lifetime, refused_while_a_buffer_is_there)
 	ASSERT_NE(0, gem_create(self->node, &create));
 	memory = gem_map(self->node, create.mmap_offset, create.size);
 	ASSERT_NE(MAP_FAILED, (void *)memory);
-	ASSERT_EQ(0, drmPrimeHandleToFD(self->node, create.handle, DRM_CLOEXEC | DRM_RDWR, &buffer));
+	ASSERT_EQ(0, drmPrimeHandleToFD(self->node, create.handle, DRM_CLOEXEC | DRM_RDWR,
+					&buffer));
 	close(self->node);
 	self->node = -1;
-	EXPECT_REFUSED(EAGAIN, unload("vfence_drm"));
+	EXPECT_REFUSED(EAGAIN, module_unload("vfence_drm"));
 	close(buffer);
-	EXPECT_REFUSED(EAGAIN, unload("vfence_drm"));
+	EXPECT_REFUSED(EAGAIN, module_unload("vfence_drm"));
 	memory[0] = 1;
 	munmap(memory, create.size);
 }
@@ -128,10 +104,10 @@ TEST_F(drm_lifetime, fences_outlive_the_module)
 
 	close(self->node);
 	EXPECT_EQ(-ECANCELED, fence_wait(self->fence));
-	ASSERT_EQ(0, unload_soon("vfence_drm"));
+	ASSERT_EQ(0, module_unload_soon("vfence_drm"));
 	EXPECT_EQ(-ECANCELED, fence_status(self->fence));
 	EXPECT_EQ(POLLIN, polled(self->fence, POLLIN));
-	/* A syncobj is the core's: the next device has what the last one has left in it. */
+	/* A syncobj belongs to the core: the next device finds the fence in it. */
 	ASSERT_EQ(0, load_drm(""));
 	self->node = node_soon();
 	ASSERT_LE(0, self->node);
@@ -143,8 +119,8 @@ TEST_F(drm_lifetime, fences_outlive_the_module)
 	close(exported);
 }
 
-/* Clients that are killed at a bad moment: with jobs that run, wait, and write buffers. */
-TEST_F(drm_lifetime, clients_are_killed)
+/* Kills clients while their jobs run, wait, and write buffers. */
+TEST_F(drm_lifetime, killed_clients_leave_nothing)
 {
 	for (int i = 0; i < 20; i++) {
 		int status;
@@ -157,7 +133,8 @@ TEST_F(drm_lifetime, clients_are_killed)
 			__u32 handle = 0, timeline = syncobj_create(node);
 			struct drm_vfence_gem_create create = { .size = 1 << 20 };
 
-			if (!gem_create(node, &create) || drmSyncobjFDToHandle(node, self->fd, &handle))
+			if (!gem_create(node, &create) ||
+			    drmSyncobjFDToHandle(node, self->fd, &handle))
 				_exit(1);
 			for (__u64 point = 1;; point++) {
 				struct vfence_use use = {
@@ -176,7 +153,7 @@ TEST_F(drm_lifetime, clients_are_killed)
 					.operation_count = 1,
 					.operation_size = sizeof(operation),
 				};
-				/* Some wait for what does not come. */
+				/* Some jobs wait for a point that nobody submits. */
 				struct drm_vfence_sync in = { .handle = handle, .point = 1 };
 				struct drm_vfence_sync out = { .handle = timeline, .point = point };
 
@@ -193,13 +170,13 @@ TEST_F(drm_lifetime, clients_are_killed)
 	EXPECT_EQ(0, fence_status(self->fence));
 }
 
-/* Neither module needs the other, and they go in any order. */
-TEST_F(drm_lifetime, both_modules)
+/* Neither module needs the other, and they unload in either order. */
+TEST_F(drm_lifetime, modules_unload_in_either_order)
 {
 	int device;
 
 	for (int i = 0; i < 2; i++) {
-		ASSERT_EQ(0, load("VFENCE_KO", ""));
+		ASSERT_EQ(0, module_load("VFENCE_KO", ""));
 		for (int tries = 0; tries < 1000; tries++) {
 			device = device_open();
 			if (device >= 0)
@@ -210,24 +187,24 @@ TEST_F(drm_lifetime, both_modules)
 		ASSERT_NE(0, timer_queue(device));
 		close(device);
 		if (i == 0) {
-			ASSERT_EQ(0, unload_soon("vfence"));
+			ASSERT_EQ(0, module_unload_soon("vfence"));
 			continue;
 		}
 		close(self->node);
-		ASSERT_EQ(0, unload_soon("vfence_drm"));
-		ASSERT_EQ(0, unload_soon("vfence"));
+		ASSERT_EQ(0, module_unload_soon("vfence_drm"));
+		ASSERT_EQ(0, module_unload_soon("vfence"));
 	}
 	ASSERT_EQ(0, load_drm(""));
 	self->node = node_soon();
 	EXPECT_LE(0, self->node);
 }
 
-TEST_F(drm_lifetime, parameters)
+TEST_F(drm_lifetime, parameters_are_checked_and_applied)
 {
 	struct vfence_query query = { 0 };
 
 	close(self->node);
-	ASSERT_EQ(0, unload_soon("vfence_drm"));
+	ASSERT_EQ(0, module_unload_soon("vfence_drm"));
 	EXPECT_REFUSED(EINVAL, load_drm("max_queues=0"));
 	EXPECT_REFUSED(EINVAL, load_drm("max_jobs=0"));
 	ASSERT_EQ(0, load_drm("watchdog_ms=100 max_queues=3 max_jobs=7 max_buffer_mib=1"));

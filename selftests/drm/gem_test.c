@@ -38,21 +38,6 @@ FIXTURE_TEARDOWN(gem)
 	close(self->misc);
 }
 
-/* Describes a job with an operation on buffers. */
-static struct vfence_submit describe(__u32 queue, const struct vfence_use *uses, __u32 count,
-				     const struct vfence_operation *operation)
-{
-	return (struct vfence_submit) {
-		.queue = queue,
-		.uses = ptr_to_u64(uses),
-		.use_count = count,
-		.use_size = sizeof(*uses),
-		.operations = ptr_to_u64(operation),
-		.operation_count = !!operation,
-		.operation_size = sizeof(*operation),
-	};
-}
-
 static struct vfence_operation fills(__u8 pattern)
 {
 	return (struct vfence_operation) {
@@ -63,12 +48,15 @@ static struct vfence_operation fills(__u8 pattern)
 	};
 }
 
-/* Runs an operation on objects of the node, of which the first is written. Returns its error, or that of the call. */
+/*
+ * Runs an operation on objects of the node; it may write the first. Returns the error of the job or
+ * of the call.
+ */
 static int operate(FIXTURE_DATA(gem) *self, const __u32 *handles, __u32 count,
 		   struct vfence_operation operation, __u32 *result)
 {
 	struct vfence_use uses[2];
-	struct vfence_submit job = describe(self->worker, uses, count, &operation);
+	struct vfence_submit job = buffer_job(self->worker, 0, uses, count, &operation, 1);
 	struct vfence_job_info info;
 
 	for (__u32 i = 0; i < count; i++)
@@ -109,7 +97,7 @@ static int gem_info(int node, struct drm_vfence_gem_info *info)
 	return ioctl(node, DRM_IOCTL_VFENCE_GEM_INFO, info);
 }
 
-TEST_F(gem, sizes)
+TEST_F(gem, size_is_rounded_up_to_pages)
 {
 	const __u64 sizes[][2] = { { 1, PAGE }, { PAGE, PAGE }, { PAGE + 1, 2 * PAGE } };
 
@@ -131,7 +119,7 @@ static int create_refused(int node, struct drm_vfence_gem_create create)
 	return gem_create(node, &create) ? 0 : -1;
 }
 
-TEST_F(gem, refused)
+TEST_F(gem, invalid_arguments_are_refused)
 {
 	struct vfence_query query = { 0 };
 	struct drm_vfence_gem_create create = { .size = PAGE }, *unseen;
@@ -150,12 +138,12 @@ TEST_F(gem, refused)
 	EXPECT_REFUSED(ENOENT, gem_info(self->node, &info));
 	info = (struct drm_vfence_gem_info) { .handle = self->object.handle, .flags = 1 };
 	EXPECT_REFUSED(EINVAL, gem_info(self->node, &info));
-	/* None of these has left a handle. */
+	/* No refused call left a handle. */
 	EXPECT_EQ(next, gem_create(self->node, &create));
 	EXPECT_EQ(-ENOENT, fill(self, 12345, 1));
 }
 
-TEST_F(gem, memory_is_zero_and_what_jobs_write)
+TEST_F(gem, memory_is_zeroed_and_written_by_jobs)
 {
 	__u32 crc;
 
@@ -170,17 +158,17 @@ TEST_F(gem, memory_is_zero_and_what_jobs_write)
 	EXPECT_EQ(crc32c(self->memory, SIZE), crc);
 }
 
-TEST_F(gem, mapping)
+TEST_F(gem, mapping_shares_the_memory)
 {
 	int other = render_open();
 
-	/* Nobody else may, and nothing but the object is to be had. */
+	/* Another client cannot map the object, and no offset beside it can be mapped. */
 	EXPECT_EQ(MAP_FAILED, gem_map(other, self->object.mmap_offset, SIZE));
 	EXPECT_EQ(EACCES, errno);
 	EXPECT_EQ(MAP_FAILED, gem_map(self->node, self->object.mmap_offset, SIZE + PAGE));
 	EXPECT_EQ(EINVAL, errno);
 	EXPECT_EQ(MAP_FAILED, gem_map(self->node, self->object.mmap_offset + SIZE, PAGE));
-	/* It outlives the handle. */
+	/* The mapping outlives the handle. */
 	self->memory[5] = 42;
 	EXPECT_EQ(0, drmCloseBufferHandle(self->node, self->object.handle));
 	EXPECT_EQ(42, self->memory[5]);
@@ -188,7 +176,7 @@ TEST_F(gem, mapping)
 	close(other);
 }
 
-TEST_F(gem, export_and_import)
+TEST_F(gem, prime_returns_the_same_buffer)
 {
 	int buffer = export(self->node, self->object.handle), again, other = render_open();
 	struct stat one, two;
@@ -197,14 +185,14 @@ TEST_F(gem, export_and_import)
 
 	ASSERT_LE(0, buffer);
 	EXPECT_EQ(SIZE, lseek(buffer, 0, SEEK_END));
-	/* The same one each time, by the same handle. */
+	/* A second export returns the same dma-buf, and its import the same handle. */
 	again = export(self->node, self->object.handle);
 	ASSERT_EQ(0, fstat(buffer, &one));
 	ASSERT_EQ(0, fstat(again, &two));
 	EXPECT_EQ(one.st_ino, two.st_ino);
 	EXPECT_EQ(self->object.handle, import(self->node, buffer));
 	close(again);
-	/* And the same memory elsewhere, for longer than the file is open. */
+	/* Another client imports the same memory, which outlives the first client. */
 	info = (struct drm_vfence_gem_info) { .handle = import(other, buffer) };
 	ASSERT_NE(0, info.handle);
 	ASSERT_EQ(0, gem_info(other, &info));
@@ -225,7 +213,7 @@ TEST_F(gem, export_and_import)
 	self->node = other;
 }
 
-TEST_F(gem, import_refused)
+TEST_F(gem, invalid_import_is_refused)
 {
 	int file = open("/dev/null", O_RDWR | O_CLOEXEC);
 	uint32_t handle;
@@ -236,8 +224,8 @@ TEST_F(gem, import_refused)
 	close(file);
 }
 
-/* From and to /dev/vfence, which is another module's. */
-TEST_F(gem, buffers_of_the_misc_device)
+/* Buffers pass between the render node and /dev/vfence, which belong to different modules. */
+TEST_F(gem, buffers_pass_to_and_from_the_misc_device)
 {
 	int buffer = buffer_create(self->misc, SIZE), back;
 	__u32 handle = import(self->node, buffer);
@@ -248,12 +236,12 @@ TEST_F(gem, buffers_of_the_misc_device)
 	ASSERT_NE(MAP_FAILED, (void *)memory);
 	EXPECT_EQ(0, fill(self, handle, 0x11));
 	EXPECT_EQ(0x11, memory[SIZE - 1]);
-	/* By handle there, by descriptor here. */
+	/* By handle on the render node, by descriptor on /dev/vfence. */
 	back = export(self->node, self->object.handle);
 	{
 		struct vfence_use use = { .fd = back, .flags = VFENCE_USE_WRITE };
 		struct vfence_operation operation = fills(7);
-		struct vfence_submit job = describe(queue, &use, 1, &operation);
+		struct vfence_submit job = buffer_job(queue, 0, &use, 1, &operation, 1);
 
 		ASSERT_EQ(0, submit_job(self->misc, &job));
 		EXPECT_EQ(0, wait_idle(self->misc, queue));
@@ -276,26 +264,26 @@ TEST_F(gem, jobs_copy_between_objects)
 	EXPECT_EQ(0x3c, self->memory[SIZE - 1]);
 }
 
-/* Descriptors and handles in one job, of the same buffer. */
-TEST_F(gem, handles_and_descriptors)
+/* One job names the same buffer by descriptor and by handle. */
+TEST_F(gem, handles_and_descriptors_mix)
 {
 	int buffer = export(self->node, self->object.handle);
 	struct vfence_use uses[] = {
 		{ .fd = buffer, .flags = VFENCE_USE_WRITE },
 		{ .fd = self->object.handle, .flags = DRM_VFENCE_USE_HANDLE },
 	};
-	struct vfence_submit job = describe(timer_queue(self->node), uses, 2, NULL);
+	struct vfence_submit job = buffer_job(timer_queue(self->node), 0, uses, 2, NULL, 0);
 	struct vfence_submit gate = { .queue = manual_queue(self->node) };
 	struct drm_vfence_sync opens = { .handle = syncobj_create(self->node) };
 
 	ASSERT_EQ(0, drm_submit(self->node, &gate, NULL, &opens));
 	ASSERT_EQ(0, drm_submit(self->node, &job, &opens, NULL));
-	/* Busy until it has been written. */
+	/* The buffer is busy until the job has written it. */
 	EXPECT_EQ(0, polled(buffer, POLLIN));
 	signal_seqno(self->node, gate.queue, 1, 0);
 	EXPECT_EQ(0, wait_job(self->node, job.queue, 1));
 	EXPECT_EQ(POLLIN, polled(buffer, POLLIN));
-	/* The flag is this device's alone. */
+	/* /dev/vfence does not know the flag. */
 	uses[0].fd = self->object.handle;
 	uses[0].flags |= DRM_VFENCE_USE_HANDLE;
 	job.queue = timer_queue(self->misc);
@@ -303,13 +291,13 @@ TEST_F(gem, handles_and_descriptors)
 	close(buffer);
 }
 
-TEST_F(gem, handle_is_closed_while_a_job_uses_it)
+TEST_F(gem, job_keeps_the_buffer_of_a_closed_handle)
 {
 	struct vfence_use use = {
 		.fd = self->object.handle, .flags = VFENCE_USE_WRITE | DRM_VFENCE_USE_HANDLE,
 	};
 	struct vfence_operation operation = fills(0x77);
-	struct vfence_submit job = describe(self->worker, &use, 1, &operation);
+	struct vfence_submit job = buffer_job(self->worker, 0, &use, 1, &operation, 1);
 	__u32 gate = manual_queue(self->node);
 	__u32 syncobj = syncobj_create(self->node);
 	struct vfence_submit opens = { .queue = gate };
@@ -323,8 +311,8 @@ TEST_F(gem, handle_is_closed_while_a_job_uses_it)
 	EXPECT_EQ(0x77, self->memory[SIZE - 1]);
 }
 
-/* Who may only read a buffer does not get to write it by way of a handle. */
-TEST_F(gem, read_only_buffers_stay_so)
+/* A handle of a read-only buffer does not let a job write it. */
+TEST_F(gem, read_only_buffer_stays_read_only)
 {
 	int heap = open("/dev/dma_heap/system", O_RDONLY | O_CLOEXEC);
 	struct dma_heap_allocation_data data = { .len = SIZE, .fd_flags = O_RDONLY | O_CLOEXEC };
@@ -347,7 +335,7 @@ TEST_F(gem, read_only_buffers_stay_so)
 	close(heap);
 }
 
-TEST_F(gem, shared_with_another_driver)
+TEST_F(gem, fences_are_exchanged_with_vgem)
 {
 	int card = vgem_load(), buffer;
 	struct drm_vfence_gem_info info = { 0 };
@@ -358,7 +346,7 @@ TEST_F(gem, shared_with_another_driver)
 
 	if (card < 0)
 		SKIP(return, "the kernel has no vgem");
-	/* Its buffer here: */
+	/* Import a buffer of vgem. */
 	ASSERT_EQ(0, ioctl(card, DRM_IOCTL_MODE_CREATE_DUMB, &dumb));
 	map.handle = dumb.handle;
 	ASSERT_EQ(0, ioctl(card, DRM_IOCTL_MODE_MAP_DUMB, &map));
@@ -367,7 +355,7 @@ TEST_F(gem, shared_with_another_driver)
 	buffer = export(card, dumb.handle);
 	info.handle = import(self->node, buffer);
 	ASSERT_NE(0, info.handle);
-	/* A job waits for that driver's fence. */
+	/* A job waits for vgem's fence. */
 	fence = vgem_attach(card, dumb.handle);
 	ASSERT_LE(0, fence);
 	{
@@ -375,7 +363,7 @@ TEST_F(gem, shared_with_another_driver)
 			.fd = info.handle, .flags = VFENCE_USE_WRITE | DRM_VFENCE_USE_HANDLE,
 		};
 		struct vfence_operation operation = fills(0x42);
-		struct vfence_submit job = describe(self->worker, &use, 1, &operation);
+		struct vfence_submit job = buffer_job(self->worker, 0, &use, 1, &operation, 1);
 
 		ASSERT_EQ(0, drm_submit(self->node, &job, NULL, NULL));
 		EXPECT_EQ(VFENCE_JOB_PENDING, job_of(self->node, self->worker, 1).state);
@@ -385,7 +373,7 @@ TEST_F(gem, shared_with_another_driver)
 		EXPECT_EQ(0x42, memory[SIZE - 1]);
 	}
 	close(buffer);
-	/* And ours there. */
+	/* vgem waits for the fence of a job. */
 	buffer = export(self->node, self->object.handle);
 	EXPECT_NE(0, import(card, buffer));
 	close(buffer);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Jobs of the DRM device that are submitted together: each sees what those before it in the call signal. */
-#include "lib/syncobj_fixture.h"
+/* Batches with syncobjs: each job sees the fences that earlier jobs of the call signal. */
+#include "drm/fixture.h"
 
-/* Three stages of two frames in one call, tied together by what the call itself submits. */
-TEST_F(render, jobs_of_a_batch_see_those_before_them)
+/* Three stages of two frames in one call; each job waits for fences of the same call. */
+TEST_F(render, jobs_of_a_batch_wait_for_earlier_ones)
 {
 	__u32 queues[3];
 	struct vfence_submit jobs[6];
@@ -19,7 +19,10 @@ TEST_F(render, jobs_of_a_batch_see_those_before_them)
 		jobs[i] = (struct vfence_submit) {
 			.queue = queues[stage], .duration_ns = (stage + 1) * MSEC,
 		};
-		/* Decode to render by a timeline, render to display by a binary syncobj that is used again. */
+		/*
+		 * A timeline from decode to render, a binary syncobj, used twice, from render to
+		 * display.
+		 */
 		out[i] = stage == 0 ? at(self->timeline, i + 1) : at(self->binary, 0);
 		in[i] = stage == 1 ? at(self->timeline, i) : at(self->binary, 0);
 		submits[i] = drm_job(&jobs[i], &in[i], stage > 0, &out[i], stage < 2);
@@ -33,7 +36,7 @@ TEST_F(render, jobs_of_a_batch_see_those_before_them)
 			__u64 free = frame == 1 ? 0 : job_of(self->node, queues[stage], 1).end_ns;
 			struct vfence_job_info job = job_of(self->node, queues[stage], frame);
 
-			/* When it has what it waits for, its queue has come to it, and it was there. */
+			/* A job starts when its in-fence has signalled and its queue is free. */
 			if (given < free)
 				given = free;
 			if (given < job.submitted_ns)
@@ -43,7 +46,7 @@ TEST_F(render, jobs_of_a_batch_see_those_before_them)
 	}
 }
 
-TEST_F(render, batch_waits_for_what_was_there_and_for_its_own)
+TEST_F(render, batch_waits_for_earlier_and_own_points)
 {
 	struct vfence_submit jobs[] = { { .queue = self->manual }, { .queue = self->timer } };
 	__u32 other = manual_queue(self->node);
@@ -61,8 +64,8 @@ TEST_F(render, batch_waits_for_what_was_there_and_for_its_own)
 	EXPECT_EQ(0, wait_job(self->node, self->timer, 1));
 }
 
-/* A binary syncobj in a batch: the one before it counts, and not what was there. */
-TEST_F(render, batch_replaces_what_was_there)
+/* A binary syncobj has the fence of the job before, not the one before the call. */
+TEST_F(render, batch_replaces_a_binary_fence)
 {
 	struct vfence_submit jobs[] = { { .queue = self->manual }, { .queue = self->timer } };
 	__u32 other = manual_queue(self->node);
@@ -81,8 +84,8 @@ TEST_F(render, batch_replaces_what_was_there)
 }
 
 /*
- * A job of the call waits for a point of what the timeline had and what those before it add, in any order: what it would
- * find had they been submitted one by one.
+ * Submits one batch: jobs that add @points to the timeline, then a job that waits for a point. It
+ * waits for the same fences as after single submissions.
  */
 static int batch_in_order(FIXTURE_DATA(render) *self, const __u64 *points, __u32 count, __u64 wait)
 {
@@ -100,7 +103,7 @@ static int batch_in_order(FIXTURE_DATA(render) *self, const __u64 *points, __u32
 	return drm_submit_batch(self->node, submits, count + 1, NULL);
 }
 
-/* Returns whether the timer's job has ended, once one has seen that nothing is in its way. */
+/* Returns whether the job of the timer queue has ended, once another queue has run. */
 static bool timer_job_ended(FIXTURE_DATA(render) *self, __u64 seqno)
 {
 	struct vfence_submit job = { .queue = timer_queue(self->node) };
@@ -110,18 +113,21 @@ static bool timer_job_ended(FIXTURE_DATA(render) *self, __u64 seqno)
 	return job_of(self->node, self->timer, seqno).state == VFENCE_JOB_COMPLETED;
 }
 
-TEST_F(render, batch_with_points_below_the_last)
+TEST_F(render, batch_adds_points_below_the_last)
 {
 	__u32 other = manual_queue(self->node);
 
-	/* The timeline is at 10. One more at 5 counts as the last one: who waits for 7 waits for both. */
+	/*
+	 * The timeline is at 10. A point 5 that is added later counts as the last: point 7 needs
+	 * both.
+	 */
 	ASSERT_EQ(1, submit_to(self, other, NONE, at(self->timeline, 10)));
 	ASSERT_EQ(0, batch_in_order(self, (__u64[]) { 5 }, 1, 7));
 	signal_seqno(self->node, other, 1, 0);
 	EXPECT_FALSE(timer_job_ended(self, 1));
 	signal_seqno(self->node, self->manual, 1, 0);
 	EXPECT_EQ(0, wait_job(self->node, self->timer, 1));
-	/* 20, 10, then 30: 10 is the last one when it is added, and 30 is not needed for it. */
+	/* Points 20, 10, 30: point 10 is the last when it is added, and 30 is not needed for it. */
 	drmSyncobjReset(self->node, &self->timeline, 1);
 	ASSERT_EQ(0, batch_in_order(self, (__u64[]) { 20, 10, 30 }, 3, 10));
 	signal_seqno(self->node, self->manual, 2, 0);
@@ -139,27 +145,30 @@ TEST_F(render, batch_waits_for_no_more_than_the_point)
 	signal_seqno(self->node, self->manual, 2, 0);
 	EXPECT_EQ(0, wait_job(self->node, self->timer, 1));
 	EXPECT_EQ(VFENCE_JOB_PENDING, job_of(self->node, self->manual, 3).state);
-	/* What was there before is not waited for with more. */
+	/* The wait does not include the fences from before the call. */
 	ASSERT_EQ(0, batch_in_order(self, (__u64[]) { 4 }, 1, 3));
 	signal_seqno(self->node, self->manual, 3, 0);
 	EXPECT_EQ(0, wait_job(self->node, self->timer, 2));
 	EXPECT_EQ(VFENCE_JOB_PENDING, job_of(self->node, self->manual, 4).state);
 }
 
-TEST_F(render, batch_that_makes_it_binary)
+TEST_F(render, batch_makes_a_timeline_binary)
 {
 	ASSERT_EQ(1, submit_to(self, self->manual, NONE, at(self->timeline, 10)));
 	EXPECT_REFUSED(EINVAL, batch_in_order(self, (__u64[]) { 0 }, 1, 5));
 	EXPECT_REFUSED(EINVAL, batch_in_order(self, (__u64[]) { 12, 0 }, 2, 5));
-	/* And a timeline again. */
+	/* The syncobj becomes a timeline again. */
 	ASSERT_EQ(0, batch_in_order(self, (__u64[]) { 12, 0, 3 }, 3, 3));
-	/* That of the binary one comes before it; what it has replaced does not matter, but is of the same queue. */
+	/*
+	 * The timeline contains the binary fence. The fence that this one replaced is of the same
+	 * queue.
+	 */
 	signal_seqno(self->node, self->manual, 4, 0);
 	EXPECT_EQ(0, wait_job(self->node, self->timer, 1));
 }
 
-/* A syncobj has as many handles as one likes. */
-TEST_F(render, batch_with_two_handles_of_a_syncobj)
+/* Two handles name one syncobj. */
+TEST_F(render, batch_uses_two_handles_of_a_syncobj)
 {
 	struct vfence_submit jobs[] = { { .queue = self->manual }, { .queue = self->timer } };
 	struct drm_vfence_sync out = at(self->binary, 0), in = { 0 };
@@ -182,14 +191,15 @@ TEST_F(render, batch_waits_for_a_submission)
 {
 	struct later later = { .self = self, .sync = at(self->timeline, 7) };
 	struct vfence_submit jobs[] = { { .queue = self->timer }, { .queue = self->timer } };
-	struct drm_vfence_sync in[] = { later.sync, at(self->binary, 0) }, out = at(self->binary, 0);
+	struct drm_vfence_sync in[] = { later.sync, at(self->binary, 0) };
+	struct drm_vfence_sync out = at(self->binary, 0);
 	struct drm_vfence_submit submits[] = {
 		drm_job(&jobs[0], &in[0], 1, &out, 1),
 		drm_job(&jobs[1], &in[1], 1, NULL, 0),
 	};
 	pthread_t thread;
 
-	/* The second one's is submitted by the first one: nothing is to be waited for. */
+	/* The first job submits the point of the second, so the call need not block. */
 	in[0].flags = in[1].flags = DRM_VFENCE_SYNC_WAIT_FOR_SUBMIT;
 	ASSERT_EQ(0, pthread_create(&thread, NULL, submit_later, &later));
 	EXPECT_EQ(0, drm_submit_batch(self->node, submits, 2, NULL));
@@ -200,14 +210,16 @@ TEST_F(render, batch_waits_for_a_submission)
 	EXPECT_EQ(0, wait_job(self->node, self->timer, 2));
 }
 
-TEST_F(render, batch_with_syncobjs_and_buffers)
+TEST_F(render, batch_mixes_syncobjs_and_buffers)
 {
 	struct drm_vfence_gem_create create = { .size = 4096 };
 	struct vfence_use use = {
-		.fd = gem_create(self->node, &create), .flags = VFENCE_USE_WRITE | DRM_VFENCE_USE_HANDLE,
+		.fd = gem_create(self->node, &create),
+		.flags = VFENCE_USE_WRITE | DRM_VFENCE_USE_HANDLE,
 	};
 	struct vfence_submit jobs[] = {
-		{ .queue = self->timer, .uses = ptr_to_u64(&use), .use_count = 1, .use_size = sizeof(use) },
+		{ .queue = self->timer, .uses = ptr_to_u64(&use), .use_count = 1,
+		  .use_size = sizeof(use) },
 		{ .queue = timer_queue(self->node),
 		  .uses = ptr_to_u64(&use), .use_count = 1, .use_size = sizeof(use) },
 	};
@@ -217,7 +229,7 @@ TEST_F(render, batch_with_syncobjs_and_buffers)
 		drm_job(&jobs[1], NULL, 0, &out, 1),
 	};
 
-	/* The second waits for the first by the buffer, and that for the syncobj. */
+	/* The second job waits for the first by the buffer, and the first for the syncobj. */
 	ASSERT_EQ(1, submit_to(self, self->manual, NONE, in));
 	ASSERT_EQ(0, drm_submit_batch(self->node, submits, 2, NULL));
 	EXPECT_EQ(0, syncobj_signalled(self->node, self->timeline, 1));
@@ -239,7 +251,7 @@ TEST_F(render, batch_is_all_or_nothing)
 		out[i] = at(self->timeline, i + 1);
 		submits[i] = drm_job(&jobs[i], &in[i], i > 0, &out[i], 1);
 	}
-	/* A point that comes after. */
+	/* A later job adds this point. */
 	in[1].point = 3;
 	EXPECT_REFUSED(EINVAL, drm_submit_batch(self->node, submits, 3, &refused));
 	EXPECT_EQ(1, refused);

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Jobs of the DRM device: what they wait for and signal by handles, what is refused, and the way to /dev/vfence and back. */
+/*
+ * SUBMIT on the render node: syncobjs that jobs wait for and signal, refusals, and sync_files that
+ * pass to /dev/vfence and back.
+ */
 #include <sys/time.h>
-#include "lib/syncobj_fixture.h"
+#include "drm/fixture.h"
 
-TEST_F(render, job_waits_for_what_is_submitted)
+TEST_F(render, job_waits_for_a_submitted_fence)
 {
 	struct drm_vfence_sync syncs[] = { at(self->binary, 0), at(self->timeline, 3) };
 
@@ -13,25 +16,25 @@ TEST_F(render, job_waits_for_what_is_submitted)
 		EXPECT_EQ(VFENCE_JOB_PENDING, job_of(self->node, self->timer, i + 1).state);
 		signal_seqno(self->node, self->manual, i + 1, 0);
 		EXPECT_EQ(0, wait_job(self->node, self->timer, i + 1));
-		/* It starts at the very timestamp. */
+		/* The job starts at the timestamp of its in-fence. */
 		EXPECT_EQ(job_of(self->node, self->manual, i + 1).end_ns,
 			  job_of(self->node, self->timer, i + 1).start_ns);
 	}
 }
 
-TEST_F(render, a_point_below_is_reached_by_the_one_above)
+TEST_F(render, wait_for_a_lower_point_uses_the_next_one)
 {
 	ASSERT_EQ(1, submit_to(self, self->manual, NONE, at(self->timeline, 5)));
 	ASSERT_EQ(1, submit_to(self, self->timer, at(self->timeline, 2), NONE));
 	EXPECT_EQ(VFENCE_JOB_PENDING, job_of(self->node, self->timer, 1).state);
 	signal_seqno(self->node, self->manual, 1, 0);
 	EXPECT_EQ(0, wait_job(self->node, self->timer, 1));
-	/* It does not matter that all has signalled. */
+	/* A job may wait for a point that has signalled. */
 	ASSERT_EQ(2, submit_to(self, self->timer, at(self->timeline, 2), NONE));
 	EXPECT_EQ(0, wait_job(self->node, self->timer, 2));
 }
 
-TEST_F(render, a_point_waits_for_those_below)
+TEST_F(render, point_waits_for_lower_points)
 {
 	__u32 other = manual_queue(self->node);
 
@@ -44,7 +47,7 @@ TEST_F(render, a_point_waits_for_those_below)
 	EXPECT_EQ(0, wait_job(self->node, self->timer, 1));
 }
 
-TEST_F(render, several_syncobjs_of_a_job)
+TEST_F(render, job_takes_several_syncobjs)
 {
 	struct drm_vfence_sync in[] = { at(self->binary, 0), at(self->timeline, 1) };
 	struct drm_vfence_sync out[] = {
@@ -65,8 +68,8 @@ TEST_F(render, several_syncobjs_of_a_job)
 		EXPECT_EQ(0, syncobj_wait(self->node, out[i].handle, out[i].point));
 }
 
-/* A ring of two: a job takes what the one before has left, and leaves its own there. */
-TEST_F(render, job_waits_for_and_signals_the_same)
+/* Each job waits for the fence in the syncobj and replaces it with its own. */
+TEST_F(render, job_waits_for_and_signals_one_syncobj)
 {
 	ASSERT_EQ(1, submit_to(self, self->manual, NONE, at(self->binary, 0)));
 	ASSERT_EQ(1, submit_to(self, self->timer, at(self->binary, 0), at(self->binary, 0)));
@@ -76,7 +79,7 @@ TEST_F(render, job_waits_for_and_signals_the_same)
 	EXPECT_EQ(VFENCE_JOB_COMPLETED, job_of(self->node, self->timer, 1).state);
 }
 
-TEST_F(render, refused_without_a_fence)
+TEST_F(render, syncobj_without_a_fence_is_refused)
 {
 	EXPECT_REFUSED(EINVAL, submit_to(self, self->timer, at(self->binary, 0), NONE) ? 0 : -1);
 	EXPECT_REFUSED(EINVAL, submit_to(self, self->timer, at(self->timeline, 1), NONE) ? 0 : -1);
@@ -85,7 +88,7 @@ TEST_F(render, refused_without_a_fence)
 	EXPECT_EQ(0, queue_submitted(self->node, self->timer));
 }
 
-/* Refuses a job that would signal, and looks whether the syncobj is as before. */
+/* Expects a job to be refused, and the syncobj to be unchanged. */
 #define EXPECT_JOB_REFUSED(error, submit) \
 	do { \
 		EXPECT_REFUSED(error, ioctl(self->node, DRM_IOCTL_VFENCE_SUBMIT, &(submit))); \
@@ -95,7 +98,7 @@ TEST_F(render, refused_without_a_fence)
 		EXPECT_EQ(fds, open_fds()); \
 	} while (0)
 
-TEST_F(render, refused)
+TEST_F(render, invalid_arguments_are_refused)
 {
 	struct vfence_submit job = { .queue = self->timer, .flags = VFENCE_SUBMIT_OUT_FENCE };
 	struct drm_vfence_sync out = at(self->binary, 0), in = at(self->timeline, 1), bad;
@@ -116,7 +119,7 @@ TEST_F(render, refused)
 	bad.flags = 1U << 1;
 	submit = drm_job(&job, &bad, 1, &out, 1);
 	EXPECT_JOB_REFUSED(EINVAL, submit);
-	/* More than there may be, counted together. */
+	/* The limit applies to in-syncs and out-syncs together. */
 	for (int i = 0; i < DRM_VFENCE_MAX_SYNCS; i++)
 		many[i] = at(self->binary, 0);
 	submit = drm_job(&job, &in, 1, many, DRM_VFENCE_MAX_SYNCS);
@@ -138,11 +141,11 @@ TEST_F(render, refused)
 	submit = valid;
 	submit.out_syncs = ptr_to_u64(unmapped(1));
 	EXPECT_JOB_REFUSED(EFAULT, submit);
-	/* The reply cannot be written: that comes last. */
+	/* The reply is not writable; the kernel writes it last. */
 	submit = valid;
 	submit.job = ptr_to_u64(read_only(&job, sizeof(job)));
 	EXPECT_JOB_REFUSED(EFAULT, submit);
-	/* Manual jobs wait for nothing. */
+	/* A manual job takes no in-syncs. */
 	job.queue = self->manual;
 	submit = drm_job(&job, &in, 1, &out, 1);
 	drmSyncobjReset(self->node, &self->timeline, 1);
@@ -154,20 +157,22 @@ TEST_F(render, refused)
 	free(many);
 }
 
-TEST_F(render, unknown_ioctls)
+TEST_F(render, unknown_ioctls_are_refused)
 {
 	EXPECT_REFUSED(ENOTTY, ioctl(self->node, DRM_IO(DRM_COMMAND_BASE + 0x3f), NULL));
-	/* Those of the misc device by their own numbers. */
+	/* The ioctls of /dev/vfence have other numbers here. */
 	EXPECT_REFUSED(ENOTTY, ioctl(self->node, VFENCE_IOCTL_QUERY, &(struct vfence_query) { 0 }));
-	/* The short calls, by both. */
+	/* The calls by number exist under neither number. */
 	EXPECT_REFUSED(ENOTTY, ioctl(self->node, VFENCE_IOCTL_CREATE_FENCE, self->manual));
 	EXPECT_REFUSED(ENOTTY, ioctl(self->node, VFENCE_IOCTL_SIGNAL_NEXT, self->manual));
-	EXPECT_REFUSED(ENOTTY, ioctl(self->node, DRM_IO(DRM_COMMAND_BASE + _IOC_NR(VFENCE_IOCTL_CREATE_FENCE)), self->manual));
-	EXPECT_REFUSED(ENOTTY, ioctl(self->node, DRM_IO(DRM_COMMAND_BASE + _IOC_NR(VFENCE_IOCTL_SIGNAL_NEXT)), self->manual));
+	EXPECT_REFUSED(ENOTTY, ioctl(self->node, DRM_VFENCE_IOCTL(VFENCE_IOCTL_CREATE_FENCE),
+				     self->manual));
+	EXPECT_REFUSED(ENOTTY, ioctl(self->node, DRM_VFENCE_IOCTL(VFENCE_IOCTL_SIGNAL_NEXT),
+				     self->manual));
 	EXPECT_EQ(0, queue_submitted(self->node, self->manual));
 }
 
-TEST_F(render, growing_structures)
+TEST_F(render, structures_may_grow)
 {
 	struct {
 		struct drm_vfence_submit submit;
@@ -185,7 +190,7 @@ TEST_F(render, growing_structures)
 	EXPECT_EQ(1, job.seqno);
 }
 
-TEST_F(render, job_waits_for_a_submission)
+TEST_F(render, wait_for_submit_blocks_until_the_point_exists)
 {
 	struct drm_vfence_sync syncs[] = { at(self->binary, 0), at(self->timeline, 7) };
 
@@ -205,7 +210,7 @@ TEST_F(render, job_waits_for_a_submission)
 	}
 }
 
-TEST_F(render, submission_that_does_not_come)
+TEST_F(render, wait_for_submit_times_out)
 {
 	struct drm_vfence_sync in = at(self->timeline, 1);
 	__u64 start = now_ns();
@@ -222,12 +227,12 @@ static void nothing(int number)
 	(void)number;
 }
 
-TEST_F(render, submission_is_waited_for_until_a_signal)
+TEST_F(render, signal_interrupts_wait_for_submit)
 {
 	struct drm_vfence_sync in = at(self->timeline, 1);
 	struct sigaction action = { .sa_handler = nothing };
 
-	/* Again and again, should the first one come too early. */
+	/* The timer repeats, in case the first signal comes before the call. */
 	struct itimerval often = { { 0, 100000 }, { 0, 100000 } }, never = { 0 };
 
 	in.flags = DRM_VFENCE_SYNC_WAIT_FOR_SUBMIT;
@@ -237,8 +242,8 @@ TEST_F(render, submission_is_waited_for_until_a_signal)
 	setitimer(ITIMER_REAL, &never, NULL);
 }
 
-/* An error goes from job to job along syncobjs, as along sync_files. */
-TEST_F(render, errors_are_propagated)
+/* An error propagates along syncobjs as along sync_files. */
+TEST_F(render, errors_propagate)
 {
 	struct drm_vfence_sync syncs[] = { at(self->binary, 0), at(self->timeline, 3) };
 
@@ -248,14 +253,14 @@ TEST_F(render, errors_are_propagated)
 		signal_seqno(self->node, self->manual, i + 1, -EREMOTEIO);
 		EXPECT_EQ(0, wait_job(self->node, self->timer, 2 * i + 1));
 		EXPECT_EQ(-EREMOTEIO, job_of(self->node, self->timer, 2 * i + 1).error);
-		/* Also when it has signalled before. */
+		/* The fence may have failed before the submission. */
 		ASSERT_EQ(2 * i + 2, submit_to(self, self->timer, syncs[i], NONE));
 		EXPECT_EQ(0, wait_job(self->node, self->timer, 2 * i + 2));
 		EXPECT_EQ(-EREMOTEIO, job_of(self->node, self->timer, 2 * i + 2).error);
 	}
 }
 
-TEST_F(render, hang_ends_with_the_watchdogs_error)
+TEST_F(render, hang_signals_the_syncobj_with_etimedout)
 {
 	__u32 queue = queue_with(self->node, (struct vfence_queue_create) {
 		.kind = VFENCE_QUEUE_TIMER, .timeout_ns = 20 * MSEC,
@@ -271,7 +276,7 @@ TEST_F(render, hang_ends_with_the_watchdogs_error)
 	close(fence);
 }
 
-TEST_F(render, closing_cancels)
+TEST_F(render, close_cancels_jobs)
 {
 	int other = render_open(), fd = -1, fence;
 	__u32 queue = manual_queue(other), shared = 0;
@@ -291,8 +296,8 @@ TEST_F(render, closing_cancels)
 	close(fence);
 }
 
-/* To /dev/vfence and back: each kind as a sync_file. */
-TEST_F(render, misc_device_and_back)
+/* Each kind of syncobj passes to /dev/vfence and back as a sync_file. */
+TEST_F(render, sync_files_pass_to_the_misc_device_and_back)
 {
 	struct drm_vfence_sync syncs[] = { at(self->binary, 0), at(self->timeline, 4) };
 	__u32 misc = timer_queue(self->misc);
@@ -311,7 +316,7 @@ TEST_F(render, misc_device_and_back)
 		EXPECT_EQ(VFENCE_JOB_PENDING, job_of(self->node, self->timer, i + 1).state);
 		signal_seqno(self->node, self->manual, i + 1, 0);
 		EXPECT_EQ(0, wait_job(self->node, self->timer, i + 1));
-		/* To the nanosecond, over two modules. */
+		/* The timestamps agree across the two modules. */
 		EXPECT_EQ(MSEC, job_of(self->node, self->timer, i + 1).start_ns -
 				job_of(self->node, self->manual, i + 1).end_ns);
 		close(fence);
@@ -319,7 +324,7 @@ TEST_F(render, misc_device_and_back)
 	}
 }
 
-TEST_F(render, as_many_syncobjs_as_there_may_be)
+TEST_F(render, maximum_number_of_syncobjs)
 {
 	struct drm_vfence_sync *out = calloc(DRM_VFENCE_MAX_SYNCS, sizeof(*out));
 	struct vfence_submit job = { .queue = self->timer };
@@ -330,7 +335,7 @@ TEST_F(render, as_many_syncobjs_as_there_may_be)
 		out[i] = at(self->binary, 0);
 	EXPECT_EQ(0, ioctl(self->node, DRM_IOCTL_VFENCE_SUBMIT, &submit));
 	EXPECT_EQ(0, syncobj_wait(self->node, self->binary, 0));
-	/* A job that waits for as many, of which each has signalled or is the same, waits for one. */
+	/* Syncobjs whose fence has signalled, or is the same, count as one wait. */
 	ASSERT_EQ(1, submit_to(self, self->manual, NONE, at(self->binary, 0)));
 	submit = drm_job(&job, out, DRM_VFENCE_MAX_SYNCS, NULL, 0);
 	EXPECT_EQ(0, ioctl(self->node, DRM_IOCTL_VFENCE_SUBMIT, &submit));
@@ -339,8 +344,8 @@ TEST_F(render, as_many_syncobjs_as_there_may_be)
 	free(out);
 }
 
-/* libdrm calls again while it is told EAGAIN, so a full queue must say something else. */
-TEST_F(render, full_queue)
+/* libdrm repeats a call that fails with EAGAIN, so a full queue fails with EBUSY. */
+TEST_F(render, full_queue_fails_with_ebusy)
 {
 	struct vfence_query query = { 0 };
 	struct vfence_submit job = { .queue = self->manual };
@@ -359,7 +364,7 @@ TEST_F(render, full_queue)
 	free(submits);
 }
 
-TEST_F(render, seen_in_fdinfo)
+TEST_F(render, fdinfo_describes_the_client)
 {
 	char path[64], text[4096];
 	ssize_t length;
@@ -376,8 +381,8 @@ TEST_F(render, seen_in_fdinfo)
 	EXPECT_NE(NULL, strstr(text, "vfence-queues:\t2\n"));
 }
 
-/* The primary node is no worse: no job needs a master or authentication. */
-TEST_F(render, primary_node)
+/* The primary node works alike: jobs need no master and no authentication. */
+TEST_F(render, primary_node_takes_jobs)
 {
 	int card = drm_node_open("card", "vfence");
 	__u32 queue = timer_queue(card), handle = syncobj_create(card);
@@ -390,8 +395,8 @@ TEST_F(render, primary_node)
 	close(card);
 }
 
-/* The example of the literature: create, hand to the DMA job, wait, render. */
-TEST(dma_then_render)
+/* Runs the example program: a DMA job, then a render job that waits for it. */
+TEST(example_program_succeeds)
 {
 	EXPECT_EQ(0, system("render"));
 }

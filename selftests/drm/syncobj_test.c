@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Each operation of libdrm's on syncobjs, with jobs behind it. What libdrm has no function for is called
- * with its drmIoctl().
+ * Each syncobj operation of libdrm, with jobs behind it. Ioctls without a function in libdrm go
+ * through drmIoctl().
  */
 #include <sys/eventfd.h>
 #include <sys/stat.h>
@@ -11,7 +11,7 @@
 FIXTURE(syncobj)
 {
 	int node;
-	/* Jobs complete when they are signalled. */
+	/* Jobs of this queue complete when they are signalled. */
 	__u32 manual;
 	__u32 timer;
 	__u32 handle;
@@ -34,7 +34,7 @@ FIXTURE_TEARDOWN(syncobj)
 	close(self->node);
 }
 
-/* Submits a job of the manual queue that signals a point. */
+/* Submits a manual job that signals a point. */
 static int submit_point(FIXTURE_DATA(syncobj) *self, __u32 handle, __u64 point)
 {
 	struct vfence_submit job = { .queue = self->manual };
@@ -67,8 +67,8 @@ TEST_F(syncobj, driver_and_features)
 	close(card);
 }
 
-/* What the rule of udev's goes by that gives render nodes to the group "render": SUBSYSTEM=="drm", KERNEL=="renderD*". */
-TEST_F(syncobj, render_node_as_udev_sees_it)
+/* Checks what udev's rule for the group "render" matches: SUBSYSTEM=="drm", KERNEL=="renderD*". */
+TEST_F(syncobj, udev_rule_matches_the_render_node)
 {
 	char path[64], link[256] = "", uevent[512] = "";
 	struct stat node;
@@ -97,7 +97,7 @@ TEST_F(syncobj, create_and_destroy)
 	EXPECT_EQ(1, syncobj_signalled(self->node, handle, 0));
 }
 
-TEST_F(syncobj, has_no_fence_before_submission)
+TEST_F(syncobj, new_syncobj_has_no_fence)
 {
 	EXPECT_EQ(-EINVAL, syncobj_wait(self->node, self->handle, 0));
 	EXPECT_EQ(-ETIME, syncobj_wait_until(self->node, self->handle, 0,
@@ -113,7 +113,7 @@ TEST_F(syncobj, binary_signals_with_its_job)
 	EXPECT_EQ(0, syncobj_wait(self->node, self->handle, 0));
 }
 
-TEST_F(syncobj, is_shared_by_fd)
+TEST_F(syncobj, syncobj_is_shared_by_fd)
 {
 	int other = render_open(), fd = -1;
 	__u32 handle = 0;
@@ -125,7 +125,7 @@ TEST_F(syncobj, is_shared_by_fd)
 	EXPECT_EQ(0, syncobj_signalled(other, handle, 0));
 	signal_seqno(self->node, self->manual, 1, 0);
 	EXPECT_EQ(0, syncobj_wait(other, handle, 0));
-	/* It outlives the handle that it was made with. */
+	/* The syncobj outlives the handle that it was created with. */
 	EXPECT_EQ(0, drmSyncobjDestroy(self->node, self->handle));
 	EXPECT_EQ(1, syncobj_signalled(other, handle, 0));
 	close(other);
@@ -156,7 +156,7 @@ TEST_F(syncobj, exports_sync_files)
 	ASSERT_LE(0, fence);
 	EXPECT_EQ(0, fence_status(fence));
 	signal_seqno(self->node, self->manual, 1, -EIO);
-	/* The error is on the fence, and the wait does not tell. */
+	/* The fence has the error; the wait does not report it. */
 	EXPECT_EQ(-EIO, fence_status(fence));
 	EXPECT_EQ(0, syncobj_wait(self->node, self->handle, 0));
 	close(fence);
@@ -165,7 +165,7 @@ TEST_F(syncobj, exports_sync_files)
 	close(fence);
 }
 
-/* As 7.3's <drm/drm.h> has it; libdrm does not know the point yet. */
+/* From <drm/drm.h> of Linux 7.3; libdrm's copy lacks the point. */
 struct handle_with_point {
 	__u32 handle;
 	__u32 flags;
@@ -206,13 +206,13 @@ TEST_F(syncobj, imports_and_exports_sync_files_at_a_point)
 	EXPECT_REFUSED(EINVAL, drmIoctl(self->node, EXPORT_AT_POINT, &at));
 }
 
-TEST_F(syncobj, is_signalled_and_reset)
+TEST_F(syncobj, binary_is_signalled_and_reset)
 {
 	EXPECT_EQ(0, drmSyncobjSignal(self->node, &self->handle, 1));
 	EXPECT_EQ(1, syncobj_signalled(self->node, self->handle, 0));
 	EXPECT_EQ(0, drmSyncobjReset(self->node, &self->handle, 1));
 	EXPECT_EQ(-EINVAL, syncobj_signalled(self->node, self->handle, 0));
-	/* What takes the place of a job's fence does not end the job. */
+	/* A fence that replaces a job's fence does not end the job. */
 	ASSERT_EQ(0, submit_point(self, self->handle, 0));
 	EXPECT_EQ(0, drmSyncobjSignal(self->node, &self->handle, 1));
 	EXPECT_EQ(1, syncobj_signalled(self->node, self->handle, 0));
@@ -326,7 +326,7 @@ static bool eventfd_waits(int event)
 	return poll(&pollfd, 1, PATIENCE_MS) == 1;
 }
 
-TEST_F(syncobj, eventfd_is_told)
+TEST_F(syncobj, eventfd_is_written)
 {
 	int signalled = eventfd(0, EFD_CLOEXEC), available = eventfd(0, EFD_CLOEXEC);
 	eventfd_t value = 0;
@@ -338,7 +338,7 @@ TEST_F(syncobj, eventfd_is_told)
 	ASSERT_EQ(0, submit_point(self, self->handle, 4));
 	EXPECT_TRUE(eventfd_waits(available));
 	EXPECT_EQ(0, polled(signalled, POLLIN));
-	/* It does not tell an error. */
+	/* An eventfd does not report an error. */
 	signal_seqno(self->node, self->manual, 1, -EIO);
 	EXPECT_TRUE(eventfd_waits(signalled));
 	EXPECT_EQ(0, eventfd_read(signalled, &value));
@@ -347,8 +347,8 @@ TEST_F(syncobj, eventfd_is_told)
 	close(available);
 }
 
-/* Errors: seen in sync_files, and hidden by the core where it has no place for them. */
-TEST_F(syncobj, error_of_a_point)
+/* sync_files show errors; the core hides them where it has no place for them. */
+TEST_F(syncobj, sync_file_reports_the_error_of_a_point)
 {
 	int fence;
 
@@ -360,7 +360,10 @@ TEST_F(syncobj, error_of_a_point)
 	signal_seqno(self->node, self->manual, 2, -EPIPE);
 	EXPECT_EQ(0, syncobj_wait(self->node, self->handle, 2));
 	EXPECT_EQ(2, syncobj_query(self->node, self->handle, 0));
-	/* That of its own job, and not that of the one before, which had signalled. The chain itself has none. */
+	/*
+	 * The error is that of the point's own job; the earlier one had signalled. The chain has no
+	 * error.
+	 */
 	EXPECT_EQ(-EPIPE, first_status(fence));
 	EXPECT_EQ(1, fence_status(fence));
 	close(fence);

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Timelines between processes, with many points in flight, and waited for before they are submitted. */
+/* Timelines shared between processes, with many pending points and waits before submission. */
 #include <sys/wait.h>
 #include "lib/drm.h"
 
-/* Points in flight at once. */
+/* Pending points at a time. */
 #define POINTS 1000
 
 FIXTURE(timeline)
 {
 	int node;
 	__u32 handle;
-	/* The syncobj as a file descriptor, for others. */
+	/* A descriptor of the syncobj, for other processes. */
 	int fd;
 };
 
@@ -29,7 +29,7 @@ FIXTURE_TEARDOWN(timeline)
 	close(self->node);
 }
 
-/* Submits jobs that signal @count points after @first, in one call. */
+/* Submits @count jobs in one call; they signal the points after @first. */
 static int submit_points(int node, __u32 queue, __u32 handle, __u64 first, __u32 count)
 {
 	struct vfence_submit *jobs = calloc(count, sizeof(*jobs));
@@ -40,7 +40,9 @@ static int submit_points(int node, __u32 queue, __u32 handle, __u64 first, __u32
 	if (jobs && out && submits) {
 		for (__u32 i = 0; i < count; i++) {
 			jobs[i].queue = queue;
-			out[i] = (struct drm_vfence_sync) { .handle = handle, .point = first + 1 + i };
+			out[i] = (struct drm_vfence_sync) {
+				.handle = handle, .point = first + 1 + i,
+			};
 			submits[i] = drm_job(&jobs[i], NULL, 0, &out[i], 1);
 		}
 		ret = drm_submit_batch(node, submits, count, NULL);
@@ -51,7 +53,7 @@ static int submit_points(int node, __u32 queue, __u32 handle, __u64 first, __u32
 	return ret;
 }
 
-TEST_F_TIMEOUT(timeline, a_thousand_points_in_flight, 300)
+TEST_F_TIMEOUT(timeline, thousand_points_are_pending, 300)
 {
 	__u32 queue = manual_queue(self->node);
 
@@ -68,10 +70,10 @@ TEST_F_TIMEOUT(timeline, a_thousand_points_in_flight, 300)
 }
 
 /*
- * As many jobs wait for them, each for another point, submitted one by one or in one call. A job on a point waits for the
- * last fence of the queue only: all of them need no more waits than there are jobs.
+ * As many jobs wait, each for another point, submitted one by one or in one call. A wait for a
+ * point needs only the last fence of the queue, so the jobs stay within VFENCE_MAX_WAITS.
  */
-TEST_F_TIMEOUT(timeline, a_thousand_jobs_wait_for_a_thousand_points, 300)
+TEST_F_TIMEOUT(timeline, thousand_jobs_wait_for_thousand_points, 300)
 {
 	__u32 producer = manual_queue(self->node);
 	__u32 consumers[2] = {
@@ -108,7 +110,7 @@ TEST_F_TIMEOUT(timeline, a_thousand_jobs_wait_for_a_thousand_points, 300)
 	free(submits);
 }
 
-/* And all in one call: each job that waits for a point comes after the one that signals it. */
+/* All in one call: each job that waits for a point follows the job that signals it. */
 TEST_F_TIMEOUT(timeline, producers_and_consumers_in_one_call, 300)
 {
 	__u32 producer = manual_queue(self->node);
@@ -136,8 +138,8 @@ TEST_F_TIMEOUT(timeline, producers_and_consumers_in_one_call, 300)
 	free(submits);
 }
 
-/* More queues than are compared: more is waited for, and nothing is missed. */
-TEST_F(timeline, fed_by_many_queues)
+/* More queues than the driver compares: a job waits for more fences, and misses none. */
+TEST_F(timeline, many_queues_signal_one_timeline)
 {
 	enum { QUEUES = 12 };
 	__u32 producers[QUEUES], consumer = timer_queue(self->node);
@@ -158,7 +160,7 @@ TEST_F(timeline, fed_by_many_queues)
 }
 
 /* Two queues take turns on a timeline: a job waits for the last fence of each. */
-TEST_F(timeline, fed_by_two_queues)
+TEST_F(timeline, two_queues_signal_one_timeline)
 {
 	__u32 producers[2], consumer = timer_queue(self->node);
 	struct vfence_submit job = { .queue = consumer };
@@ -177,7 +179,10 @@ TEST_F(timeline, fed_by_two_queues)
 	EXPECT_EQ(0, wait_job(self->node, consumer, 1));
 }
 
-/* The other process: waits for points before they are submitted, and answers each with one of its own. */
+/*
+ * The other process waits for points before they are submitted, and answers each with a point of
+ * its own.
+ */
 static int consume(int fd, int answers)
 {
 	int node = render_open();
@@ -198,11 +203,11 @@ static int consume(int fd, int answers)
 		if (drm_submit(node, &job, &in, &out))
 			return 2;
 	}
-	/* What is pending when the file is closed is cancelled. */
+	/* Closing the file cancels the pending job. */
 	return syncobj_wait(node, answer, 50) ? 3 : 0;
 }
 
-TEST_F(timeline, producer_and_consumer_processes)
+TEST_F(timeline, processes_exchange_points)
 {
 	__u32 queue = timer_queue(self->node);
 	__u32 answer = syncobj_create(self->node);
@@ -219,9 +224,10 @@ TEST_F(timeline, producer_and_consumer_processes)
 		struct drm_vfence_sync out = { .handle = self->handle, .point = point };
 
 		ASSERT_EQ(0, drm_submit(self->node, &job, NULL, &out));
-		/* Its job of this point has been submitted when this one's turn has come. */
+		/* The consumer submits this point when it receives the producer's. */
 		EXPECT_EQ(0, syncobj_wait_until(self->node, answer, point,
-						DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT, patience()));
+						DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT,
+							patience()));
 	}
 	ASSERT_EQ(child, waitpid(child, &status, 0));
 	EXPECT_TRUE(WIFEXITED(status));
@@ -230,8 +236,8 @@ TEST_F(timeline, producer_and_consumer_processes)
 	close(answers);
 }
 
-/* A producer that is killed: what it has submitted is cancelled, and its consumer gets to know. */
-TEST_F(timeline, producer_is_killed)
+/* Killing the producer cancels its jobs, and their consumer gets the error. */
+TEST_F(timeline, killed_producer_cancels_its_points)
 {
 	int pipes[2], status;
 	pid_t child;

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <linux/types.h>
 
-/* The CRC-32C of some bytes, as RFC 3720 has it, bit by bit. */
+/* Returns the CRC-32C of @length bytes, bit by bit. */
 static inline __u32 crc32c(const void *bytes, size_t length)
 {
 	const unsigned char *byte = bytes;

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/*
- * What the self-tests of the DRM device share. Syncobjs are libdrm's business; what the device has of its own
- * are functions here.
- */
+/* The calls of vfence_drm that /dev/vfence lacks, and libdrm's syncobj calls for one syncobj. */
 #ifndef LIB_DRM_H
 #define LIB_DRM_H
 
@@ -11,7 +8,7 @@
 #include "lib/drm_node.h"
 #include "lib/test.h"
 
-/* A job as the DRM device wants it. */
+/* Returns a job with its syncobjs. */
 static inline struct drm_vfence_submit drm_job(struct vfence_submit *job,
 						       const struct drm_vfence_sync *in,
 						       __u32 in_count,
@@ -54,7 +51,7 @@ static inline int drm_submit_batch(int node, struct drm_vfence_submit *jobs, __u
 	return ret;
 }
 
-/* Returns a new syncobj; 0, which is no handle, when refused. */
+/* Returns a new syncobj, or 0. */
 static inline __u32 syncobj_create(int node)
 {
 	__u32 handle;
@@ -62,7 +59,10 @@ static inline __u32 syncobj_create(int node)
 	return drmSyncobjCreate(node, 0, &handle) ? 0 : handle;
 }
 
-/* Waits for a point, or at 0 for what a binary syncobj has. Returns 0 or a negative errno, as libdrm does. */
+/*
+ * Waits for a point, or with point 0 for a binary syncobj. Returns 0 or a negative errno, as libdrm
+ * does.
+ */
 static inline int syncobj_wait_until(int node, __u32 handle, __u64 point, __u32 flags,
 				     int64_t until)
 {
@@ -76,7 +76,7 @@ static inline int syncobj_wait(int node, __u32 handle, __u64 point)
 	return syncobj_wait_until(node, handle, point, 0, patience());
 }
 
-/* Whether a point has signalled: 1 or 0, or a negative errno if it has no fence. */
+/* Returns 1 if a point has signalled, 0 if not, or a negative errno if it has no fence. */
 static inline int syncobj_signalled(int node, __u32 handle, __u64 point)
 {
 	int ret = syncobj_wait_until(node, handle, point, 0, 0);
@@ -84,7 +84,7 @@ static inline int syncobj_signalled(int node, __u32 handle, __u64 point)
 	return ret == -ETIME ? 0 : ret ? ret : 1;
 }
 
-/* Returns a sync_file of what a syncobj has. */
+/* Returns a sync_file of the fence in a syncobj. */
 static inline int syncobj_export(int node, __u32 handle)
 {
 	int fence;
@@ -92,7 +92,7 @@ static inline int syncobj_export(int node, __u32 handle)
 	return drmSyncobjExportSyncFile(node, handle, &fence) ? -1 : fence;
 }
 
-/* The same at a point, by way of another syncobj. */
+/* Returns a sync_file of the fence at a point, by way of a binary syncobj. */
 static inline int syncobj_export_point(int node, __u32 handle, __u64 point)
 {
 	__u32 binary = syncobj_create(node);
@@ -105,8 +105,8 @@ static inline int syncobj_export_point(int node, __u32 handle, __u64 point)
 }
 
 /*
- * Returns the status of the last fence that a sync_file stands for: of a point, that of its own job. The status of the sync_file
- * is that of the chain then, which has no error.
+ * Returns the status of the first fence of a sync_file. For a point that is the fence of its own
+ * job; the status of the sync_file is that of the chain, which has no error.
  */
 static inline int first_status(int fence)
 {
@@ -127,7 +127,7 @@ static inline __u64 syncobj_query(int node, __u32 handle, __u32 flags)
 	return drmSyncobjQuery2(node, &handle, &point, 1, flags) ? UINT64_MAX : point;
 }
 
-/* Creates a GEM object; returns its handle, or 0 when refused. */
+/* Creates a GEM object. Returns its handle, or 0. */
 static inline __u32 gem_create(int node, struct drm_vfence_gem_create *create)
 {
 	return ioctl(node, DRM_IOCTL_VFENCE_GEM_CREATE, create) ? 0 : create->handle;

@@ -6,14 +6,15 @@
 #include "lib/file.h"
 #include "lib/job.h"
 
-/* Waits for an event. */
+/* Blocks until an event is read. */
 static inline int read_event(int device, struct vfence_event *event)
 {
 	return read(device, event, sizeof(*event)) == sizeof(*event) ? 0 : -1;
 }
 
 /*
- * Runs @count jobs of @low_ns to @high_ns, submitted as one batch in the memory @jobs, and reads their events.
+ * Submits @count jobs of @low_ns to @high_ns as one batch, in the memory @jobs, and reads their
+ * events.
  */
 static inline int run_jobs(int device, __u32 queue, __u32 count, __u64 low_ns, __u64 high_ns,
 			   struct vfence_submit *jobs, struct vfence_event *events)
@@ -33,7 +34,10 @@ static inline int run_jobs(int device, __u32 queue, __u32 count, __u64 low_ns, _
 	return 0;
 }
 
-/* Waits until a device, whose descriptor @data points to, has room for a job: for a thread. Returns what poll() does. */
+/*
+ * For a thread: waits until the device, to whose descriptor @data points, has room for a job.
+ * Returns the result of poll().
+ */
 static inline void *poll_for_room(void *data)
 {
 	struct pollfd pollfd = { .fd = *(int *)data, .events = POLLOUT };

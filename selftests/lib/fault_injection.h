@@ -1,23 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The kernel's fault injection: each allocation and each copy of a call fails once. See
- * Documentation/fault-injection/fault-injection.rst of the kernel.
+ * The kernel's fault injection, by which each allocation and each user copy of a call fails once:
+ * see Documentation/fault-injection/fault-injection.rst in the kernel source.
  */
 #ifndef LIB_FAULT_INJECTION_H
 #define LIB_FAULT_INJECTION_H
 
 #include "lib/test.h"
 
-/* More faults than any call has places for. */
+/* More faults than any call can have. */
 #define MOST_FAULTS 1000
 
-/* Returns the file that has this thread's faults injected, or -1 if the kernel cannot do that. @module has attributes of its own. */
+/*
+ * Opens the file that injects faults into this thread; -1 if the kernel has no fault injection.
+ * Silences the log of the kernel's fault attributes and those of @module.
+ */
 static inline int injection_open(const char *module)
 {
 	static const char *const own[] = { "fail", "hang", "delay", "drop_interrupt" };
 
 	need_mount("debugfs", DEBUGFS, DEBUGFS "/failslab");
-	/* Also where the kernel may sleep for memory; without a word in the log. */
+	/* Include allocations that may sleep; log nothing. */
 	if (!write_file(DEBUGFS "/failslab/ignore-gfp-wait", "N") ||
 	    !write_file(DEBUGFS "/failslab/verbose", "0") ||
 	    !write_file(DEBUGFS "/fail_page_alloc/ignore-gfp-wait", "N") ||
@@ -35,7 +38,7 @@ static inline int injection_open(const char *module)
 	return open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
 }
 
-/* Has the @nth place that can fail do so, from now on. */
+/* Makes the @nth allocation or copy from now on fail. */
 static inline bool arm(int fail_nth, int nth)
 {
 	char text[16];
@@ -46,14 +49,14 @@ static inline bool arm(int fail_nth, int nth)
 
 static inline void disarm(int fail_nth)
 {
-	/* Writing is a place, too. */
+	/* This write may be the one that fails. */
 	while (write(fail_nth, "0", 1) != 1)
 		;
 }
 
 /*
- * Calls an ioctl whose @nth place that can fail does. Returns what the call does, or the negative errno;
- * @injected says whether there was such a place.
+ * Calls an ioctl whose @nth allocation or copy fails. Returns the result, or the negative errno;
+ * @injected is whether the call got that far.
  */
 static inline int with_fault(int fail_nth, int nth, int device, unsigned long number,
 			     void *argument, bool *injected)
@@ -66,15 +69,19 @@ static inline int with_fault(int fail_nth, int nth, int device, unsigned long nu
 	ret = ioctl(device, number, argument);
 	if (ret < 0)
 		ret = -errno;
-	/* What is left of the count; reading it fails when it comes to an end there. */
+	/*
+	 * The count that is left: 0 once the fault was injected. The read fails if it takes the
+	 * fault.
+	 */
 	*injected = pread(fail_nth, left, sizeof(left) - 1, 0) > 0 && !atoi(left);
 	disarm(fail_nth);
 	return ret;
 }
 
 /*
- * Tries a call of self->device with each fault; @ARGUMENT is made anew for each. Runs @CHECK when it was refused. The fixture
- * has what injection_open() returns as fail_nth.
+ * Calls an ioctl on self->device once for each fault; @ARGUMENT makes the argument of each round.
+ * Runs @CHECK after each refused call. The fixture has the descriptor of injection_open() as
+ * fail_nth.
  */
 #define EACH_FAULT(number, argument, ARGUMENT, CHECK) \
 	do { \

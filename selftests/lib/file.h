@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Files: poll() events, open descriptors, files below debugfs. */
+/* poll() events, open descriptors, and files below debugfs. */
 #ifndef LIB_FILE_H
 #define LIB_FILE_H
 
@@ -11,7 +11,7 @@
 
 #define DEBUGFS "/sys/kernel/debug"
 
-/* What of @events a file reports now. */
+/* Returns the events of @events that a file reports now. */
 static inline short polled(int fd, short events)
 {
 	struct pollfd pollfd = { .fd = fd, .events = events };
@@ -39,7 +39,7 @@ static inline int lowest_fd(void)
 	return fd;
 }
 
-/* Writes a file of the kernel's, such as a setting in debugfs. Returns whether it took it. */
+/* Writes a kernel setting, as in debugfs. Returns whether the kernel accepted it. */
 static inline bool write_file(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC | O_TRUNC);
@@ -49,7 +49,7 @@ static inline bool write_file(const char *path, const char *text)
 	return done;
 }
 
-/* Mounts a file system of the kernel's at @at unless @file, which is on it, is there. */
+/* Mounts a file system at @at unless @file, which it contains, exists. */
 static inline void need_mount(const char *type, const char *at, const char *file)
 {
 	if (access(file, F_OK))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Buffers of other exporters: the system heap, and udmabuf, which makes them of user memory. */
+/* Buffers of other exporters: the system heap, and udmabuf, which exports user memory. */
 #ifndef LIB_FOREIGN_BUFFER_H
 #define LIB_FOREIGN_BUFFER_H
 
@@ -9,7 +9,7 @@
 #include <linux/udmabuf.h>
 #include "lib/harness.h"
 
-/* Returns a buffer of the system heap, open as @access says; -1 if that is not to be had. */
+/* Returns a buffer of the system heap, open with mode @access, or -1. */
 static inline int heap_buffer(size_t size, int access)
 {
 	struct dma_heap_allocation_data data = { .len = size, .fd_flags = access | O_CLOEXEC };
@@ -20,7 +20,7 @@ static inline int heap_buffer(size_t size, int access)
 	return ret ? -1 : (int)data.fd;
 }
 
-/* Memory of user space of which buffers can be made; -1 if that is not to be had. */
+/* Returns a memfd that udmabuf accepts, or -1. */
 static inline int user_memory(size_t size)
 {
 	int memfd = memfd_create("udmabuf", MFD_ALLOW_SEALING | MFD_CLOEXEC);
@@ -30,7 +30,7 @@ static inline int user_memory(size_t size)
 	return memfd;
 }
 
-/* Returns a buffer of the first bytes of it, another one each time. */
+/* Returns a new buffer of the first @size bytes of a memfd, or -1. */
 static inline int user_buffer(int memfd, size_t size)
 {
 	struct udmabuf_create create = {

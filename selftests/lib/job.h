@@ -5,7 +5,7 @@
 
 #include "lib/queue.h"
 
-/* Submits a job with in-fences and returns its out-fence. */
+/* Submits a job with in-fences. Returns its out-fence. */
 static inline int submit_waiting(int device, __u32 queue, __u64 duration_ns,
 				 const __s32 *in_fences, __u32 count)
 {
@@ -32,13 +32,13 @@ static inline int submit(int device, __u32 queue, __u64 duration_ns)
 	return submit_waiting(device, queue, duration_ns, NULL, 0);
 }
 
-/* For what else a job can be asked for; the sequence number and the out-fence are in @job. */
+/* Submits a job with any fields; the kernel sets its seqno and out-fence. */
 static inline int submit_job(int device, struct vfence_submit *job)
 {
 	return device_ioctl(device, VFENCE_IOCTL_SUBMIT, job);
 }
 
-/* @refused, which may be NULL, gets the index of the job that is. */
+/* @refused gets the index of the refused job; it may be NULL. */
 static inline int submit_batch(int device, struct vfence_submit *jobs, __u32 count,
 			       __u32 *refused)
 {
@@ -54,7 +54,7 @@ static inline int submit_batch(int device, struct vfence_submit *jobs, __u32 cou
 	return ret;
 }
 
-/* Submits jobs like @job until the queue is full. Returns how many, or -1. */
+/* Submits jobs like @job until the queue is full. Returns their number, or -1. */
 static inline int fill_queue(int device, struct vfence_submit job)
 {
 	static struct vfence_submit jobs[VFENCE_MAX_BATCH];
@@ -62,7 +62,8 @@ static inline int fill_queue(int device, struct vfence_submit job)
 	struct vfence_queue_info info;
 	__u32 room, left, count;
 
-	if (device_ioctl(device, VFENCE_IOCTL_QUERY, &query) || queue_info(device, job.queue, &info))
+	if (device_ioctl(device, VFENCE_IOCTL_QUERY, &query) ||
+	    queue_info(device, job.queue, &info))
 		return -1;
 	for (__u32 i = 0; i < VFENCE_MAX_BATCH; i++)
 		jobs[i] = job;
@@ -75,7 +76,7 @@ static inline int fill_queue(int device, struct vfence_submit job)
 	return room;
 }
 
-/* Returns how many jobs of a manual queue have been completed by this. */
+/* Returns the number of jobs that the call completed. */
 static inline int signal_seqno(int device, __u32 queue, __u64 seqno, __s32 error)
 {
 	struct vfence_signal signal = {
@@ -89,19 +90,19 @@ static inline int signal_seqno(int device, __u32 queue, __u64 seqno, __s32 error
 	return signal.completed;
 }
 
-/* The short calls. Returns the out-fence. */
+/* The calls by number. Returns the out-fence. */
 static inline int create_fence(int device, __u32 queue)
 {
 	return ioctl(device, VFENCE_IOCTL_CREATE_FENCE, queue);
 }
 
-/* Returns how many jobs of a manual queue have been completed by this: one, if there was one. */
+/* Returns the number of jobs that the call completed: 1 or 0. */
 static inline int signal_next(int device, __u32 queue)
 {
 	return ioctl(device, VFENCE_IOCTL_SIGNAL_NEXT, queue);
 }
 
-/* @timeout_ns is a point in time. */
+/* @timeout_ns is absolute. */
 static inline int wait_point(int device, __u32 queue, __u64 seqno, __u64 timeout_ns)
 {
 	struct vfence_point point = { .queue = queue, .seqno = seqno };
@@ -120,7 +121,7 @@ static inline int wait_job(int device, __u32 queue, __u64 seqno)
 	return wait_point(device, queue, seqno, patience());
 }
 
-/* Waits until all jobs of a queue so far have completed. */
+/* Waits for all jobs of a queue so far. */
 static inline int wait_idle(int device, __u32 queue)
 {
 	return wait_job(device, queue, queue_submitted(device, queue));
@@ -141,7 +142,7 @@ static inline int job_info(int device, __u32 queue, __u64 seqno, struct vfence_j
 	return device_ioctl(device, VFENCE_IOCTL_JOB_INFO, info);
 }
 
-/* The same, of a job that is known to be there. */
+/* Describes a job that must exist. */
 static inline struct vfence_job_info job_of(int device, __u32 queue, __u64 seqno)
 {
 	struct vfence_job_info info;

@@ -10,14 +10,14 @@ static inline __u64 ptr_to_u64(const void *ptr)
 	return (uintptr_t)ptr;
 }
 
-/* An address range of @pages pages, of which none can be accessed. */
+/* Returns @pages pages of address space without access. */
 static inline char *unmapped(size_t pages)
 {
 	return mmap(NULL, pages * sysconf(_SC_PAGESIZE), PROT_NONE,
 		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
 
-/* A copy of @argument that can be read, but not written; NULL if that cannot be had. */
+/* Returns a copy of @argument that is not writable, or NULL. */
 static inline void *read_only(const void *argument, size_t size)
 {
 	void *copy = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

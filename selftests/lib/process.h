@@ -7,7 +7,9 @@
 #include <sys/wait.h>
 #include "lib/harness.h"
 
-/* Waits for a child. Returns its exit status, or the negative number of the signal that killed it. */
+/*
+ * Waits for a child. Returns its exit status, or the negative number of the signal that killed it.
+ */
 static inline int child_status(pid_t child)
 {
 	int status;
@@ -17,7 +19,7 @@ static inline int child_status(pid_t child)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
-/* Sends a queue's id, and a file descriptor with it. */
+/* Sends the id of a queue together with a descriptor. */
 static inline int send_fd(int socket, __u32 queue, int fd)
 {
 	char control[CMSG_SPACE(sizeof(fd))] = { 0 };

@@ -6,13 +6,15 @@
 #include "lib/memory.h"
 #include "lib/node.h"
 
-/* For whatever a queue can be asked for; the id is in @create. */
+/* Creates a queue with any fields; the kernel sets its id. */
 static inline int queue_create_with(int device, struct vfence_queue_create *create)
 {
 	return device_ioctl(device, VFENCE_IOCTL_QUEUE_CREATE, create);
 }
 
-/* Refused with EFAULT, late: the argument can be read, but not written. */
+/*
+ * Creates a queue with an argument that is not writable, so that the call fails late, with EFAULT.
+ */
 static inline int queue_create_unseen(int device, __u32 kind)
 {
 	struct vfence_queue_create create = { .kind = kind };
@@ -26,7 +28,7 @@ static inline int queue_create_unseen(int device, __u32 kind)
 	return ret;
 }
 
-/* Returns the id of the new queue; 0, which is no id, when refused. */
+/* Returns the id of a new queue, or 0. */
 static inline __u32 queue_with(int device, struct vfence_queue_create create)
 {
 	return queue_create_with(device, &create) ? 0 : create.queue;
@@ -69,7 +71,7 @@ static inline int queue_info(int device, __u32 queue, struct vfence_queue_info *
 	return device_ioctl(device, VFENCE_IOCTL_QUEUE_INFO, info);
 }
 
-/* Returns the sequence number of the last job; U64_MAX when refused. */
+/* Returns the seqno of the last job, or U64_MAX. */
 static inline __u64 queue_submitted(int device, __u32 queue)
 {
 	struct vfence_queue_info info;
@@ -84,7 +86,7 @@ static inline __u64 queue_completed(int device, __u32 queue)
 	return queue_info(device, queue, &info) ? UINT64_MAX : info.completed;
 }
 
-/* @resets, which may be NULL, gets how often the queue has been. */
+/* @resets gets the number of resets of the queue; it may be NULL. */
 static inline int queue_reset(int device, __u32 queue, __u64 *resets)
 {
 	struct vfence_queue_reset reset = { .queue = queue };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the suites of /dev/sw_sync share: each of its calls as a function, for either node. Functions that return an
- * int return -1 and set errno when the kernel refuses.
+ * The calls of sw_sync, for /dev/sw_sync and the kernel's own node. Functions that return an int
+ * return -1 and set errno when the kernel refuses.
  */
 #ifndef LIB_SW_SYNC_H
 #define LIB_SW_SYNC_H
@@ -11,13 +11,13 @@
 #include <linux/sw_sync.h>
 
 #define OWN_NODE "/dev/sw_sync"
-/* The kernel's, where it was built with CONFIG_SW_SYNC. */
+/* The node of a kernel with CONFIG_SW_SYNC. */
 #define KERNEL_NODE "/sys/kernel/debug/sync/sw_sync"
 
-/* Whether the kernel has a sw_sync of its own. */
+/* Returns whether the kernel has CONFIG_SW_SYNC. */
 static inline bool kernel_has_sw_sync(void)
 {
-	need_mount("debugfs", "/sys/kernel/debug", "/sys/kernel/debug/sync");
+	need_mount("debugfs", DEBUGFS, DEBUGFS "/sync");
 	return !access(KERNEL_NODE, F_OK);
 }
 
@@ -26,7 +26,7 @@ static inline int timeline_open(const char *node)
 	return open(node, O_RDWR | O_CLOEXEC);
 }
 
-/* Returns a descriptor of the fence of a value. */
+/* Returns a sync_file of the fence of @value. */
 static inline int fence_create(int timeline, __u32 value)
 {
 	struct sw_sync_create_fence_data create = { .value = value, .name = "fence" };
@@ -58,7 +58,7 @@ static inline int get_deadline(int timeline, int fence, __u64 *deadline_ns)
 	return ret;
 }
 
-/* The same, where it is known to be there; U64_MAX if it is not. */
+/* Returns a deadline that must be set; U64_MAX if it is not. */
 static inline __u64 deadline_of(int timeline, int fence)
 {
 	__u64 deadline_ns;
@@ -66,7 +66,10 @@ static inline __u64 deadline_of(int timeline, int fence)
 	return get_deadline(timeline, fence, &deadline_ns) ? UINT64_MAX : deadline_ns;
 }
 
-/* Whether the kernel's log has a line with both words in it, since the suite began if the log says when that was. */
+/*
+ * Returns whether a line of the kernel's log contains both strings. In a test run the search starts
+ * at the mark of the current suite.
+ */
 static inline bool logged(const char *one, const char *other)
 {
 	int log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -74,7 +77,7 @@ static inline bool logged(const char *one, const char *other)
 	bool found = false;
 	ssize_t length;
 
-	/* A read is a line; EPIPE says that some have been lost. */
+	/* Each read returns one line; EPIPE reports lost lines. */
 	while ((length = read(log, line, sizeof(line) - 1)) > 0 || (length < 0 && errno == EPIPE)) {
 		if (length < 0)
 			continue;

@@ -16,7 +16,7 @@ static inline int set_deadline(int fence, __u64 deadline_ns)
 	return ioctl(fence, SYNC_IOC_SET_DEADLINE, &deadline);
 }
 
-/* Describes a sync_file of a single fence. */
+/* Describes the only fence of a sync_file. */
 static inline int fence_info(int fence, struct sync_fence_info *info)
 {
 	struct sync_file_info file = {
@@ -28,7 +28,10 @@ static inline int fence_info(int fence, struct sync_fence_info *info)
 	return ioctl(fence, SYNC_IOC_FILE_INFO, &file);
 }
 
-/* Returns 0: pending, 1: signalled, or the negative errno; INT_MIN when refused. */
+/*
+ * Returns 0 while pending, 1 once signalled, or the negative errno of the fence; INT_MIN when
+ * refused.
+ */
 static inline int fence_status(int fence)
 {
 	struct sync_file_info file = { 0 };
@@ -36,7 +39,7 @@ static inline int fence_status(int fence)
 	return ioctl(fence, SYNC_IOC_FILE_INFO, &file) ? INT_MIN : file.status;
 }
 
-/* Waits for a fence and returns its status. */
+/* Waits for a fence. Returns its status. */
 static inline int fence_wait(int fence)
 {
 	struct pollfd pollfd = { .fd = fence, .events = POLLIN };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * All that a suite of either node starts from. Functions that return an int return -1 and set errno
- * when the kernel refuses.
+ * The calls of both device nodes. Functions that return an int return -1 and set errno when the
+ * kernel refuses.
  */
 #ifndef LIB_TEST_H
 #define LIB_TEST_H

@@ -6,13 +6,13 @@
 #include <drm/vgem_drm.h>
 #include "lib/drm_node.h"
 
-/* Opens the DRM device of the driver vgem. */
+/* Opens the card of vgem. */
 static inline int vgem_open(void)
 {
 	return drm_node_open("card", "vgem");
 }
 
-/* Opens it, and loads the module before; -1 if that is not to be had. */
+/* Loads vgem and opens its card. Returns -1 if the kernel has no vgem. */
 static inline int vgem_load(void)
 {
 	int card = -1;
@@ -21,14 +21,14 @@ static inline int vgem_load(void)
 		return -1;
 	for (int i = 0; i < 100 && card < 0; i++) {
 		card = vgem_open();
-		/* udev makes the node when it gets to it. */
+		/* devtmpfs creates the node after a delay. */
 		if (card < 0)
 			usleep(50000);
 	}
 	return card;
 }
 
-/* Puts a fence that is pending on the buffer, and returns vgem's number for it. */
+/* Adds a pending write fence to a buffer. Returns vgem's number of the fence. */
 static inline int vgem_attach(int card, __u32 handle)
 {
 	struct drm_vgem_fence_attach attach = { .handle = handle, .flags = VGEM_FENCE_WRITE };

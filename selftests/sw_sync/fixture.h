@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Runs each case on /dev/sw_sync and, where there is one, on the kernel's own sw_sync: what holds for
- * one holds for the other.
+ * Runs each case on /dev/sw_sync and, where there is one, on the kernel's own sw_sync: what holds
+ * for one holds for the other.
  */
 #ifndef SW_SYNC_FIXTURE_H
 #define SW_SYNC_FIXTURE_H

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Runs the kernel's own suite of sw_sync, tools/testing/selftests/sync, on /dev/sw_sync. The suite opens the node in debugfs, so it
- * sees a debugfs in which the node is /dev/sw_sync: nobody else does.
+ * Runs the kernel's own sw_sync suite, tools/testing/selftests/sync, on /dev/sw_sync. The suite
+ * opens the node below debugfs, so it runs in a mount namespace whose debugfs has /dev/sw_sync
+ * there.
  */
 #include <stdbool.h>
 #include <fcntl.h>
@@ -18,11 +19,14 @@
 
 #define NODE "/dev/sw_sync"
 #define DEBUGFS "/sys/kernel/debug"
-/* The suite takes a node that is missing for a reason to skip, and says nothing of a case whose process dies: so they are counted. */
+/*
+ * The suite skips everything if the node is missing, and does not report a case whose process dies,
+ * so this program counts the cases.
+ */
 #define CASES 10
 /*
- * The case in which two threads wake each other 131072 times, and never run at once. An emulator takes ten times as long for that between
- * CPUs, so until it is over there is only one.
+ * In this case two threads wake each other 131072 times and never run concurrently. An emulator
+ * takes ten times as long across CPUs, so the suite has one CPU until the case is over.
  */
 #define HANDOVERS "test_stress_two_threads_shared_timeline"
 
@@ -32,7 +36,7 @@ static int failed(const char *what)
 	return 1;
 }
 
-/* The node where the suite looks for it, in a mount namespace of our own. */
+/* Binds /dev/sw_sync to the path that the suite opens, in a mount namespace of this process. */
 static int show_node(void)
 {
 	int fd;
@@ -47,7 +51,10 @@ static int show_node(void)
 	return 0;
 }
 
-/* Starts the suite, which is beside this program, on one CPU and with its output in the pipe @output. */
+/*
+ * Starts the suite on one CPU, with its output in the pipe @output. The program is in the same
+ * directory.
+ */
 static pid_t start(const int output[2])
 {
 	char self[PATH_MAX] = "", suite[PATH_MAX + 16];
@@ -94,7 +101,7 @@ int main(void)
 		passed += !strncmp(line, "ok ", 3) && !strstr(line, "# SKIP");
 		fputs(line, stdout);
 		fflush(stdout);
-		/* Inherited by the cases that follow; if that comes late for the next, it takes a little longer. */
+		/* The following cases inherit all CPUs. */
 		if (strstr(line, HANDOVERS))
 			sched_setaffinity(child, sizeof(all), &all);
 	}

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
-/* /dev/sw_sync is there when it is asked for, and not otherwise. This suite is run without the parameter. */
+/* Without sw_sync=1 there is no /dev/sw_sync. */
 #include "lib/sw_sync.h"
 
-TEST(no_node)
+TEST(node_is_absent)
 {
 	EXPECT_REFUSED(ENOENT, timeline_open(OWN_NODE));
 }
 
-TEST(no_misc_device)
+TEST(misc_device_is_absent)
 {
 	FILE *devices = fopen("/proc/misc", "r");
 	char name[64] = "";

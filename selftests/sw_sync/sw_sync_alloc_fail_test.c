@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * All or nothing, of sw_sync: each allocation and each copy of a call fails once, and a call that fails leaves nothing behind. On both
- * nodes; see fault_test.c. The module is loaded with max_jobs=64, so that of /dev/sw_sync it can be told what is left.
+ * All or nothing for sw_sync: each allocation and each user copy of a call fails once, and a call
+ * that fails leaves nothing behind. Runs on both nodes. max_jobs=64 bounds the fences of a timeline
+ * of /dev/sw_sync, which shows whether a failed call kept one.
  */
 #include "lib/fault_injection.h"
 #include "lib/sw_sync.h"
@@ -10,7 +11,7 @@
 
 FIXTURE(fault)
 {
-	/* The timeline. */
+	/* The timeline, by the name that EACH_FAULT() uses. */
 	int device;
 	int fail_nth;
 };
@@ -45,7 +46,7 @@ FIXTURE_TEARDOWN(fault)
 	close(self->device);
 }
 
-/* Expects that a timeline at @counter, on which @pending are, has as much room as it should have, and works. */
+/* Expects a timeline at @counter with @pending fences to have room for the rest, and to work. */
 static void expect_room(struct __test_metadata *_metadata, const char *node, int timeline,
 			__u32 counter, int pending)
 {
@@ -96,12 +97,12 @@ TEST_F(fault, create)
 
 	EACH_FAULT(SW_SYNC_IOC_CREATE_FENCE, create, ({
 		fds = lowest_fd();
-		/* Some faults are survived. */
+		/* The call survives some faults. */
 		valid.value++;
 		valid;
 	}), EXPECT_EQ(fds, lowest_fd()));
 	EXPECT_EQ(0, fence_status(create.fence));
-	/* Of those that were refused there is nothing. */
+	/* Refused calls left no fence. */
 	for (__u32 value = 1; value < create.value; value++) {
 		int fence = fence_create(self->device, value);
 
@@ -114,7 +115,7 @@ TEST_F(fault, create)
 	expect_room(_metadata, variant->node, self->device, create.value, 0);
 }
 
-TEST_F(fault, create_the_same)
+TEST_F(fault, create_the_same_value)
 {
 	struct sw_sync_create_fence_data create, valid = { .value = 7 };
 	int fence = fence_create(self->device, 7), fds = 0;
@@ -134,8 +135,11 @@ TEST_F(fault, create_the_same)
 	EXPECT_EQ(1, fence_status(create.fence));
 }
 
-/* The value is the same, but nobody else has its fence: what is refused must not let it go, or keep it. */
-TEST_F(fault, create_once_more)
+/*
+ * The value is the same, but no descriptor holds its fence: a refused call must neither free it
+ * early nor keep it.
+ */
+TEST_F(fault, create_a_value_whose_fence_was_closed)
 {
 	struct sw_sync_create_fence_data create, valid = { .value = 7 };
 	int fds = lowest_fd();
@@ -153,7 +157,7 @@ TEST_F(fault, create_once_more)
 	EXPECT_EQ(1, fence_status(create.fence));
 }
 
-TEST_F(fault, create_one_that_is_reached)
+TEST_F(fault, create_a_reached_value)
 {
 	struct sw_sync_create_fence_data create, valid = { .value = 0 };
 	int fds = 0;
@@ -175,7 +179,7 @@ TEST_F(fault, inc)
 		EXPECT_EQ(0, fence_status(fence));
 	}));
 	EXPECT_EQ(1, fence_status(fence));
-	/* Once, as it was said. */
+	/* INC took effect once. */
 	EXPECT_EQ(0, fence_status(other));
 	expect_room(_metadata, variant->node, self->device, 2, 1);
 }
@@ -194,7 +198,7 @@ TEST_F(fault, get_deadline)
 	expect_room(_metadata, variant->node, self->device, 0, 1);
 }
 
-/* A close cannot fail, whatever does in it. */
+/* close() cannot fail, whichever allocation does. */
 TEST_F(fault, close)
 {
 	for (int nth = 1; nth <= 20; nth++) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The end of a timeline: close, shared descriptors, and processes that die. */
+/* The end of a timeline: close(), shared descriptors, and processes that die. */
 #include <signal.h>
 #include "sw_sync/fixture.h"
 
-TEST_F(sw_sync, close_completes_what_is_pending)
+TEST_F(sw_sync, close_signals_pending_fences)
 {
 	int fences[3] = { FENCE(1), FENCE(3), FENCE(2) };
 	__u64 before;
@@ -14,16 +14,16 @@ TEST_F(sw_sync, close_completes_what_is_pending)
 	expect_statuses(_metadata, fences, 1, -ENOENT, -ENOENT);
 	EXPECT_EQ(POLLIN, polled(fences[1], POLLIN));
 	EXPECT_GE(before, fence_timestamp(fences[0]));
-	/* In the order of values. */
+	/* Fences signal in the order of their values. */
 	EXPECT_LE(before, fence_timestamp(fences[2]));
 	EXPECT_LE(fence_timestamp(fences[2]), fence_timestamp(fences[1]));
-	/* What is left of it is an ordinary fence. */
+	/* A signalled fence of a closed timeline is an ordinary fence. */
 	EXPECT_EQ(0, set_deadline(fences[1], SEC));
 	EXPECT_LE(0, fence_merge(fences[1], fences[2]));
 	self->timeline = -1;
 }
 
-TEST_F(sw_sync, close_without_descriptors_of_fences)
+TEST_F(sw_sync, close_with_fences_already_closed)
 {
 	for (__u32 value = 1; value <= 5; value++)
 		ASSERT_EQ(0, close(FENCE(value)));
@@ -31,7 +31,7 @@ TEST_F(sw_sync, close_without_descriptors_of_fences)
 	self->timeline = -1;
 }
 
-TEST_F(sw_sync, close_of_one_of_two_descriptors)
+TEST_F(sw_sync, close_of_a_duplicate_signals_nothing)
 {
 	int fences[3] = { FENCE(1), FENCE(2), FENCE(3) };
 	int second = dup(self->timeline);
@@ -45,7 +45,7 @@ TEST_F(sw_sync, close_of_one_of_two_descriptors)
 	self->timeline = -1;
 }
 
-TEST_F(sw_sync, fork_shares)
+TEST_F(sw_sync, child_shares_the_timeline)
 {
 	int fences[3] = { FENCE(1), FENCE(2), FENCE(3) };
 	pid_t child = fork();
@@ -53,13 +53,13 @@ TEST_F(sw_sync, fork_shares)
 	if (!child)
 		_exit(timeline_inc(self->timeline, 2) || fence_create(self->timeline, 4) < 0);
 	ASSERT_EQ(0, child_status(child));
-	/* The child's end was not that of the timeline. */
+	/* The exit of the child does not close the timeline. */
 	expect_statuses(_metadata, fences, 1, 1, 0);
 	INC(1);
 	expect_statuses(_metadata, fences, 1, 1, 1);
 }
 
-TEST_F(sw_sync, fork_keeps_it_open)
+TEST_F(sw_sync, child_keeps_the_timeline_open)
 {
 	int fence = FENCE(1), other = FENCE(2);
 	int sockets[2];
@@ -69,7 +69,7 @@ TEST_F(sw_sync, fork_keeps_it_open)
 	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets));
 	child = fork();
 	if (!child) {
-		/* Until the parent has closed the timeline, and looked. */
+		/* Wait until the parent has closed the timeline and checked the fence. */
 		if (read(sockets[1], &byte, 1) != 1)
 			_exit(1);
 		_exit(timeline_inc(self->timeline, 1) ? 1 : 0);
@@ -83,7 +83,7 @@ TEST_F(sw_sync, fork_keeps_it_open)
 	self->timeline = -1;
 }
 
-TEST_F(sw_sync, killed)
+TEST_F(sw_sync, killed_process_closes_the_timeline)
 {
 	int sockets[2], fence;
 	pid_t child;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Fences of sw_sync: the value, the name, the context, and the descriptor of each. */
+/* SW_SYNC_IOC_CREATE_FENCE: the value, the name, the context, and the descriptor of a fence. */
 #include <pthread.h>
 #include <sys/prctl.h>
 #include "sw_sync/fixture.h"
 
-/* Takes the name of a sync_file apart. Returns whether it is one of sw_sync with the comm @comm. */
+/*
+ * Parses the name of a sync_file. Returns whether it is of sw_sync, with the timeline name @comm.
+ */
 static bool name_of(int fence, const char *comm, __u64 *context, __u64 *value)
 {
 	struct sync_file_info file = { 0 };
@@ -17,7 +19,7 @@ static bool name_of(int fence, const char *comm, __u64 *context, __u64 *value)
 	return sscanf(file.name, format, context, value, &end) == 2 && !file.name[end];
 }
 
-TEST_F(sw_sync, begins_at_zero)
+TEST_F(sw_sync, counter_starts_at_zero)
 {
 	int zero = FENCE(0), one = FENCE(1);
 
@@ -27,7 +29,7 @@ TEST_F(sw_sync, begins_at_zero)
 	EXPECT_EQ(0, polled(one, POLLIN));
 }
 
-TEST_F(sw_sync, value_that_is_reached_is_born_signalled)
+TEST_F(sw_sync, reached_value_is_created_signalled)
 {
 	static const __u32 values[] = { 0, 1, 4, 5 };
 	struct sync_fence_info info;
@@ -37,7 +39,7 @@ TEST_F(sw_sync, value_that_is_reached_is_born_signalled)
 		__u64 before = now_ns();
 		int fence = FENCE(values[i]);
 
-		/* poll() comes first: nobody has asked it before. */
+		/* poll() is the first call on the fence. */
 		EXPECT_EQ(POLLIN, polled(fence, POLLIN));
 		ASSERT_EQ(0, fence_info(fence, &info));
 		EXPECT_EQ(1, info.status);
@@ -47,19 +49,19 @@ TEST_F(sw_sync, value_that_is_reached_is_born_signalled)
 	EXPECT_EQ(0, fence_status(FENCE(6)));
 }
 
-TEST_F(sw_sync, same_value_is_the_same_fence)
+TEST_F(sw_sync, same_value_shares_a_fence)
 {
 	int one = FENCE(7), other = FENCE(7), another;
 	int merged = fence_merge(one, other);
 	__u64 deadline;
 
-	/* What is set on one is set on the other. */
+	/* Both descriptors have one fence. */
 	ASSERT_EQ(0, set_deadline(one, 5 * SEC));
 	EXPECT_EQ(5 * SEC, deadline_of(self->timeline, other));
 	ASSERT_LE(0, merged);
 	EXPECT_EQ(1, fence_count(merged));
 	EXPECT_EQ(5 * SEC, deadline_of(self->timeline, merged));
-	/* It stays as long as one descriptor. */
+	/* The fence lives as long as its last descriptor. */
 	ASSERT_EQ(0, close(one));
 	ASSERT_EQ(0, close(merged));
 	one = FENCE(7);
@@ -68,13 +70,13 @@ TEST_F(sw_sync, same_value_is_the_same_fence)
 	EXPECT_EQ(1, fence_status(one));
 	EXPECT_EQ(1, fence_status(other));
 	EXPECT_EQ(fence_timestamp(one), fence_timestamp(other));
-	/* It has signalled, so there is a new one. */
+	/* The fence has signalled, so the value gets a new one. */
 	another = FENCE(7);
 	EXPECT_EQ(1, fence_status(another));
 	EXPECT_REFUSED(ENOENT, get_deadline(self->timeline, another, &deadline));
 }
 
-TEST_F(sw_sync, value_whose_fence_is_gone_has_another)
+TEST_F(sw_sync, closed_fence_is_not_reused)
 {
 	int fence = FENCE(7);
 	__u64 deadline;
@@ -93,14 +95,14 @@ TEST_F(sw_sync, descriptors_are_close_on_exec)
 	int plain = open(variant->node, O_RDWR);
 	int fence = fence_create(plain, 1);
 
-	/* Asked for or not. */
+	/* With and without O_CLOEXEC. */
 	EXPECT_EQ(0, fcntl(plain, F_GETFD));
 	EXPECT_EQ(FD_CLOEXEC, fcntl(fence, F_GETFD));
 	EXPECT_EQ(FD_CLOEXEC, fcntl(fence_create(plain, 0), F_GETFD));
 	EXPECT_EQ(fcntl(fence_merge(fence, fence), F_GETFL), fcntl(fence, F_GETFL));
 }
 
-TEST_F(sw_sync, names)
+TEST_F(sw_sync, timeline_is_named_after_the_task)
 {
 	struct sync_fence_info info;
 	int timeline, fence;
@@ -118,7 +120,7 @@ TEST_F(sw_sync, names)
 	ASSERT_EQ(0, fence_info(fence, &info));
 	EXPECT_STREQ("detached-driver", info.driver_name);
 	EXPECT_STREQ("signaled-timeline", info.obj_name);
-	/* As long as it may be. */
+	/* The longest name. */
 	ASSERT_EQ(0, prctl(PR_SET_NAME, "fifteen letters"));
 	timeline = timeline_open(variant->node);
 	ASSERT_EQ(0, fence_info(fence_create(timeline, 1), &info));
@@ -135,7 +137,7 @@ static void *open_as_thread(void *node)
 	return (void *)(intptr_t)timeline_open(node);
 }
 
-TEST_F(sw_sync, name_is_the_thread_s)
+TEST_F(sw_sync, timeline_is_named_after_the_thread)
 {
 	struct sync_fence_info info;
 	pthread_t thread;
@@ -148,8 +150,8 @@ TEST_F(sw_sync, name_is_the_thread_s)
 	EXPECT_STREQ("thread", info.obj_name);
 }
 
-/* The kernel names a sync_file after driver, timeline, context and seqno. */
-TEST_F(sw_sync, context_and_seqno)
+/* The core names a sync_file after driver, timeline, context and seqno. */
+TEST_F(sw_sync, name_has_context_and_value)
 {
 	__u64 contexts[3], value;
 	int timelines[2];
@@ -163,14 +165,14 @@ TEST_F(sw_sync, context_and_seqno)
 	EXPECT_EQ(INT_MAX, value);
 	ASSERT_TRUE(name_of(fence_create(timelines[1], 2), "tl-", &contexts[2], &value));
 	EXPECT_EQ(2, value);
-	/* One context for each timeline. */
+	/* Each timeline has one context. */
 	EXPECT_EQ(contexts[0], contexts[1]);
 	EXPECT_NE(contexts[0], contexts[2]);
 	ASSERT_EQ(0, timeline_inc(timelines[0], 0x80000000));
 	ASSERT_TRUE(name_of(fence_create(timelines[0], 0xffffffff), "tl-", &contexts[1], &value));
 	EXPECT_EQ(0xffffffff, value);
 	EXPECT_EQ(contexts[0], contexts[1]);
-	/* Around the end of the counter they begin anew. */
+	/* Values beyond the end of the counter start at 0 again. */
 	ASSERT_TRUE(name_of(fence_create(timelines[0], 0xffffffff), "tl-", &contexts[1], &value));
 	ASSERT_EQ(0, timeline_inc(timelines[0], 0x7fffffff));
 	ASSERT_TRUE(name_of(fence_create(timelines[0], 3), "tl-", &contexts[1], &value));

@@ -2,10 +2,10 @@
 /* Deadlines of sw_sync fences, and SW_SYNC_GET_DEADLINE. */
 #include "sw_sync/fixture.h"
 
-/* More fences than SW_SYNC_GET_DEADLINE could remember by value. */
+/* Signalled fences between setting a deadline and reading it. */
 #define MANY 1000
 
-TEST_F(sw_sync, deadline_none)
+TEST_F(sw_sync, deadline_is_absent_until_set)
 {
 	int fence = FENCE(1), born = FENCE(0);
 	__u64 deadline;
@@ -14,7 +14,7 @@ TEST_F(sw_sync, deadline_none)
 	EXPECT_REFUSED(ENOENT, get_deadline(self->timeline, born, &deadline));
 	INC(1);
 	EXPECT_REFUSED(ENOENT, get_deadline(self->timeline, fence, &deadline));
-	/* Too late: nobody is told of that. */
+	/* The core drops a deadline on a signalled fence. */
 	ASSERT_EQ(0, set_deadline(fence, SEC));
 	EXPECT_REFUSED(ENOENT, get_deadline(self->timeline, fence, &deadline));
 	ASSERT_EQ(0, set_deadline(born, SEC));
@@ -35,9 +35,9 @@ TEST_F(sw_sync, deadline_earliest_wins)
 		ASSERT_EQ(0, set_deadline(fence, steps[i].set));
 		EXPECT_EQ(steps[i].shown, deadline_of(self->timeline, fence));
 	}
-	/* Others are not concerned. */
+	/* Other fences have no deadline. */
 	EXPECT_REFUSED(ENOENT, get_deadline(self->timeline, FENCE(2), &(__u64){ 0 }));
-	/* It is remembered: when it has signalled, and when the timeline has gone. */
+	/* A signalled fence keeps its deadline. */
 	INC(1);
 	ASSERT_EQ(0, set_deadline(fence, 0));
 	EXPECT_EQ(0, deadline_of(self->timeline, fence));
@@ -51,8 +51,8 @@ TEST_F(sw_sync, deadline_of_zero)
 	EXPECT_EQ(0, deadline_of(self->timeline, fence));
 }
 
-/* Times are signed in the kernel, so what does not fit is not late but early. */
-TEST_F(sw_sync, deadline_beyond_what_the_clock_can_show)
+/* ktime_t is signed, so a deadline beyond its range is early, not late. */
+TEST_F(sw_sync, deadline_beyond_the_clock_is_early)
 {
 	int fence = FENCE(1), other = FENCE(2);
 	__u64 deadline;
@@ -73,7 +73,7 @@ TEST_F(sw_sync, deadline_beyond_what_the_clock_can_show)
 	EXPECT_EQ(~0ULL, deadline);
 }
 
-TEST_F(sw_sync, deadline_after_the_fence_has_signalled)
+TEST_F(sw_sync, deadline_outlives_the_signal)
 {
 	int fence = FENCE(1), failed = FENCE(2);
 	int other = timeline_open(variant->node);
@@ -83,7 +83,7 @@ TEST_F(sw_sync, deadline_after_the_fence_has_signalled)
 	INC(1);
 	EXPECT_EQ(1, fence_status(fence));
 	EXPECT_EQ(3 * SEC, deadline_of(self->timeline, fence));
-	/* Also when there is no timeline any more. */
+	/* A fence keeps its deadline when its timeline is closed. */
 	ASSERT_EQ(0, close(self->timeline));
 	EXPECT_EQ(-ENOENT, fence_status(failed));
 	EXPECT_EQ(3 * SEC, deadline_of(other, fence));
@@ -91,7 +91,7 @@ TEST_F(sw_sync, deadline_after_the_fence_has_signalled)
 	self->timeline = -1;
 }
 
-TEST_F_TIMEOUT(sw_sync, deadline_long_after_the_fence_has_signalled, 60)
+TEST_F_TIMEOUT(sw_sync, deadline_outlives_many_later_fences, 60)
 {
 	int fence = FENCE(1);
 
@@ -104,9 +104,9 @@ TEST_F_TIMEOUT(sw_sync, deadline_long_after_the_fence_has_signalled, 60)
 		ASSERT_EQ(1, fence_status(one));
 		ASSERT_EQ(0, close(one));
 	}
-	/* The first one set is earlier: value 1 was its own. */
+	/* The loop set an earlier deadline on the fence of value 1. */
 	EXPECT_EQ(2 * SEC, deadline_of(self->timeline, fence));
-	/* No other one has come by the same value. */
+	/* Another fence of the same value has no deadline. */
 	INC(0xffffffff - MANY);
 	fence = FENCE(1);
 	EXPECT_EQ(0, fence_status(fence));
@@ -122,7 +122,7 @@ TEST_F(sw_sync, deadline_of_a_fence_of_another_timeline)
 	EXPECT_EQ(3 * SEC, deadline_of(self->timeline, fence));
 }
 
-TEST_F(sw_sync, deadline_through_a_merged_fence)
+TEST_F(sw_sync, deadline_on_a_merged_fence)
 {
 	int other = timeline_open(variant->node);
 	int mine = FENCE(1), theirs = fence_create(other, 1);
@@ -133,13 +133,13 @@ TEST_F(sw_sync, deadline_through_a_merged_fence)
 	EXPECT_EQ(3 * SEC, deadline_of(self->timeline, mine));
 	EXPECT_EQ(3 * SEC, deadline_of(self->timeline, theirs));
 	EXPECT_REFUSED(EINVAL, get_deadline(self->timeline, merged, &deadline));
-	/* Of which one is left is none, but that one. */
+	/* A merge with one pending fence returns that fence. */
 	ASSERT_EQ(0, timeline_inc(other, 1));
 	merged = fence_merge(mine, theirs);
 	EXPECT_EQ(3 * SEC, deadline_of(self->timeline, merged));
 }
 
-TEST_F(sw_sync, deadline_that_is_refused)
+TEST_F(sw_sync, deadline_query_is_refused)
 {
 	int fence = FENCE(1), null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	int fds = lowest_fd();
@@ -165,8 +165,8 @@ TEST_F(sw_sync, deadline_that_is_refused)
 	EXPECT_EQ(fds, lowest_fd());
 }
 
-/* The counter has come round: there are two fences of one value, and one of them has signalled. */
-TEST_F(sw_sync, deadline_of_the_same_value_once_more)
+/* The counter has wrapped: two fences have the same value, and one of them has signalled. */
+TEST_F(sw_sync, deadlines_of_two_fences_of_one_value)
 {
 	int fence = FENCE(1), again;
 
@@ -193,7 +193,7 @@ TEST_F(sw_sync, deadline_of_a_fence_of_another_driver)
 	ASSERT_LE(0, fence);
 	ASSERT_EQ(0, set_deadline(fence, 3 * SEC));
 	EXPECT_REFUSED(EINVAL, get_deadline(self->timeline, fence, &(__u64){ 0 }));
-	/* They call themselves by the same name, and are not the same. */
+	/* Both drivers have the same name, but are different drivers. */
 	if (other >= 0) {
 		fence = fence_create(other, 1);
 		ASSERT_EQ(0, set_deadline(fence, 3 * SEC));

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-/* SW_SYNC_IOC_INC: which fences it signals, in which order, and the counter that wraps. */
+/* SW_SYNC_IOC_INC: which fences it signals, in which order, and how the counter wraps. */
 #include <sys/resource.h>
 #include "sw_sync/fixture.h"
 
 /* More fences than the default limit of descriptors allows. */
 #define MANY 1000
 
-/* The same order each time. */
+/* Shuffles with a fixed seed. */
 static void shuffle(__u32 *values, size_t count)
 {
 	__u64 state = 1;
@@ -22,7 +22,7 @@ static void shuffle(__u32 *values, size_t count)
 	}
 }
 
-TEST_F(sw_sync, signals_when_the_counter_reaches_it)
+TEST_F(sw_sync, fence_signals_when_the_counter_reaches_it)
 {
 	int fence = FENCE(5);
 	__u64 before;
@@ -40,7 +40,7 @@ TEST_F(sw_sync, signals_when_the_counter_reaches_it)
 	EXPECT_EQ(1, fence_status(fence));
 }
 
-TEST_F(sw_sync, wakes_who_waits)
+TEST_F(sw_sync, inc_wakes_a_poller)
 {
 	int fence = FENCE(2);
 	pid_t child = fork();
@@ -48,7 +48,7 @@ TEST_F(sw_sync, wakes_who_waits)
 	if (!child) {
 		struct pollfd pollfd = { .fd = fence, .events = POLLIN };
 
-		/* The parent's INC comes before or while it waits. */
+		/* INC comes before or during poll(). */
 		_exit(poll(&pollfd, 1, PATIENCE_MS) != 1 || fence_status(fence) != 1);
 	}
 	INC(1);
@@ -87,7 +87,7 @@ TEST_F(sw_sync, created_out_of_order)
 	expect_statuses(_metadata, fences, 1, 1, 1);
 }
 
-TEST_F(sw_sync, one_of_the_middle_is_gone)
+TEST_F(sw_sync, closed_fence_in_the_middle)
 {
 	int fences[3] = { FENCE(2), FENCE(6), FENCE(5) };
 	int gone = FENCE(4);
@@ -101,8 +101,8 @@ TEST_F(sw_sync, one_of_the_middle_is_gone)
 }
 
 /*
- * Creates fences of the values 1 to MANY in the order of @values. Some steps signal one, some many; what one step signals
- * it does in the order of values.
+ * Creates fences of the values 1 to MANY in the order of @values and increments in steps of
+ * different sizes. Each step signals its fences in the order of values.
  */
 static void many(struct __test_metadata *_metadata, int timeline, const __u32 *values)
 {
@@ -158,7 +158,7 @@ TEST_F_TIMEOUT(sw_sync, created_at_random, 120)
 	many(_metadata, self->timeline, values);
 }
 
-TEST_F(sw_sync, inc_by_nothing)
+TEST_F(sw_sync, inc_by_zero_signals_nothing)
 {
 	int fence = FENCE(1);
 
@@ -170,11 +170,12 @@ TEST_F(sw_sync, inc_by_nothing)
 	EXPECT_EQ(0, fence_status(FENCE(2)));
 }
 
-/* Added at once, more than INT_MAX would lead past values that then were far ahead. */
-TEST_F(sw_sync, inc_by_more_than_int_max_leaves_none_out)
+/* An increment above INT_MAX passes pending values that would be ahead of the new counter. */
+TEST_F(sw_sync, inc_above_int_max_signals_all_it_passes)
 {
 	static const __u32 incs[] = {
-		1, INT_MAX - 1U, INT_MAX, INT_MAX + 1U, INT_MAX + 2U, 0xc0000000, 0xfffffffe, 0xffffffff,
+		1, INT_MAX - 1U, INT_MAX, INT_MAX + 1U, INT_MAX + 2U, 0xc0000000, 0xfffffffe,
+		0xffffffff,
 	};
 	static const __u32 values[] = { 1, 2, 0x40000000, INT_MAX - 1U, INT_MAX };
 
@@ -191,7 +192,7 @@ TEST_F(sw_sync, inc_by_more_than_int_max_leaves_none_out)
 			EXPECT_EQ(values[j] <= incs[i], fence_status(fences[j]))
 				TH_LOG("value %#x, added %#x", values[j], incs[i]);
 		}
-		/* And the counter is where it should be. */
+		/* The counter has advanced by the whole increment. */
 		EXPECT_EQ(1, fence_status(fence_create(timeline, incs[i])));
 		EXPECT_EQ(0, fence_status(fence_create(timeline, incs[i] + 1)));
 		close(timeline);
@@ -204,7 +205,7 @@ TEST_F(sw_sync, counter_wraps_around)
 	int fences[ARRAY_LEN(values)];
 
 	INC(0xfffffff0);
-	/* The latest first. */
+	/* Create the highest value first. */
 	for (int i = ARRAY_LEN(values) - 1; i >= 0; i--) {
 		fences[i] = FENCE(values[i]);
 		EXPECT_EQ(0, fence_status(fences[i]));
@@ -220,11 +221,11 @@ TEST_F(sw_sync, counter_wraps_around)
 	EXPECT_EQ(0, fence_status(fences[3]));
 	INC(1);
 	EXPECT_EQ(1, fence_status(fences[3]));
-	/* What was before is behind. */
+	/* A value before the wrap has been reached. */
 	EXPECT_EQ(1, fence_status(FENCE(0xfffffff5)));
 }
 
-TEST_F(sw_sync, one_inc_over_the_end_of_the_counter)
+TEST_F(sw_sync, one_inc_across_the_wrap)
 {
 	int fences[3];
 
@@ -238,7 +239,7 @@ TEST_F(sw_sync, one_inc_over_the_end_of_the_counter)
 	EXPECT_LE(fence_timestamp(fences[1]), fence_timestamp(fences[2]));
 }
 
-TEST_F(sw_sync, half_the_circle_is_ahead)
+TEST_F(sw_sync, values_up_to_int_max_are_ahead)
 {
 	static const __u32 counters[] = { 0, 1, INT_MAX, 0x80000000, 0x80000001, 0xffffffff };
 
@@ -263,8 +264,8 @@ TEST_F(sw_sync, half_the_circle_is_ahead)
 	}
 }
 
-/* What is reached is behind the counter, though it is ahead of what is pending. */
-TEST_F(sw_sync, behind_the_counter_with_some_pending)
+/* A reached value is signalled, even though it is ahead of pending values modulo 2^32. */
+TEST_F(sw_sync, values_behind_the_counter_are_signalled)
 {
 	static const __u32 pending[] = { 1, 2, 0x3fffffff, INT_MAX };
 	static const __u32 behind[] = {

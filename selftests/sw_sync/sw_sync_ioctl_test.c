@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The ioctls of sw_sync: their numbers, what they refuse, and what a refusal leaves behind. */
+/* The ioctls of sw_sync: their numbers, their refusals, and that a refusal has no effect. */
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include "sw_sync/fixture.h"
 
-TEST_F(sw_sync, numbers_of_the_ioctls)
+TEST_F(sw_sync, ioctl_numbers_are_those_of_the_kernel)
 {
-	/* The layouts are compared in layout_sw_sync.c, when it is compiled; this is what a binary sends. */
+	/* The literal numbers that a binary sends; uapi/sw_sync.c asserts the layouts. */
 	struct sw_sync_create_fence_data create = { .value = 1 };
 	struct sw_sync_get_deadline get = { 0 };
 	__u32 by = 1;
@@ -25,11 +25,11 @@ TEST_F(sw_sync, numbers_of_the_ioctls)
 	EXPECT_EQ(1, fence_status(create.fence));
 }
 
-TEST_F(sw_sync, name_and_fence_of_the_argument_are_not_read)
+TEST_F(sw_sync, name_and_fence_are_ignored)
 {
 	struct sw_sync_create_fence_data create = { .value = 1, .fence = -7 };
 
-	/* A name without an end, too. */
+	/* The name has no NUL. */
 	memset(create.name, 0xff, sizeof(create.name));
 	ASSERT_EQ(0, ioctl(self->timeline, SW_SYNC_IOC_CREATE_FENCE, &create));
 	ASSERT_LE(0, create.fence);
@@ -38,13 +38,16 @@ TEST_F(sw_sync, name_and_fence_of_the_argument_are_not_read)
 		EXPECT_EQ('\xff', create.name[i]);
 }
 
-TEST_F(sw_sync, unknown_ioctls)
+TEST_F(sw_sync, unknown_ioctls_are_refused)
 {
 	static const unsigned int unknown[] = {
-		_IOWR('W', 3, struct sw_sync_create_fence_data), _IO('W', 0), _IO('W', 1), _IO('W', 2),
-		_IOW('W', 0, struct sw_sync_create_fence_data), _IOR('W', 1, __u32), _IOWR('W', 1, __u32),
-		_IOW('W', 1, __u64), _IOWR('V', 0, struct sw_sync_create_fence_data), _IOWR('W', 0, __u32),
-		_IOW('W', 2, struct sw_sync_get_deadline), 0, ~0U, VFENCE_IOCTL_QUERY, SYNC_IOC_FILE_INFO,
+		_IOWR('W', 3, struct sw_sync_create_fence_data),
+		_IO('W', 0), _IO('W', 1), _IO('W', 2),
+		_IOW('W', 0, struct sw_sync_create_fence_data), _IOWR('W', 0, __u32),
+		_IOR('W', 1, __u32), _IOWR('W', 1, __u32), _IOW('W', 1, __u64),
+		_IOW('W', 2, struct sw_sync_get_deadline),
+		_IOWR('V', 0, struct sw_sync_create_fence_data),
+		0, ~0U, VFENCE_IOCTL_QUERY, SYNC_IOC_FILE_INFO,
 	};
 	char argument[512] = { 0 };
 	int fds = lowest_fd();
@@ -54,21 +57,21 @@ TEST_F(sw_sync, unknown_ioctls)
 	EXPECT_EQ(fds, lowest_fd());
 }
 
-TEST_F(sw_sync, cannot_be_read_written_or_mapped)
+TEST_F(sw_sync, read_write_and_mmap_are_refused)
 {
 	char byte = 0;
 
 	EXPECT_REFUSED(EINVAL, read(self->timeline, &byte, 1));
 	EXPECT_REFUSED(EINVAL, write(self->timeline, &byte, 1));
 	EXPECT_EQ(MAP_FAILED, mmap(NULL, 4096, PROT_READ, MAP_SHARED, self->timeline, 0));
-	/* It cannot tell when it would be ready. */
+	/* The file has no poll method, so it is always ready and cannot be watched. */
 	EXPECT_EQ(POLLIN | POLLOUT, polled(self->timeline, POLLIN | POLLOUT | POLLPRI));
 	EXPECT_REFUSED(EPERM, epoll_ctl(epoll_create1(EPOLL_CLOEXEC), EPOLL_CTL_ADD, self->timeline,
 					&(struct epoll_event){ .events = EPOLLIN }));
 }
 
-/* As the file of debugfs is, which asks nobody how it was opened. */
-TEST_F(sw_sync, opened_to_read_or_to_write)
+/* The debugfs file does not check the mode in which it was opened. */
+TEST_F(sw_sync, open_mode_does_not_matter)
 {
 	static const int modes[] = { O_RDONLY, O_WRONLY, O_RDWR | O_NONBLOCK };
 
@@ -83,7 +86,7 @@ TEST_F(sw_sync, opened_to_read_or_to_write)
 	}
 }
 
-TEST_F(sw_sync, pointers_that_lead_nowhere)
+TEST_F(sw_sync, inaccessible_argument_is_refused)
 {
 	static const unsigned int numbers[] = {
 		SW_SYNC_IOC_CREATE_FENCE, SW_SYNC_IOC_INC, SW_SYNC_GET_DEADLINE,
@@ -92,7 +95,7 @@ TEST_F(sw_sync, pointers_that_lead_nowhere)
 	size_t page = sysconf(_SC_PAGESIZE);
 	int fence = FENCE(1), fds = lowest_fd();
 
-	/* The last byte is one too many. */
+	/* One byte more than the mapping has. */
 	ASSERT_EQ(0, mprotect(edge, page, PROT_READ | PROT_WRITE));
 	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
 		size_t size = _IOC_SIZE(numbers[i]);
@@ -109,7 +112,7 @@ TEST_F(sw_sync, pointers_that_lead_nowhere)
 	EXPECT_EQ(1, fence_status(fence));
 }
 
-TEST_F(sw_sync, reply_that_cannot_be_written)
+TEST_F(sw_sync, unwritable_reply_leaves_nothing)
 {
 	struct sw_sync_create_fence_data create = { .value = 7 };
 	struct sw_sync_create_fence_data *unwritable = read_only(&create, sizeof(create));
@@ -120,12 +123,12 @@ TEST_F(sw_sync, reply_that_cannot_be_written)
 	ASSERT_NE(NULL, unwritable);
 	EXPECT_REFUSED(EFAULT, ioctl(self->timeline, SW_SYNC_IOC_CREATE_FENCE, unwritable));
 	EXPECT_EQ(fds, lowest_fd());
-	/* Born signalled. */
+	/* A reached value, whose fence is created signalled. */
 	create.value = 0;
 	EXPECT_REFUSED(EFAULT, ioctl(self->timeline, SW_SYNC_IOC_CREATE_FENCE,
 				     read_only(&create, sizeof(create))));
 	EXPECT_EQ(fds, lowest_fd());
-	/* One that is there stays as it is. */
+	/* A refused call does not affect the existing fence of the value. */
 	fence = FENCE(7);
 	EXPECT_EQ(fds, fence);
 	fds = lowest_fd();
@@ -136,8 +139,9 @@ TEST_F(sw_sync, reply_that_cannot_be_written)
 	EXPECT_EQ(fds, lowest_fd());
 	EXPECT_EQ(0, fence_status(fence));
 	EXPECT_EQ(3 * SEC, deadline_of(self->timeline, fence));
-	/* INC writes nothing. */
-	ASSERT_EQ(0, ioctl(self->timeline, SW_SYNC_IOC_INC, read_only(&(__u32){ 7 }, sizeof(__u32))));
+	/* INC writes no reply. */
+	ASSERT_EQ(0, ioctl(self->timeline, SW_SYNC_IOC_INC,
+			   read_only(&(__u32) { 7 }, sizeof(__u32))));
 	EXPECT_EQ(1, fence_status(fence));
 	get.fence_fd = fence;
 	unseen = read_only(&get, sizeof(get));
@@ -145,7 +149,7 @@ TEST_F(sw_sync, reply_that_cannot_be_written)
 	EXPECT_REFUSED(EFAULT, ioctl(self->timeline, SW_SYNC_GET_DEADLINE, unseen));
 }
 
-TEST_F(sw_sync, no_descriptor_is_free)
+TEST_F(sw_sync, no_free_descriptor_refuses_create)
 {
 	int fds = lowest_fd(), fence;
 	struct rlimit limit = { .rlim_cur = fds, .rlim_max = 1024 };

@@ -3,7 +3,7 @@
 #include "sw_sync/fixture.h"
 #include "sw_sync/own.h"
 
-TEST_F(sw_sync, job_waits)
+TEST_F(sw_sync, job_waits_for_a_fence)
 {
 	int device = device_open();
 	int fence = FENCE(1);
@@ -16,7 +16,7 @@ TEST_F(sw_sync, job_waits)
 	EXPECT_LE(fence_timestamp(fence) + MSEC, fence_timestamp(out));
 }
 
-TEST_F(sw_sync, job_waits_for_a_merged_one)
+TEST_F(sw_sync, job_waits_for_a_merged_fence)
 {
 	int device = device_open(), other = timeline_open(variant->node);
 	int theirs = fence_create(other, 1), mine = FENCE(1);
@@ -24,7 +24,7 @@ TEST_F(sw_sync, job_waits_for_a_merged_one)
 	int out = submit_after(device, timer_queue(device), 0, merged);
 
 	ASSERT_LE(0, out);
-	/* Only the job has it. */
+	/* Only the job holds the fences. */
 	close(theirs);
 	close(mine);
 	close(merged);
@@ -35,7 +35,7 @@ TEST_F(sw_sync, job_waits_for_a_merged_one)
 	INC(1);
 }
 
-TEST_F(sw_sync, job_that_waits_is_told_of_the_close)
+TEST_F(sw_sync, close_fails_a_waiting_job)
 {
 	int device = device_open();
 	int out = submit_after(device, timer_queue(device), MSEC, FENCE(1));
@@ -47,17 +47,17 @@ TEST_F(sw_sync, job_that_waits_is_told_of_the_close)
 }
 
 /*
- * A callback that lets go of the last reference to a fence of the same timeline, while this signals. The kernel's holds its lock
- * then, and takes it to release a fence: it would hang.
+ * A fence callback drops the last reference to a fence of the timeline that signals. The kernel's
+ * sw_sync would deadlock: it signals under the lock that it takes to release a fence.
  */
-TEST_F(own, jobs_let_go_of_fences_in_the_signal)
+TEST_F(own, jobs_drop_fences_during_inc)
 {
 	int device = device_open();
 	__u32 queue = timer_queue(device);
 	int out = -1;
 
 	for (__u32 value = 1; value <= 100; value++) {
-		/* Each of two jobs, and in both orders. */
+		/* Two jobs wait for each fence, in both orders. */
 		__s32 in_fences[] = { FENCE(value), FENCE(value + 1), FENCE(value + 2) };
 
 		close(out);
@@ -74,7 +74,7 @@ TEST_F(own, jobs_let_go_of_fences_in_the_signal)
 	EXPECT_EQ(1, fence_wait(out));
 }
 
-TEST_F(own, jobs_let_go_of_fences_in_the_close)
+TEST_F(own, jobs_drop_fences_during_close)
 {
 	int device = device_open();
 	__u32 stopped = queue_with(device, (struct vfence_queue_create) {
@@ -103,8 +103,8 @@ TEST_F(own, jobs_let_go_of_fences_in_the_close)
 	self->timeline = -1;
 }
 
-/* What else waits has gone, and with it the fence. */
-TEST_F(own, client_that_waits_is_gone)
+/* The job's reference to the fence was the last. */
+TEST_F(own, client_closes_while_its_job_waits)
 {
 	int device = device_open();
 	int fence = FENCE(1), merged = fence_merge(fence, FENCE(2));

@@ -1,28 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Loading and unloading of vfence with /dev/sw_sync: while a timeline is open, unloading is refused; fences outlive the module. Loads
- * the module itself.
+ * Loads and unloads vfence with /dev/sw_sync. An open timeline refuses the unload; fences outlive
+ * the module.
  */
-#include <sys/syscall.h>
+#include "lib/module.h"
 #include "lib/sw_sync.h"
 
 static int load(const char *parameters)
 {
-	const char *path = getenv("VFENCE_KO");
-	int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-	int ret = syscall(SYS_finit_module, file, parameters, 0), error = errno;
-
-	close(file);
-	errno = error;
-	return ret;
+	return module_load("VFENCE_KO", parameters);
 }
 
-static int unload(void)
-{
-	return syscall(SYS_delete_module, "vfence", O_NONBLOCK);
-}
-
-/* Whether a module is there that was not there before, or a node. */
+/* Returns whether the module is loaded or one of its nodes exists. */
 static bool loaded(void)
 {
 	return !access("/sys/module/vfence", F_OK) || !access(OWN_NODE, F_OK) ||
@@ -36,7 +25,7 @@ FIXTURE(lifetime)
 
 FIXTURE_SETUP(lifetime)
 {
-	/* KUnit's tests have run. */
+	/* KUnit's suites have run before. */
 	write_file("/sys/module/kunit/parameters/filter_glob", "none");
 	ASSERT_EQ(0, load("sw_sync=1 sw_sync_watchdog_ms=60000"));
 	self->timeline = timeline_open(OWN_NODE);
@@ -45,29 +34,30 @@ FIXTURE_SETUP(lifetime)
 
 FIXTURE_TEARDOWN(lifetime)
 {
-	/* What a case has closed is -1. */
+	/* A case sets what it has closed to -1. */
 	close(self->timeline);
 	if (loaded())
-		EXPECT_EQ(0, unload());
+		EXPECT_EQ(0, module_unload("vfence"));
 	EXPECT_FALSE(loaded());
 }
 
-/* Loads the module anew, and opens a timeline of it. */
-static void reload(struct __test_metadata *_metadata, FIXTURE_DATA(lifetime) *self, const char *parameters)
+/* Loads the module again and opens a timeline. */
+static void reload(struct __test_metadata *_metadata, FIXTURE_DATA(lifetime) *self,
+		   const char *parameters)
 {
 	ASSERT_EQ(0, close(self->timeline));
 	self->timeline = -1;
-	ASSERT_EQ(0, unload());
+	ASSERT_EQ(0, module_unload("vfence"));
 	ASSERT_EQ(0, load(parameters));
 	self->timeline = timeline_open(OWN_NODE);
 	ASSERT_LE(0, self->timeline);
 }
 
-TEST_F(lifetime, refused_while_a_timeline_is_open)
+TEST_F(lifetime, open_timeline_refuses_unload)
 {
 	int fence = fence_create(self->timeline, 1);
 
-	EXPECT_REFUSED(EAGAIN, unload());
+	EXPECT_REFUSED(EAGAIN, module_unload("vfence"));
 	EXPECT_EQ(0, fence_status(fence));
 	ASSERT_EQ(0, timeline_inc(self->timeline, 1));
 	EXPECT_EQ(1, fence_status(fence));
@@ -81,12 +71,12 @@ TEST_F(lifetime, fences_outlive_the_module)
 
 	ASSERT_LE(0, merged);
 	ASSERT_EQ(0, set_deadline(reached, SEC));
-	/* Somebody watches. */
+	/* poll() adds a callback. */
 	EXPECT_EQ(0, polled(merged, POLLIN));
 	ASSERT_EQ(0, timeline_inc(self->timeline, 1));
 	ASSERT_EQ(0, close(self->timeline));
 	self->timeline = -1;
-	ASSERT_EQ(0, unload());
+	ASSERT_EQ(0, module_unload("vfence"));
 	EXPECT_EQ(1, fence_status(reached));
 	EXPECT_EQ(-ENOENT, fence_status(ended));
 	EXPECT_EQ(-ENOENT, fence_status(merged));
@@ -97,8 +87,8 @@ TEST_F(lifetime, fences_outlive_the_module)
 	EXPECT_LE(0, fence_merge(reached, ended));
 }
 
-/* The fences of the one are none of the other. */
-TEST_F(lifetime, deadline_of_a_fence_of_the_module_before)
+/* A fence of the previous module is not one of this module. */
+TEST_F(lifetime, fence_of_a_previous_load_has_no_deadline)
 {
 	int fence = fence_create(self->timeline, 1);
 
@@ -107,7 +97,7 @@ TEST_F(lifetime, deadline_of_a_fence_of_the_module_before)
 	EXPECT_REFUSED(EINVAL, get_deadline(self->timeline, fence, &(__u64){ 0 }));
 }
 
-TEST_F(lifetime, jobs_that_wait_end_with_the_timeline)
+TEST_F(lifetime, close_ends_waiting_jobs)
 {
 	int device = device_open();
 	int out = submit_after(device, timer_queue(device), 0, fence_create(self->timeline, 1));
@@ -117,11 +107,11 @@ TEST_F(lifetime, jobs_that_wait_end_with_the_timeline)
 	self->timeline = -1;
 	EXPECT_EQ(-ENOENT, fence_wait(out));
 	ASSERT_EQ(0, close(device));
-	ASSERT_EQ(0, unload());
+	ASSERT_EQ(0, module_unload("vfence"));
 	EXPECT_EQ(-ENOENT, fence_status(out));
 }
 
-TEST_F(lifetime, many_times)
+TEST_F(lifetime, module_loads_many_times)
 {
 	for (int i = 0; i < 10; i++) {
 		for (__u32 value = 1; value <= 20; value++)
@@ -130,7 +120,7 @@ TEST_F(lifetime, many_times)
 	}
 }
 
-/* The bound that nobody has asked for. It takes as long as that is. */
+/* The default watchdog; the case takes as long as that. */
 TEST_F_TIMEOUT(lifetime, default_watchdog, 60)
 {
 	struct sync_fence_info info;
@@ -148,7 +138,7 @@ TEST_F_TIMEOUT(lifetime, default_watchdog, 60)
 	EXPECT_GE(after + 10 * SEC, info.timestamp_ns);
 }
 
-TEST_F(lifetime, parameters_at_their_limits)
+TEST_F(lifetime, extreme_parameters_are_accepted)
 {
 	static const char *const limits[] = {
 		"sw_sync=1 sw_sync_watchdog_ms=4294967295", "sw_sync=1 max_jobs=1048576",
@@ -164,28 +154,28 @@ TEST_F(lifetime, parameters_at_their_limits)
 		ASSERT_EQ(0, timeline_inc(self->timeline, 1));
 		EXPECT_EQ(1, fence_status(fence));
 	}
-	/* The last of them has one place. */
+	/* The timeline has room for one fence. */
 	ASSERT_LE(0, fence_create(self->timeline, 2));
 	EXPECT_REFUSED(ENOSPC, fence_create(self->timeline, 3));
 }
 
-TEST(parameters_that_are_refused)
+TEST(invalid_parameters_are_refused)
 {
 	write_file("/sys/module/kunit/parameters/filter_glob", "none");
 	EXPECT_REFUSED(EINVAL, load("sw_sync=2"));
 	EXPECT_FALSE(loaded());
-	/* What else is refused leaves no node behind. */
+	/* Other invalid parameters leave no node either. */
 	EXPECT_REFUSED(EINVAL, load("sw_sync=1 max_jobs=0"));
 	EXPECT_FALSE(loaded());
 }
 
-TEST(not_asked_for)
+TEST(node_is_absent_by_default)
 {
 	write_file("/sys/module/kunit/parameters/filter_glob", "none");
 	ASSERT_EQ(0, load("sw_sync=0"));
 	EXPECT_NE(0, access(OWN_NODE, F_OK));
 	EXPECT_EQ(0, access(MISC_PATH, F_OK));
-	EXPECT_EQ(0, unload());
+	EXPECT_EQ(0, module_unload("vfence"));
 }
 
 TEST_HARNESS_MAIN

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A timeline that is full. The module is loaded with max_jobs=64, which bounds the pending fences of one; the kernel's has no bound. */
+/*
+ * max_jobs bounds the pending fences of a timeline; the suite loads the module with max_jobs=64.
+ * The kernel's sw_sync has no bound.
+ */
 #include "lib/sw_sync.h"
 
 #define MOST 64
@@ -7,7 +10,7 @@
 FIXTURE(full)
 {
 	int timeline;
-	/* Of the values 1 to MOST. */
+	/* Fences of the values 1 to MOST. */
 	int fences[MOST];
 };
 
@@ -27,7 +30,7 @@ FIXTURE_TEARDOWN(full)
 	close(self->timeline);
 }
 
-TEST_F(full, one_more_is_refused)
+TEST_F(full, full_timeline_refuses_a_fence)
 {
 	int fds = lowest_fd();
 
@@ -39,9 +42,9 @@ TEST_F(full, one_more_is_refused)
 		EXPECT_EQ(0, fence_status(self->fences[i]));
 }
 
-TEST_F(full, what_is_not_one_more)
+TEST_F(full, full_timeline_accepts_reached_and_existing_values)
 {
-	/* Those that signal at once, and those that are there. */
+	/* Reached values and existing fences take no room. */
 	EXPECT_EQ(1, fence_status(fence_create(self->timeline, 0)));
 	EXPECT_EQ(1, fence_status(fence_create(self->timeline, 0x80000000)));
 	ASSERT_EQ(0, set_deadline(self->fences[2], SEC));
@@ -50,7 +53,7 @@ TEST_F(full, what_is_not_one_more)
 	EXPECT_REFUSED(ENOSPC, fence_create(self->timeline, MOST + 1));
 }
 
-TEST_F(full, other_timelines_are_not)
+TEST_F(full, other_timelines_have_room)
 {
 	int other = timeline_open(OWN_NODE);
 
@@ -59,7 +62,7 @@ TEST_F(full, other_timelines_are_not)
 	EXPECT_REFUSED(ENOSPC, fence_create(other, MOST + 1));
 }
 
-TEST_F(full, room_after_inc)
+TEST_F(full, inc_makes_room)
 {
 	int fence;
 
@@ -67,7 +70,7 @@ TEST_F(full, room_after_inc)
 	fence = fence_create(self->timeline, MOST + 1);
 	ASSERT_LE(0, fence);
 	EXPECT_REFUSED(ENOSPC, fence_create(self->timeline, MOST + 2));
-	/* All of it. */
+	/* Signal all fences. */
 	ASSERT_EQ(0, timeline_inc(self->timeline, MOST));
 	EXPECT_EQ(1, fence_status(fence));
 	for (__u32 value = 1; value <= MOST; value++)
@@ -75,13 +78,13 @@ TEST_F(full, room_after_inc)
 	EXPECT_REFUSED(ENOSPC, fence_create(self->timeline, 2 * MOST + 2));
 }
 
-/* A fence that nobody has is not there: of the kernel's, too, nothing is left. */
-TEST_F(full, room_after_close)
+/* Closing the last descriptor of a fence makes room, as it frees the kernel's. */
+TEST_F(full, closing_a_fence_makes_room)
 {
 	ASSERT_EQ(0, close(self->fences[MOST / 2]));
 	ASSERT_LE(0, fence_create(self->timeline, MOST + 1));
 	EXPECT_REFUSED(ENOSPC, fence_create(self->timeline, MOST + 2));
-	/* As many as one likes, one after the other. */
+	/* Closed fences never count. */
 	ASSERT_EQ(0, close(self->fences[0]));
 	for (__u32 i = 2; i < 4 * MOST; i++) {
 		int fence = fence_create(self->timeline, MOST + i);
@@ -104,7 +107,7 @@ TEST_F(full, refused_replies_take_no_room)
 	EXPECT_REFUSED(ENOSPC, fence_create(self->timeline, MOST + 2));
 }
 
-TEST_F(full, closed)
+TEST_F(full, closing_a_full_timeline_signals_all)
 {
 	ASSERT_EQ(0, close(self->timeline));
 	for (int i = 0; i < MOST; i++)

@@ -2,8 +2,8 @@
 /* Merged sync_files of sw_sync fences. */
 #include "sw_sync/fixture.h"
 
-/* The kernel keeps the later one of a context, and has to be told how sequence numbers compare. */
-TEST_F(sw_sync, merged_into_the_later_value)
+/* SYNC_IOC_MERGE keeps the later fence of a context, by comparing seqnos. */
+TEST_F(sw_sync, merge_keeps_the_later_value)
 {
 	int one = FENCE(1), two = FENCE(2), before, after, merged;
 
@@ -26,7 +26,7 @@ TEST_F(sw_sync, merged_into_the_later_value)
 	EXPECT_EQ(1, fence_status(merged));
 }
 
-TEST_F(sw_sync, merged_of_several_timelines)
+TEST_F(sw_sync, merge_waits_for_all_timelines)
 {
 	int timelines[8], merged = -1;
 
@@ -38,7 +38,7 @@ TEST_F(sw_sync, merged_of_several_timelines)
 		ASSERT_LE(0, fence);
 		both = i ? fence_merge(merged, fence) : dup(fence);
 		ASSERT_LE(0, both);
-		/* The merged one is all that is left. */
+		/* Only the merged sync_file is left. */
 		close(fence);
 		close(merged);
 		merged = both;
@@ -52,7 +52,7 @@ TEST_F(sw_sync, merged_of_several_timelines)
 	EXPECT_EQ(1, fence_wait(merged));
 }
 
-TEST_F(sw_sync, merged_with_one_of_a_timeline_that_is_closed)
+TEST_F(sw_sync, merge_reports_a_closed_timeline)
 {
 	int other = timeline_open(variant->node);
 	int fence = FENCE(1);
@@ -66,10 +66,10 @@ TEST_F(sw_sync, merged_with_one_of_a_timeline_that_is_closed)
 }
 
 /*
- * Merged ones of merged ones, which are watched, and of which nothing else is left: the signal that comes to an end in
- * them gives fences of the same timelines back.
+ * Merged sync_files of merged sync_files, watched by poll(), hold the only references to their
+ * fences: signalling the last one frees fences of the same timelines.
  */
-TEST_F(sw_sync, merged_ones_end_in_the_signal)
+TEST_F(sw_sync, merged_fences_are_freed_during_inc)
 {
 	int other = timeline_open(variant->node);
 	int kept = FENCE(100), merged = FENCE(1);
@@ -81,7 +81,7 @@ TEST_F(sw_sync, merged_ones_end_in_the_signal)
 		ASSERT_LE(0, both);
 		all = fence_merge(merged, both);
 		ASSERT_LE(0, all);
-		/* Somebody watches, and goes. */
+		/* poll() adds a callback and removes it. */
 		EXPECT_EQ(0, polled(both, POLLIN));
 		EXPECT_EQ(0, polled(all, POLLIN));
 		close(theirs);

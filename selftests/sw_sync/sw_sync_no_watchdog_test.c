@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-/* /dev/sw_sync with no watchdog: the module is loaded with sw_sync_watchdog_ms=0. */
+/* sw_sync_watchdog_ms=0 lifts the watchdog of /dev/sw_sync. */
 #include "lib/sw_sync.h"
 
-/* The bound that there is by default: what it would have been too long for is still pending. */
+/* The default watchdog. Fences older than that are still pending. */
 #define DEFAULT_MS 10000
 
-TEST(log_says_that_it_is_lifted)
+TEST(log_reports_the_lifted_watchdog)
 {
 	EXPECT_TRUE(logged("vfence", "sw_sync_watchdog_ms=0"));
 }
@@ -32,12 +32,12 @@ TEST_F_TIMEOUT(unbounded, fences_stay_pending, 60)
 
 	ASSERT_LE(0, fence);
 	later = fence_create(timeline, 3);
-	/* Of vfence, whose watchdog is as it was, and is not the one. */
+	/* The watchdog of vfence's queues still applies. */
 	bounded = submit(device, manual_queue(device), 0);
 	ASSERT_LE(0, bounded);
 	EXPECT_EQ(-ETIMEDOUT, fence_wait(bounded));
 	EXPECT_EQ(0, fence_status(fence));
-	/* However late that was, this is later. */
+	/* Later than the default watchdog of any fence above. */
 	usleep((DEFAULT_MS + 500) * 1000);
 	EXPECT_EQ(0, fence_status(fence));
 	EXPECT_EQ(0, fence_status(later));

@@ -5,7 +5,7 @@
 #include <sys/sysmacros.h>
 #include "sw_sync/own.h"
 
-/* The kernel's is a file of debugfs, for all to see. */
+/* The kernel's sw_sync is a debugfs file of mode 0644. */
 TEST_F(own, only_root_may_open_it)
 {
 	struct stat node;
@@ -16,7 +16,7 @@ TEST_F(own, only_root_may_open_it)
 	EXPECT_EQ(0600, node.st_mode & 07777);
 	EXPECT_EQ(0, node.st_uid);
 	EXPECT_EQ(0, node.st_gid);
-	/* A misc device's major number. */
+	/* The major number of misc devices. */
 	EXPECT_EQ(10, major(node.st_rdev));
 	child = fork();
 	if (!child) {
@@ -39,7 +39,7 @@ static long tainted(void)
 	return taints;
 }
 
-/* The kernel's sets TAINT_SOFTLOCKUP with the first fence: it can hang the kernel. */
+/* The kernel's sw_sync sets TAINT_SOFTLOCKUP with its first fence. */
 TEST_F(own, does_not_taint)
 {
 	long before = tainted();
@@ -51,16 +51,16 @@ TEST_F(own, does_not_taint)
 	EXPECT_EQ(before, tainted());
 }
 
-/* Fences are shown there by their values. */
-TEST_F(own, values_in_debugfs)
+/* debugfs lists fences by their values. */
+TEST_F(own, debugfs_lists_fences_by_value)
 {
 	char text[65536];
 	int file, length;
 
 	ASSERT_LE(0, fence_create(self->timeline, 4321));
 	ASSERT_LE(0, fence_create(self->timeline, 1234));
-	need_mount("debugfs", "/sys/kernel/debug", "/sys/kernel/debug/vfence");
-	file = open("/sys/kernel/debug/vfence/queues", O_RDONLY | O_CLOEXEC);
+	need_mount("debugfs", DEBUGFS, DEBUGFS "/vfence");
+	file = open(DEBUGFS "/vfence/queues", O_RDONLY | O_CLOEXEC);
 	length = read(file, text, sizeof(text) - 1);
 	ASSERT_LT(0, length);
 	text[length] = '\0';
@@ -69,8 +69,11 @@ TEST_F(own, values_in_debugfs)
 	EXPECT_EQ(NULL, strstr(text, "\n  job 1 pending "));
 }
 
-/* A program that looks in debugfs finds another one where the kernel has it: the log says which there are. */
-TEST_F(own, log_says_which_nodes_there_are)
+/*
+ * A program that opens the debugfs path gets the kernel's sw_sync where there is one: the log says
+ * which nodes exist.
+ */
+TEST_F(own, log_names_the_nodes)
 {
 	bool both = kernel_has_sw_sync();
 

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Threads that use one timeline at the same time. */
+/* Threads that use one timeline concurrently. */
 #include <pthread.h>
 #include <sys/resource.h>
 #include "sw_sync/fixture.h"
 
-/* One increments, the others create fences and look at them. */
+/* One thread increments; the others create fences and check them. */
 struct race {
 	int timeline;
-	/* What the counter has reached for sure, and what it may have reached. */
+	/* Lower and upper bound of the counter. */
 	__u32 done, started;
-	/* How many of the others are not through yet. */
+	/* The number of creating threads that still run. */
 	int left;
 };
 
@@ -69,9 +69,9 @@ static void *race_create(void *argument)
 	return (void *)problem;
 }
 
-TEST_F_TIMEOUT(sw_sync, threads_create_and_increment, 120)
+TEST_F_TIMEOUT(sw_sync, threads_create_while_one_increments, 120)
 {
-	/* Its end comes while they are at it. */
+	/* The counter wraps while the threads run. */
 	const __u32 start = 0xffffff80;
 	struct race race = {
 		.timeline = self->timeline, .done = start, .started = start, .left = RACERS,
@@ -98,7 +98,7 @@ static void *increment(void *timeline)
 	return NULL;
 }
 
-TEST_F(sw_sync, threads_increment)
+TEST_F(sw_sync, threads_increment_without_loss)
 {
 	int fence = FENCE(4 * RACES), next = FENCE(4 * RACES + 1);
 	pthread_t threads[4];
@@ -111,7 +111,7 @@ TEST_F(sw_sync, threads_increment)
 		ASSERT_EQ(0, pthread_join(threads[i], &problem));
 		EXPECT_EQ(NULL, problem);
 	}
-	/* None was lost. */
+	/* No increment was lost. */
 	EXPECT_EQ(1, fence_status(fence));
 	EXPECT_EQ(0, fence_status(next));
 }
@@ -121,8 +121,11 @@ static void *inc_by_64(void *timeline)
 	return timeline_inc(*(int *)timeline, 64) ? "INC failed" : NULL;
 }
 
-/* While an INC signals many, one of the last value is asked for again and again: when that has signalled, so have all before it. */
-TEST_F_TIMEOUT(sw_sync, threads_do_not_overtake, 60)
+/*
+ * While one INC signals many fences, another thread creates the last value again and again. Once
+ * that has signalled, all earlier values have.
+ */
+TEST_F_TIMEOUT(sw_sync, threads_see_values_signal_in_order, 60)
 {
 	for (__u32 base = 0; base < 64 * 50; base += 64) {
 		pthread_t thread;
@@ -152,14 +155,14 @@ static void *inc_half_the_circle(void *timeline)
 	return timeline_inc(*(int *)timeline, INT_MAX) ? "INC failed" : NULL;
 }
 
-/* So many that one INC takes a while, and not too many for a kernel that is slow. */
+/* Enough fences that one INC takes a while on a fast kernel, and few enough for a slow one. */
 #define CROWD 4000
 
 /*
- * Two that go half round the counter each, the second while the first signals: what that has reached would be far ahead once
- * more, so it has to be over then, however many these are.
+ * Two increments of half the range; the second starts while the first signals. The first must have
+ * signalled its fences by then, since their values would be ahead of the counter again.
  */
-TEST_F_TIMEOUT(sw_sync, threads_go_round, 120)
+TEST_F_TIMEOUT(sw_sync, threads_increment_across_the_range, 120)
 {
 	struct rlimit limit = { .rlim_cur = CROWD + 64, .rlim_max = CROWD + 64 };
 	static int fences[CROWD];
@@ -212,7 +215,7 @@ static void *create_same(void *argument)
 	return NULL;
 }
 
-TEST_F(sw_sync, threads_create_the_same)
+TEST_F(sw_sync, threads_creating_one_value_share_a_fence)
 {
 	struct meeting meeting = { .timeline = self->timeline };
 	struct guest guests[4];
@@ -244,8 +247,8 @@ static void *create_and_close(void *timeline)
 	return NULL;
 }
 
-/* The last reference goes while another one is taken. */
-TEST_F(sw_sync, threads_create_and_close_the_same)
+/* One thread drops the last reference while another takes one. */
+TEST_F(sw_sync, threads_create_and_close_one_value)
 {
 	pthread_t threads[4];
 	int fence;

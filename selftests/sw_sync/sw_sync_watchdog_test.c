@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The watchdog of /dev/sw_sync, which the kernel's has not: the module is loaded with sw_sync_watchdog_ms=300. That goes by quickly on a
- * slow machine, so what has to be done before it is done again where it was not.
+ * The watchdog of /dev/sw_sync; the suite loads the module with sw_sync_watchdog_ms=300. A slow
+ * machine may take longer for a case, which then tries again.
  */
 #include "lib/sw_sync.h"
 
 #define WATCHDOG (300 * MSEC)
-/* How often a slow machine may be too slow before a case gives up. */
+/* Attempts before a case skips because the machine is too slow. */
 #define TRIES 40
 
 FIXTURE(watchdog)
@@ -25,7 +25,7 @@ FIXTURE_TEARDOWN(watchdog)
 	close(self->timeline);
 }
 
-/* Has a value time out. */
+/* Creates a fence and waits until it times out. */
 #define TIME_OUT(value) \
 	do { \
 		int late_ = fence_create(self->timeline, value); \
@@ -34,7 +34,7 @@ FIXTURE_TEARDOWN(watchdog)
 		close(late_); \
 	} while (0)
 
-TEST_F(watchdog, not_before_its_time)
+TEST_F(watchdog, fence_expires_after_the_timeout)
 {
 	__u64 before = now_ns();
 	int fence = fence_create(self->timeline, 1);
@@ -45,7 +45,7 @@ TEST_F(watchdog, not_before_its_time)
 	EXPECT_EQ(POLLIN, polled(fence, POLLIN));
 }
 
-TEST_F(watchdog, one_that_signals_in_time)
+TEST_F(watchdog, fence_signalled_in_time_keeps_its_status)
 {
 	int fence = -1;
 	__u64 before, after;
@@ -63,21 +63,21 @@ TEST_F(watchdog, one_that_signals_in_time)
 	if (fence < 0)
 		SKIP(return, "the machine is too slow");
 	EXPECT_EQ(1, fence_status(fence));
-	/* It stays so. */
+	/* The status does not change later. */
 	usleep(2 * WATCHDOG / 1000);
 	EXPECT_EQ(1, fence_status(fence));
 	EXPECT_GE(after, fence_timestamp(fence));
 }
 
-/* Whenever these are created: each has to wait for the earlier ones, or comes too late itself. */
-TEST_F(watchdog, earlier_values_time_out_with_it)
+/* A fence that expires takes the fences of lower values along, whenever they were created. */
+TEST_F(watchdog, lower_values_expire_together)
 {
 	int last = fence_create(self->timeline, 5), fences[4];
 	__u64 created[4];
 
 	ASSERT_LE(0, last);
 	for (int i = 3; i >= 0; i--) {
-		/* Half of them in the course of it. */
+		/* Create half of the fences later. */
 		if (i == 1)
 			usleep(WATCHDOG / 2000);
 		fences[i] = fence_create(self->timeline, i + 1);
@@ -87,14 +87,14 @@ TEST_F(watchdog, earlier_values_time_out_with_it)
 	ASSERT_EQ(-ETIMEDOUT, fence_wait(last));
 	for (int i = 0; i < 4; i++) {
 		EXPECT_EQ(-ETIMEDOUT, fence_status(fences[i]));
-		/* In the order of values, those that were there. */
+		/* Fences that existed signal in the order of values. */
 		if (created[i] < fence_timestamp(last))
 			EXPECT_LE(fence_timestamp(fences[i]), fence_timestamp(last));
 	}
 }
 
-/* Each value has a time of its own. */
-TEST_F(watchdog, later_values_have_longer)
+/* Each value has its own timeout. */
+TEST_F(watchdog, each_value_has_its_own_timeout)
 {
 	int fences[8];
 	__u64 before[8];
@@ -111,8 +111,8 @@ TEST_F(watchdog, later_values_have_longer)
 	}
 }
 
-/* A fence that nobody has any more is none, and takes nobody along. */
-TEST_F_TIMEOUT(watchdog, one_that_is_gone, 60)
+/* A fence without a descriptor does not expire, and takes no other fence along. */
+TEST_F_TIMEOUT(watchdog, closed_fence_does_not_expire, 60)
 {
 	for (int i = 0; i < TRIES; i++) {
 		int timeline = timeline_open(OWN_NODE), gone, fence;
@@ -136,7 +136,7 @@ TEST_F_TIMEOUT(watchdog, one_that_is_gone, 60)
 	SKIP(return, "the machine is too slow");
 }
 
-TEST_F(watchdog, same_value_has_the_time_of_the_first)
+TEST_F(watchdog, same_value_shares_the_timeout)
 {
 	int fence = fence_create(self->timeline, 5), same;
 
@@ -147,8 +147,8 @@ TEST_F(watchdog, same_value_has_the_time_of_the_first)
 	EXPECT_EQ(-ETIMEDOUT, fence_status(same));
 }
 
-/* Once more, for as long as the machine has been too slow. */
-TEST_F_TIMEOUT(watchdog, counter_stays_as_it_is, 60)
+/* Try again while the machine is too slow. */
+TEST_F_TIMEOUT(watchdog, expiry_does_not_move_the_counter, 60)
 {
 	for (int i = 0; i < TRIES; i++) {
 		int timeline = timeline_open(OWN_NODE), fence, pending, signalled;
@@ -174,7 +174,7 @@ TEST_F_TIMEOUT(watchdog, counter_stays_as_it_is, 60)
 	SKIP(return, "the machine is too slow");
 }
 
-TEST_F(watchdog, values_up_to_the_late_one_are_born_late)
+TEST_F(watchdog, values_up_to_the_expired_one_are_created_expired)
 {
 	static const __u32 values[] = { 5, 1, 3, 4, 2 };
 
@@ -186,7 +186,7 @@ TEST_F(watchdog, values_up_to_the_late_one_are_born_late)
 			EXPECT_EQ(POLLIN, polled(fence, POLLIN));
 			EXPECT_EQ(-ETIMEDOUT, fence_status(fence));
 		}
-		/* Nothing was wrong with what the counter has reached. */
+		/* A value that the counter reached in time has no error. */
 		EXPECT_EQ(1, fence_status(fence_create(self->timeline, 0)));
 	}
 	ASSERT_EQ(0, timeline_inc(self->timeline, 3));
@@ -199,8 +199,8 @@ TEST_F(watchdog, values_up_to_the_late_one_are_born_late)
 	EXPECT_EQ(1, fence_status(fence_create(self->timeline, 5)));
 }
 
-/* A value later than the late one has its time, and is waited for as ever. */
-TEST_F(watchdog, goes_on)
+/* A value above the expired one has its own timeout. */
+TEST_F(watchdog, timeline_continues_after_an_expiry)
 {
 	for (__u32 value = 5; value <= 15; value += 5) {
 		__u64 before = now_ns();
@@ -211,15 +211,15 @@ TEST_F(watchdog, goes_on)
 		EXPECT_LE(before + WATCHDOG, fence_timestamp(fence));
 		close(fence);
 	}
-	/* An earlier one that comes after a later one does not make that forgotten. */
+	/* A lower value that expires later does not reset the highest expired value. */
 	EXPECT_EQ(-ETIMEDOUT, fence_status(fence_create(self->timeline, 1)));
 	EXPECT_EQ(-ETIMEDOUT, fence_status(fence_create(self->timeline, 15)));
 	ASSERT_EQ(0, timeline_inc(self->timeline, 15));
 	EXPECT_EQ(1, fence_status(fence_create(self->timeline, 15)));
 }
 
-/* The counter has come round to where the late value is ahead once more: that was long ago. */
-TEST_F(watchdog, late_value_is_forgotten_when_it_is_reached)
+/* The counter wraps until the expired value is ahead again: the timeout no longer applies to it. */
+TEST_F(watchdog, reached_value_forgets_the_expiry)
 {
 	static const __u32 incs[] = { 5, 0x40000000, INT_MAX, 0x80000010, 0xffffff00, 0xffffffff };
 
@@ -235,7 +235,7 @@ TEST_F(watchdog, late_value_is_forgotten_when_it_is_reached)
 		before = now_ns();
 		fence = fence_create(timeline, value);
 		ASSERT_LE(0, fence);
-		/* Late, but in its own time. */
+		/* The fence expires, but after its own timeout. */
 		EXPECT_EQ(-ETIMEDOUT, fence_wait(fence));
 		EXPECT_LE(before + WATCHDOG, fence_timestamp(fence))
 			TH_LOG("added %#x", incs[i]);
@@ -243,7 +243,7 @@ TEST_F(watchdog, late_value_is_forgotten_when_it_is_reached)
 	}
 }
 
-TEST_F(watchdog, around_the_end_of_the_counter)
+TEST_F(watchdog, expiry_across_the_wrap)
 {
 	ASSERT_EQ(0, timeline_inc(self->timeline, 0xfffffffe));
 	TIME_OUT(2);
@@ -255,7 +255,7 @@ TEST_F(watchdog, around_the_end_of_the_counter)
 	EXPECT_EQ(-ETIMEDOUT, fence_status(fence_create(self->timeline, 1)));
 }
 
-TEST_F(watchdog, of_one_timeline)
+TEST_F(watchdog, expiry_affects_one_timeline)
 {
 	int other = timeline_open(OWN_NODE), fence;
 	__u64 before;
@@ -268,20 +268,20 @@ TEST_F(watchdog, of_one_timeline)
 	EXPECT_LE(before + WATCHDOG, fence_timestamp(fence));
 }
 
-TEST_F(watchdog, deadline_is_remembered)
+TEST_F(watchdog, expired_fence_keeps_its_deadline)
 {
 	int fence = fence_create(self->timeline, 5);
 	int set = set_deadline(fence, 3 * SEC);
 
 	ASSERT_EQ(0, set);
-	/* Unless it was late before it could be set. */
+	/* The fence may have expired before the deadline was set. */
 	if (fence_status(fence))
 		SKIP(return, "the machine is too slow");
 	EXPECT_EQ(-ETIMEDOUT, fence_wait(fence));
 	EXPECT_EQ(3 * SEC, deadline_of(self->timeline, fence));
 }
 
-TEST_F(watchdog, job_that_waits_is_told)
+TEST_F(watchdog, expiry_fails_a_waiting_job)
 {
 	int device = device_open();
 	int fence = fence_create(self->timeline, 1);
@@ -289,12 +289,12 @@ TEST_F(watchdog, job_that_waits_is_told)
 
 	ASSERT_LE(0, out);
 	EXPECT_EQ(-ETIMEDOUT, fence_wait(out));
-	/* By the fence, and not because it was the job that took too long: vfence's own watchdog waits for longer. */
+	/* The in-fence expired, not the job: the watchdog of vfence's queues is longer. */
 	EXPECT_EQ(-ETIMEDOUT, fence_status(fence));
 	EXPECT_LE(fence_timestamp(fence), fence_timestamp(out));
 }
 
-TEST_F(watchdog, merged)
+TEST_F(watchdog, expiry_signals_a_merged_fence)
 {
 	int other = timeline_open(OWN_NODE);
 	int merged = fence_merge(fence_create(self->timeline, 1), fence_create(other, 1));
@@ -303,8 +303,8 @@ TEST_F(watchdog, merged)
 	EXPECT_EQ(-ETIMEDOUT, fence_wait(merged));
 }
 
-/* It does not come after the end. */
-TEST_F(watchdog, closed_before)
+/* The watchdog does not fire after close(). */
+TEST_F(watchdog, closed_timeline_does_not_expire)
 {
 	__u64 before = now_ns(), after;
 	int fence = fence_create(self->timeline, 1);
@@ -320,8 +320,8 @@ TEST_F(watchdog, closed_before)
 	EXPECT_GE(after, fence_timestamp(fence));
 }
 
-/* Many timers, of timelines that come and go, also while they are at it. */
-TEST_F(watchdog, many_timelines_come_and_go)
+/* Timers of timelines that are opened and closed, some while they expire. */
+TEST_F(watchdog, many_timelines_expire_and_close)
 {
 	int fences[64];
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Says what must not change in a UAPI header, when it is compiled. */
+/* Build-time assertions for the layouts and numbers of a UAPI header. */
 #ifndef LAYOUT_H
 #define LAYOUT_H
 

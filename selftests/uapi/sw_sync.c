@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What must not change in the UAPI header of /dev/sw_sync: it is that of drivers/dma-buf/sw_sync.c of the kernel. */
+/* The layouts and numbers of <linux/sw_sync.h>, which are those of drivers/dma-buf/sw_sync.c. */
 #include <linux/sw_sync.h>
 #include "uapi/layout.h"
 

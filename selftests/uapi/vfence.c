@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What must not change in the UAPI header: layouts, the same on 32 and 64 bit, and numbers. */
+/* The layouts and numbers of <linux/vfence.h>, which are the same on 32 and 64 bit. */
 #include <linux/vfence.h>
 #include "uapi/layout.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What must not change in the UAPI header of the DRM device. */
+/* The layouts and numbers of <drm/vfence_drm.h>, which are the same on 32 and 64 bit. */
 #include <drm/vfence_drm.h>
 #include "uapi/layout.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What suites of jobs with syncobjs start from: a node with two queues and two syncobjs. */
-#ifndef LIB_SYNCOBJ_FIXTURE_H
-#define LIB_SYNCOBJ_FIXTURE_H
+/* A render node with two queues and two syncobjs, for suites of jobs with syncobjs. */
+#ifndef DRM_FIXTURE_H
+#define DRM_FIXTURE_H
 
 #include <pthread.h>
 #include "lib/drm.h"
@@ -12,7 +12,7 @@ FIXTURE(render)
 	int misc;
 	__u32 manual;
 	__u32 timer;
-	/* Of no point yet. */
+	/* A timeline without points. */
 	__u32 timeline;
 	__u32 binary;
 };
@@ -44,7 +44,9 @@ static inline struct drm_vfence_sync at(__u32 handle, __u64 point)
 	return (struct drm_vfence_sync) { .handle = handle, .point = point };
 }
 
-/* Submits a job to a queue that waits for and signals these, if they are of a syncobj. Returns its sequence number, 0 when refused. */
+/*
+ * Submits a job that waits for @in and signals @out, unless they are NONE. Returns its seqno, or 0.
+ */
 static inline __u64 submit_to(FIXTURE_DATA(render) *self, __u32 queue, struct drm_vfence_sync in,
 		       struct drm_vfence_sync out)
 {
@@ -67,10 +69,10 @@ static inline void *submit_later(void *data)
 {
 	struct later *later = data;
 
-	/* Others do not have to wait for who waits for a submission, not even on the same file. */
+	/* A call that waits for a submission must not block this one, even on the same file. */
 	usleep(50000);
 	later->submitted = submit_to(later->self, later->self->manual, NONE, later->sync);
 	return NULL;
 }
 
-#endif /* LIB_SYNCOBJ_FIXTURE_H */
+#endif /* DRM_FIXTURE_H */
