@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! How fast a worker queue copies, beside `memcpy()` in user space: measured, and told, but judged by nobody. What is judged is
-//! that every byte was copied.
+//! The bandwidth of copies by a worker queue, beside `memcpy()` in user space.
+//!
+//! The figures are printed and have no limit. Each case fails if a byte was not copied.
 
 use std::fs::File;
 use std::hint::black_box;
@@ -12,22 +13,22 @@ use vfence::{Buffer, Device, Pattern, TimerQueue};
 use vfence_selftests::{kernel_is_slow, skip, suite};
 
 suite![
-    copies_of_1_mib,
-    copies_of_4_mib,
-    copies_of_16_mib,
-    copies_to_an_odd_offset,
-    copies_of_the_system_heap,
+    copy_of_1_mib,
+    copy_of_4_mib,
+    copy_of_16_mib,
+    copy_to_an_odd_offset,
+    copy_in_the_system_heap,
 ];
 
 const MIB: usize = 1 << 20;
-/// What jobs that copy, from their start to their end, are to have of the bandwidth of `memcpy()`.
+/// The goal for the ratio of a copying job's bandwidth, from start to end, to that of `memcpy()`.
 const GOAL: f64 = 0.9;
-/// The best of so many.
+/// Each figure is the best of so many rounds.
 const ROUNDS: usize = 10;
-/// How much is copied in a row: what comes before and after a job's copying is done during that of others.
+/// Bytes of a row of jobs, in which the submission of one overlaps the copy of another.
 const ROW: usize = 64 * MIB;
 
-/// Returns how long `f` takes at best.
+/// Returns the shortest time that `f` takes.
 fn best(mut f: impl FnMut()) -> Duration {
     let times = (0..ROUNDS).map(|_| {
         let start = Instant::now();
@@ -63,18 +64,18 @@ fn heap_buffer(size: usize) -> Option<Buffer> {
         fd_flags: (libc::O_RDWR | libc::O_CLOEXEC) as u32,
         heap_flags: 0,
     };
-    // SAFETY: The argument is what the call takes.
+    // SAFETY: `allocation` has the layout that the ioctl reads and writes.
     let status = unsafe { libc::ioctl(heap.as_raw_fd(), DMA_HEAP_IOCTL_ALLOC, &mut allocation) };
     assert_eq!(status, 0);
-    // SAFETY: The descriptor is new, and nobody else's.
+    // SAFETY: The ioctl has opened the descriptor, and nothing else owns it.
     let fd = unsafe { OwnedFd::from_raw_fd(allocation.fd as i32) };
     Some(fd.try_into().unwrap())
 }
 
-/// Measures copies of one buffer of `size` bytes to another one, `offset` bytes off, beside `memcpy()` of the same.
+/// Measures copies between two buffers of `size` bytes, to `offset`, beside `memcpy()` of the same.
 fn measure(what: &str, size: usize, offset: usize, buffer: impl Fn(&Device) -> Option<Buffer>) {
     if kernel_is_slow() {
-        return skip("with every checker on, that says nothing");
+        return skip("a kernel with every checker says nothing about bandwidth");
     }
     let device = Device::open().unwrap();
     let queue = device.worker_queue("bandwidth").unwrap();
@@ -120,13 +121,17 @@ fn measure(what: &str, size: usize, offset: usize, buffer: impl Fn(&Device) -> O
 
     let against = |time: Duration| memcpy.as_secs_f64() / time.as_secs_f64();
     println!(
-        "measured: copies of {} MiB, {what}: memcpy() {} µs; a job {} µs, {:.2} of its bandwidth (goal {GOAL}: {}); \
-         with all that it takes to submit one, in a row {} µs each, {:.2}; alone {} µs, {:.2}",
+        "measured: copies of {} MiB, {what}: memcpy() {} µs; a job {} µs, {:.2} of its bandwidth \
+         (goal {GOAL}: {}); with submission, in a row {} µs each, {:.2}; alone {} µs, {:.2}",
         size / MIB,
         memcpy.as_micros(),
         job.as_micros(),
         against(job),
-        if against(job) >= GOAL { "met" } else { "not met" },
+        if against(job) >= GOAL {
+            "met"
+        } else {
+            "not met"
+        },
         row.as_micros(),
         against(row),
         one.as_micros(),
@@ -141,24 +146,24 @@ fn measure_own(size: usize) {
     });
 }
 
-fn copies_of_1_mib() {
+fn copy_of_1_mib() {
     measure_own(MIB);
 }
 
-fn copies_of_4_mib() {
+fn copy_of_4_mib() {
     measure_own(4 * MIB);
 }
 
-fn copies_of_16_mib() {
+fn copy_of_16_mib() {
     measure_own(16 * MIB);
 }
 
-fn copies_to_an_odd_offset() {
+fn copy_to_an_odd_offset() {
     measure("to an odd offset", 4 * MIB, 1, |device| {
         device.buffer(4 * MIB as u64).ok()
     });
 }
 
-fn copies_of_the_system_heap() {
-    measure("the system heap's", 4 * MIB, 0, |_| heap_buffer(4 * MIB));
+fn copy_in_the_system_heap() {
+    measure("system heap", 4 * MIB, 0, |_| heap_buffer(4 * MIB));
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Processes that share the open files of a test, and may be killed.
+//! Child processes that share the open files of a case, and may be killed.
 
 use rustix::process::{kill_process, waitpid, Pid, Signal, WaitOptions, WaitStatus};
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -11,34 +11,35 @@ use std::time::Duration;
 pub struct Child(Option<Pid>);
 
 impl Child {
-    /// Starts a copy of this process that does `work`, with all open files, and then exits; with an error if
-    /// `work` panics. To be called while the process has one thread.
+    /// Forks a child that runs `work` with all open files and exits, with an error if it panics.
+    ///
+    /// The process must have one thread.
     pub fn fork(work: impl FnOnce()) -> Self {
-        // SAFETY: With one thread, the copy has all there is.
+        // SAFETY: The process has one thread, so the child may run any code.
         match unsafe { libc::fork() } {
             0 => {
                 let status = i32::from(catch_unwind(AssertUnwindSafe(work)).is_err());
-                // SAFETY: Nothing of the parent's is to be undone.
+                // SAFETY: `_exit()` runs no destructor of the parent.
                 unsafe { libc::_exit(status) }
             }
             pid => {
-                // What it has taken along is the child's: it is not to be undone here.
+                // The child owns what `work` captured.
                 std::mem::forget(work);
-                Self(Some(Pid::from_raw(pid).expect("a process can be started")))
+                Self(Some(Pid::from_raw(pid).expect("fork() succeeds")))
             }
         }
     }
 
     fn pid(&self) -> Pid {
-        self.0.expect("it has not been waited for")
+        self.0.expect("the child has not been reaped")
     }
 
-    /// Waits until it sleeps in a system call.
+    /// Waits until the child sleeps in a system call.
     pub fn wait_until_it_sleeps(&self) {
         let path = format!("/proc/{}/stat", self.pid().as_raw_pid());
         loop {
             let stat = std::fs::read_to_string(&path).unwrap();
-            // The state is behind the name, which is in parentheses.
+            // The state follows the name, which is in parentheses.
             match stat
                 .rsplit(") ")
                 .next()
@@ -52,21 +53,21 @@ impl Child {
     }
 
     fn wait(&mut self) -> WaitStatus {
-        let pid = self.0.take().expect("it has not been waited for");
+        let pid = self.0.take().expect("the child has not been reaped");
         let (_, status) = waitpid(Some(pid), WaitOptions::empty())
             .unwrap()
-            .expect("it has ended");
+            .expect("the child has ended");
         status
     }
 
-    /// Kills it, and waits until it is gone with all that it had open. Panics if it had ended by itself.
+    /// Kills and reaps the child. Panics if it had exited by itself.
     #[track_caller]
     pub fn kill(mut self) {
         kill_process(self.pid(), Signal::KILL).unwrap();
         assert_eq!(self.wait().terminating_signal(), Some(libc::SIGKILL));
     }
 
-    /// Waits until it is done. Panics if its work has panicked.
+    /// Waits for the child to exit. Panics if its work has panicked.
     #[track_caller]
     pub fn succeeded(mut self) {
         assert_eq!(self.wait().exit_status(), Some(0));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! The examples do what they say.
+//! The output of the example programs.
 
 use std::process::Command;
 use std::thread::sleep;
@@ -8,22 +8,22 @@ use std::time::Duration;
 use vfence_selftests::{kernel_is_slow, skip, suite};
 
 suite![
-    c_example,
-    rust_example,
-    pixels_explicit,
-    pixels_implicit,
-    pixels_vgem,
-    careless_camera,
-    careless_dma,
-    careless_gpu,
-    careless_display,
-    tearing,
+    c_example_waits_for_its_job,
+    rust_example_waits_for_its_jobs,
+    explicit_fences_keep_frames_right,
+    implicit_fences_keep_frames_right,
+    vgem_fences_keep_frames_right,
+    camera_without_waiting_is_wrong,
+    dma_without_waiting_is_wrong,
+    gpu_without_waiting_is_wrong,
+    display_without_waiting_is_wrong,
+    gpu_ahead_of_the_display_is_wrong,
 ];
 
-/// What a display shows a frame for, in ns.
+/// The time for which the display shows a frame, in ns.
 const REFRESH: i64 = 1_000_000_000 / 60;
 
-/// Returns what a program prints that is to end with `status`.
+/// Returns the output of a program, whose exit status must be `status`.
 fn printed(command: &str, status: i32) -> String {
     let mut words = command.split(' ');
     let mut program = Command::new(words.next().unwrap());
@@ -36,7 +36,7 @@ fn output(program: &str) -> String {
     printed(program, 0)
 }
 
-/// Returns the number between two pieces of text, which are all there is besides.
+/// Parses a text of `before`, a number, and `after`.
 fn between(text: &str, before: &str, after: &str) -> u64 {
     let number = text
         .strip_prefix(before)
@@ -46,26 +46,27 @@ fn between(text: &str, before: &str, after: &str) -> u64 {
         .unwrap_or_else(|| panic!("{text:?}"))
 }
 
-fn c_example() {
+fn c_example_waits_for_its_job() {
     let before = vfence::monotonic_ns();
     let text = output("example");
     let time = between(&text, "job 1 signalled at ", " ns, status 1\n");
     assert!(time >= before + 5_000_000);
 }
 
-fn rust_example() {
+fn rust_example_waits_for_its_jobs() {
     let text = output("vfence-example");
     assert!(between(&text, "signalled ", " µs after submission\n") >= 5000);
 }
 
-/// Returns what a number of milliseconds is in ns.
+/// Converts milliseconds with six decimals to ns.
 fn nanoseconds(milliseconds: &str) -> i64 {
     let (whole, rest) = milliseconds.trim().split_once('.').unwrap();
     assert_eq!(rest.len(), 6);
     format!("{whole}{rest}").parse().unwrap()
 }
 
-/// Looks at the times of frames, which are those of the fences: when each was ready, and from when to when it was shown.
+/// Asserts that frames are shown at 60 Hz. The times, taken from fences, are when each frame was
+/// ready, and when it was shown.
 fn must_be_shown_at_60_hz(text: &str) {
     let times = text.lines().filter_map(|line| {
         let (_, times) = line.split_once(" ready at ")?;
@@ -78,10 +79,10 @@ fn must_be_shown_at_60_hz(text: &str) {
     assert_eq!(times.len(), 15, "{text}");
     for pair in times.windows(2) {
         let ([_, _, last], [ready, from, _]) = (pair[0], pair[1]);
-        // To the nanosecond: neither early nor late.
+        // The engine keeps its schedule to the nanosecond.
         assert_eq!(from, last.max(ready), "{text}");
     }
-    // It takes a refresh, or as long as it takes to read the frame if that is more.
+    // A frame is shown for a refresh, or for as long as reading it takes if that is longer.
     let shown = times.iter().map(|[_, from, to]| to - from).min().unwrap();
     assert!(shown >= REFRESH, "{text}");
     if !kernel_is_slow() {
@@ -95,16 +96,16 @@ fn must_be_right(mode: &str) {
     must_be_shown_at_60_hz(&text);
 }
 
-fn pixels_explicit() {
+fn explicit_fences_keep_frames_right() {
     must_be_right("explicit");
 }
 
-fn pixels_implicit() {
+fn implicit_fences_keep_frames_right() {
     must_be_right("implicit");
 }
 
-/// Returns whether the other driver's node is there.
-fn vgem_is_there() -> bool {
+/// Returns whether the node of vgem exists.
+fn vgem_exists() -> bool {
     let cards = std::fs::read_dir("/sys/class/drm").into_iter().flatten();
     cards.flatten().any(|card| {
         let device = card.path().join("device").canonicalize();
@@ -115,13 +116,13 @@ fn vgem_is_there() -> bool {
     })
 }
 
-/// Loads the other driver. Returns whether there is one.
+/// Loads vgem. Returns whether the kernel has it.
 fn load_vgem() -> bool {
     let loaded = Command::new("modprobe").arg("vgem").status();
     if loaded.is_ok_and(|status| status.success()) {
-        // udev makes the node when it gets to it.
+        // devtmpfs creates the node after a delay.
         for _ in 0..100 {
-            if vgem_is_there() {
+            if vgem_exists() {
                 return true;
             }
             sleep(Duration::from_millis(50));
@@ -131,13 +132,13 @@ fn load_vgem() -> bool {
     false
 }
 
-fn pixels_vgem() {
+fn vgem_fences_keep_frames_right() {
     if load_vgem() {
         must_be_right("vgem");
     }
 }
 
-/// Asserts that frames are wrong when a stage does not wait.
+/// Asserts that frames are wrong if `stage` does not wait.
 fn must_be_wrong(stage: &str) {
     let vgem = load_vgem();
     let modes = ["explicit", "implicit", "vgem"];
@@ -146,22 +147,22 @@ fn must_be_wrong(stage: &str) {
     }
 }
 
-fn careless_camera() {
+fn camera_without_waiting_is_wrong() {
     must_be_wrong("camera");
 }
 
-fn careless_dma() {
+fn dma_without_waiting_is_wrong() {
     must_be_wrong("dma");
 }
 
-fn careless_gpu() {
+fn gpu_without_waiting_is_wrong() {
     must_be_wrong("gpu");
 }
 
-fn careless_display() {
+fn display_without_waiting_is_wrong() {
     must_be_wrong("display");
 }
 
-fn tearing() {
+fn gpu_ahead_of_the_display_is_wrong() {
     must_be_wrong("tearing");
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! What the self-tests share.
+//! A harness for suites, and assertions on fences.
 
 pub mod child;
 pub mod module;
@@ -12,10 +12,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 use vfence::{Errno, Status, SyncFile};
 
-/// Only a test that is about to fail waits this long.
+/// Bounds each wait: only a case that is about to fail waits this long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Makes a program of test cases, functions that panic when they fail, and runs them one by one.
+/// Defines a program that runs cases, functions that panic when they fail, one after the other.
 #[macro_export]
 macro_rules! suite {
     ($($case:ident),+ $(,)?) => {
@@ -25,7 +25,7 @@ macro_rules! suite {
     };
 }
 
-/// As [`suite`], but runs all at the same time.
+/// Like [`suite`], but runs all cases concurrently.
 #[macro_export]
 macro_rules! parallel_suite {
     ($($case:ident),+ $(,)?) => {
@@ -37,7 +37,7 @@ macro_rules! parallel_suite {
     };
 }
 
-/// Runs test cases, so many at a time; [`suite`] and [`parallel_suite`] call it.
+/// Runs cases on `threads` threads; [`suite`] and [`parallel_suite`] call it.
 pub fn run(cases: Vec<(&'static str, fn())>, threads: usize) -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(threads);
@@ -56,17 +56,17 @@ thread_local! {
     static SKIPPED: Cell<Option<&'static str>> = const { Cell::new(None) };
 }
 
-/// Has the case that calls this, and then returns, count as skipped.
+/// Marks the current case, which must return then, as skipped.
 pub fn skip(reason: &'static str) {
     SKIPPED.set(Some(reason));
 }
 
-/// Returns whether the kernel checks so much that what it does takes a hundred times as long.
+/// Returns whether the kernel has lockdep, which slows it down a hundredfold.
 pub fn kernel_is_slow() -> bool {
     std::path::Path::new("/proc/lockdep_stats").exists()
 }
 
-/// Asserts that the kernel has refused a call with an errno.
+/// Asserts that a call failed with an errno.
 #[track_caller]
 pub fn assert_refused<T: std::fmt::Debug>(result: io::Result<T>, expected: Errno) {
     let error = result.expect_err("the call should have been refused");
@@ -77,7 +77,7 @@ pub fn assert_refused<T: std::fmt::Debug>(result: io::Result<T>, expected: Errno
     );
 }
 
-/// Waits for a fence and returns its status.
+/// Waits for a fence. Returns its status.
 #[track_caller]
 pub fn wait(fence: &SyncFile) -> Status {
     assert!(
@@ -87,7 +87,7 @@ pub fn wait(fence: &SyncFile) -> Status {
     fence.status().unwrap()
 }
 
-/// Returns the timestamp of a fence that has signalled.
+/// Returns the timestamp of a signalled fence.
 #[track_caller]
 pub fn timestamp(fence: &SyncFile) -> u64 {
     fence
@@ -97,7 +97,7 @@ pub fn timestamp(fence: &SyncFile) -> u64 {
         .expect("the fence has signalled")
 }
 
-/// Lets the process have `files` open file descriptors.
+/// Raises the limit of open files to `files`.
 pub fn allow_files(files: u64) {
     use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
     let limit = getrlimit(Resource::Nofile);

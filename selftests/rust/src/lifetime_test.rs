@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Loading and unloading: parameters, and fences that outlive the module.
+//! Loads and unloads `vfence`: its parameters, and fences that outlive the module.
 
 use rustix::fd::{AsFd, AsRawFd};
 use rustix::ioctl::{opcode, Opcode};
@@ -15,35 +15,35 @@ use vfence_selftests::module::Module;
 use vfence_selftests::{assert_refused, suite, timestamp, wait};
 
 suite![
-    load_and_unload,
+    module_loads_and_unloads,
     completed_fences_outlive_the_module,
     pending_fence_outlives_the_module,
     merged_fence_outlives_the_module,
     pending_jobs_do_not_keep_the_module,
-    poll_goes_on_while_the_module_goes,
-    fence_of_the_module_before,
-    unloading_is_refused_while_open,
-    twenty_times_under_load,
-    closed_with_events_unread,
+    poll_continues_during_unload,
+    fence_of_a_previous_load_serves_as_in_fence,
+    open_device_refuses_unload,
+    module_loads_twenty_times_under_load,
+    unread_events_do_not_keep_the_module,
     batches_do_not_keep_the_module,
     refused_queues_do_not_keep_the_module,
     worker_queues_do_not_keep_the_module,
     exported_fence_outlives_the_module,
     buffers_keep_the_module,
-    operations_end_with_their_client,
+    close_ends_operations,
     counters_page_keeps_the_module,
-    reader_is_killed,
-    waiter_is_killed,
-    submitter_is_killed,
-    child_outlives_its_parent,
-    deadline_when_the_module_is_gone,
-    short_watchdog,
-    no_watchdog,
-    few_queues_and_jobs,
-    bad_parameters,
+    killed_reader_closes_the_client,
+    killed_waiter_closes_the_client,
+    killed_submitter_closes_the_client,
+    child_keeps_the_client_open,
+    deadlines_race_with_unload,
+    watchdog_ms_sets_the_watchdog,
+    watchdog_ms_of_zero_lifts_the_watchdog,
+    max_queues_and_max_jobs_are_limits,
+    invalid_parameters_are_refused,
 ];
 
-fn load_and_unload() {
+fn module_loads_and_unloads() {
     Module::load("").unload();
     assert_refused(Device::open(), Errno::NOENT);
 }
@@ -79,7 +79,7 @@ fn pending_fence_outlives_the_module() {
     let (_, fence) = {
         let queue = device.manual_queue("").unwrap();
         let fence = queue.submit_with_out_fence().unwrap();
-        // Closing the device ends it, not destroying the queue.
+        // Closing the device cancels the job, not dropping the queue.
         std::mem::forget(queue);
         fence
     };
@@ -116,7 +116,7 @@ fn pending_jobs_do_not_keep_the_module() {
     let (_, runs) = job.submit_with_out_fence().unwrap();
     let job = waiting.job(Duration::from_secs(1)).wait_for(&in_fence);
     let (_, waits) = job.submit_with_out_fence().unwrap();
-    // Closing the devices ends them, not destroying the queues.
+    // Closing the devices cancels the jobs, not dropping the queues.
     std::mem::forget((gate, running, waiting));
     drop(devices);
     module.unload();
@@ -125,7 +125,7 @@ fn pending_jobs_do_not_keep_the_module() {
     }
 }
 
-fn poll_goes_on_while_the_module_goes() {
+fn poll_continues_during_unload() {
     let module = Module::load("");
     let device = Device::open().unwrap();
     let queue = device.manual_queue("").unwrap();
@@ -139,7 +139,7 @@ fn poll_goes_on_while_the_module_goes() {
     });
 }
 
-fn fence_of_the_module_before() {
+fn fence_of_a_previous_load_serves_as_in_fence() {
     let module = Module::load("");
     let device = Device::open().unwrap();
     let queue = device.manual_queue("").unwrap();
@@ -161,11 +161,11 @@ fn fence_of_the_module_before() {
     assert_eq!(wait(&merged), Status::Signalled);
 }
 
-fn unloading_is_refused_while_open() {
+fn open_device_refuses_unload() {
     let module = Module::load("");
     let device = Device::open().unwrap();
     assert_eq!(module.try_unload(), Err(Errno::AGAIN));
-    // It goes on as if nothing had happened.
+    // The refusal has no effect on the client.
     let queue = device.timer_queue("").unwrap();
     let (_, fence) = queue.job(Duration::ZERO).submit_with_out_fence().unwrap();
     assert_eq!(wait(&fence), Status::Signalled);
@@ -174,7 +174,7 @@ fn unloading_is_refused_while_open() {
     module.unload();
 }
 
-fn twenty_times_under_load() {
+fn module_loads_twenty_times_under_load() {
     let mut fences = Vec::new();
     for round in 0..20 {
         let module = Module::load("");
@@ -185,7 +185,7 @@ fn twenty_times_under_load() {
                     let queue = device.timer_queue("").unwrap();
                     let mut last: Option<SyncFile> = None;
                     for number in 0..10 {
-                        // Some are done when the module goes, some run, some wait.
+                        // Some jobs have completed at the unload, some run, some wait.
                         let duration = Duration::from_micros(100 * number * round);
                         let job = queue.job(duration);
                         let job = match &last {
@@ -213,7 +213,7 @@ fn twenty_times_under_load() {
     }
 }
 
-fn closed_with_events_unread() {
+fn unread_events_do_not_keep_the_module() {
     let module = Module::load("");
     let device = Device::open().unwrap();
     let (timer, manual) = (
@@ -225,7 +225,7 @@ fn closed_with_events_unread() {
         manual.job().event().submit().unwrap();
     }
     assert!(timer.wait(300, None).unwrap());
-    // Of one queue they are unread, of the other they come while it closes.
+    // Events of one queue are unread; those of the other arrive during the close.
     std::mem::forget((timer, manual));
     drop(device);
     module.unload();
@@ -234,7 +234,7 @@ fn closed_with_events_unread() {
 fn batches_do_not_keep_the_module() {
     let module = Module::load("");
     let device = Device::open().unwrap();
-    // Created, and so closed, in this order: nothing begins to run, however long it takes.
+    // Queues are cancelled in the order of their creation, so no job starts during the close.
     let queue = device.timer_queue("").unwrap();
     let gate = device.manual_queue("").unwrap();
     let (_, in_fence) = gate.submit_with_out_fence().unwrap();
@@ -266,7 +266,7 @@ fn batches_do_not_keep_the_module() {
     }
 }
 
-/// Returns whether the thread is there that the device's workqueue has in reserve.
+/// Returns whether the rescuer thread of the driver's workqueue exists.
 fn has_workqueue() -> bool {
     std::fs::read_dir("/proc").unwrap().any(|entry| {
         let name = std::fs::read_to_string(entry.unwrap().path().join("comm"));
@@ -274,12 +274,12 @@ fn has_workqueue() -> bool {
     })
 }
 
-/// Has the creation of a worker queue fail late: its argument can be read, but not written.
+/// Creates a worker queue with an argument that is not writable, so that the call fails late.
 fn refused_worker_queue(device: &Device) -> io::Result<()> {
     const SIZE: usize = size_of::<uapi::QueueCreate>();
     const NUMBER: Opcode = opcode::read_write::<uapi::QueueCreate>(uapi::IOCTL_TYPE, 1);
     const ACCESS: ProtFlags = ProtFlags::READ.union(ProtFlags::WRITE);
-    // SAFETY: The mapping is new; it is written as long as that is allowed, and unmapped once.
+    // SAFETY: The mapping is new, is written only while it is writable, and is unmapped once.
     unsafe {
         let create = mmap_anonymous(std::ptr::null_mut(), SIZE, ACCESS, MapFlags::PRIVATE)?;
         create.cast::<u32>().write(uapi::QUEUE_WORKER);
@@ -312,7 +312,7 @@ fn worker_queues_do_not_keep_the_module() {
         let queue = device.worker_queue("").unwrap();
         let mut last = None;
         for number in 0..20 {
-            // The worker is idle, wakes or works when the module goes.
+            // The worker is idle, wakes, or runs at the unload.
             let job = queue.job(Duration::from_micros(50 * round * (number % 2)));
             last = Some(job.submit_with_out_fence().unwrap().1);
         }
@@ -339,11 +339,11 @@ fn exported_fence_outlives_the_module() {
     assert!(timestamp(&late) <= timestamp(&early));
 }
 
-/// Unloads the module once the kernel has given back what is given back later.
+/// Unloads the module once the kernel has dropped the buffers of completed jobs.
 fn unload_soon(module: Module) {
     let end = Instant::now() + Duration::from_secs(20);
     while module.try_unload() == Err(Errno::AGAIN) {
-        assert!(Instant::now() < end, "somebody keeps the module");
+        assert!(Instant::now() < end, "the module is still in use");
         thread::sleep(Duration::from_millis(1));
     }
     std::mem::forget(module);
@@ -360,7 +360,7 @@ fn buffers_keep_the_module() {
     unload_soon(module);
 }
 
-fn operations_end_with_their_client() {
+fn close_ends_operations() {
     for round in 0..20 {
         let module = Module::load("");
         let device = Device::open().unwrap();
@@ -375,7 +375,7 @@ fn operations_end_with_their_client() {
         thread::sleep(Duration::from_micros(100 * round));
         std::mem::forget(queues);
         drop(device);
-        // Some have been done, some were on their way.
+        // Some jobs have completed, some were cancelled.
         let status = wait(&last.unwrap());
         assert!([Status::Signalled, Status::Failed(Errno::CANCELED)].contains(&status));
         drop(buffer);
@@ -391,7 +391,7 @@ fn counters_page_keeps_the_module() {
     queue.job(Duration::ZERO).submit().unwrap();
     queue.job(Duration::from_secs(1)).submit().unwrap();
     std::mem::forget(queue);
-    // The mapping refers to the open file, so what runs goes on.
+    // The mapping holds the open file, so jobs continue.
     drop(device);
     assert_eq!(module.try_unload(), Err(Errno::AGAIN));
     while counters.completed() < 2 {
@@ -402,7 +402,7 @@ fn counters_page_keeps_the_module() {
     module.unload();
 }
 
-/// Runs `work` in a process of its own, which is killed once it has been in the call for a while.
+/// Runs `work` in a child, and kills the child once it sleeps.
 fn killed(device: Device, work: impl FnOnce(&Device)) {
     let child = Child::fork(|| work(&device));
     drop(device);
@@ -410,7 +410,7 @@ fn killed(device: Device, work: impl FnOnce(&Device)) {
     child.kill();
 }
 
-fn reader_is_killed() {
+fn killed_reader_closes_the_client() {
     let module = Module::load("");
     let device = Device::open().unwrap();
     let queue = device.manual_queue("").unwrap();
@@ -418,14 +418,14 @@ fn reader_is_killed() {
     std::mem::forget(queue);
     killed(device, |device| {
         let events = device.read_events(1);
-        panic!("nothing is to be read: {events:?}");
+        panic!("unexpected events: {events:?}");
     });
-    // That was the last who had the file.
+    // The child had the last descriptor.
     assert_eq!(wait(&fence), Status::Failed(Errno::CANCELED));
     module.unload();
 }
 
-fn waiter_is_killed() {
+fn killed_waiter_closes_the_client() {
     let module = Module::load("");
     let device = Device::open().unwrap();
     let queue = device.manual_queue("").unwrap();
@@ -434,13 +434,13 @@ fn waiter_is_killed() {
     std::mem::forget(queue);
     killed(device, |device| {
         let result = device.wait_all(&[point; 1024], None);
-        panic!("nothing is to complete: {result:?}");
+        panic!("unexpected completion: {result:?}");
     });
     assert_eq!(wait(&fence), Status::Failed(Errno::CANCELED));
     module.unload();
 }
 
-fn submitter_is_killed() {
+fn killed_submitter_closes_the_client() {
     for round in 0..20 {
         let module = Module::load("");
         let device = Device::open().unwrap();
@@ -451,7 +451,7 @@ fn submitter_is_killed() {
                 for _ in 0..100 {
                     batch.add_with_out_fence(queue.job(Duration::from_nanos(100)).event());
                 }
-                // Refused, at times: there is an end to events.
+                // May be refused: unread events are limited.
                 drop(batch.submit());
                 drop(device.try_read_events(30));
             }
@@ -463,7 +463,7 @@ fn submitter_is_killed() {
     }
 }
 
-fn child_outlives_its_parent() {
+fn child_keeps_the_client_open() {
     let module = Module::load("");
     let device = Device::open().unwrap();
     let queue = device.timer_queue("").unwrap();
@@ -474,14 +474,14 @@ fn child_outlives_its_parent() {
         assert_eq!(device.read_events(1).unwrap()[0].point.seqno(), seqno);
         std::mem::forget(queue);
     });
-    // It goes on: the child has the file, too.
+    // The child has the file, so the job continues.
     drop(device);
     assert_eq!(wait(&fence), Status::Signalled);
     child.succeeded();
     module.unload();
 }
 
-fn deadline_when_the_module_is_gone() {
+fn deadlines_race_with_unload() {
     let module = Module::load("");
     let device = Device::open().unwrap();
     let queue = device.manual_queue("").unwrap();
@@ -490,7 +490,7 @@ fn deadline_when_the_module_is_gone() {
     let done = AtomicBool::new(false);
     std::mem::forget(queue);
     thread::scope(|scope| {
-        // All the while, the driver is asked.
+        // These calls enter the driver until the fence is detached.
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 fence.set_deadline(1).unwrap();
@@ -505,7 +505,7 @@ fn deadline_when_the_module_is_gone() {
     assert_eq!(wait(&fence), Status::Failed(Errno::CANCELED));
 }
 
-fn short_watchdog() {
+fn watchdog_ms_sets_the_watchdog() {
     let module = Module::load("watchdog_ms=50");
     let device = Device::open().unwrap();
     assert_eq!(
@@ -526,11 +526,11 @@ fn short_watchdog() {
     module.unload();
 }
 
-fn no_watchdog() {
+fn watchdog_ms_of_zero_lifts_the_watchdog() {
     let module = Module::load("watchdog_ms=0");
     let device = Device::open().unwrap();
     assert_eq!(device.capabilities().unwrap().watchdog, None);
-    // A bound that never comes is none.
+    // A timeout of U64_MAX is no timeout.
     for nanos in [0, u64::MAX] {
         let build = || device.build_queue("").timeout(Duration::from_nanos(nanos));
         let (manual, timer) = (build().manual().unwrap(), build().timer().unwrap());
@@ -555,7 +555,7 @@ fn no_watchdog() {
         .job(Duration::from_nanos(u64::MAX))
         .submit_with_out_fence()
         .unwrap();
-    // Longer than the bound would have been.
+    // Longer than the default watchdog.
     thread::sleep(Duration::from_millis(2500));
     for fence in [&pending, &waiting, &endless] {
         assert_eq!(fence.status().unwrap(), Status::Pending);
@@ -568,7 +568,7 @@ fn no_watchdog() {
     module.unload();
 }
 
-fn few_queues_and_jobs() {
+fn max_queues_and_max_jobs_are_limits() {
     let module = Module::load("max_queues=2 max_jobs=3");
     let device = Device::open().unwrap();
     let capabilities = device.capabilities().unwrap();
@@ -599,7 +599,7 @@ fn few_queues_and_jobs() {
     module.unload();
 }
 
-fn bad_parameters() {
+fn invalid_parameters_are_refused() {
     for parameters in [
         "max_queues=0",
         "max_jobs=0",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Loading and unloading the module, for suites that do that themselves.
+//! The module `vfence`, for suites that load it themselves.
 
 use rustix::fs::{open, Mode, OFlags};
 use rustix::io::Errno;
@@ -10,19 +10,19 @@ use std::thread::sleep;
 use std::time::Duration;
 use vfence::Device;
 
-/// The module while it is loaded. Dropping it unloads it, and panics if that is refused.
+/// The loaded module. Dropping it unloads the module, and panics if the kernel refuses.
 pub struct Module(());
 
 impl Module {
-    /// Loads the module that `VFENCE_KO` names, with parameters as `insmod` takes them.
+    /// Loads the module at the path in `VFENCE_KO`, with parameters as for `insmod`.
     pub fn try_load(parameters: &str) -> Result<Self, Errno> {
-        // With its own KUnit tests, which ran when the module was first loaded, loading takes seconds.
+        // KUnit's suites ran when the module was first loaded, and take seconds.
         let _ = std::fs::write("/sys/module/kunit/parameters/filter_glob", "none");
         let path = std::env::var_os("VFENCE_KO").expect("VFENCE_KO names the module");
         let file = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         finit_module(file, &CString::new(parameters).unwrap(), 0)?;
         let module = Self(());
-        // devtmpfs makes the node, in a thread of its own.
+        // devtmpfs creates the node in its own thread.
         while !std::path::Path::new(Device::PATH).exists() {
             sleep(Duration::from_millis(1));
         }
@@ -35,9 +35,9 @@ impl Module {
         Self::try_load(parameters).expect("the module can be loaded")
     }
 
-    /// Tries to unload the module; fails with `AGAIN` while it is in use.
+    /// Unloads the module; fails with `AGAIN` while it is in use.
     pub fn try_unload(&self) -> Result<(), Errno> {
-        // NONBLOCK is what rmmod uses, too.
+        // Like rmmod.
         delete_module(c"vfence", OFlags::NONBLOCK.bits() as _)
     }
 
@@ -54,7 +54,7 @@ impl Module {
 
 impl Drop for Module {
     fn drop(&mut self) {
-        // A case that failed has dropped its device by now; if not, what follows will tell.
+        // Unwinding a failed case has dropped its device; if not, the next load fails.
         let unloaded = self.try_unload();
         if !std::thread::panicking() {
             unloaded.expect("the module can be unloaded");

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! `vfence-pipeline` on the device: what it reports is what the contract promises.
+//! The reports of `vfence-pipeline`.
 
 use serde_json::Value;
 use std::process::{Command, Output};
 use vfence_selftests::suite;
 
 suite![
-    stages_follow_each_other,
-    error_passes_through,
+    stages_run_in_order,
+    error_propagates_along_the_stages,
     watchdog_ends_a_hang,
-    picture,
-    missing_device,
-    too_long_for_the_watchdog,
+    ascii_output_has_a_line_for_each_frame,
+    missing_device_is_explained,
+    duration_beyond_the_watchdog_is_explained,
 ];
 
 const IO: u64 = 5;
@@ -41,7 +41,7 @@ fn stages(frame: &Value) -> &[Value] {
     frame["stages"].as_array().unwrap()
 }
 
-fn stages_follow_each_other() {
+fn stages_run_in_order() {
     let report = report(&["--frames", "10", "--rate", "20"]);
     let frames = report["frames"].as_array().unwrap();
     assert_eq!(frames.len(), 10);
@@ -52,7 +52,7 @@ fn stages_follow_each_other() {
             assert_eq!(stage["error"], Value::Null);
             let started = time(stage, "started_ns");
             assert!(started >= time(stage, "submitted_ns"));
-            // Not before its in-fence, and not before the job before it in the queue.
+            // After its in-fence, and after the previous job of its queue.
             assert!(started >= last && started >= *end);
             last = time(stage, "signalled_ns");
             assert!(last >= started && time(stage, "woken_ns") >= last);
@@ -61,7 +61,7 @@ fn stages_follow_each_other() {
     }
 }
 
-fn error_passes_through() {
+fn error_propagates_along_the_stages() {
     let report = report(&["--frames", "3", "--rate", "20", "--fail-frame", "1"]);
     for (number, frame) in report["frames"].as_array().unwrap().iter().enumerate() {
         for stage in stages(frame) {
@@ -80,13 +80,13 @@ fn watchdog_ends_a_hang() {
         .map(|stage| &stage["errno"])
         .collect();
     assert_eq!(errors, [&Value::Null, &TIMEDOUT.into(), &TIMEDOUT.into()]);
-    // The queues go on.
+    // The queues continue.
     assert!(stages(&frames[1])
         .iter()
         .all(|stage| stage["errno"].is_null()));
 }
 
-fn picture() {
+fn ascii_output_has_a_line_for_each_frame() {
     let output = pipeline(&["--frames", "4", "--ascii"]);
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
@@ -100,7 +100,7 @@ fn picture() {
     );
 }
 
-fn missing_device() {
+fn missing_device_is_explained() {
     let output = pipeline(&["--device", "/dev/vfence-is-not-here"]);
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stderr).unwrap();
@@ -108,7 +108,7 @@ fn missing_device() {
     assert!(text.contains("sudo insmod vfence.ko"), "{text}");
 }
 
-fn too_long_for_the_watchdog() {
+fn duration_beyond_the_watchdog_is_explained() {
     let output = pipeline(&["--render-ms", "2001"]);
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stderr).unwrap();

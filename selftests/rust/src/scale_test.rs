@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Many of everything: 10 000 pending fences, hundreds of queues, as many in-fences as there may be.
+//! Large numbers: 10 000 pending fences, hundreds of queues, the maximum number of in-fences.
 //!
-//! Loads the module itself, with a watchdog that waits for slow machines and with larger limits.
+//! Each case loads the module with larger limits, and with a watchdog that suits slow machines.
 
 use std::time::Duration;
 use vfence::uapi::vfence::{MAX_IN_FENCES, MAX_WAITS};
@@ -11,20 +11,20 @@ use vfence_selftests::module::Module;
 use vfence_selftests::{allow_files, assert_refused, kernel_is_slow, skip, suite, timestamp, wait};
 
 suite![
-    ten_thousand_fences_signalled_at_once,
-    many_fences_one_after_the_other,
-    many_fences_cancelled,
-    many_queues,
-    many_clients,
+    ten_thousand_fences_signal_in_one_call,
+    many_jobs_run_back_to_back,
+    many_fences_are_cancelled,
+    many_queues_run,
+    many_clients_close,
     many_jobs_wait_for_one_fence,
-    as_many_in_fences_as_there_may_be,
-    merged_in_fences_contain_too_many,
-    in_fences_contain_too_many_that_have_signalled,
-    jobs_wait_for_too_much,
+    maximum_number_of_in_fences,
+    fences_of_merged_in_fences_are_limited,
+    signalled_fences_of_merged_in_fences_are_limited,
+    waits_of_a_client_are_limited,
 ];
 
 const FENCES: u64 = 10_000;
-/// Of what costs more than a fence, or is tried more than once.
+/// A number for objects that cost more than a fence.
 const MANY: u32 = 500;
 
 fn module() -> Module {
@@ -48,7 +48,7 @@ fn fill(queue: &ManualQueue<'_>, jobs: u64) -> Vec<SyncFile> {
     fences
 }
 
-/// Asserts that the fences have signalled with a status, in order. Looks at some of them.
+/// Asserts the status and the order of every 17th fence.
 fn assert_all(fences: &[SyncFile], status: Status) {
     let mut last = 0;
     for fence in fences.iter().step_by(17) {
@@ -59,7 +59,7 @@ fn assert_all(fences: &[SyncFile], status: Status) {
     }
 }
 
-fn ten_thousand_fences_signalled_at_once() {
+fn ten_thousand_fences_signal_in_one_call() {
     let module = module();
     let device = Device::open().unwrap();
     let queue = device.manual_queue("").unwrap();
@@ -68,7 +68,7 @@ fn ten_thousand_fences_signalled_at_once() {
     assert_eq!(fences[0].status().unwrap(), Status::Pending);
     assert_eq!(queue.signal(1).unwrap(), 1);
     assert_eq!(fences[1].status().unwrap(), Status::Pending);
-    // There is room for one again.
+    // The completed job makes room for one.
     assert_eq!(queue.submit().unwrap(), FENCES + 1);
     assert_refused(queue.submit(), Errno::AGAIN);
     assert_eq!(u64::from(queue.signal(FENCES + 1).unwrap()), FENCES);
@@ -78,7 +78,7 @@ fn ten_thousand_fences_signalled_at_once() {
     module.unload();
 }
 
-fn many_fences_one_after_the_other() {
+fn many_jobs_run_back_to_back() {
     let module = module();
     let device = Device::open().unwrap();
     let (gate, queue) = (
@@ -112,7 +112,7 @@ fn many_fences_one_after_the_other() {
     module.unload();
 }
 
-fn many_fences_cancelled() {
+fn many_fences_are_cancelled() {
     let module = module();
     let device = Device::open().unwrap();
     let queue = device.manual_queue("").unwrap();
@@ -123,7 +123,7 @@ fn many_fences_cancelled() {
     assert_all(&fences, Status::Failed(Errno::CANCELED));
 }
 
-fn many_queues() {
+fn many_queues_run() {
     let module = module();
     let device = Device::open().unwrap();
     let queues: Vec<_> = (0..MANY).map(|_| device.timer_queue("").unwrap()).collect();
@@ -145,13 +145,13 @@ fn many_queues() {
     module.unload();
 }
 
-fn many_clients() {
+fn many_clients_close() {
     let module = module();
     let devices: Vec<Device> = (0..MANY).map(|_| Device::open().unwrap()).collect();
     for device in &devices {
         let queue = device.timer_queue("").unwrap();
         queue.job(Duration::from_secs(100)).submit().unwrap();
-        // The end of the client is to end it.
+        // Closing the client cancels the job.
         std::mem::forget(queue);
     }
     drop(devices);
@@ -183,7 +183,7 @@ fn many_jobs_wait_for_one_fence() {
     module.unload();
 }
 
-/// Creates manual queues with a pending fence each.
+/// Creates manual queues with one pending fence each.
 fn gates(device: &Device, count: u32) -> Vec<(ManualQueue<'_>, SyncFile)> {
     (0..count)
         .map(|_| {
@@ -194,7 +194,7 @@ fn gates(device: &Device, count: u32) -> Vec<(ManualQueue<'_>, SyncFile)> {
         .collect()
 }
 
-fn as_many_in_fences_as_there_may_be() {
+fn maximum_number_of_in_fences() {
     let module = module();
     let device = Device::open().unwrap();
     let queue = device.timer_queue("").unwrap();
@@ -217,7 +217,7 @@ fn as_many_in_fences_as_there_may_be() {
     module.unload();
 }
 
-/// Merges the fences of all gates into one.
+/// Merges the fences of all gates into one sync_file.
 fn merge(gates: &[(ManualQueue<'_>, SyncFile)]) -> SyncFile {
     let fences = gates
         .iter()
@@ -229,7 +229,7 @@ fn merge(gates: &[(ManualQueue<'_>, SyncFile)]) -> SyncFile {
     merged
 }
 
-fn merged_in_fences_contain_too_many() {
+fn fences_of_merged_in_fences_are_limited() {
     let module = module();
     let (theirs, ours) = (Device::open().unwrap(), Device::open().unwrap());
     let gates = gates(&theirs, MAX_IN_FENCES + 1);
@@ -239,7 +239,7 @@ fn merged_in_fences_contain_too_many() {
     let job = || queue.job(Duration::ZERO).wait_for_all(allowed);
     assert_refused(job().wait_for(one_more).submit(), Errno::NOSPC);
     assert_eq!(queue.info().unwrap().submitted, 0);
-    // The same once more is no more to wait for.
+    // A second reference to the same fence is not a second wait.
     let (_, fence) = job().wait_for_all(allowed).submit_with_out_fence().unwrap();
     for (gate, _) in &gates {
         gate.signal(1).unwrap();
@@ -250,7 +250,7 @@ fn merged_in_fences_contain_too_many() {
     module.unload();
 }
 
-fn in_fences_contain_too_many_that_have_signalled() {
+fn signalled_fences_of_merged_in_fences_are_limited() {
     const EACH: u32 = MAX_WAITS / MAX_IN_FENCES + 1;
     let module = module();
     let device = Device::open().unwrap();
@@ -275,10 +275,10 @@ fn in_fences_contain_too_many_that_have_signalled() {
     module.unload();
 }
 
-fn jobs_wait_for_too_much() {
+fn waits_of_a_client_are_limited() {
     const MOST: usize = MAX_IN_FENCES as usize;
     if kernel_is_slow() {
-        return skip("65536 waits would take it a minute");
+        return skip("65536 waits take a slow kernel a minute");
     }
     let module = module();
     let (theirs, ours) = (Device::open().unwrap(), Device::open().unwrap());
@@ -291,12 +291,12 @@ fn jobs_wait_for_too_much() {
     for _ in 0..MAX_WAITS / MAX_IN_FENCES - 1 {
         submit(&one, MOST).unwrap();
     }
-    // The queues of a client share what it may wait for.
+    // The limit applies to all queues of a client together.
     submit(&other, MOST - 1).unwrap();
     assert_refused(submit(&other, 2), Errno::NOSPC);
     submit(&one, 1).unwrap();
     assert_refused(submit(&one, 1), Errno::NOSPC);
-    // What ends gives it back.
+    // Cancelled jobs no longer count.
     other.destroy().unwrap();
     submit(&one, MOST - 1).unwrap();
     assert_refused(submit(&one, 1), Errno::NOSPC);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Many threads on one client.
+//! Threads that share one client.
 
 use rustix::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -12,25 +12,25 @@ use vfence::{Device, Errno, Point, Status, SyncFile, TimerQueue};
 use vfence_selftests::{allow_files, suite, timestamp, wait};
 
 suite![
-    all_submit_to_one_queue,
-    some_submit_and_some_signal,
-    all_wait_for_each_other,
-    queues_come_and_go,
-    queues_go_while_others_submit,
-    clients_come_and_go,
-    many_poll_one_fence,
-    info_is_consistent,
-    batches_at_the_same_time,
+    threads_submit_to_one_queue,
+    threads_submit_and_signal,
+    threads_wait_for_each_others_jobs,
+    threads_create_and_destroy_queues,
+    queues_are_destroyed_during_submits,
+    threads_open_and_close_clients,
+    threads_poll_one_fence,
+    queue_info_is_consistent,
+    concurrent_batches_have_contiguous_seqnos,
     refused_batches_leave_no_gap,
-    waits_and_exports_while_jobs_complete,
+    waits_and_exports_race_with_completion,
     each_event_goes_to_one_reader,
-    resets_and_deadlines_while_jobs_run,
+    resets_and_deadlines_race_with_jobs,
 ];
 
 const THREADS: u32 = 6;
 const ROUNDS: u32 = 40;
 
-/// Runs `work` in many threads, which get their number.
+/// Runs `work` on [`THREADS`] threads; each gets its number.
 fn in_threads(work: impl Fn(u32) + Sync) {
     thread::scope(|scope| {
         for number in 0..THREADS {
@@ -40,7 +40,7 @@ fn in_threads(work: impl Fn(u32) + Sync) {
     });
 }
 
-fn all_submit_to_one_queue() {
+fn threads_submit_to_one_queue() {
     allow_files(4096);
     let device = Device::open().unwrap();
     let queue = device.timer_queue("").unwrap();
@@ -64,7 +64,7 @@ fn all_submit_to_one_queue() {
     assert_eq!(jobs.len() as u32, THREADS * ROUNDS);
 }
 
-fn some_submit_and_some_signal() {
+fn threads_submit_and_signal() {
     let device = Device::open().unwrap();
     let queue = device.manual_queue("").unwrap();
     let completed = AtomicU32::new(0);
@@ -88,7 +88,7 @@ fn some_submit_and_some_signal() {
 }
 
 /// Each job waits for the last job of every thread.
-fn all_wait_for_each_other() {
+fn threads_wait_for_each_others_jobs() {
     allow_files(4096);
     let device = Device::open().unwrap();
     let latest: Mutex<Vec<Option<SyncFile>>> = Mutex::new((0..THREADS).map(|_| None).collect());
@@ -115,7 +115,7 @@ fn all_wait_for_each_other() {
     });
 }
 
-fn queues_come_and_go() {
+fn threads_create_and_destroy_queues() {
     let device = Device::open().unwrap();
     in_threads(|_| {
         for round in 0..ROUNDS {
@@ -128,7 +128,7 @@ fn queues_come_and_go() {
     });
 }
 
-fn queues_go_while_others_submit() {
+fn queues_are_destroyed_during_submits() {
     let device = Device::open().unwrap();
     let current = AtomicU32::new(0);
     let done = AtomicBool::new(false);
@@ -162,7 +162,7 @@ fn queues_go_while_others_submit() {
     });
 }
 
-fn clients_come_and_go() {
+fn threads_open_and_close_clients() {
     in_threads(|_| {
         for _ in 0..ROUNDS {
             let device = Device::open().unwrap();
@@ -171,7 +171,7 @@ fn clients_come_and_go() {
             let (_, in_fence) = gate.submit_with_out_fence().unwrap();
             let job = queue.job(Duration::ZERO).wait_for(&in_fence);
             let (_, fence) = job.submit_with_out_fence().unwrap();
-            // Closing cancels both, in whatever order.
+            // Closing cancels both jobs, in either order.
             std::mem::forget((gate, queue));
             drop(rustix::fd::OwnedFd::from(device));
             assert_eq!(wait(&fence), Status::Failed(Errno::CANCELED));
@@ -180,7 +180,7 @@ fn clients_come_and_go() {
     });
 }
 
-fn many_poll_one_fence() {
+fn threads_poll_one_fence() {
     let device = Device::open().unwrap();
     let queue = device.manual_queue("").unwrap();
     let (seqno, fence) = queue.submit_with_out_fence().unwrap();
@@ -192,7 +192,7 @@ fn many_poll_one_fence() {
     });
 }
 
-fn info_is_consistent() {
+fn queue_info_is_consistent() {
     let device = Device::open().unwrap();
     let queue = device.timer_queue("").unwrap();
     in_threads(|number| {
@@ -209,7 +209,7 @@ fn info_is_consistent() {
     });
 }
 
-fn batches_at_the_same_time() {
+fn concurrent_batches_have_contiguous_seqnos() {
     let device = Device::open().unwrap();
     let (one, other) = (
         device.timer_queue("").unwrap(),
@@ -218,7 +218,7 @@ fn batches_at_the_same_time() {
     let seqnos = Mutex::new([Vec::new(), Vec::new()]);
     in_threads(|number| {
         for round in 0..ROUNDS {
-            // One queue, the other, both in turns.
+            // Either queue, or both in turns.
             let queues = [[&one, &one], [&other, &other], [&one, &other]][(round % 3) as usize];
             let mut batch = device.batch();
             for job in 0..30 {
@@ -232,7 +232,7 @@ fn batches_at_the_same_time() {
             }
         }
     });
-    // Each number was given out once, and none left out.
+    // Each seqno was used once, without gaps.
     for (queue, mut seqnos) in [&one, &other].into_iter().zip(seqnos.into_inner().unwrap()) {
         seqnos.sort_unstable();
         let submitted = queue.info().unwrap().submitted;
@@ -276,7 +276,7 @@ fn refused_batches_leave_no_gap() {
     assert_eq!(device.try_read_events(1).unwrap(), []);
 }
 
-fn waits_and_exports_while_jobs_complete() {
+fn waits_and_exports_race_with_completion() {
     allow_files(4096);
     let device = Device::open().unwrap();
     let queues = [
@@ -295,14 +295,14 @@ fn waits_and_exports_while_jobs_complete() {
                     assert!(counters.completed() >= seqno);
                 }
                 1 => {
-                    // Pending, running or completed: it is the same fence.
+                    // The same fence, whether the job is pending, running or completed.
                     let fence = queue.export(seqno).unwrap();
                     assert_eq!(wait(&fence), Status::Signalled);
                     let info = queue.job_info(seqno).unwrap();
                     assert_eq!(info.end_ns, Some(timestamp(&fence)));
                 }
                 _ => {
-                    // The last job of each queue that has one; ours has.
+                    // The last job of each queue with jobs; this one has some.
                     let last = |queue: &TimerQueue<'_>| {
                         let seqno = queue.info().unwrap().submitted;
                         (seqno > 0).then(|| queue.point(seqno))
@@ -343,7 +343,7 @@ fn each_event_goes_to_one_reader() {
     assert!(seqnos.into_iter().eq(1..=JOBS as u64));
 }
 
-fn resets_and_deadlines_while_jobs_run() {
+fn resets_and_deadlines_race_with_jobs() {
     allow_files(4096);
     let device = Device::open().unwrap();
     let queue = device.build_queue("").boost_percent(1000).timer().unwrap();

@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! The watchdog, at its default of 2 s: every fence signals in bounded time.
+//! The watchdog at its default of 2 s: every fence signals in bounded time.
 //!
-//! The bound counts from where a job becomes the head of a timer queue, and from the submission of a
-//! manual job. A timestamp is the engine's, so it is exact however late the interrupt is.
+//! The timeout counts from when a job becomes the head of a timer queue, and from the submission of
+//! a manual job. Timestamps follow the schedule, so they are exact however late the interrupt comes.
 //!
-//! The cases run side by side: what they do is wait.
+//! The cases run concurrently, because they mostly wait.
 
 use std::time::Duration;
 use vfence::{monotonic_ns, Device, Errno, Status, SyncFile, TimerQueue};
 use vfence_selftests::{parallel_suite, timestamp, wait};
 
 parallel_suite![
-    in_fence_comes_too_late,
-    queue_goes_on,
-    duration_counts,
-    longest_duration,
-    waiting_in_the_queue_does_not_count,
-    manual_job,
-    manual_jobs_count_from_their_submission,
-    manual_queue_goes_on,
-    reaches_those_who_wait,
+    late_in_fence_times_out,
+    queue_continues_after_a_timeout,
+    duration_counts_towards_the_timeout,
+    longest_duration_completes,
+    time_in_the_queue_does_not_count,
+    manual_job_times_out,
+    manual_jobs_time_out_from_their_submission,
+    manual_queue_continues_after_a_timeout,
+    timeout_propagates_to_waiting_jobs,
 ];
 
 const TIMED_OUT: Status = Status::Failed(Errno::TIMEDOUT);
@@ -42,14 +42,14 @@ fn bound_ns(device: &Device) -> u64 {
     bound(device).as_nanos() as u64
 }
 
-/// Returns a fence that comes after 1.5 times the bound.
+/// Returns a fence that signals after 1.5 times the watchdog.
 fn late_fence(device: &Device, queue: &TimerQueue<'_>) -> SyncFile {
     let duration = bound(device) * 3 / 4;
     queue.job(duration).submit().unwrap();
     queue.job(duration).submit_with_out_fence().unwrap().1
 }
 
-fn in_fence_comes_too_late() {
+fn late_in_fence_times_out() {
     let device = device();
     let (slow, queue) = (
         device.timer_queue("").unwrap(),
@@ -66,12 +66,12 @@ fn in_fence_comes_too_late() {
     assert_eq!(wait(&fence), TIMED_OUT);
     assert!(timestamp(&fence) >= before + bound_ns(&device));
     assert!(timestamp(&fence) <= after + bound_ns(&device));
-    // It still comes, and finds nobody waiting.
+    // The in-fence still signals, with no job waiting.
     assert_eq!(wait(&in_fence), Status::Signalled);
     assert!(timestamp(&fence) < timestamp(&in_fence));
 }
 
-fn queue_goes_on() {
+fn queue_continues_after_a_timeout() {
     let device = device();
     let (slow, queue) = (
         device.timer_queue("").unwrap(),
@@ -89,7 +89,7 @@ fn queue_goes_on() {
     assert_eq!(timestamp(&next), timestamp(&stuck) + 1_000_000);
 }
 
-fn duration_counts() {
+fn duration_counts_towards_the_timeout() {
     let device = device();
     let (gate, queue) = (
         device.manual_queue("").unwrap(),
@@ -98,13 +98,13 @@ fn duration_counts() {
     let (seqno, in_fence) = gate.submit_with_out_fence().unwrap();
     let job = queue.job(bound(&device)).wait_for(&in_fence);
     let (_, fence) = job.submit_with_out_fence().unwrap();
-    // It starts a little after it became the head, so it would end too late.
+    // The job starts a little after it became the head, so it would end too late.
     gate.signal(seqno).unwrap();
     assert_eq!(wait(&in_fence), Status::Signalled);
     assert_eq!(wait(&fence), TIMED_OUT);
 }
 
-fn longest_duration() {
+fn longest_duration_completes() {
     let device = device();
     let queue = device.timer_queue("").unwrap();
     let before = monotonic_ns();
@@ -113,14 +113,14 @@ fn longest_duration() {
     assert!(timestamp(&fence) >= before + bound_ns(&device));
 }
 
-fn waiting_in_the_queue_does_not_count() {
+fn time_in_the_queue_does_not_count() {
     let device = device();
     let queue = device.timer_queue("").unwrap();
     assert_eq!(wait(&late_fence(&device, &queue)), Status::Signalled);
     assert_eq!(queue.info().unwrap().completed, 2);
 }
 
-fn manual_job() {
+fn manual_job_times_out() {
     let device = device();
     let queue = device.manual_queue("").unwrap();
     let before = monotonic_ns();
@@ -132,7 +132,7 @@ fn manual_job() {
     assert_eq!(fence.status().unwrap(), TIMED_OUT);
 }
 
-fn manual_jobs_count_from_their_submission() {
+fn manual_jobs_time_out_from_their_submission() {
     let device = device();
     let queue = device.manual_queue("").unwrap();
     let mut last = monotonic_ns() + bound_ns(&device);
@@ -146,7 +146,7 @@ fn manual_jobs_count_from_their_submission() {
     assert!(last <= after + bound_ns(&device));
 }
 
-fn manual_queue_goes_on() {
+fn manual_queue_continues_after_a_timeout() {
     let device = device();
     let queue = device.manual_queue("").unwrap();
     let (_, stuck) = queue.submit_with_out_fence().unwrap();
@@ -157,7 +157,7 @@ fn manual_queue_goes_on() {
     assert_eq!(wait(&next), Status::Signalled);
 }
 
-fn reaches_those_who_wait() {
+fn timeout_propagates_to_waiting_jobs() {
     let device = device();
     let (gate, queue) = (
         device.manual_queue("").unwrap(),

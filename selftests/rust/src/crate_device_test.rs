@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! The crate `vfence` on the device.
+//! The crate `vfence`: devices, queues, single jobs and sync_files.
 
 use rustix::fd::{AsFd, OwnedFd};
 use std::time::Duration;
@@ -9,28 +9,28 @@ use vfence::{Device, Errno, QueueKind, Status, SyncFile};
 use vfence_selftests::{assert_refused, suite, timestamp, wait};
 
 suite![
-    capabilities,
-    malformed_call,
-    device_from_a_file_descriptor,
-    timer_queue,
-    manual_queue,
-    bad_name,
-    drop_of_a_queue,
-    destruction,
-    destruction_of_one_that_is_gone,
-    job,
-    job_with_in_fences,
-    job_without_out_fence,
-    job_that_is_too_long,
-    signal,
-    signal_with_error,
-    short_calls,
-    wait_with_timeout,
-    info_of_a_pending_fence,
-    info_of_a_signalled_fence,
-    merge,
-    deadline,
-    sync_file_from_a_file_descriptor,
+    capabilities_are_reported,
+    faulting_call_returns_efault,
+    device_is_made_from_a_descriptor,
+    timer_queue_has_its_name,
+    manual_queue_has_a_default_name,
+    invalid_name_is_refused,
+    drop_destroys_the_queue,
+    destroy_cancels_jobs,
+    destroy_of_a_destroyed_queue_fails,
+    job_takes_its_duration,
+    job_waits_for_in_fences,
+    out_fence_is_optional,
+    duration_beyond_the_watchdog_is_refused,
+    signal_completes_jobs,
+    signal_sets_the_error,
+    create_fence_and_signal_next,
+    wait_returns_whether_the_fence_signalled,
+    info_describes_a_pending_fence,
+    info_describes_a_signalled_fence,
+    merge_waits_for_both_fences,
+    deadline_reaches_the_job,
+    sync_file_is_made_from_a_descriptor,
 ];
 
 const MS: Duration = Duration::from_millis(1);
@@ -39,7 +39,7 @@ fn device() -> Device {
     Device::open().unwrap()
 }
 
-fn capabilities() {
+fn capabilities_are_reported() {
     let capabilities = device().capabilities().unwrap();
     assert_eq!(capabilities.api_version, uapi::API_VERSION);
     assert!(capabilities.timer_queues && capabilities.manual_queues);
@@ -47,15 +47,15 @@ fn capabilities() {
     assert!(capabilities.max_queues > 0 && capabilities.max_jobs > 0);
 }
 
-fn malformed_call() {
+fn faulting_call_returns_efault() {
     let device = device();
     let null = std::ptr::null_mut();
-    // SAFETY: There is nothing at the address that could be written to.
+    // SAFETY: The address is NULL, so the kernel writes nothing.
     let result = unsafe { vfence::uapi::any(device.as_fd(), uapi::IOCTL_QUERY, null) };
     assert_eq!(result, Err(Errno::FAULT));
 }
 
-fn device_from_a_file_descriptor() {
+fn device_is_made_from_a_descriptor() {
     let device = device();
     let queue = device.manual_queue("").unwrap();
     let other = Device::from_fd(device.as_fd().try_clone_to_owned().unwrap()).unwrap();
@@ -67,7 +67,7 @@ fn device_from_a_file_descriptor() {
     assert_eq!(info.context, queue.context());
 }
 
-fn timer_queue() {
+fn timer_queue_has_its_name() {
     let device = device();
     let queue = device.timer_queue("decode").unwrap();
     let info = queue.info().unwrap();
@@ -79,7 +79,7 @@ fn timer_queue() {
     assert_eq!(info.context, queue.context());
 }
 
-fn manual_queue() {
+fn manual_queue_has_a_default_name() {
     let device = device();
     let queue = device.manual_queue("").unwrap();
     let info = queue.info().unwrap();
@@ -87,14 +87,14 @@ fn manual_queue() {
     assert_eq!(info.name, format!("queue{}", queue.id()));
 }
 
-fn bad_name() {
+fn invalid_name_is_refused() {
     let device = device();
     assert_refused(device.timer_queue("with\0nul"), Errno::INVAL);
     assert_refused(device.timer_queue(&"x".repeat(32)), Errno::INVAL);
     assert!(device.timer_queue(&"x".repeat(31)).is_ok());
 }
 
-fn drop_of_a_queue() {
+fn drop_destroys_the_queue() {
     let device = device();
     let (_, fence) = device
         .manual_queue("")
@@ -104,7 +104,7 @@ fn drop_of_a_queue() {
     assert_eq!(wait(&fence), Status::Failed(Errno::CANCELED));
 }
 
-fn destruction() {
+fn destroy_cancels_jobs() {
     let device = device();
     let queue = device.timer_queue("").unwrap();
     let (_, fence) = queue
@@ -115,7 +115,7 @@ fn destruction() {
     assert_eq!(fence.status().unwrap(), Status::Failed(Errno::CANCELED));
 }
 
-fn destruction_of_one_that_is_gone() {
+fn destroy_of_a_destroyed_queue_fails() {
     let device = device();
     let queue = device.timer_queue("").unwrap();
     let mut destroy = uapi::QueueDestroy {
@@ -127,7 +127,7 @@ fn destruction_of_one_that_is_gone() {
     assert_refused(queue.destroy(), Errno::NOENT);
 }
 
-fn job() {
+fn job_takes_its_duration() {
     let device = device();
     let queue = device.timer_queue("").unwrap();
     let before = vfence::monotonic_ns();
@@ -138,7 +138,7 @@ fn job() {
     assert_eq!(queue.info().unwrap().completed, 1);
 }
 
-fn job_with_in_fences() {
+fn job_waits_for_in_fences() {
     let device = device();
     let (gate, queue) = (
         device.manual_queue("").unwrap(),
@@ -165,14 +165,14 @@ fn job_with_in_fences() {
     assert!(timestamp(&second) >= timestamp(&first) + 1_000_000);
 }
 
-fn job_without_out_fence() {
+fn out_fence_is_optional() {
     let device = device();
     let queue = device.timer_queue("").unwrap();
     assert_eq!(queue.job(MS).submit().unwrap(), 1);
     assert_eq!(queue.job(MS).submit().unwrap(), 2);
 }
 
-fn job_that_is_too_long() {
+fn duration_beyond_the_watchdog_is_refused() {
     let device = device();
     let queue = device.timer_queue("").unwrap();
     assert_refused(queue.job(Duration::from_secs(3)).submit(), Errno::INVAL);
@@ -180,7 +180,7 @@ fn job_that_is_too_long() {
     assert_eq!(queue.info().unwrap().submitted, 0);
 }
 
-fn signal() {
+fn signal_completes_jobs() {
     let device = device();
     let queue = device.manual_queue("").unwrap();
     for seqno in 1..=3 {
@@ -193,7 +193,7 @@ fn signal() {
     assert_eq!((info.submitted, info.completed), (3, 2));
 }
 
-fn short_calls() {
+fn create_fence_and_signal_next() {
     let device = device();
     let queue = device.manual_queue("").unwrap();
     assert!(!queue.signal_next().unwrap());
@@ -207,7 +207,7 @@ fn short_calls() {
     assert!(!queue.signal_next().unwrap());
 }
 
-fn signal_with_error() {
+fn signal_sets_the_error() {
     let device = device();
     let queue = device.manual_queue("").unwrap();
     let (seqno, fence) = queue.submit_with_out_fence().unwrap();
@@ -215,7 +215,7 @@ fn signal_with_error() {
     assert_eq!(wait(&fence), Status::Failed(Errno::IO));
 }
 
-fn wait_with_timeout() {
+fn wait_returns_whether_the_fence_signalled() {
     let device = device();
     let queue = device.manual_queue("").unwrap();
     let (seqno, fence) = queue.submit_with_out_fence().unwrap();
@@ -227,7 +227,7 @@ fn wait_with_timeout() {
     assert!(fence.wait(None).unwrap());
 }
 
-fn info_of_a_pending_fence() {
+fn info_describes_a_pending_fence() {
     let device = device();
     let queue = device.manual_queue("render").unwrap();
     let (_, fence) = queue.submit_with_out_fence().unwrap();
@@ -235,7 +235,7 @@ fn info_of_a_pending_fence() {
     assert_eq!(info.status, Status::Pending);
     assert_eq!(info.timestamp_ns(), None);
     let [only] = info.fences.as_slice() else {
-        panic!("it has {} fences", info.fences.len());
+        panic!("{} fences instead of one", info.fences.len());
     };
     assert_eq!(
         (only.driver.as_str(), only.timeline.as_str()),
@@ -243,7 +243,7 @@ fn info_of_a_pending_fence() {
     );
 }
 
-fn info_of_a_signalled_fence() {
+fn info_describes_a_signalled_fence() {
     let device = device();
     let queue = device.manual_queue("render").unwrap();
     let before = vfence::monotonic_ns();
@@ -256,7 +256,7 @@ fn info_of_a_signalled_fence() {
     assert_eq!(info.fences[0].timeline, "signaled-timeline");
 }
 
-fn merge() {
+fn merge_waits_for_both_fences() {
     let device = device();
     let queues = [(); 2].map(|()| device.manual_queue("").unwrap());
     let [one, other] = queues
@@ -274,17 +274,15 @@ fn merge() {
     assert_eq!(timestamp(&merged), timestamp(&one).max(timestamp(&other)));
 }
 
-fn deadline() {
+fn deadline_reaches_the_job() {
     let device = device();
-    let (_, fence) = device
-        .manual_queue("")
-        .unwrap()
-        .submit_with_out_fence()
-        .unwrap();
-    fence.set_deadline(vfence::monotonic_ns()).unwrap();
+    let queue = device.manual_queue("").unwrap();
+    let (seqno, fence) = queue.submit_with_out_fence().unwrap();
+    fence.set_deadline(5000).unwrap();
+    assert_eq!(queue.job_info(seqno).unwrap().deadline_ns, Some(5000));
 }
 
-fn sync_file_from_a_file_descriptor() {
+fn sync_file_is_made_from_a_descriptor() {
     let device = device();
     let queue = device.manual_queue("").unwrap();
     let (seqno, fence) = queue.submit_with_out_fence().unwrap();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! What the crate `vfence` offers of the engine: batches, points, events, counters, faults, policies.
+//! The crate `vfence`: batches, waits, events, counters, faults, policies and buffers.
 
 use rustix::fd::AsFd;
 use std::io::ErrorKind;
@@ -14,36 +14,36 @@ use vfence_selftests::{assert_refused, suite, timestamp, wait};
 
 suite![
     buffer_is_a_dma_buf,
-    operations_are_done_and_summed_up,
-    buffers_keep_jobs_in_order,
-    worker_queue,
-    batch,
-    refused_batch,
-    batch_of_another_clients_queue,
-    batch_that_is_empty_or_too_large,
-    wait_for_points,
-    wait_until_the_time_is_up,
-    wait_for_what_is_not_there,
-    export_before_and_after,
-    export_of_what_is_forgotten,
-    job_info,
-    events,
-    events_without_waiting,
-    events_in_portions,
-    counters,
-    counters_when_the_queue_is_gone,
-    job_with_an_error,
-    job_of_a_manual_queue,
-    job_of_random_duration,
-    job_that_hangs,
-    stopped_queue,
-    in_fence_policies,
-    deadline,
-    hurried,
-    faults,
-    same_seed_same_run,
-    faults_that_are_refused,
-    what_a_manual_queue_refuses,
+    operations_write_and_checksum,
+    buffers_order_jobs,
+    worker_queue_runs_jobs,
+    batch_submits_jobs,
+    refused_batch_reports_the_index,
+    batch_refuses_a_queue_of_another_client,
+    empty_or_too_large_batch_is_refused,
+    wait_any_and_wait_all,
+    wait_times_out,
+    wait_for_an_unknown_point_is_refused,
+    export_before_and_after_completion,
+    export_beyond_the_history_fails,
+    job_info_follows_the_state,
+    event_describes_the_job,
+    try_read_events_does_not_block,
+    read_events_returns_portions,
+    counters_follow_the_jobs,
+    counters_outlive_the_queue,
+    job_ends_with_its_error,
+    manual_job_ends_with_its_error,
+    random_duration_is_within_bounds,
+    hang_ends_at_the_timeout,
+    reset_restarts_a_stopped_queue,
+    in_fence_policies_treat_errors,
+    earliest_deadline_is_reported,
+    deadline_boosts_a_job,
+    fault_plan_hits_its_jobs,
+    same_seed_repeats_the_run,
+    invalid_faults_are_refused,
+    manual_queue_refuses_timer_options,
 ];
 
 const MS: Duration = Duration::from_millis(1);
@@ -52,7 +52,7 @@ fn device() -> Device {
     Device::open().unwrap()
 }
 
-fn worker_queue() {
+fn worker_queue_runs_jobs() {
     let device = device();
     assert!(device.capabilities().unwrap().worker_queues);
     let queue = device.worker_queue("decode").unwrap();
@@ -65,7 +65,7 @@ fn worker_queue() {
     assert_eq!(wait(&fence), Status::Signalled);
 }
 
-fn batch() {
+fn batch_submits_jobs() {
     let device = device();
     let (timer, manual) = (
         device.timer_queue("").unwrap(),
@@ -92,7 +92,7 @@ fn batch() {
     assert_eq!(wait(third), Status::Failed(Errno::IO));
 }
 
-fn refused_batch() {
+fn refused_batch_reports_the_index() {
     let device = device();
     let queue = device.timer_queue("").unwrap();
     let mut batch = device.batch();
@@ -110,9 +110,9 @@ fn refused_batch() {
     assert_eq!(queue.info().unwrap().submitted, 0);
 }
 
-fn batch_of_another_clients_queue() {
+fn batch_refuses_a_queue_of_another_client() {
     let (ours, theirs) = (device(), device());
-    // The ids are the same.
+    // Each client numbers its own queues.
     let (one, other) = (
         ours.timer_queue("").unwrap(),
         theirs.timer_queue("").unwrap(),
@@ -124,7 +124,7 @@ fn batch_of_another_clients_queue() {
     assert_eq!(one.info().unwrap().submitted, 0);
 }
 
-fn batch_that_is_empty_or_too_large() {
+fn empty_or_too_large_batch_is_refused() {
     let device = device();
     let queue = device.timer_queue("").unwrap();
     let error = device.batch().submit().unwrap_err();
@@ -143,7 +143,7 @@ fn batch_that_is_empty_or_too_large() {
     assert!(queue.wait(1024, None).unwrap());
 }
 
-fn wait_for_points() {
+fn wait_any_and_wait_all() {
     let device = device();
     let queues = [(); 3].map(|()| device.manual_queue("").unwrap());
     let points = queues
@@ -161,7 +161,7 @@ fn wait_for_points() {
     });
 }
 
-fn wait_until_the_time_is_up() {
+fn wait_times_out() {
     let device = device();
     let queue = device.manual_queue("").unwrap();
     let seqno = queue.submit().unwrap();
@@ -172,7 +172,7 @@ fn wait_until_the_time_is_up() {
     assert_eq!(any.unwrap(), None);
 }
 
-fn wait_for_what_is_not_there() {
+fn wait_for_an_unknown_point_is_refused() {
     let device = device();
     let queue = device.manual_queue("").unwrap();
     assert_refused(queue.wait(1, None), Errno::INVAL);
@@ -180,7 +180,7 @@ fn wait_for_what_is_not_there() {
     let point = queue.point(queue.submit().unwrap());
     let points = vec![point; uapi::MAX_WAIT_POINTS as usize + 1];
     assert_refused(device.wait_any(&points, None), Errno::INVAL);
-    // Another device has a queue of that id, and a job of that number.
+    // Another client has a queue with this id, and a job with this seqno.
     let other = self::device();
     let others = other.manual_queue("").unwrap();
     others.signal(others.submit().unwrap()).unwrap();
@@ -193,7 +193,7 @@ fn wait_for_what_is_not_there() {
     assert_refused(device.wait_all(&[point], None), Errno::NOENT);
 }
 
-fn export_before_and_after() {
+fn export_before_and_after_completion() {
     let device = device();
     let queue = device.manual_queue("").unwrap();
     let seqno = queue.submit().unwrap();
@@ -207,7 +207,7 @@ fn export_before_and_after() {
     assert_eq!(timestamp(&before), timestamp(&after));
 }
 
-fn export_of_what_is_forgotten() {
+fn export_beyond_the_history_fails() {
     let device = device();
     let queue = device.manual_queue("").unwrap();
     for _ in 0..=uapi::HISTORY {
@@ -224,7 +224,7 @@ fn export_of_what_is_forgotten() {
     assert!(queue.wait(1, None).unwrap());
 }
 
-fn job_info() {
+fn job_info_follows_the_state() {
     let device = device();
     let queue = device.timer_queue("").unwrap();
     let gate = device.manual_queue("").unwrap();
@@ -243,7 +243,7 @@ fn job_info() {
     assert_eq!(queue.job_info(hang).unwrap().state, JobState::Running);
 }
 
-fn events() {
+fn event_describes_the_job() {
     let device = device();
     let queue = device.timer_queue("").unwrap();
     let seqno = queue.job(MS).event().error(Errno::PROTO).submit().unwrap();
@@ -267,7 +267,7 @@ fn events() {
     assert_eq!(end_ns, start_ns + 1_000_000);
 }
 
-fn events_without_waiting() {
+fn try_read_events_does_not_block() {
     let device = device();
     let queue = device.manual_queue("").unwrap();
     assert_eq!(device.try_read_events(10).unwrap(), []);
@@ -280,7 +280,7 @@ fn events_without_waiting() {
     assert_refused(device.try_read_events(0), Errno::INVAL);
 }
 
-fn events_in_portions() {
+fn read_events_returns_portions() {
     let device = device();
     let queue = device.manual_queue("").unwrap();
     for _ in 0..100 {
@@ -296,7 +296,7 @@ fn events_in_portions() {
     assert!(seqnos.into_iter().eq(1..=100));
 }
 
-fn counters() {
+fn counters_follow_the_jobs() {
     let device = device();
     let queue = device.build_queue("").timeout(20 * MS).timer().unwrap();
     let counters = queue.counters().unwrap();
@@ -317,7 +317,7 @@ fn counters() {
     assert_eq!(counters.resets(), 2);
 }
 
-fn counters_when_the_queue_is_gone() {
+fn counters_outlive_the_queue() {
     let device = device();
     let queue = device.manual_queue("").unwrap();
     let counters = queue.counters().unwrap();
@@ -331,7 +331,7 @@ fn counters_when_the_queue_is_gone() {
     assert_eq!((counters.completed(), counters.errors()), (3, 2));
 }
 
-fn job_with_an_error() {
+fn job_ends_with_its_error() {
     let device = device();
     let queue = device.timer_queue("").unwrap();
     let job = queue.job(MS).error(Errno::IO);
@@ -341,7 +341,7 @@ fn job_with_an_error() {
     assert_eq!(queue.info().unwrap().errors, 1);
 }
 
-fn job_of_a_manual_queue() {
+fn manual_job_ends_with_its_error() {
     let device = device();
     let queue = device.manual_queue("").unwrap();
     let job = queue.job().error(Errno::IO).event();
@@ -351,7 +351,7 @@ fn job_of_a_manual_queue() {
     assert_eq!(device.read_events(1).unwrap()[0].error, Some(Errno::IO));
 }
 
-fn job_of_random_duration() {
+fn random_duration_is_within_bounds() {
     let device = device();
     let queue = device.build_queue("").seed(3).timer().unwrap();
     let (low, high) = (Duration::from_nanos(100), Duration::from_nanos(199));
@@ -371,10 +371,10 @@ fn job_of_random_duration() {
 }
 
 fn duration(event: &Event) -> u64 {
-    event.end_ns - event.start_ns.expect("it ran")
+    event.end_ns - event.start_ns.expect("the job ran")
 }
 
-fn job_that_hangs() {
+fn hang_ends_at_the_timeout() {
     let device = device();
     let queue = device.build_queue("").timeout(10 * MS).timer().unwrap();
     assert_eq!(queue.info().unwrap().timeout, Some(10 * MS));
@@ -386,7 +386,7 @@ fn job_that_hangs() {
     assert_eq!((info.timeouts, info.resets, info.stopped), (1, 1, false));
 }
 
-fn stopped_queue() {
+fn reset_restarts_a_stopped_queue() {
     let device = device();
     let queue = device
         .build_queue("")
@@ -405,7 +405,7 @@ fn stopped_queue() {
     assert_eq!(wait(&fence), Status::Signalled);
 }
 
-fn in_fence_policies() {
+fn in_fence_policies_treat_errors() {
     let device = device();
     let gate = device.manual_queue("").unwrap();
     let (_, in_fence) = gate.submit_with_out_fence().unwrap();
@@ -442,7 +442,7 @@ fn in_fence_policies() {
     assert_eq!(stopped, [false, false, true]);
 }
 
-fn deadline() {
+fn earliest_deadline_is_reported() {
     let device = device();
     let queue = device.manual_queue("").unwrap();
     let job = queue.job().event();
@@ -454,7 +454,7 @@ fn deadline() {
     assert_eq!(device.read_events(1).unwrap()[0].deadline_ns, Some(5000));
 }
 
-fn hurried() {
+fn deadline_boosts_a_job() {
     let device = device();
     let gate = device.manual_queue("").unwrap();
     let queue = device.build_queue("").boost_percent(200).timer().unwrap();
@@ -468,7 +468,7 @@ fn hurried() {
     assert_eq!(info.end_ns, info.start_ns.map(|start| start + 10_000_000));
 }
 
-/// Runs 100 jobs and returns what is told of them, but for when they ran.
+/// Runs 100 jobs. Returns what their events report, except for absolute times.
 fn outcome(
     device: &Device,
     queue: &TimerQueue<'_>,
@@ -491,7 +491,7 @@ fn outcome(
     outcome
 }
 
-fn faults() {
+fn fault_plan_hits_its_jobs() {
     let device = device();
     let queue = device.build_queue("").timeout(20 * MS).timer().unwrap();
     let plan = [
@@ -519,7 +519,7 @@ fn faults() {
     assert_eq!((counts.delay, counts.drop_interrupt), (2, 1));
 }
 
-fn same_seed_same_run() {
+fn same_seed_repeats_the_run() {
     let device = device();
     let plan = [
         Fault::with_probability(200_000, FaultKind::Fail(Errno::IO)),
@@ -537,7 +537,7 @@ fn same_seed_same_run() {
     assert!((5..40).contains(&failed));
 }
 
-fn faults_that_are_refused() {
+fn invalid_faults_are_refused() {
     let device = device();
     let queue = device.timer_queue("").unwrap();
     let refused = |fault| assert_refused(queue.set_faults(0, &[fault]), Errno::INVAL);
@@ -551,7 +551,7 @@ fn faults_that_are_refused() {
     assert_eq!(outcome(&device, &queue).len(), 100);
 }
 
-fn what_a_manual_queue_refuses() {
+fn manual_queue_refuses_timer_options() {
     let device = device();
     let queue = device.manual_queue("").unwrap();
     let (_, fence) = queue.submit_with_out_fence().unwrap();
@@ -580,7 +580,7 @@ fn buffer_is_a_dma_buf() {
     assert_refused(Buffer::try_from(pipe), Errno::SPIPE);
 }
 
-/// Returns the CRC-32C of bytes that are all the same.
+/// Returns the CRC-32C of `count` bytes of value `byte`.
 fn crc32c_of(byte: u8, count: usize) -> u64 {
     let crc = (0..count).fold(!0u32, |crc, _| {
         (0..8).fold(crc ^ u32::from(byte), |crc, _| {
@@ -590,7 +590,7 @@ fn crc32c_of(byte: u8, count: usize) -> u64 {
     u64::from(!crc)
 }
 
-fn operations_are_done_and_summed_up() {
+fn operations_write_and_checksum() {
     let device = device();
     let queue = device.worker_queue("").unwrap();
     let (one, other) = (device.buffer(8192).unwrap(), device.buffer(8192).unwrap());
@@ -613,7 +613,7 @@ fn operations_are_done_and_summed_up() {
     assert_refused(elsewhere.submit(), Errno::INVAL);
 }
 
-fn buffers_keep_jobs_in_order() {
+fn buffers_order_jobs() {
     let device = device();
     let queues = [(); 3].map(|()| device.worker_queue("").unwrap());
     let buffer = device.buffer(4096).unwrap();
@@ -629,7 +629,7 @@ fn buffers_keep_jobs_in_order() {
             .crc32c(&buffer, 0..4096)
             .event(),
     );
-    // Nobody waits for this one, nor does it for anybody.
+    // This job neither waits nor adds a fence.
     let apart = queues[1].job(Duration::ZERO).reads(&buffer);
     batch.add(apart.without_implicit_wait().without_implicit_fence());
     batch.add(queues[2].job(Duration::ZERO).writes(&buffer));
