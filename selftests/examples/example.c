@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A job of 5 ms, its fence waited for, and the time at which it was done. */
+/* Submits a job of 5 ms, waits for its fence, and prints when the fence signalled. */
 #include <fcntl.h>
 #include <poll.h>
 #include <stdint.h>

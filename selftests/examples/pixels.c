@@ -1,24 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The pipeline of this field, on real pixels.
+ * A camera, a DMA engine, a GPU and a display, as four queues that work on real pixels.
  *
- *	camera ──▶ source ──▶ DMA engine ──▶ source ──▶ GPU ──▶ frame ──▶ display
+ * camera ──▶ source ──▶ DMA engine ──▶ source ──▶ GPU ──▶ frame ──▶ display
  *
- * A camera writes the top of a source buffer, and a row too many. A DMA engine fills the rest. A GPU copies all of it
- * to a frame buffer and draws on that. A display reads the frame buffer, sums it up, and shows it for a sixtieth of a
- * second. There are two buffers of each, in turn, so each stage has to wait for the one before, and, before it writes
- * to a buffer, for whoever still reads what was there two frames ago. All but the display are fast, so it is the
- * buffers that hold them back. The display begins when they can get no further.
+ * The camera writes the top of a source buffer, and one row too many. The DMA engine fills the
+ * rest. The GPU copies the source to a frame buffer and draws on it. The display reads the frame
+ * buffer, checksums it, and shows it for 1/60 s. There are two buffers of each kind, used in turn:
+ * each stage waits for the stage before it and, before it overwrites a buffer, for the reader of
+ * the frame before the last. All stages but the display are fast, so the buffers hold them back.
+ * The display begins once the others are blocked.
  *
- *	pixels explicit		stages hand on the fences of their jobs, as sync_files
- *	pixels implicit		nobody hands on anything: the fences are in the buffers
- *	pixels vgem		implicit, but the camera and the frame buffers are another driver's: vgem's
+ * pixels explicit         jobs take the fences of other stages as in-fences pixels implicit
+ * jobs wait for the fences in the reservation objects pixels vgem         implicit, with the camera
+ * and the frame buffers of vgem
  *
- * A second argument, camera, dma, gpu or display, has that stage not wait, to see what comes of it: wrong sums. With
- * tearing, the GPU waits for what it reads, but not for the display. Nothing of that depends on luck: what does not
- * wait has come as far as it can before what it should have waited for begins.
+ * With a second argument, camera, dma, gpu or display, that stage does not wait, and the checksums
+ * are wrong. With tearing, the GPU waits for what it reads, but not for the display. The result
+ * does not depend on chance: the stage that does not wait runs as far as it can before the stage
+ * for which it should wait begins.
  *
- * Exits with 0 if every frame was right, 1 if one was wrong, 2 if there was an error.
+ * The exit status is 0 if every frame was right, 1 if one was wrong, and 2 after an error.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -41,7 +43,7 @@
 #define HEIGHT 128
 #define ROW (WIDTH * 4)
 #define SIZE (HEIGHT * ROW)
-/* The rows that are the camera's in the end. The GPU draws on the last quarter. */
+/* The rows that the camera writes last. The GPU draws on the last quarter. */
 #define CAMERA_ROWS 16
 #define GPU_ROWS (HEIGHT / 4)
 #define BUFFERS 2
@@ -56,20 +58,22 @@ static const char *const names[STAGES] = { "camera", "dma", "gpu", "display" };
 static int device, card = -1;
 static __u32 queues[STAGES];
 static int sources[BUFFERS], frames[BUFFERS];
-/* Of vgem: what it calls the source buffers, and where they are mapped. */
+/* vgem's handles of the source buffers, and their mappings. */
 static __u32 handles[BUFFERS];
 static __u32 *mapped[BUFFERS];
-/* The out-fences of all jobs, when they are handed on. */
+/* The out-fences of all jobs, for explicit synchronisation. */
 static int fences[STAGES][FRAMES];
 static bool explicit;
-/* What the camera and the display wait for before they begin: the first jobs of two manual queues. */
+/*
+ * The camera and the display wait for these before they begin: the first jobs of two manual queues.
+ */
 static struct gate {
 	__u32 queue;
 	int fence;
 	bool open;
 } start, curtain;
-/* The stage that does not wait, or none. */
-static enum stage careless = STAGES;
+/* The stage that does not wait, or STAGES. */
+static enum stage unsynced = STAGES;
 /* Whether the GPU does not wait for the display. */
 static bool tearing;
 
@@ -79,13 +83,13 @@ static void fail(const char *what)
 	exit(2);
 }
 
-/* What stage @stage writes for frame @frame. */
+/* The colour that a stage writes in a frame. */
 static __u32 colour(enum stage stage, int frame)
 {
 	return 0xff000000 | (stage + 1) << 16 | (frame * 0x0505 + 1);
 }
 
-/* The CRC-32C of what the display has to see. */
+/* The CRC-32C of a frame that the display reads correctly. */
 static __u32 expected(int frame)
 {
 	__u32 crc = ~0U;
@@ -101,7 +105,7 @@ static __u32 expected(int frame)
 	return ~crc;
 }
 
-/* A buffer of the system's heap; one of the device where there is no such heap. */
+/* Returns a buffer of the system heap, or of the device where there is no such heap. */
 static int buffer(void)
 {
 	struct dma_heap_allocation_data from_heap = { .len = SIZE, .fd_flags = O_RDWR | O_CLOEXEC };
@@ -119,7 +123,7 @@ static int buffer(void)
 	return create.fd;
 }
 
-/* Submits a job of @stage, which has the operations and uses the buffers. */
+/* Submits a job of a stage, with its operations and buffers. */
 static void submit(enum stage stage, int frame, struct vfence_use *uses, int use_count,
 		   const struct vfence_operation *operations, int operation_count)
 {
@@ -144,19 +148,22 @@ static void submit(enum stage stage, int frame, struct vfence_use *uses, int use
 
 		if (explicit)
 			uses[i].flags |= VFENCE_USE_NO_WAIT | VFENCE_USE_NO_ADD;
-		else if (stage == careless || tears)
+		else if (stage == unsynced || tears)
 			uses[i].flags |= VFENCE_USE_NO_WAIT;
 	}
-	if (frame == 0 && stage != careless) {
+	if (frame == 0 && stage != unsynced) {
 		if (stage == CAMERA)
 			in_fences[job.in_fence_count++] = start.fence;
 		if (stage == DISPLAY)
 			in_fences[job.in_fence_count++] = curtain.fence;
 	}
-	if (explicit && stage != careless) {
+	if (explicit && stage != unsynced) {
 		if (stage > CAMERA)
 			in_fences[job.in_fence_count++] = fences[stage - 1][frame];
-		/* Who reads what is to be overwritten: of the source the GPU, of the frame buffer the display. */
+		/*
+		 * The readers of what the job overwrites: the GPU for the source, the display for
+		 * the frame.
+		 */
 		if (stage < DISPLAY && frame >= BUFFERS && !(tearing && stage == GPU))
 			in_fences[job.in_fence_count++] =
 				fences[stage == GPU ? DISPLAY : GPU][frame - BUFFERS];
@@ -219,7 +226,7 @@ static void submit_display(int frame)
 	submit(DISPLAY, frame, uses, 1, operations, 1);
 }
 
-/* Opens the card of the driver vgem, gives it the source buffers, and has its own for the frames. */
+/* Opens the card of vgem, imports the source buffers, and replaces the frame buffers by vgem's. */
 static void open_vgem(void)
 {
 	for (int minor = 0; minor < 16 && card < 0; minor++) {
@@ -240,7 +247,9 @@ static void open_vgem(void)
 	}
 	for (int i = 0; i < BUFFERS; i++) {
 		struct drm_prime_handle imported = { .fd = sources[i] };
-		struct drm_mode_create_dumb create = { .width = WIDTH, .height = HEIGHT, .bpp = 32 };
+		struct drm_mode_create_dumb create = {
+			.width = WIDTH, .height = HEIGHT, .bpp = 32,
+		};
 		struct drm_prime_handle exported = { .flags = DRM_CLOEXEC | DRM_RDWR };
 
 		if (ioctl(card, DRM_IOCTL_PRIME_FD_TO_HANDLE, &imported) ||
@@ -258,7 +267,7 @@ static void open_vgem(void)
 	}
 }
 
-/* Waits until a stage is done with a frame. */
+/* Waits until a stage has completed a frame. */
 static void wait_for(enum stage stage, int frame)
 {
 	struct vfence_point point = { .queue = queues[stage], .seqno = frame + 1 };
@@ -272,10 +281,10 @@ static void wait_for(enum stage stage, int frame)
 		fail("wait");
 }
 
-/* Draws as a client of vgem does: the other stages wait for its fence, which is in the buffer. */
+/* Draws like a client of vgem: the other stages wait for its fence in the buffer. */
 static void draw_with_vgem(int frame)
 {
-	bool waits = careless != CAMERA;
+	bool waits = unsynced != CAMERA;
 	int source = sources[frame % BUFFERS];
 	struct pollfd idle = { .fd = source, .events = POLLOUT };
 	struct dma_buf_sync access = { .flags = DMA_BUF_SYNC_START | DMA_BUF_SYNC_WRITE };
@@ -291,9 +300,9 @@ static void draw_with_vgem(int frame)
 	submit_dma(frame);
 	submit_gpu(frame);
 	submit_display(frame);
-	/* Exposed until it is too late for who does not wait. */
-	if (careless != CAMERA && careless != STAGES)
-		wait_for(careless, frame);
+	/* Draw only after the stage that does not wait has read the buffer. */
+	if (unsynced != CAMERA && unsynced != STAGES)
+		wait_for(unsynced, frame);
 	for (int pixel = 0; pixel < (CAMERA_ROWS + 1) * WIDTH; pixel++)
 		mapped[frame % BUFFERS][pixel] = colour(CAMERA, frame);
 	access.flags = DMA_BUF_SYNC_END | DMA_BUF_SYNC_WRITE;
@@ -334,28 +343,28 @@ static void open_gate(struct gate *gate)
 	gate->open = true;
 }
 
-/* Has the display begin, when the others can get no further without it. */
+/* Lets the display begin once the other stages are blocked on it. */
 static void open_curtain(void)
 {
-	if (careless == CAMERA && card < 0)
+	if (unsynced == CAMERA && card < 0)
 		wait_for(CAMERA, FRAMES - 1);
 	wait_for(GPU, tearing ? FRAMES - 1 : BUFFERS - 1);
 	open_gate(&curtain);
 }
 
-/* The stages one after the other, frame by frame: the camera is a client of vgem, and has to be there for each. */
+/* Submits frame by frame: the camera is a client of vgem, and draws each frame itself. */
 static void run_with_vgem(void)
 {
 	for (int frame = 0; frame < FRAMES; frame++) {
-		/* It gets no further, unless it or the GPU does not care. */
-		if (frame == 2 * BUFFERS && careless != CAMERA && !tearing)
+		/* The pipeline is blocked, unless the camera or the GPU does not wait. */
+		if (frame == 2 * BUFFERS && unsynced != CAMERA && !tearing)
 			open_curtain();
 		draw_with_vgem(frame);
 	}
 	open_curtain();
 }
 
-/* All of it is submitted before it begins. */
+/* Submits all jobs before the first one begins. */
 static void run(void)
 {
 	for (int frame = 0; frame < FRAMES; frame++) {
@@ -364,16 +373,16 @@ static void run(void)
 		submit_gpu(frame);
 		submit_display(frame);
 	}
-	/* Whoever does not wait for what is before him in the pipeline is too early. */
-	if (careless == DMA || careless == GPU)
-		wait_for(careless, FRAMES - 1);
-	if (careless == DISPLAY)
+	/* Let the stage that does not wait run ahead of the stages before it. */
+	if (unsynced == DMA || unsynced == GPU)
+		wait_for(unsynced, FRAMES - 1);
+	if (unsynced == DISPLAY)
 		wait_for(DISPLAY, 0);
 	open_gate(&start);
 	open_curtain();
 }
 
-/* When the GPU was done with a frame. */
+/* When the GPU completed a frame. */
 static __u64 ready_at(int frame)
 {
 	struct vfence_job_info info = { .queue = queues[GPU], .seqno = frame + 1 };
@@ -383,7 +392,7 @@ static __u64 ready_at(int frame)
 	return info.end_ns;
 }
 
-/* Shows what the display has seen, and when. Returns how many frames were right. */
+/* Prints what the display read, and when. Returns the number of correct frames. */
 static int show(void)
 {
 	__s64 first = 0;
@@ -403,8 +412,8 @@ static int show(void)
 		right += good;
 		if (!frame)
 			first = event.start_ns;
-		printf("frame %2d, ready at %10.6f ms, shown from %10.6f to %10.6f ms: CRC-32C %08llx %s\n",
-		       frame, ((__s64)ready_at(frame) - first) / 1e6,
+		printf("frame %2d, ready at %10.6f ms, shown from %10.6f to %10.6f ms: "
+		       "CRC-32C %08llx %s\n", frame, ((__s64)ready_at(frame) - first) / 1e6,
 		       ((__s64)event.start_ns - first) / 1e6, ((__s64)event.end_ns - first) / 1e6,
 		       event.result, good ? "right" : "wrong");
 	}
@@ -420,9 +429,9 @@ int main(int argc, char **argv)
 	explicit = !strcmp(mode, "explicit");
 	for (int stage = CAMERA; argc > 2 && stage < STAGES; stage++)
 		if (!strcmp(argv[2], names[stage]))
-			careless = stage;
+			unsynced = stage;
 	tearing = argc > 2 && !strcmp(argv[2], "tearing");
-	if (argc > 3 || (argc > 2 && careless == STAGES && !tearing) ||
+	if (argc > 3 || (argc > 2 && unsynced == STAGES && !tearing) ||
 	    (!explicit && !vgem && strcmp(mode, "implicit"))) {
 		fprintf(stderr, "usage: %s [explicit | implicit | vgem "
 			"[camera | dma | gpu | display | tearing]]\n", *argv);

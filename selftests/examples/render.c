@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * DMA, then render: how drivers of two devices share work by a syncobj, with libdrm and without a GPU.
+ * DMA, then render: two engines share work by a syncobj, with libdrm and without a GPU.
  *
- * A DMA engine fills a buffer; its job signals a point of a timeline. A GPU's job waits for that point, changes the buffer, and
- * signals the next one, for which the CPU waits. Each has a file of its own, as two processes or devices would: what they
- * share are file descriptors, of the timeline and of the buffer.
+ * A DMA engine fills a buffer; its job signals a point of a timeline. A job of the GPU waits for
+ * that point, changes the buffer, and signals the next point, for which the CPU waits. Each engine
+ * has its own file, as in two processes. They share descriptors of the timeline and of the buffer.
  */
 #include <fcntl.h>
 #include <stdint.h>
@@ -19,7 +19,7 @@
 
 #define SIZE (1 << 20)
 
-/* A user of the device: an engine with a queue, and what it has handles of. */
+/* An engine: its file and queue, and its handles of the shared objects. */
 struct engine {
 	const char *name;
 	int node;
@@ -47,7 +47,9 @@ static uint64_t now(void)
 static struct engine start(const char *name)
 {
 	struct vfence_queue_create create = { .kind = VFENCE_QUEUE_WORKER };
-	struct engine engine = { .name = name, .node = drmOpenWithType("vfence", NULL, DRM_NODE_RENDER) };
+	struct engine engine = {
+		.name = name, .node = drmOpenWithType("vfence", NULL, DRM_NODE_RENDER),
+	};
 
 	check(engine.node < 0, "the render node of vfence");
 	snprintf(create.name, sizeof(create.name), "%s", name);
@@ -56,7 +58,10 @@ static struct engine start(const char *name)
 	return engine;
 }
 
-/* Submits a job that fills a range of the buffer in 5 ms or more, once the timeline has come to @wait, and then signals @signal. */
+/*
+ * Submits a job that fills a range of the buffer in at least 5 ms. It waits for point @wait, unless
+ * that is 0, and signals point @signal.
+ */
 static void submit(const struct engine *engine, uint64_t offset, uint64_t length, uint8_t byte,
 		   uint64_t wait, uint64_t signal)
 {
@@ -70,7 +75,8 @@ static void submit(const struct engine *engine, uint64_t offset, uint64_t length
 	struct vfence_submit job = {
 		.queue = engine->queue, .duration_ns = 5000000,
 		.uses = (uintptr_t)&use, .use_count = 1, .use_size = sizeof(use),
-		.operations = (uintptr_t)&fill, .operation_count = 1, .operation_size = sizeof(fill),
+		.operations = (uintptr_t)&fill, .operation_count = 1,
+		.operation_size = sizeof(fill),
 	};
 	struct drm_vfence_sync in = { .handle = engine->timeline, .point = wait };
 	struct drm_vfence_sync out = { .handle = engine->timeline, .point = signal };
@@ -80,7 +86,7 @@ static void submit(const struct engine *engine, uint64_t offset, uint64_t length
 		.out_syncs = (uintptr_t)&out, .out_sync_count = 1,
 	};
 
-	/* Explicit synchronisation alone: the job leaves the buffer's own fences alone. */
+	/* Explicit synchronisation only: the job ignores the reservation object. */
 	use.flags |= VFENCE_USE_NO_WAIT | VFENCE_USE_NO_ADD;
 	check(drmIoctl(engine->node, DRM_IOCTL_VFENCE_SUBMIT, &submit), engine->name);
 	printf("%-6s submitted: waits for point %llu, signals point %llu\n", engine->name,
@@ -95,20 +101,22 @@ int main(void)
 	unsigned char *pixels;
 	int buffer, timeline;
 
-	/* The DMA engine's side makes both, and hands them on. */
+	/* The DMA engine creates both objects and exports them. */
 	check(drmIoctl(dma.node, DRM_IOCTL_VFENCE_GEM_CREATE, &create), "buffer");
 	dma.buffer = create.handle;
 	check(drmSyncobjCreate(dma.node, 0, &dma.timeline), "timeline");
-	check(drmPrimeHandleToFD(dma.node, dma.buffer, DRM_CLOEXEC | DRM_RDWR, &buffer), "export of the buffer");
+	check(drmPrimeHandleToFD(dma.node, dma.buffer, DRM_CLOEXEC | DRM_RDWR, &buffer),
+	      "export of the buffer");
 	check(drmSyncobjHandleToFD(dma.node, dma.timeline, &timeline), "export of the timeline");
 	check(drmPrimeFDToHandle(gpu.node, buffer, &gpu.buffer), "import of the buffer");
 	check(drmSyncobjFDToHandle(gpu.node, timeline, &gpu.timeline), "import of the timeline");
 
-	/* Point 1 is submitted and not signalled when the GPU's job is to wait for it. */
+	/* Point 1 is submitted but not signalled when the GPU's job waits for it. */
 	submit(&dma, 0, SIZE, 0x11, 0, 1);
 	submit(&gpu, SIZE / 2, SIZE / 2, 0x22, 1, 2);
 
-	check(drmSyncobjTimelineWait(gpu.node, &gpu.timeline, &point, 1, now() + 5000000000ULL, 0, NULL),
+	check(drmSyncobjTimelineWait(gpu.node, &gpu.timeline, &point, 1, now() + 5000000000ULL, 0,
+				     NULL),
 	      "wait for point 2");
 	printf("cpu    woke %.1f ms after the first submission\n", (now() - begin) / 1e6);
 
@@ -118,7 +126,8 @@ int main(void)
 		int expected = i < SIZE / 2 ? 0x11 : 0x22;
 
 		if (pixels[i] != expected) {
-			fprintf(stderr, "byte %d is %#x, not %#x: a wrong order\n", i, pixels[i], expected);
+			fprintf(stderr, "byte %d is %#x, not %#x: wrong order\n", i, pixels[i],
+				expected);
 			return 1;
 		}
 	}
