@@ -9,7 +9,7 @@
 FIXTURE(implicit)
 {
 	int device;
-	/* Two queues without other jobs. */
+	/* Worker queues, whose jobs complete by themselves. */
 	__u32 queues[2];
 	__u32 manual;
 	int buffer;
@@ -39,7 +39,7 @@ FIXTURE_TEARDOWN(implicit)
 }
 
 /* Returns a job that uses buffers without an operation on them. */
-static struct vfence_submit user(__u32 queue, __u64 duration_ns, const struct vfence_use *uses,
+static struct vfence_submit use_job(__u32 queue, __u64 duration_ns, const struct vfence_use *uses,
 				 __u32 count)
 {
 	struct vfence_submit job = buffer_job(queue, VFENCE_SUBMIT_OUT_FENCE, uses, count, NULL, 0);
@@ -52,7 +52,7 @@ static struct vfence_submit user(__u32 queue, __u64 duration_ns, const struct vf
 static int submit_use(int device, __u32 queue, __u64 duration_ns, int buffer, __u32 flags)
 {
 	struct vfence_use use = { .fd = buffer, .flags = flags };
-	struct vfence_submit job = user(queue, duration_ns, &use, 1);
+	struct vfence_submit job = use_job(queue, duration_ns, &use, 1);
 
 	return submit_job(device, &job) ? -1 : job.out_fence;
 }
@@ -130,7 +130,7 @@ TEST_F(implicit, jobs_add_fences_for_other_users)
 	struct vfence_use use = { .fd = self->buffer };
 	int exported;
 
-	hang = user(timer, 0, &use, 1);
+	hang = use_job(timer, 0, &use, 1);
 	hang.flags |= VFENCE_SUBMIT_HANG;
 	ASSERT_EQ(0, submit_job(self->device, &hang));
 	EXPECT_EQ(POLLIN, polled(self->buffer, POLLIN | POLLOUT));
@@ -159,7 +159,7 @@ TEST_F(implicit, no_add_leaves_no_fence)
 	struct vfence_use use = {
 		.fd = self->buffer, .flags = VFENCE_USE_WRITE | VFENCE_USE_NO_ADD,
 	};
-	struct vfence_submit hang = user(self->queues[0], 0, &use, 1);
+	struct vfence_submit hang = use_job(self->queues[0], 0, &use, 1);
 
 	hang.flags |= VFENCE_SUBMIT_HANG;
 	ASSERT_EQ(0, submit_job(self->device, &hang));
@@ -174,7 +174,7 @@ TEST_F(implicit, no_add_leaves_no_fence)
 TEST_F(implicit, job_without_an_out_fence_adds_its_fence)
 {
 	struct vfence_use use = { .fd = self->buffer, .flags = VFENCE_USE_WRITE };
-	struct vfence_submit job = user(self->queues[0], 0, &use, 1);
+	struct vfence_submit job = use_job(self->queues[0], 0, &use, 1);
 
 	job.flags = VFENCE_SUBMIT_HANG;
 	ASSERT_EQ(0, submit_job(self->device, &job));
@@ -209,8 +209,8 @@ TEST_F(implicit, next_job_reads_the_bytes_of_the_previous)
 			.target_offset = SIZE / 2,
 			.length = SIZE / 2,
 		};
-		struct vfence_submit first = user(self->queues[0], 0, &use, 1);
-		struct vfence_submit second = user(self->queues[1], 0, &use, 1);
+		struct vfence_submit first = use_job(self->queues[0], 0, &use, 1);
+		struct vfence_submit second = use_job(self->queues[1], 0, &use, 1);
 
 		first.flags = second.flags = 0;
 		first.operations = ptr_to_u64(&fill);
@@ -245,9 +245,9 @@ TEST_F(implicit, jobs_of_a_batch_wait_for_earlier_ones)
 			.kind = VFENCE_OPERATION_CRC32C,
 			.length = SIZE,
 		};
-		jobs[2 * i] = user(self->queues[0], 0, &write, 1);
+		jobs[2 * i] = use_job(self->queues[0], 0, &write, 1);
 		jobs[2 * i].operations = ptr_to_u64(&fills[i]);
-		jobs[2 * i + 1] = user(self->queues[1], 0, &read, 1);
+		jobs[2 * i + 1] = use_job(self->queues[1], 0, &read, 1);
 		jobs[2 * i + 1].operations = ptr_to_u64(&sums[i]);
 	}
 	for (int i = 0; i < 100; i++) {
@@ -283,7 +283,7 @@ TEST_F_TIMEOUT(implicit, full_batch_waits_once_per_queue, 120)
 			.pattern = i % 2 ? 0 : i / 2 % 256,
 			.pattern_size = i % 2 ? 0 : 1,
 		};
-		jobs[i] = user(self->queues[i % 2], 0, &use, 1);
+		jobs[i] = use_job(self->queues[i % 2], 0, &use, 1);
 		jobs[i].flags = i % 2 ? VFENCE_SUBMIT_EVENT : 0;
 		jobs[i].operations = ptr_to_u64(&operations[i]);
 		jobs[i].operation_count = 1;
@@ -322,10 +322,10 @@ TEST_F(implicit, read_and_write_fences_of_a_queue_coexist)
 	struct vfence_use write = { .fd = self->buffer, .flags = VFENCE_USE_WRITE };
 	__u32 others[] = { worker_queue(self->device), worker_queue(self->device) };
 	struct vfence_submit jobs[] = {
-		user(self->queues[0], 0, &write, 1),
-		user(self->queues[0], 0, &read, 1),
-		user(others[0], 0, &read, 1),
-		user(others[1], 0, &write, 1),
+		use_job(self->queues[0], 0, &write, 1),
+		use_job(self->queues[0], 0, &read, 1),
+		use_job(others[0], 0, &read, 1),
+		use_job(others[1], 0, &write, 1),
 	};
 
 	/*
@@ -351,7 +351,7 @@ TEST_F(implicit, buffer_used_twice_counts_as_written)
 		{ .fd = self->buffer, .flags = VFENCE_USE_WRITE },
 		{ .fd = dup(self->buffer) },
 	};
-	struct vfence_submit job = user(self->queues[0], 0, uses, 3);
+	struct vfence_submit job = use_job(self->queues[0], 0, uses, 3);
 
 	ASSERT_EQ(0, occupy(self, DMA_BUF_SYNC_READ));
 	job.flags |= VFENCE_SUBMIT_HANG;
@@ -370,7 +370,7 @@ TEST_F_TIMEOUT(implicit, job_uses_hundreds_of_buffers, 120)
 {
 	struct vfence_use uses[400];
 	struct vfence_operation operations[VFENCE_MAX_OPERATIONS];
-	struct vfence_submit job = user(self->queues[0], 0, uses, ARRAY_LEN(uses));
+	struct vfence_submit job = use_job(self->queues[0], 0, uses, ARRAY_LEN(uses));
 
 	for (size_t i = 0; i < ARRAY_LEN(uses); i++) {
 		uses[i].fd = buffer_create(self->device, 4096);
@@ -405,7 +405,7 @@ TEST_F(implicit, invalid_uses_are_refused)
 {
 	static struct vfence_use uses[VFENCE_MAX_USES + 1];
 	struct vfence_use use = { .fd = self->buffer };
-	struct vfence_submit job = user(self->queues[0], 0, &use, 1), both[2];
+	struct vfence_submit job = use_job(self->queues[0], 0, &use, 1), both[2];
 	__u32 refused;
 
 	for (size_t i = 0; i < ARRAY_LEN(uses); i++)
@@ -422,7 +422,7 @@ TEST_F(implicit, invalid_uses_are_refused)
 	EXPECT_REFUSED(EINVAL, submit_job(self->device, &job));
 	job.use_size = 5000;
 	EXPECT_REFUSED(E2BIG, submit_job(self->device, &job));
-	job = user(self->queues[0], 0, uses, VFENCE_MAX_USES + 1);
+	job = use_job(self->queues[0], 0, uses, VFENCE_MAX_USES + 1);
 	EXPECT_REFUSED(EINVAL, submit_job(self->device, &job));
 	job.use_count = VFENCE_MAX_USES;
 	EXPECT_EQ(0, submit_job(self->device, &job));
@@ -438,7 +438,7 @@ TEST_F(implicit, invalid_uses_are_refused)
 TEST_F(implicit, refused_job_leaves_no_fence)
 {
 	struct vfence_use use = { .fd = self->buffer, .flags = VFENCE_USE_WRITE };
-	struct vfence_submit valid = user(self->queues[0], SEC, &use, 1);
+	struct vfence_submit valid = use_job(self->queues[0], SEC, &use, 1);
 	struct vfence_submit *job = read_only(&valid, sizeof(valid)), jobs[] = { valid, valid };
 
 	ASSERT_NE(NULL, job);
@@ -460,7 +460,7 @@ TEST_F(implicit, timeout_of_a_writer_propagates_to_readers)
 	int reader;
 
 	ASSERT_EQ(0, queue_create_with(self->device, &create));
-	hang = user(create.queue, 0, &use, 1);
+	hang = use_job(create.queue, 0, &use, 1);
 	hang.flags |= VFENCE_SUBMIT_HANG;
 	ASSERT_EQ(0, submit_job(self->device, &hang));
 	reader = submit_use(self->device, self->queues[0], 0, self->buffer, 0);
@@ -498,7 +498,7 @@ TEST_F(implicit, processes_lock_buffers_in_opposite_orders)
 			self->device = device = variant->node->open();
 			self->queues[1] = worker_queue(device);
 		}
-		job = user(self->queues[child ? 0 : 1], 1000, uses, ARRAY_LEN(uses));
+		job = use_job(self->queues[child ? 0 : 1], 1000, uses, ARRAY_LEN(uses));
 		job.flags = 0;
 		if (submit_job(device, &job)) {
 			TH_LOG("round %d: %s", round, strerror(errno));

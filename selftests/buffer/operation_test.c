@@ -328,8 +328,8 @@ static bool keep_busy(FIXTURE_DATA(operation) *self, __u32 queue)
 	return true;
 }
 
-/* Ends the job of keep_busy(), so that the jobs behind it run. */
-static bool stop_being_busy(FIXTURE_DATA(operation) *self, __u32 queue)
+/* Ends the jobs of keep_busy(), so that the jobs behind it run. */
+static bool stop_busy(FIXTURE_DATA(operation) *self, __u32 queue)
 {
 	while (queue_completed(self->device, queue) < HANGS)
 		if (queue_reset(self->device, queue, NULL))
@@ -341,7 +341,8 @@ static bool stop_being_busy(FIXTURE_DATA(operation) *self, __u32 queue)
  * Submits a job that copies and checksums, closes the buffers while it is queued, and checks its
  * result.
  */
-static void let_go(struct __test_metadata *_metadata, FIXTURE_DATA(operation) *self, int card)
+static void close_buffers_of_queued_job(struct __test_metadata *_metadata,
+					FIXTURE_DATA(operation) *self, int card)
 {
 	struct vfence_operation operations[] = { copy(1, 0, 0, SIZE), sum(0, 0, SIZE) };
 	struct vfence_event event;
@@ -362,7 +363,7 @@ static void let_go(struct __test_metadata *_metadata, FIXTURE_DATA(operation) *s
 		/* The job holds the buffer, and the buffer holds the module. */
 		EXPECT_REFUSED(EAGAIN, module_unload("vgem"));
 	}
-	ASSERT_TRUE(stop_being_busy(self, self->queue));
+	ASSERT_TRUE(stop_busy(self, self->queue));
 	ASSERT_EQ(0, read_event(self->device, &event));
 	EXPECT_EQ(0, event.error);
 	EXPECT_EQ(expected, event.result);
@@ -370,7 +371,7 @@ static void let_go(struct __test_metadata *_metadata, FIXTURE_DATA(operation) *s
 
 TEST_F(operation, job_keeps_its_buffers)
 {
-	let_go(_metadata, self, -1);
+	close_buffers_of_queued_job(_metadata, self, -1);
 }
 
 /* Replaces the second buffer with one of vgem. Returns the card, or -1. */
@@ -400,7 +401,7 @@ TEST_F(operation, job_keeps_the_buffer_of_a_closed_exporter)
 
 	if (card < 0)
 		SKIP(return, "the kernel has no vgem, or no node for it in /dev/dri");
-	let_go(_metadata, self, card);
+	close_buffers_of_queued_job(_metadata, self, card);
 	/* The job drops the buffer soon after it completes, and with it the module. */
 	EXPECT_EQ(0, module_unload_soon("vgem"));
 }
@@ -459,7 +460,7 @@ TEST_F(operation, buffer_of_vgem)
 	scribble(self->memory[1], SIZE, 9);
 	ASSERT_EQ(0, operate(self, copy(1, 0, 0, SIZE)));
 	EXPECT_EQ(0, memcmp(self->memory[0], self->memory[1], SIZE));
-	/* The reverse. */
+	/* Write to the buffer of vgem. */
 	self->buffers[1] = self->buffers[0];
 	self->buffers[0] = theirs;
 	ASSERT_EQ(0, operate(self, fill(0, SIZE, 0x77, 1)));
@@ -623,7 +624,7 @@ TEST_F_TIMEOUT(operation, jobs_share_a_mapping, 120)
 	for (int i = 0; i < jobs; i++)
 		ASSERT_EQ(0, sum_up(self, self->queue, buffer));
 	close(buffer);
-	ASSERT_TRUE(stop_being_busy(self, self->queue));
+	ASSERT_TRUE(stop_busy(self, self->queue));
 	/* Each job holds the buffer, until the last one has completed. */
 	for (int i = 0; i < jobs; i++) {
 		struct vfence_event event;

@@ -206,7 +206,7 @@ TEST_F(counters, mapping_keeps_the_client_open)
 	EXPECT_EQ(1, counters->submitted);
 	EXPECT_EQ(0, counters->completed);
 	EXPECT_EQ(0, fence_status(fence));
-	/* Unmap the last page of counters. */
+	/* The mapping was the last reference to the file. */
 	EXPECT_EQ(0, munmap((void *)counters, self->page));
 	EXPECT_EQ(-ECANCELED, fence_status(fence));
 }

@@ -12,9 +12,9 @@ FIXTURE(deadline)
 	__u32 manual;
 	/* Runs at 400 % when a deadline asks for it. */
 	__u32 fast;
-	/* A queue with one pending job, which is @closed. */
+	/* A queue with one pending job, whose out-fence is @gate_fence. */
 	__u32 gate;
-	int closed;
+	int gate_fence;
 };
 
 FIXTURE_VARIANTS_OF_NODES(deadline);
@@ -38,8 +38,8 @@ FIXTURE_SETUP(deadline)
 	ASSERT_NE(0, self->manual);
 	ASSERT_NE(0, self->fast);
 	self->gate = manual_queue(self->device);
-	self->closed = submit(self->device, self->gate, 0);
-	ASSERT_LE(0, self->closed);
+	self->gate_fence = submit(self->device, self->gate, 0);
+	ASSERT_LE(0, self->gate_fence);
 }
 
 FIXTURE_TEARDOWN(deadline)
@@ -198,7 +198,8 @@ TEST_F(deadline, queue_without_boost_keeps_its_speed)
  * Sets a deadline on a running job and checks when it ends. The bounds depend on when the call was
  * made.
  */
-static void hurry(struct __test_metadata *_metadata, FIXTURE_DATA(deadline) *self, __u64 after)
+static void boost_running_job(struct __test_metadata *_metadata, FIXTURE_DATA(deadline) *self,
+			      __u64 after)
 {
 	int fence = submit(self->device, self->fast, LONG);
 	__u64 start, before, deadline, called, earliest, latest;
@@ -229,14 +230,14 @@ static void hurry(struct __test_metadata *_metadata, FIXTURE_DATA(deadline) *sel
 
 TEST_F(deadline, feasible_deadline_is_met_exactly)
 {
-	hurry(_metadata, self, LONG * 3 / 4);
-	hurry(_metadata, self, LONG * 9 / 10);
+	boost_running_job(_metadata, self, LONG * 3 / 4);
+	boost_running_job(_metadata, self, LONG * 9 / 10);
 }
 
 TEST_F(deadline, infeasible_deadline_runs_at_full_boost)
 {
-	hurry(_metadata, self, 1);
-	hurry(_metadata, self, 0);
+	boost_running_job(_metadata, self, 1);
+	boost_running_job(_metadata, self, 0);
 }
 
 TEST_F(deadline, deadline_after_the_end_changes_nothing)
@@ -252,7 +253,7 @@ TEST_F(deadline, deadline_after_the_end_changes_nothing)
 
 TEST_F(deadline, deadline_of_a_queued_job_boosts_it_when_it_runs)
 {
-	int first = submit_after(self->device, self->fast, 10 * MSEC, self->closed);
+	int first = submit_after(self->device, self->fast, 10 * MSEC, self->gate_fence);
 	int hurried = submit(self->device, self->fast, 40 * MSEC);
 	struct vfence_job_info info;
 
@@ -269,7 +270,7 @@ TEST_F(deadline, deadline_of_a_queued_job_boosts_it_when_it_runs)
 
 TEST_F(deadline, deadline_is_kept_while_in_fences_are_pending)
 {
-	int fence = submit_after(self->device, self->fast, 40 * MSEC, self->closed);
+	int fence = submit_after(self->device, self->fast, 40 * MSEC, self->gate_fence);
 	struct vfence_job_info info;
 
 	ASSERT_EQ(0, set_deadline(fence, 1));
@@ -281,7 +282,7 @@ TEST_F(deadline, deadline_is_kept_while_in_fences_are_pending)
 
 TEST_F(deadline, boost_lets_later_jobs_start_earlier)
 {
-	int hurried = submit_after(self->device, self->fast, 40 * MSEC, self->closed);
+	int hurried = submit_after(self->device, self->fast, 40 * MSEC, self->gate_fence);
 	int behind = submit(self->device, self->fast, 4 * MSEC);
 
 	ASSERT_EQ(0, set_deadline(hurried, 1));

@@ -98,9 +98,9 @@ TEST_F(debugfs, queues_are_listed_with_their_counters)
 		 self->timer);
 	EXPECT_NE(NULL, strstr(self->text, line));
 	/* A second open file is a second client. */
-	ASSERT_NE(0, queue_create(device_open(), VFENCE_QUEUE_TIMER, "of-somebody-else"));
+	ASSERT_NE(0, queue_create(device_open(), VFENCE_QUEUE_TIMER, "other-client"));
 	ASSERT_TRUE(slurp(self, QUEUES));
-	ASSERT_NE(NULL, text = strstr(self->text, "of-somebody-else"));
+	ASSERT_NE(NULL, text = strstr(self->text, "other-client"));
 	while (text > self->text && text[-1] != '\n')
 		text--;
 	ASSERT_EQ(1, sscanf(text, "client %u", &other));

@@ -8,10 +8,10 @@ FIXTURE(hang)
 {
 	int device;
 	/* One queue for each timeout policy. */
-	struct vfence_queue_create go_on;
+	struct vfence_queue_create proceed;
 	struct vfence_queue_create cancel;
 	__u32 manual;
-	/* A queue with one pending job, which is @closed. */
+	/* A queue with one pending job, whose out-fence is @fence. */
 	__u32 gate;
 	int fence;
 };
@@ -22,14 +22,14 @@ FIXTURE_SETUP(hang)
 {
 	self->device = variant->node->open();
 	ASSERT_LE(0, self->device);
-	self->go_on = (struct vfence_queue_create) {
+	self->proceed = (struct vfence_queue_create) {
 		.kind = VFENCE_QUEUE_TIMER,
 		.timeout_ns = TIMEOUT,
 		.timeout_policy = VFENCE_TIMEOUT_CONTINUE,
 	};
-	self->cancel = self->go_on;
+	self->cancel = self->proceed;
 	self->cancel.timeout_policy = VFENCE_TIMEOUT_CANCEL;
-	ASSERT_EQ(0, queue_create_with(self->device, &self->go_on));
+	ASSERT_EQ(0, queue_create_with(self->device, &self->proceed));
 	ASSERT_EQ(0, queue_create_with(self->device, &self->cancel));
 	self->manual = manual_queue(self->device);
 	self->gate = manual_queue(self->device);
@@ -70,11 +70,11 @@ static void wait_for_start(int device, __u32 queue, __u64 seqno)
 
 TEST_F(hang, hang_ends_at_the_timeout)
 {
-	int fence = submit_hang(self->device, self->go_on.queue);
+	int fence = submit_hang(self->device, self->proceed.queue);
 	struct vfence_job_info info;
 
 	EXPECT_EQ(-ETIMEDOUT, fence_wait(fence));
-	info = job_of(self->device, self->go_on.queue, 1);
+	info = job_of(self->device, self->proceed.queue, 1);
 	EXPECT_EQ(info.submitted_ns, info.start_ns);
 	EXPECT_EQ(info.start_ns + TIMEOUT, info.end_ns);
 	EXPECT_EQ(info.end_ns, fence_timestamp(fence));
@@ -83,8 +83,8 @@ TEST_F(hang, hang_ends_at_the_timeout)
 
 TEST_F(hang, timeout_counts_from_when_the_job_is_the_head)
 {
-	int before = submit(self->device, self->go_on.queue, 25 * MSEC);
-	int fence = submit_hang(self->device, self->go_on.queue);
+	int before = submit(self->device, self->proceed.queue, 25 * MSEC);
+	int fence = submit_hang(self->device, self->proceed.queue);
 
 	EXPECT_EQ(-ETIMEDOUT, fence_wait(fence));
 	EXPECT_EQ(1, fence_status(before));
@@ -93,14 +93,14 @@ TEST_F(hang, timeout_counts_from_when_the_job_is_the_head)
 
 TEST_F(hang, continue_runs_the_next_job)
 {
-	int guilty = submit_hang(self->device, self->go_on.queue);
-	int innocent = submit(self->device, self->go_on.queue, MSEC);
+	int guilty = submit_hang(self->device, self->proceed.queue);
+	int innocent = submit(self->device, self->proceed.queue, MSEC);
 	struct vfence_queue_info after;
 
 	EXPECT_EQ(-ETIMEDOUT, fence_wait(guilty));
 	EXPECT_EQ(1, fence_wait(innocent));
 	EXPECT_EQ(fence_timestamp(guilty) + MSEC, fence_timestamp(innocent));
-	after = info(self->device, self->go_on.queue);
+	after = info(self->device, self->proceed.queue);
 	EXPECT_EQ(1, after.timeouts);
 	EXPECT_EQ(1, after.resets);
 	EXPECT_EQ(1, after.errors);
@@ -163,13 +163,13 @@ TEST_F(hang, counters_page_agrees_with_queue_info)
 TEST_F(hang, queue_info_reports_the_timeout)
 {
 	struct vfence_query query = { 0 };
-	struct vfence_queue_info told;
+	struct vfence_queue_info reported;
 
 	ASSERT_EQ(0, device_ioctl(self->device, VFENCE_IOCTL_QUERY, &query));
-	told = info(self->device, self->go_on.queue);
-	EXPECT_EQ(TIMEOUT, told.timeout_ns);
-	told = info(self->device, self->manual);
-	EXPECT_EQ(query.watchdog_ns, told.timeout_ns);
+	reported = info(self->device, self->proceed.queue);
+	EXPECT_EQ(TIMEOUT, reported.timeout_ns);
+	reported = info(self->device, self->manual);
+	EXPECT_EQ(query.watchdog_ns, reported.timeout_ns);
 }
 
 TEST_F(hang, timeout_beyond_the_watchdog_is_refused)
@@ -189,23 +189,23 @@ TEST_F(hang, timeout_beyond_the_watchdog_is_refused)
 
 TEST_F(hang, job_that_takes_too_long_times_out)
 {
-	int fence = submit(self->device, self->go_on.queue, TIMEOUT + 1);
-	int fits = submit(self->device, self->go_on.queue, TIMEOUT);
+	int fence = submit(self->device, self->proceed.queue, TIMEOUT + 1);
+	int fits = submit(self->device, self->proceed.queue, TIMEOUT);
 
 	EXPECT_EQ(-ETIMEDOUT, fence_wait(fence));
 	EXPECT_EQ(1, fence_wait(fits));
 	EXPECT_EQ(fence_timestamp(fence) + TIMEOUT, fence_timestamp(fits));
-	EXPECT_EQ(1, info(self->device, self->go_on.queue).timeouts);
+	EXPECT_EQ(1, info(self->device, self->proceed.queue).timeouts);
 }
 
 TEST_F(hang, time_spent_on_in_fences_counts)
 {
-	int fence = submit_after(self->device, self->go_on.queue, 0, self->fence);
+	int fence = submit_after(self->device, self->proceed.queue, 0, self->fence);
 	struct vfence_job_info info;
 
 	EXPECT_EQ(-ETIMEDOUT, fence_wait(fence));
 	EXPECT_EQ(0, fence_status(self->fence));
-	info = job_of(self->device, self->go_on.queue, 1);
+	info = job_of(self->device, self->proceed.queue, 1);
 	EXPECT_EQ(0, info.start_ns);
 	EXPECT_EQ(info.submitted_ns + TIMEOUT, info.end_ns);
 }
@@ -305,11 +305,11 @@ TEST_F(hang, reset_of_an_idle_queue_counts)
 	__u64 resets;
 
 	for (__u64 i = 1; i <= 3; i++) {
-		ASSERT_EQ(0, queue_reset(self->device, self->go_on.queue, &resets));
+		ASSERT_EQ(0, queue_reset(self->device, self->proceed.queue, &resets));
 		EXPECT_EQ(i, resets);
 	}
-	EXPECT_EQ(3, info(self->device, self->go_on.queue).resets);
-	EXPECT_EQ(1, fence_wait(submit(self->device, self->go_on.queue, 0)));
+	EXPECT_EQ(3, info(self->device, self->proceed.queue).resets);
+	EXPECT_EQ(1, fence_wait(submit(self->device, self->proceed.queue, 0)));
 }
 
 TEST_F(hang, reset_of_a_manual_queue)
@@ -329,11 +329,11 @@ TEST_F(hang, invalid_reset_is_refused)
 	struct vfence_queue_reset reset = { .queue = 77 };
 
 	EXPECT_REFUSED(ENOENT, device_ioctl(self->device, VFENCE_IOCTL_QUEUE_RESET, &reset));
-	reset.queue = self->go_on.queue;
+	reset.queue = self->proceed.queue;
 	reset.flags = 1;
 	EXPECT_REFUSED(EINVAL, device_ioctl(self->device, VFENCE_IOCTL_QUEUE_RESET, &reset));
 	EXPECT_REFUSED(EFAULT, device_ioctl(self->device, VFENCE_IOCTL_QUEUE_RESET, unmapped(1)));
-	EXPECT_EQ(0, info(self->device, self->go_on.queue).resets);
+	EXPECT_EQ(0, info(self->device, self->proceed.queue).resets);
 }
 
 TEST_F(hang, many_hangs_in_a_row)
@@ -343,13 +343,13 @@ TEST_F(hang, many_hangs_in_a_row)
 
 	for (int i = 0; i < 10; i++)
 		jobs[i] = (struct vfence_submit) {
-			.queue = self->go_on.queue,
+			.queue = self->proceed.queue,
 			.flags = VFENCE_SUBMIT_HANG,
 		};
 	ASSERT_EQ(0, submit_batch(self->device, jobs, 10, NULL));
-	ASSERT_EQ(0, wait_idle(self->device, self->go_on.queue));
+	ASSERT_EQ(0, wait_idle(self->device, self->proceed.queue));
 	for (int i = 1; i <= 10; i++) {
-		info = job_of(self->device, self->go_on.queue, i);
+		info = job_of(self->device, self->proceed.queue, i);
 		EXPECT_EQ(-ETIMEDOUT, info.error);
 		EXPECT_EQ(info.start_ns + TIMEOUT, info.end_ns);
 		if (i > 1)

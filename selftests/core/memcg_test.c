@@ -48,7 +48,7 @@ FIXTURE_SETUP(memcg)
 {
 	need_mount("cgroup2", CGROUPS, CGROUPS "/cgroup.procs");
 	if (!write_file(CGROUPS "/cgroup.subtree_control", "+memory"))
-		SKIP(return, "no memory cgroups to be had");
+		SKIP(return, "the kernel has no memory cgroups");
 	ASSERT_TRUE(!mkdir(GROUP, 0755) || errno == EEXIST);
 	ASSERT_TRUE(write_file(GROUP "/memory.max", "max"));
 	/* Each case is a process of its own, so its end moves no other process. */

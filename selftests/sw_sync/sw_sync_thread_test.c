@@ -38,7 +38,7 @@ static const char *race_one(struct race *race, __u32 ahead)
 
 	if (fence < 0)
 		return "CREATE failed";
-	for (int looks = 0; !status; looks++) {
+	for (int checks = 0; !status; checks++) {
 		__u32 done = __atomic_load_n(&race->done, __ATOMIC_SEQ_CST);
 		struct pollfd pollfd = { .fd = fence, .events = POLLIN };
 		__u32 started;
@@ -46,13 +46,13 @@ static const char *race_one(struct race *race, __u32 ahead)
 		status = fence_status(fence);
 		started = __atomic_load_n(&race->started, __ATOMIC_SEQ_CST);
 		if (!status && (__s32)(done - value) >= 0)
-			return "pending, though its value is reached";
+			return "pending although its value is reached";
 		if (status == 1 && (__s32)(started - value) < 0)
-			return "signalled, though its value is not reached";
+			return "signalled although its value is not reached";
 		if (status != 0 && status != 1)
 			return "failed";
-		if (!status && looks >= 2 && poll(&pollfd, 1, PATIENCE_MS) != 1)
-			return "nobody woke who waited";
+		if (!status && checks >= 2 && poll(&pollfd, 1, PATIENCE_MS) != 1)
+			return "the poller was not woken";
 	}
 	close(fence);
 	return NULL;
