@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What calls cost in instructions, and what a timer costs until poll() returns. */
+/* Figures: instructions of calls, and from the expiry of a timer until poll() returns. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <poll.h>

@@ -206,7 +206,7 @@ TEST_F(fast_ioctl, timer_and_worker_queues_are_refused)
 		ASSERT_NE(0, queues[i]);
 		EXPECT_REFUSED(EINVAL, create_fence(self->device, queues[i]));
 		EXPECT_REFUSED(EINVAL, signal_next(self->device, queues[i]));
-		/* With a job that could complete, too. */
+		/* The same with a job that could complete. */
 		ASSERT_LE(0, submit(self->device, queues[i], 100 * MSEC));
 		EXPECT_REFUSED(EINVAL, signal_next(self->device, queues[i]));
 		EXPECT_EQ(1, queue_submitted(self->device, queues[i]));

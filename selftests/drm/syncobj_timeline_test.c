@@ -70,7 +70,7 @@ TEST_F_TIMEOUT(timeline, thousand_points_are_pending, 300)
 }
 
 /*
- * As many jobs wait, each for another point, submitted one by one or in one call. A wait for a
+ * 1000 jobs wait, each for another point, submitted one by one or in one call. A wait for a
  * point needs only the last fence of the queue, so the jobs stay within VFENCE_MAX_WAITS.
  */
 TEST_F_TIMEOUT(timeline, thousand_jobs_wait_for_thousand_points, 300)

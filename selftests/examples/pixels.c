@@ -74,7 +74,7 @@ static struct gate {
 } start, curtain;
 /* The stage that does not wait, or STAGES. */
 static enum stage unsynced = STAGES;
-/* Whether the GPU does not wait for the display. */
+/* True if the GPU does not wait for the display. */
 static bool tearing;
 
 static void fail(const char *what)

@@ -95,7 +95,7 @@ TEST_F(sw_sync, descriptors_are_close_on_exec)
 	int plain = open(variant->node, O_RDWR);
 	int fence = fence_create(plain, 1);
 
-	/* With and without O_CLOEXEC. */
+	/* The timeline was opened without O_CLOEXEC. */
 	EXPECT_EQ(0, fcntl(plain, F_GETFD));
 	EXPECT_EQ(FD_CLOEXEC, fcntl(fence, F_GETFD));
 	EXPECT_EQ(FD_CLOEXEC, fcntl(fence_create(plain, 0), F_GETFD));

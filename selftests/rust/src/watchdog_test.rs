@@ -3,7 +3,7 @@
 //! The watchdog at its default of 2 s: every fence signals in bounded time.
 //!
 //! The timeout counts from when a job becomes the head of a timer queue, and from the submission of
-//! a manual job. Timestamps follow the schedule, so they are exact however late the interrupt comes.
+//! a manual job. Timestamps follow the schedule: they are exact however late the interrupt comes.
 //!
 //! The cases run concurrently, because they mostly wait.
 
