@@ -17,168 +17,155 @@ extern "C" {
 /**
  * DOC: overview
  *
- * /dev/vfence behaves, to everything that consumes fences, like the completion
- * side of a DMA engine or a GPU. An open file is a *client*. A client owns
- * *queues*; a queue is one execution context of the kernel's dma_fence: its
- * jobs have the sequence numbers 1, 2, 3, … and complete in that order, one at
- * a time. Submitting a job returns its sequence number and, when asked for, an
- * *out-fence*: a sync_file file descriptor (see <linux/sync_file.h>) to poll,
- * merge, query, or hand to any driver that takes one. A job may wait for
- * *in-fences*: sync_files of this or of any other driver.
+ * /dev/vfence behaves, to every consumer of fences, like the completion side of a DMA engine or a
+ * GPU. An open file is a *client*. A client owns *queues*. A queue is one dma_fence context: its
+ * jobs have the sequence numbers 1, 2, 3, … and complete in that order, one at a time. Submitting
+ * a job returns its sequence number and, on request, an *out-fence*: a sync_file file descriptor
+ * (see <linux/sync_file.h>) that user space can poll, merge, query, or pass to any driver that
+ * accepts one. A job may wait for *in-fences*: sync_files of this or of any other driver.
  *
- * The *head* of a queue is its oldest job that has not completed. A job of a
- * %VFENCE_QUEUE_TIMER queue starts when it is the head and all its in-fences
- * have signalled, runs for its duration, and completes from the timer's
- * interrupt. A %VFENCE_QUEUE_WORKER queue is the same, but its jobs complete from
- * process context, on a workqueue of the device. A job of a
- * %VFENCE_QUEUE_MANUAL queue completes when user space says so, with
- * %VFENCE_IOCTL_SIGNAL or %VFENCE_IOCTL_SIGNAL_NEXT. What is said below of timer
- * queues holds for worker queues, too.
+ * The *head* of a queue is its oldest job that has not completed. The kind of the queue decides
+ * when the head completes:
  *
- * Errors travel on fences as negative errno values: %SYNC_IOC_FILE_INFO shows
- * them as the status. A fence with an error has signalled like any other and
- * polls readable.
+ * - %VFENCE_QUEUE_TIMER: the head starts when all its in-fences have signalled, runs for its
+ *   duration, and completes in the interrupt of a timer.
+ * - %VFENCE_QUEUE_WORKER: the same, but the job completes in process context, on a workqueue of
+ *   the device. Every statement about timer queues below holds for worker queues too.
+ * - %VFENCE_QUEUE_MANUAL: the head completes when user space calls %VFENCE_IOCTL_SIGNAL or
+ *   %VFENCE_IOCTL_SIGNAL_NEXT.
  *
- * Every fence signals in bounded time: a job waits for those before it in its
- * queue, and each of them ends. The *watchdog* (module parameter
- * watchdog_ms, 2000 by default, &vfence_query.watchdog_ns) ends with
- * -ETIMEDOUT
+ * A fence carries an error as a negative errno value: %SYNC_IOC_FILE_INFO reports it as the
+ * status. A fence with an error has signalled like any other and polls readable.
  *
- * - the head of a timer queue, that long after it became the head, the wait
- *   for its in-fences included;
+ * Every fence signals in bounded time: a job waits for the jobs before it in its queue, and each
+ * of them ends in bounded time. The *watchdog* (module parameter watchdog_ms, 2000 by default,
+ * &vfence_query.watchdog_ns) completes with -ETIMEDOUT
+ *
+ * - the head of a timer queue, that long after it became the head; the wait for its in-fences
+ *   counts;
  * - a job of a manual queue, that long after its submission.
  *
- * A queue may have a shorter bound of its own, &vfence_queue_create.timeout_ns.
- * What happens to the jobs behind one that timed out is the queue's policy: see
- * &enum vfence_timeout_policy. A queue that is *stopped* completes all its jobs
- * with -ECANCELED, those submitted later too, until %VFENCE_IOCTL_QUEUE_RESET.
+ * A queue may have a shorter bound of its own, &vfence_queue_create.timeout_ns. The queue's
+ * policy decides about the jobs behind one that timed out: see &enum vfence_timeout_policy. A
+ * *stopped* queue completes all its jobs with -ECANCELED, including those submitted later, until
+ * %VFENCE_IOCTL_QUEUE_RESET.
  *
- * Closing the last reference to the client's open file completes what its
- * queues have pending with -ECANCELED, in order. Descriptors are references,
- * and so are mappings of counters. Fences outlive the client and
- * the module: a signalled sync_file stays valid after both are gone. When
- * a fence has signalled, the kernel shows "detached-driver" and
- * "signaled-timeline" in place of this driver's and the queue's name: it lets
- * go of the driver at that moment.
+ * Closing the last reference to the client's open file completes the pending jobs of its queues
+ * with -ECANCELED, in order. File descriptors and mappings of counters are such references.
+ * Fences outlive the client and the module: a signalled sync_file stays valid after both are
+ * gone. The kernel detaches the driver from a fence when the fence signals. From then on, the
+ * names of the driver and the timeline read "detached-driver" and "signaled-timeline".
  *
- * A client may be shared between threads, inherited over fork() and passed over
- * a socket; queue ids belong to the open file, not to the process.
+ * A client may be shared between threads, inherited across fork() and passed over a socket;
+ * queue ids belong to the open file, not to the process.
  *
  * Times are in nanoseconds on CLOCK_MONOTONIC. The timestamp of a fence
- * (&sync_fence_info.timestamp_ns) is the time at which the engine completed the
- * job, like the timestamps of hardware: the interrupt that signals the fence
- * comes a little later. Jobs that follow each other without a gap start at the
- * very nanosecond in which the one before ended, and a job that has waited for
- * its in-fences starts at the timestamp of the last of them, of whatever driver:
- * how late a machine is in telling does not show in the times of a pipeline.
+ * (&sync_fence_info.timestamp_ns) is the time at which the engine completed the job, like a
+ * timestamp taken by hardware: the interrupt that signals the fence comes a little later. A job
+ * that follows another without a gap starts in the very nanosecond in which the other ended. A
+ * job that waited for in-fences starts at the latest of their timestamps, whichever driver they
+ * belong to. Interrupt latency therefore does not accumulate along a pipeline.
  *
- * DOC: short calls
+ * DOC: fast ioctls
  *
- * %VFENCE_IOCTL_CREATE_FENCE and %VFENCE_IOCTL_SIGNAL_NEXT are for programs and scripts
- * that want a fence, and to signal it, and nothing else: what sw_sync is used for. Their
- * argument is the id of a manual queue itself, a __u32 and not a pointer, and the result
- * is what ioctl() returns: once there is a queue, there are no structures to fill in. For
- * one fence at a time they are the quickest calls, SIGNAL_NEXT most of all when it is for the
- * same queue as the last time. They can be mixed with all other calls. They came with
+ * %VFENCE_IOCTL_CREATE_FENCE and %VFENCE_IOCTL_SIGNAL_NEXT create a fence and signal it, and do
+ * nothing else. They serve programs and scripts that need no more than sw_sync provides. Their
+ * argument is the id of a manual queue itself, a __u32 and not a pointer, and their result is the
+ * return value of ioctl(): once the queue exists, there is no structure to fill in. For one fence
+ * at a time they are the fastest ioctls, SIGNAL_NEXT above all when the client passes the same
+ * queue as in its previous call. They can be mixed with all other ioctls. They were added in
  * &vfence_query.api_version 4.
  *
  * DOC: jobs without file descriptors
  *
- * A job is known by its *point*: its queue and its sequence number there. One
- * that was submitted without an out-fence costs no file descriptor and
- * little memory. Still it can be
+ * A queue id and a sequence number on that queue identify a job: see &struct vfence_point. A job
+ * submitted without an out-fence uses no file descriptor and little memory. User space can still
  *
- * - waited for, also many at a time, with %VFENCE_IOCTL_WAIT;
- * - given a sync_file later, with %VFENCE_IOCTL_EXPORT;
- * - looked at, with %VFENCE_IOCTL_JOB_INFO;
- * - seen to complete in the queue's counters, without a system call;
- * - reported by an event, when it was submitted with %VFENCE_SUBMIT_EVENT.
+ * - wait for it, and for many jobs at once, with %VFENCE_IOCTL_WAIT;
+ * - create a sync_file for it later, with %VFENCE_IOCTL_EXPORT;
+ * - query it, with %VFENCE_IOCTL_JOB_INFO;
+ * - observe its completion in the queue's counters, without a system call;
+ * - read an event for it, if it was submitted with %VFENCE_SUBMIT_EVENT.
  *
- * A queue remembers the %VFENCE_HISTORY jobs that completed last.
+ * A queue remembers the last %VFENCE_HISTORY jobs that completed.
  *
  * DOC: counters
  *
- * mmap() of one page of the device at the offset
- * &vfence_queue_create.counters_offset, with PROT_READ only, shows a
- * &struct vfence_counters that the device keeps up to date. The page stays when
- * the queue is gone, with what it said last. A mapping is a reference to the
- * client's open file, as a descriptor is: close() of the last descriptor
- * cancels nothing before munmap(), and a child of fork() has the mapping as it
- * has the descriptors. mmap() fails with EACCES for PROT_WRITE, which mprotect()
- * cannot add either, and with EINVAL for another length, PROT_EXEC, or an offset
- * of no queue.
+ * mmap() of one page of the device at the offset &vfence_queue_create.counters_offset, with
+ * PROT_READ only, maps a &struct vfence_counters that the device keeps up to date. The page keeps
+ * its last values after the queue is destroyed. A mapping is a reference to the client's open
+ * file, like a file descriptor: close() of the last descriptor cancels nothing before munmap(),
+ * and a child of fork() inherits mappings as it inherits descriptors. mmap() fails with EACCES
+ * for PROT_WRITE, which mprotect() cannot add either, and with EINVAL for another length, for
+ * PROT_EXEC, or for an offset of no queue.
  *
  * DOC: events
  *
- * read() on the device returns a &struct vfence_event for each job that was
- * submitted with %VFENCE_SUBMIT_EVENT and has completed, in the order of
- * completion, as many as fit. It blocks until there is one, or with O_NONBLOCK
- * fails with EAGAIN. One reader at a time is served: a second one waits for the
- * first, or with O_NONBLOCK fails with EAGAIN, too. read() fails with EINVAL when
- * not even one event fits, EFAULT when nothing could be written; no event is
- * lost then. No event is ever dropped: submitting needs room for it, see
+ * read() on the device returns a &struct vfence_event for each completed job that was submitted
+ * with %VFENCE_SUBMIT_EVENT, in the order of completion, as many as fit. Without an event it
+ * blocks, or with O_NONBLOCK fails with EAGAIN. One reader is served at a time: a second reader
+ * waits for the first, or with O_NONBLOCK fails with EAGAIN too. read() fails with EINVAL when
+ * the buffer is smaller than one event, and with EFAULT when no event could be written; neither
+ * loses an event. The device never drops an event: submission reserves the room for it, see
  * %VFENCE_MAX_EVENTS.
  *
- * poll() on the device reports POLLIN when there is an event to be read, and
- * POLLOUT when a queue of the client has room for a job. When POLLIN
- * is reported, the fence of the job has signalled. POLLOUT does not tell
- * whether there is room for another event: who uses events reads them.
+ * poll() on the device reports POLLIN when an event can be read, and POLLOUT when a queue of the
+ * client has room for a job. When POLLIN is reported, the fence of the job has signalled. POLLOUT
+ * makes no statement about the room for events: a client that uses events must read them.
  *
  * DOC: buffers
  *
- * A job can *use* dma-bufs, of this driver (%VFENCE_IOCTL_BUFFER_CREATE) or of any
- * other: see &struct vfence_use. Those of a worker queue can also have
- * *operations* on them, see &struct vfence_operation: bytes that are really
- * written, copied and summed up, in the background, from the job's start on. The
- * job ends when its duration is over and the last byte is there for the CPU and
- * for all other users of the memory itself, whichever is later. A job that is ended
- * before, by the watchdog, a reset or the end of its queue, leaves its
- * operations half done; nothing is written any more once its fence has signalled.
+ * A job can *use* dma-bufs, of this driver (%VFENCE_IOCTL_BUFFER_CREATE) or of any other: see
+ * &struct vfence_use. A job of a worker queue can also have *operations* on them, see
+ * &struct vfence_operation: from the start of the job on, the device fills, copies and checksums
+ * the memory in the background. The job ends when its duration is over and the last byte is
+ * visible to the CPU and to all other coherent users of the memory, whichever is later. A job
+ * that the watchdog, a reset or the destruction of its queue ends early leaves its operations
+ * incomplete; once its fence has signalled, nothing more is written.
  *
- * Each use is a read or a write, and takes part in *implicit synchronisation*
- * through the buffer's reservation object: the job waits for the fences that such
- * a use has to wait for, a read for writes, a write for reads and writes, and
- * adds its own fence, for others to wait for. All buffers of a call are locked
- * together, so two processes may use the same ones in any order. Fences that have
- * signalled by then are not looked at; the error of one that was pending counts
- * as that of any in-fence. Jobs of a batch see those before them. poll() on the
- * dma-buf, %DMA_BUF_IOCTL_EXPORT_SYNC_FILE and %DMA_BUF_IOCTL_IMPORT_SYNC_FILE see and give
- * these fences. Buffers may be closed after the call.
+ * Each use is a read or a write, and takes part in *implicit synchronisation* through the
+ * reservation object of the buffer. The job waits for the fences there that conflict with its
+ * use: a read waits for writes, a write waits for reads and writes. The job then adds its own
+ * fence, so that later users wait for it. All buffers of a call are locked together, so two
+ * processes may use the same buffers in any order. Fences that have already signalled are
+ * ignored, with their errors; the error of a pending one counts like that of an in-fence. The
+ * jobs of a batch wait for the uses of the jobs before them. poll() on the dma-buf,
+ * %DMA_BUF_IOCTL_EXPORT_SYNC_FILE and %DMA_BUF_IOCTL_IMPORT_SYNC_FILE operate on the same fences.
+ * Buffers may be closed after the call.
  *
- * It is the CPU that reads and writes for operations, and no more is done about
- * caches than for any access by the CPU. A device that does not see what the CPU
- * sees, because it is not coherent with the CPU's caches, or reaches the
- * memory only through bounce buffers (swiotlb), needs %DMA_BUF_IOCTL_SYNC in between:
- * with %DMA_BUF_SYNC_END and %DMA_BUF_SYNC_WRITE after operations that it is to see,
- * with %DMA_BUF_SYNC_START and %DMA_BUF_SYNC_READ before operations that are to see it.
- * Devices that map the buffer after the one and unmap it before the other need not.
+ * The CPU performs the operations, with no more cache maintenance than for any access by the CPU.
+ * A device that is not coherent with the CPU's caches, or that reaches the memory only through
+ * bounce buffers (swiotlb), needs %DMA_BUF_IOCTL_SYNC: with %DMA_BUF_SYNC_END and
+ * %DMA_BUF_SYNC_WRITE after operations whose result it reads, with %DMA_BUF_SYNC_START and
+ * %DMA_BUF_SYNC_READ before operations that read what it wrote. A device that maps the buffer
+ * after the former operations, and unmaps it before the latter, needs neither.
  *
  * DOC: rules for all ioctls
  *
- * Structures may grow at their end in later versions. The size that the kernel
- * uses is the one in the ioctl number. A structure may end where it ended in
- * an earlier version: what is missing is taken for zero, and is not written. A
- * smaller one is refused with EINVAL. In a larger one, what the kernel does not
- * know must be zero, else the call is refused with E2BIG, and is not written.
+ * Structures may grow at their end in later versions. The kernel takes the size of the caller's
+ * structure from the ioctl number. A structure may end where it ended in an earlier version: the
+ * kernel reads the missing fields as zero and does not write them. Any other smaller size fails
+ * with EINVAL. In a larger structure, the bytes that the kernel does not know must be zero, or the
+ * call fails with E2BIG; the kernel does not write these bytes.
  *
- * The same holds for the elements of arrays whose size is a field; one that is
- * larger than a page is refused with E2BIG whatever is in it.
+ * The same holds for the elements of arrays whose element size is a field; an element size above
+ * one page fails with E2BIG.
  *
- * Fields called flags and pad must be zero but for the flags named here.
- * Output fields are ignored on input. A call that fails changes nothing: no
- * file descriptor, no fence, no job, no queue is left of it.
+ * Fields called flags and pad must be zero, apart from the flags defined here. Output fields are
+ * ignored on input. A call that fails has no effect: it leaves no file descriptor, no fence, no
+ * job and no queue behind.
  *
- * Errors common to all:
+ * Errors common to all ioctls:
  *
- * ===========  ===============================================================
+ * ===========  ===================================================================================
  * EFAULT       A pointer does not point to accessible memory.
- * EINVAL       An unknown flag or value of an enumeration, a non-zero pad, a
- *              structure that is too small.
- * E2BIG        A structure larger than the kernel's, and not zero there.
- * ENOENT       The client has no queue of that id (never had, or destroyed).
+ * EINVAL       An unknown flag or enumeration value, a non-zero pad, a structure that is too
+ *              small.
+ * E2BIG        A structure larger than the kernel's with non-zero bytes beyond it.
+ * ENOENT       The client has no queue with that id: it never existed or was destroyed.
  * ENOMEM       Out of memory, or the memory cgroup's limit is reached.
  * ENOTTY       No such ioctl.
- * ===========  ===============================================================
+ * ===========  ===================================================================================
  */
 
 /** define VFENCE_IOCTL_TYPE - the type byte of the ioctl numbers */
@@ -187,41 +174,40 @@ extern "C" {
 /** define VFENCE_API_VERSION - &vfence_query.api_version that this header describes */
 #define VFENCE_API_VERSION 4
 
-/** define VFENCE_NAME_LEN - size of a queue's name, the closing NUL included */
+/** define VFENCE_NAME_LEN - size of a queue's name, including the terminating NUL */
 #define VFENCE_NAME_LEN 32
 
 /**
- * define VFENCE_MAX_IN_FENCES - most in-fences a job may have
+ * define VFENCE_MAX_IN_FENCES - most in-fences of a job
  *
- * Bounds &vfence_submit.in_fence_count, and also the fences a job really waits
- * for when merged sync_files among them are counted by what they contain.
+ * Bounds &vfence_submit.in_fence_count, and the pending fences of a job after merged sync_files
+ * have been expanded into the fences that they contain.
  */
 #define VFENCE_MAX_IN_FENCES 1024
 
 /**
- * define VFENCE_MAX_WAITS - most pending in-fences that a client's jobs wait for
+ * define VFENCE_MAX_WAITS - most pending in-fences of all pending jobs of a client
  *
- * The pending in-fences of all pending jobs of a client, each job's counted
- * for itself. Also the most fences that the in-fences of one call, all jobs of a
- * batch together, may consist of when merged ones are counted by what they
- * contain, signalled or not.
+ * An in-fence of several jobs counts once for each of them. The same number bounds the fences
+ * that the in-fences of one call contain, signalled or pending: those of all jobs of a batch
+ * together, with merged sync_files expanded.
  */
 #define VFENCE_MAX_WAITS 65536
 
 /** define VFENCE_MAX_BATCH - most jobs of one %VFENCE_IOCTL_SUBMIT_BATCH */
 #define VFENCE_MAX_BATCH 1024
 
-/** define VFENCE_MAX_WAIT_POINTS - most points of one %VFENCE_IOCTL_WAIT */
+/** define VFENCE_MAX_WAIT_POINTS - most jobs of one %VFENCE_IOCTL_WAIT */
 #define VFENCE_MAX_WAIT_POINTS 1024
 
 /**
- * define VFENCE_MAX_EVENTS - most events that a client can have
+ * define VFENCE_MAX_EVENTS - most events of a client
  *
- * Those that were not read yet, and those that pending jobs will cause.
+ * Counts unread events and those that pending jobs will cause.
  */
 #define VFENCE_MAX_EVENTS 65536
 
-/** define VFENCE_HISTORY - how many completed jobs a queue remembers */
+/** define VFENCE_HISTORY - number of completed jobs that a queue remembers */
 #define VFENCE_HISTORY 256
 
 /** define VFENCE_MAX_FAULTS - most faults in the plan of a queue */
@@ -233,17 +219,16 @@ extern "C" {
 /**
  * define VFENCE_MAX_MAPPED - most pages of buffers that a client's jobs operate on
  *
- * The pages of all buffers that its pending jobs have operations on, and for a little
- * while afterwards. A buffer counts once, however many jobs and operations are on it;
- * one of this driver counts as one page, whatever its size. Buffers without
- * operations do not count.
+ * Counts the pages of all buffers on which pending jobs have operations, until shortly after
+ * these jobs complete. A buffer counts once, however many jobs and operations use it. A buffer of
+ * this driver counts as one page, whatever its size. Buffers without operations do not count.
  */
 #define VFENCE_MAX_MAPPED 262144
 
 /** define VFENCE_MAX_OPERATIONS - most operations of a job */
 #define VFENCE_MAX_OPERATIONS 64
 
-/** define VFENCE_MAX_BOOST_PERCENT - the fastest that an engine can be made */
+/** define VFENCE_MAX_BOOST_PERCENT - largest &vfence_queue_create.boost_percent */
 #define VFENCE_MAX_BOOST_PERCENT 10000
 
 /**
@@ -265,47 +250,45 @@ extern "C" {
  */
 #define VFENCE_CAP_WORKER_QUEUE (1ULL << 2)
 /**
- * define VFENCE_CAP_BUFFER - there are buffers, and jobs can use them
+ * define VFENCE_CAP_BUFFER - buffers can be created, and jobs can use buffers
  *
  * A bit of &vfence_query.capabilities.
  */
 #define VFENCE_CAP_BUFFER (1ULL << 3)
 
 /**
- * struct vfence_query - what this device is and can do
+ * struct vfence_query - query the device's version, capabilities and limits
  *
  * Argument of %VFENCE_IOCTL_QUERY.
  */
 struct vfence_query {
-	/** @api_version: out: %VFENCE_API_VERSION of the kernel side; only ever grows. */
+	/** @api_version: out: %VFENCE_API_VERSION of the kernel side; never decreases. */
 	__u32 api_version;
 	/** @flags: in: must be 0. */
 	__u32 flags;
-	/** @capabilities: out: bits VFENCE_CAP_*; unknown bits are to be ignored. */
+	/** @capabilities: out: bits VFENCE_CAP_*; user space must ignore unknown bits. */
 	__u64 capabilities;
 	/**
-	 * @watchdog_ns: out: the bound on the time that the head of a timer
-	 * queue, or any job of a manual queue, stays pending, and on
-	 * &vfence_submit.duration_ns, in ns; 0 when the administrator has
-	 * lifted it.
+	 * @watchdog_ns: out: the bound on how long the head of a timer queue, or any job of a
+	 * manual queue, stays pending, and on &vfence_submit.duration_ns, in ns; 0 if the
+	 * administrator has lifted it.
 	 */
 	__u64 watchdog_ns;
-	/** @max_queues: out: most queues that a client can have at a time. */
+	/** @max_queues: out: most queues of a client. */
 	__u32 max_queues;
-	/** @max_jobs: out: most jobs that a queue can have pending at a time. */
+	/** @max_jobs: out: most pending jobs of a queue. */
 	__u32 max_jobs;
-	/** @max_buffer_size: out: the largest &vfence_buffer_create.size, in bytes. */
+	/** @max_buffer_size: out: largest &vfence_buffer_create.size, in bytes. */
 	__u64 max_buffer_size;
 };
 
 /**
  * enum vfence_queue_kind - what completes the jobs of a queue
- * @VFENCE_QUEUE_TIMER: A timer: each job takes its &vfence_submit.duration_ns.
- *	It completes in the timer's interrupt, as from the interrupt of hardware.
- * @VFENCE_QUEUE_MANUAL: User space, with %VFENCE_IOCTL_SIGNAL or
- *	%VFENCE_IOCTL_SIGNAL_NEXT.
- * @VFENCE_QUEUE_WORKER: A timer that wakes a worker: as %VFENCE_QUEUE_TIMER, but
- *	jobs complete in process context, a little later.
+ * @VFENCE_QUEUE_TIMER: A timer. Each job takes its &vfence_submit.duration_ns and completes in the
+ *	timer's interrupt, like a job of real hardware.
+ * @VFENCE_QUEUE_MANUAL: User space, with %VFENCE_IOCTL_SIGNAL or %VFENCE_IOCTL_SIGNAL_NEXT.
+ * @VFENCE_QUEUE_WORKER: A timer that wakes a worker. Like %VFENCE_QUEUE_TIMER, but jobs complete
+ *	in process context, a little later.
  */
 enum vfence_queue_kind {
 	VFENCE_QUEUE_TIMER = 1,
@@ -314,12 +297,12 @@ enum vfence_queue_kind {
 };
 
 /**
- * enum vfence_in_fence_policy - what an in-fence that fails does to a job
- * @VFENCE_IN_FENCE_PROPAGATE: The job does not run. It completes with the error of
- *	the in-fence, when all its in-fences have signalled and it is the head.
- * @VFENCE_IN_FENCE_IGNORE: Nothing: the job runs.
- * @VFENCE_IN_FENCE_CANCEL: The job completes as with
- *	%VFENCE_IN_FENCE_PROPAGATE, and the queue is stopped.
+ * enum vfence_in_fence_policy - effect of an in-fence's error on the job that waits for it
+ * @VFENCE_IN_FENCE_PROPAGATE: The job does not run. When all its in-fences have signalled and it
+ *	is the head, it completes with the error of the in-fence.
+ * @VFENCE_IN_FENCE_IGNORE: None. The job runs.
+ * @VFENCE_IN_FENCE_CANCEL: The job completes as with %VFENCE_IN_FENCE_PROPAGATE, and the queue is
+ *	stopped.
  */
 enum vfence_in_fence_policy {
 	VFENCE_IN_FENCE_PROPAGATE = 0,
@@ -328,8 +311,8 @@ enum vfence_in_fence_policy {
 };
 
 /**
- * enum vfence_timeout_policy - what a job that timed out does to those behind it
- * @VFENCE_TIMEOUT_CONTINUE: The queue is reset by itself, and they run.
+ * enum vfence_timeout_policy - effect of a job's timeout on the jobs behind it
+ * @VFENCE_TIMEOUT_CONTINUE: The queue resets itself, and they run.
  * @VFENCE_TIMEOUT_CANCEL: The queue is stopped.
  */
 enum vfence_timeout_policy {
@@ -338,12 +321,15 @@ enum vfence_timeout_policy {
 };
 
 /**
- * struct vfence_queue_create - make a queue
+ * struct vfence_queue_create - create a queue
  *
- * Argument of %VFENCE_IOCTL_QUEUE_CREATE. Fails with EINVAL for an unknown @kind
- * or policy, a @name that has no NUL, a @timeout_ns or @boost_percent out
- * of range, and for a manual queue with an @in_fence_policy or a
- * @boost_percent; ENOSPC when the client has &vfence_query.max_queues already.
+ * Argument of %VFENCE_IOCTL_QUEUE_CREATE.
+ *
+ * ===========  ===================================================================================
+ * EINVAL       An unknown @kind or policy; a @name without a NUL; a @timeout_ns or @boost_percent
+ *              out of range; an @in_fence_policy or a @boost_percent for a manual queue.
+ * ENOSPC       The client already has &vfence_query.max_queues.
+ * ===========  ===================================================================================
  */
 struct vfence_queue_create {
 	/** @kind: in: one of &enum vfence_queue_kind. */
@@ -351,27 +337,26 @@ struct vfence_queue_create {
 	/** @flags: in: must be 0. */
 	__u32 flags;
 	/**
-	 * @name: in: what the queue's pending fences show as timeline name
-	 * (&sync_fence_info.obj_name), NUL-terminated; bytes after the NUL are
-	 * ignored. When empty, the device makes one: "queue" and the id.
+	 * @name: in: timeline name of the queue's pending fences (&sync_fence_info.obj_name),
+	 * NUL-terminated; bytes after the NUL are ignored. When it is empty, the device uses
+	 * "queue" followed by the id.
 	 */
 	char name[VFENCE_NAME_LEN];
-	/** @queue: out: the id of the queue, not 0; ids are not used again. */
+	/** @queue: out: id of the queue, not 0; ids are not reused. */
 	__u32 queue;
 	/** @pad: in: must be 0. */
 	__u32 pad;
-	/** @context: out: the dma_fence context of the queue, unique in the system until it reboots. */
+	/** @context: out: dma_fence context of the queue, unique in the system until it reboots. */
 	__u64 context;
 	/**
-	 * @timeout_ns: in: the queue's own bound on the time that a job takes,
-	 * in ns, counted like the watchdog's, of which it is at most
-	 * &vfence_query.watchdog_ns; 0 for the watchdog's. Without a watchdog it
-	 * may be anything, and both 0 and ~0 stand for none.
+	 * @timeout_ns: in: the queue's own bound on the time that a job takes, in ns, counted like
+	 * the watchdog's. At most &vfence_query.watchdog_ns; 0 selects the watchdog's bound. When
+	 * the watchdog has been lifted, any value is valid, and both 0 and ~0 mean no bound.
 	 */
 	__u64 timeout_ns;
 	/**
-	 * @seed: in: what the random durations of the queue are drawn from:
-	 * queues with the same seed and the same jobs take the same times.
+	 * @seed: in: seed of the queue's random durations: two queues with the same seed and the
+	 * same jobs have the same durations.
 	 */
 	__u64 seed;
 	/** @in_fence_policy: in: one of &enum vfence_in_fence_policy. */
@@ -379,45 +364,44 @@ struct vfence_queue_create {
 	/** @timeout_policy: in: one of &enum vfence_timeout_policy. */
 	__u32 timeout_policy;
 	/**
-	 * @boost_percent: in: how fast the engine may run to meet a deadline, in
-	 * percent of its usual speed, 100 to %VFENCE_MAX_BOOST_PERCENT; 0 is
-	 * the same as 100: deadlines are recorded, and nothing more. See
-	 * %SYNC_IOC_SET_DEADLINE: when the job that runs has a deadline before
-	 * its end, the engine does what is left of it faster, as fast as it
-	 * takes to meet the deadline or as it may.
+	 * @boost_percent: in: how fast the engine may run to meet a deadline, in percent of its
+	 * normal speed, 100 to %VFENCE_MAX_BOOST_PERCENT. 0 means 100: deadlines are recorded and
+	 * have no other effect. When the running job has a deadline (%SYNC_IOC_SET_DEADLINE)
+	 * before its end, the engine runs the rest of the job at the speed that meets the
+	 * deadline, or at this speed if that is not enough.
 	 */
 	__u32 boost_percent;
 	/** @pad2: in: must be 0. */
 	__u32 pad2;
-	/** @counters_offset: out: where mmap() finds the queue's &struct vfence_counters. */
+	/** @counters_offset: out: mmap() offset of the queue's &struct vfence_counters. */
 	__u64 counters_offset;
 };
 
 /**
- * struct vfence_counters - what has become of a queue's jobs
+ * struct vfence_counters - progress of a queue
  *
- * The device writes it while it is read, each field in one piece on 64-bit
- * machines. To be read with acquire semantics; a job counts as completed when
- * its fence has signalled.
+ * The device updates the structure while user space reads it; on 64-bit machines it writes each
+ * field in one piece. Read the fields with acquire semantics. A job counts as completed when its
+ * fence has signalled.
  */
 struct vfence_counters {
 	/** @submitted: Sequence number of the job submitted last; 0 before the first. */
 	__u64 submitted;
 	/** @completed: Sequence number of the job completed last; 0 before the first. */
 	__u64 completed;
-	/** @errors: How many of the completed jobs have completed with an error. */
+	/** @errors: Number of jobs that have completed with an error. */
 	__u64 errors;
-	/** @timeouts: How many of them the watchdog has ended. */
+	/** @timeouts: Number of jobs that the watchdog has ended. */
 	__u64 timeouts;
-	/** @resets: How often the queue was reset, by itself or by %VFENCE_IOCTL_QUEUE_RESET. */
+	/** @resets: Number of resets, by %VFENCE_TIMEOUT_CONTINUE or %VFENCE_IOCTL_QUEUE_RESET. */
 	__u64 resets;
 };
 
 /**
- * struct vfence_queue_destroy - end a queue
+ * struct vfence_queue_destroy - destroy a queue
  *
- * Argument of %VFENCE_IOCTL_QUEUE_DESTROY. Jobs that are pending complete with
- * -ECANCELED, in order, before the call returns.
+ * Argument of %VFENCE_IOCTL_QUEUE_DESTROY. Pending jobs complete with -ECANCELED, in order, before
+ * the call returns.
  */
 struct vfence_queue_destroy {
 	/** @queue: in: id of the queue. */
@@ -433,98 +417,94 @@ struct vfence_queue_destroy {
  */
 #define VFENCE_SUBMIT_OUT_FENCE (1U << 0)
 /**
- * define VFENCE_SUBMIT_EVENT - report the job's completion by a &struct vfence_event
+ * define VFENCE_SUBMIT_EVENT - report the job's completion with a &struct vfence_event
  *
  * A flag of &vfence_submit.flags.
  */
 #define VFENCE_SUBMIT_EVENT (1U << 1)
 /**
- * define VFENCE_SUBMIT_HANG - the job never ends by itself
+ * define VFENCE_SUBMIT_HANG - the job does not end by itself
  *
- * A flag of &vfence_submit.flags; not for manual queues. The watchdog ends
- * the job with -ETIMEDOUT, or %VFENCE_IOCTL_QUEUE_RESET with -ECANCELED.
+ * A flag of &vfence_submit.flags; not for manual queues. The watchdog ends the job with
+ * -ETIMEDOUT, or %VFENCE_IOCTL_QUEUE_RESET with -ECANCELED.
  */
 #define VFENCE_SUBMIT_HANG (1U << 2)
 
 /**
  * struct vfence_submit - append a job to a queue
  *
- * Argument of %VFENCE_IOCTL_SUBMIT, and a job of %VFENCE_IOCTL_SUBMIT_BATCH. An
- * in-fence that has signalled already is no obstacle. When an in-fence signals
- * with an error, &vfence_queue_create.in_fence_policy says what happens; of
- * several errors, the first one seen counts.
- * In-fences may be given more than once, be merged ones, and be fences of the
- * same queue; the descriptors may be closed after the call.
+ * Argument of %VFENCE_IOCTL_SUBMIT, and a job of %VFENCE_IOCTL_SUBMIT_BATCH. In-fences may have
+ * signalled already, may be given more than once, may be merged sync_files, and may be fences of
+ * the same queue. Their descriptors may be closed after the call. When an in-fence signals with an
+ * error, &vfence_queue_create.in_fence_policy applies; of several errors, the first one observed
+ * counts.
  *
- * Note that the kernel's %SYNC_IOC_MERGE leaves fences out that have signalled
- * already, and their errors with them.
+ * Note that the kernel's %SYNC_IOC_MERGE drops fences that have already signalled, and their
+ * errors with them.
  *
- * ===========  ===============================================================
- * EACCES       An operation writes a buffer whose descriptor is not open for
- *              writing, or reads one that is open for nothing else.
- * EAGAIN       The queue has &vfence_query.max_jobs pending: try again when
- *              poll() says POLLOUT. Or the client has %VFENCE_MAX_EVENTS, of
- *              which POLLOUT does not tell: try again when some have been read.
- * EBADF        An in-fence or a buffer is no open file descriptor.
- * EINTR        A signal came while buffers were to be locked that somebody else
- *              holds, and its handler was not installed with SA_RESTART.
- * EINVAL       An in-fence is a file, but no sync_file, or a buffer no dma-buf;
- *              too many uses or operations, or what &struct vfence_use and
- *              &struct vfence_operation say is refused; a duration is longer
- *              than the watchdog allows; @duration_max_ns is not 0 but
- *              below @duration_ns; @error out of range; @in_fence_count above
- *              %VFENCE_MAX_IN_FENCES; on a manual queue: a duration,
- *              in-fences, uses, or %VFENCE_SUBMIT_HANG; operations on a queue
- *              that is no worker queue.
+ * ===========  ===================================================================================
+ * EACCES       An operation writes a buffer whose descriptor is not open for writing, or reads one
+ *              whose descriptor is open for writing only.
+ * EAGAIN       The queue has &vfence_query.max_jobs pending jobs: retry when poll() reports
+ *              POLLOUT. Or the client has %VFENCE_MAX_EVENTS, about which POLLOUT says nothing:
+ *              retry after reading some.
+ * EBADF        An in-fence or a buffer is not an open file descriptor.
+ * EINTR        A signal arrived while the call waited for the locks of its buffers, and the
+ *              signal's handler was not installed with SA_RESTART.
+ * EINVAL       An in-fence is a file but not a sync_file, or a buffer is a file but not a dma-buf;
+ *              too many uses or operations, or a use or an operation that &struct vfence_use or
+ *              &struct vfence_operation excludes; a duration above the watchdog's bound;
+ *              a @duration_max_ns that is neither 0 nor at least @duration_ns; @error out of
+ *              range; @in_fence_count above %VFENCE_MAX_IN_FENCES; on a manual queue: a duration,
+ *              in-fences, uses, or %VFENCE_SUBMIT_HANG; operations on a queue of any kind but
+ *              %VFENCE_QUEUE_WORKER.
  * EMFILE       No free file descriptor in the process.
- * ENOSPC       In-fences, merged ones and those of buffers included, are more
- *              than %VFENCE_MAX_IN_FENCES that are pending; or %VFENCE_MAX_WAITS or
- *              %VFENCE_MAX_MAPPED is exceeded.
- * EOPNOTSUPP   An operation is on a buffer that the CPU cannot reach: its
- *              exporter does not map it for the kernel, or it is the memory
- *              of a device. Or the kernel has all devices bounce what they
- *              access (swiotlb=force, guests with encrypted memory).
- * ===========  ===============================================================
+ * ENOSPC       More than %VFENCE_MAX_IN_FENCES pending fences, with merged in-fences expanded and
+ *              those of buffers included; or %VFENCE_MAX_WAITS or %VFENCE_MAX_MAPPED is exceeded.
+ * EOPNOTSUPP   An operation uses a buffer that the CPU cannot access: its exporter does not map it
+ *              for the kernel, or it is device memory. Or the kernel bounces the accesses of all
+ *              devices (swiotlb=force, guests with encrypted memory).
+ * ===========  ===================================================================================
  *
- * A buffer that has operations is attached to a device of this driver and mapped.
- * When its exporter refuses that, the call fails with the exporter's errno,
- * whatever that is.
+ * The driver attaches to, and maps, each buffer that has operations. If the exporter refuses, the
+ * call fails with the exporter's errno.
  */
 struct vfence_submit {
 	/** @queue: in: id of the queue. */
 	__u32 queue;
-	/** @flags: in: any of %VFENCE_SUBMIT_OUT_FENCE, %VFENCE_SUBMIT_EVENT, %VFENCE_SUBMIT_HANG. */
+	/**
+	 * @flags: in: any of %VFENCE_SUBMIT_OUT_FENCE, %VFENCE_SUBMIT_EVENT and
+	 * %VFENCE_SUBMIT_HANG.
+	 */
 	__u32 flags;
 	/**
-	 * @duration_ns: in: how long the job runs once it has started, in ns.
-	 * 0 is a job that is done as soon as it starts. At most
-	 * &vfence_query.watchdog_ns. Must be 0 on a manual queue.
+	 * @duration_ns: in: how long the job runs once it has started, in ns; a job of 0 ends when
+	 * it starts. At most &vfence_query.watchdog_ns. Must be 0 on a manual queue.
 	 */
 	__u64 duration_ns;
 	/** @in_fences: in: pointer to an array of @in_fence_count sync_file fds (__s32). */
 	__u64 in_fences;
 	/**
-	 * @in_fence_count: in: number of in-fences; when 0, @in_fences is
-	 * ignored. Must be 0 on a manual queue.
+	 * @in_fence_count: in: number of in-fences; when 0, @in_fences is ignored. Must be 0 on a
+	 * manual queue.
 	 */
 	__u32 in_fence_count;
 	/**
-	 * @out_fence: out: with %VFENCE_SUBMIT_OUT_FENCE a sync_file fd with
-	 * close-on-exec set that the caller owns; else -1.
+	 * @out_fence: out: with %VFENCE_SUBMIT_OUT_FENCE a sync_file fd with close-on-exec set that
+	 * the caller owns; else -1.
 	 */
 	__s32 out_fence;
-	/** @seqno: out: the sequence number of the job on its queue, from 1 on without gaps. */
+	/** @seqno: out: sequence number of the job on its queue, from 1 without gaps. */
 	__u64 seqno;
 	/**
-	 * @duration_max_ns: in: when not 0, the duration is drawn from those
-	 * between @duration_ns and this, both included and all of them
-	 * equally likely, in ns. At most &vfence_query.watchdog_ns.
+	 * @duration_max_ns: in: when not 0, the duration is random: uniformly distributed from
+	 * @duration_ns to this, both included, in ns. At most &vfence_query.watchdog_ns.
 	 */
 	__u64 duration_max_ns;
 	/**
-	 * @error: in: the error to complete with after the duration, as a negative
-	 * errno, -4095 to -1; 0 for none. On a manual queue, an error
-	 * of %VFENCE_IOCTL_SIGNAL takes precedence.
+	 * @error: in: the error with which the job completes after its duration, as a negative
+	 * errno, -4095 to -1; 0 for none. On a manual queue, an error passed to
+	 * %VFENCE_IOCTL_SIGNAL takes precedence.
 	 */
 	__s32 error;
 	/** @pad: in: must be 0. */
@@ -544,19 +524,19 @@ struct vfence_submit {
 };
 
 /**
- * define VFENCE_USE_WRITE - the job writes the buffer; else it only reads it
+ * define VFENCE_USE_WRITE - the job writes the buffer; without it, the job only reads it
  *
  * A flag of &vfence_use.flags.
  */
 #define VFENCE_USE_WRITE (1U << 0)
 /**
- * define VFENCE_USE_NO_WAIT - the job does not wait for others who use the buffer
+ * define VFENCE_USE_NO_WAIT - the job does not wait for other users of the buffer
  *
  * A flag of &vfence_use.flags.
  */
 #define VFENCE_USE_NO_WAIT (1U << 1)
 /**
- * define VFENCE_USE_NO_ADD - others who use the buffer do not wait for the job
+ * define VFENCE_USE_NO_ADD - other users of the buffer do not wait for the job
  *
  * A flag of &vfence_use.flags.
  */
@@ -565,7 +545,8 @@ struct vfence_submit {
 /**
  * struct vfence_use - a buffer that a job uses
  *
- * The same buffer may be given more than once; if it is written once, it is written.
+ * A job may use the same buffer more than once. If any of these uses is a write, the job writes
+ * the buffer.
  */
 struct vfence_use {
 	/** @fd: in: a dma-buf of any driver. */
@@ -575,12 +556,12 @@ struct vfence_use {
 };
 
 /**
- * enum vfence_operation_kind - what is done with buffers
- * @VFENCE_OPERATION_FILL: A range of the target is filled with a pattern.
- * @VFENCE_OPERATION_COPY: A range of the source is copied to the target, which may be the
- *	same buffer if the ranges do not overlap.
- * @VFENCE_OPERATION_CRC32C: The CRC-32C of a range of the source, as in RFC 3720, is the
- *	job's result: see &vfence_event.result. Of several, the last one's.
+ * enum vfence_operation_kind - kind of a &struct vfence_operation
+ * @VFENCE_OPERATION_FILL: Fills a range of the target with a pattern.
+ * @VFENCE_OPERATION_COPY: Copies a range of the source to the target, which may be the same buffer
+ *	if the ranges do not overlap.
+ * @VFENCE_OPERATION_CRC32C: Computes the CRC-32C (RFC 3720) of a range of the source. It is the
+ *	result of the job, see &vfence_event.result; of several, the last one counts.
  */
 enum vfence_operation_kind {
 	VFENCE_OPERATION_FILL = 1,
@@ -589,46 +570,45 @@ enum vfence_operation_kind {
 };
 
 /**
- * struct vfence_operation - what is done with buffers
+ * struct vfence_operation - an operation of a job on its buffers
  *
- * Operations of a job are done one after the other. Fields that a kind does not
- * need must be 0. Refused with EINVAL are an unknown kind; a buffer that the job
- * does not use, or does not write but is the target; a @length of 0; ranges that
- * are not in their buffer, or overlap in the same one; a @pattern_size
- * other than 1, 4 and 8, a @pattern that does not fit in that, a @target_offset or @length that
- * is no multiple of it.
+ * The operations of a job run one after the other. Fields that a kind does not need must be 0.
+ *
+ * The submission fails with EINVAL for an unknown kind; a buffer that the job does not use, or a
+ * target that it does not write; a @length of 0; a range outside its buffer, or ranges of a copy
+ * that overlap in one buffer; a @pattern_size other than 1, 4 and 8, a @pattern that does not fit
+ * in it, or a @target_offset or @length of a fill that is not a multiple of it.
  */
 struct vfence_operation {
 	/** @kind: in: one of &enum vfence_operation_kind. */
 	__u32 kind;
-	/** @target: in: index in &vfence_submit.uses of the buffer that is written. */
+	/** @target: in: index in &vfence_submit.uses of the buffer to write. */
 	__u32 target;
-	/** @source: in: index in &vfence_submit.uses of the buffer that is read. */
+	/** @source: in: index in &vfence_submit.uses of the buffer to read. */
 	__u32 source;
 	/** @pattern_size: in: size of the pattern in bytes: 1, 4 or 8. */
 	__u32 pattern_size;
-	/** @target_offset: in: where in the target, in bytes. */
+	/** @target_offset: in: offset in the target, in bytes. */
 	__u64 target_offset;
-	/** @source_offset: in: where in the source, in bytes. */
+	/** @source_offset: in: offset in the source, in bytes. */
 	__u64 source_offset;
-	/** @length: in: how many bytes. */
+	/** @length: in: number of bytes. */
 	__u64 length;
-	/** @pattern: in: what to fill with, as a number of that size in the machine's byte order. */
+	/** @pattern: in: the pattern, as a number of @pattern_size bytes in native byte order. */
 	__u64 pattern;
 };
 
 /**
  * struct vfence_submit_batch - append jobs to queues, all of them or none
  *
- * Argument of %VFENCE_IOCTL_SUBMIT_BATCH. The jobs may be of different
- * queues; those of one queue are appended in their order. Each is
- * as for %VFENCE_IOCTL_SUBMIT, and @out_fence and @seqno of each are written. When
- * one is refused nothing has happened, the call fails with the
- * error of that job, and @refused is its index; the output fields of the jobs
- * are undefined then.
+ * Argument of %VFENCE_IOCTL_SUBMIT_BATCH. The jobs may belong to different queues; the jobs of one
+ * queue are appended in the order of the array. Each job follows the rules of
+ * %VFENCE_IOCTL_SUBMIT, and its @out_fence and @seqno are written. If the device refuses a job,
+ * the call has no effect and fails with the error of that job; @refused is the index of the job,
+ * and the output fields of the jobs are undefined.
  *
- * Fails with EINVAL, and @refused is @count, when @count is 0 or above
- * %VFENCE_MAX_BATCH, or @job_size is smaller than &struct vfence_submit ever was.
+ * Fails with EINVAL, and @refused is @count, when @count is 0 or above %VFENCE_MAX_BATCH, or when
+ * @job_size is smaller than &struct vfence_submit was in any version.
  */
 struct vfence_submit_batch {
 	/** @jobs: in: pointer to an array of @count &struct vfence_submit. */
@@ -639,24 +619,24 @@ struct vfence_submit_batch {
 	__u32 job_size;
 	/** @flags: in: must be 0. */
 	__u32 flags;
-	/** @refused: out: index of the job that was refused; @count if all were accepted. */
+	/** @refused: out: index of the job that the device refused; @count on success. */
 	__u32 refused;
 };
 
 /**
- * struct vfence_point - a job, by its queue and sequence number
+ * struct vfence_point - a job, identified by its queue and sequence number
  */
 struct vfence_point {
 	/** @queue: in: id of the queue. */
 	__u32 queue;
 	/** @pad: in: must be 0. */
 	__u32 pad;
-	/** @seqno: in: the sequence number of the job. */
+	/** @seqno: in: sequence number of the job. */
 	__u64 seqno;
 };
 
 /**
- * define VFENCE_WAIT_ANY - wait for one of the points, not for all
+ * define VFENCE_WAIT_ANY - wait for any of the jobs instead of all
  *
  * A flag of &vfence_wait.flags.
  */
@@ -665,30 +645,29 @@ struct vfence_point {
 /**
  * struct vfence_wait - wait until jobs have completed
  *
- * Argument of %VFENCE_IOCTL_WAIT. With an error or without is all the same. A
- * queue that is destroyed meanwhile completes its jobs.
+ * Argument of %VFENCE_IOCTL_WAIT. A job that completes with an error has completed like any other.
+ * Destroying a queue during the wait completes its jobs.
  *
- * ===========  ===============================================================
- * EINTR        A signal came whose handler was not installed with SA_RESTART;
- *              with it, the call goes on, for @timeout_ns is a point in time.
- * EINVAL       A @seqno has not been submitted; @count is 0 or above
- *              %VFENCE_MAX_WAIT_POINTS.
- * ETIME        The time has come, but not the jobs' end.
- * ===========  ===============================================================
+ * ===========  ===================================================================================
+ * EINTR        A signal arrived whose handler was not installed with SA_RESTART; with SA_RESTART
+ *              the call restarts, with the same absolute @timeout_ns.
+ * EINVAL       A @seqno has not been submitted; @count is 0 or above %VFENCE_MAX_WAIT_POINTS.
+ * ETIME        @timeout_ns passed before the jobs completed.
+ * ===========  ===================================================================================
  */
 struct vfence_wait {
 	/** @points: in: pointer to an array of @count &struct vfence_point. */
 	__u64 points;
-	/** @count: in: number of points. */
+	/** @count: in: number of jobs. */
 	__u32 count;
 	/** @flags: in: 0 or %VFENCE_WAIT_ANY. */
 	__u32 flags;
 	/**
-	 * @timeout_ns: in: until when to wait, in ns on CLOCK_MONOTONIC. A time
-	 * that has passed, such as 0, only looks; ~0 waits for ever.
+	 * @timeout_ns: in: absolute end of the wait, in ns on CLOCK_MONOTONIC. With a time in the
+	 * past, such as 0, the call only checks; ~0 waits without a timeout.
 	 */
 	__u64 timeout_ns;
-	/** @first: out: with %VFENCE_WAIT_ANY the lowest index of a point that has completed; else 0. */
+	/** @first: out: with %VFENCE_WAIT_ANY the lowest index of a completed job; else 0. */
 	__u32 first;
 	/** @pad: in: must be 0. */
 	__u32 pad;
@@ -697,23 +676,21 @@ struct vfence_wait {
 /**
  * struct vfence_export - return a sync_file for a job
  *
- * Argument of %VFENCE_IOCTL_EXPORT. May be called as often as wanted, also after
- * the job has completed: the fence then has signalled, with the error and the
- * timestamp of the job.
+ * Argument of %VFENCE_IOCTL_EXPORT. May be called any number of times, also after the job has
+ * completed: the fence has then signalled, with the error and the timestamp of the job.
  *
- * ===========  ===============================================================
+ * ===========  ===================================================================================
  * EINVAL       @seqno has not been submitted.
  * EMFILE       No free file descriptor in the process.
- * ENODATA      The job has completed, and %VFENCE_HISTORY others after it: the
- *              queue does not remember it.
- * ===========  ===============================================================
+ * ENODATA      The queue no longer remembers the job: %VFENCE_HISTORY later jobs have completed.
+ * ===========  ===================================================================================
  */
 struct vfence_export {
 	/** @queue: in: id of the queue. */
 	__u32 queue;
 	/** @flags: in: must be 0. */
 	__u32 flags;
-	/** @seqno: in: the sequence number of the job. */
+	/** @seqno: in: sequence number of the job. */
 	__u64 seqno;
 	/** @fence: out: a sync_file fd with close-on-exec set that the caller owns. */
 	__s32 fence;
@@ -722,9 +699,9 @@ struct vfence_export {
 };
 
 /**
- * enum vfence_job_state - how far a job has come
- * @VFENCE_JOB_PENDING: It waits for its turn or for its in-fences; on a manual
- *	queue, for being completed.
+ * enum vfence_job_state - progress of a job
+ * @VFENCE_JOB_PENDING: It has not started: it waits for its in-fences or for the jobs before it.
+ *	Jobs of a manual queue stay in this state until they complete.
  * @VFENCE_JOB_RUNNING: It has started.
  * @VFENCE_JOB_COMPLETED: It has completed.
  */
@@ -735,42 +712,45 @@ enum vfence_job_state {
 };
 
 /**
- * struct vfence_job_info - where a job stands
+ * struct vfence_job_info - query the state of a job
  *
- * Argument of %VFENCE_IOCTL_JOB_INFO. Fails with EINVAL for a @seqno that has not
- * been submitted, ENODATA when the queue does not remember the job:
- * %VFENCE_HISTORY others have completed after it.
+ * Argument of %VFENCE_IOCTL_JOB_INFO.
+ *
+ * ===========  ===================================================================================
+ * EINVAL       @seqno has not been submitted.
+ * ENODATA      The queue no longer remembers the job: %VFENCE_HISTORY later jobs have completed.
+ * ===========  ===================================================================================
  */
 struct vfence_job_info {
 	/** @queue: in: id of the queue. */
 	__u32 queue;
 	/** @flags: in: must be 0. */
 	__u32 flags;
-	/** @seqno: in: the sequence number of the job. */
+	/** @seqno: in: sequence number of the job. */
 	__u64 seqno;
 	/** @state: out: one of &enum vfence_job_state. */
 	__u32 state;
-	/** @error: out: what it has completed with: a negative errno, or 0. */
+	/** @error: out: error with which the job completed, a negative errno; 0 if none. */
 	__s32 error;
-	/** @submitted_ns: out: when it was submitted. */
+	/** @submitted_ns: out: time of submission. */
 	__u64 submitted_ns;
-	/** @start_ns: out: when it started to run; 0 if it has not, or never ran. */
+	/** @start_ns: out: time at which the job started; 0 if it has not, or never ran. */
 	__u64 start_ns;
-	/** @end_ns: out: when it ended, which is its fence's timestamp; 0 if it has not. */
+	/** @end_ns: out: time at which it ended, the timestamp of its fence; 0 if it has not. */
 	__u64 end_ns;
 	/**
-	 * @deadline_ns: out: the earliest deadline that was set on a fence of the
-	 * job with %SYNC_IOC_SET_DEADLINE, or by the kernel, also through merged
-	 * fences; 0 if none was. (0 is shown as 1, ~0 as one less than that.)
+	 * @deadline_ns: out: earliest deadline set on a fence of the job, by
+	 * %SYNC_IOC_SET_DEADLINE or by the kernel, also through merged fences; 0 if there is none.
+	 * (A deadline of 0 reads as 1, and one of ~0 as ~0 - 1.)
 	 */
 	__u64 deadline_ns;
-	/** @faults: out: what was injected: bits 1 << &enum vfence_fault_kind. */
+	/** @faults: out: injected faults: bits 1 << &enum vfence_fault_kind. */
 	__u32 faults;
 	/** @pad: in: must be 0. */
 	__u32 pad;
 	/**
-	 * @result: out: what the job's operations came to, once it has completed:
-	 * see %VFENCE_OPERATION_CRC32C; 0 if nothing, or the job has failed.
+	 * @result: out: result of the completed job's operations, see %VFENCE_OPERATION_CRC32C; 0
+	 * if they have none, or the job completed with an error.
 	 */
 	__u64 result;
 };
@@ -778,59 +758,56 @@ struct vfence_job_info {
 /**
  * struct vfence_event - a job has completed
  *
- * What read() returns; see "events" above. The fields are those of
- * &struct vfence_job_info.
+ * read() returns these; see "events" above. The fields are those of &struct vfence_job_info.
  */
 struct vfence_event {
 	/** @queue: Id of the queue. */
 	__u32 queue;
-	/** @error: What the job completed with: a negative errno, or 0. */
+	/** @error: Error with which the job completed, a negative errno; 0 if none. */
 	__s32 error;
-	/** @seqno: The sequence number of the job. */
+	/** @seqno: Sequence number of the job. */
 	__u64 seqno;
-	/** @submitted_ns: When it was submitted. */
+	/** @submitted_ns: Time of submission. */
 	__u64 submitted_ns;
-	/** @start_ns: When it started to run; 0 if it never ran. */
+	/** @start_ns: Time at which the job started; 0 if it never ran. */
 	__u64 start_ns;
-	/** @end_ns: When it ended. */
+	/** @end_ns: Time at which it ended. */
 	__u64 end_ns;
-	/** @deadline_ns: The earliest deadline that was set on its fence; 0 if none was. */
+	/** @deadline_ns: Earliest deadline set on its fence; 0 if there is none. */
 	__u64 deadline_ns;
-	/** @faults: What was injected: bits 1 << &enum vfence_fault_kind. */
+	/** @faults: Injected faults: bits 1 << &enum vfence_fault_kind. */
 	__u32 faults;
 	/** @flags: 0. */
 	__u32 flags;
-	/** @result: What the job's operations came to, or 0. */
+	/** @result: Result of the job's operations, or 0. */
 	__u64 result;
 };
 
 /**
  * struct vfence_queue_reset - reset a queue
  *
- * Argument of %VFENCE_IOCTL_QUEUE_RESET, as when a GPU is reset. A job that runs
- * completes with -ECANCELED, and so does one that hangs; a job that still waits
- * for in-fences does not run and stays. A queue that was stopped takes jobs
- * again. On a manual queue nothing runs, so only the latter happens.
+ * Argument of %VFENCE_IOCTL_QUEUE_RESET; models the reset of a GPU. A running job completes with
+ * -ECANCELED, also one that hangs. A job that still waits for in-fences stays pending. A stopped
+ * queue resumes. A manual queue has no running job; its reset only resumes the queue.
  */
 struct vfence_queue_reset {
 	/** @queue: in: id of the queue. */
 	__u32 queue;
 	/** @flags: in: must be 0. */
 	__u32 flags;
-	/** @resets: out: &vfence_counters.resets, this one included. */
+	/** @resets: out: &vfence_counters.resets, including this one. */
 	__u64 resets;
 };
 
 /**
- * enum vfence_fault_kind - what can go wrong with a job
- * @VFENCE_FAULT_FAIL: It completes with an error after its duration.
- * @VFENCE_FAULT_HANG: It never ends by itself, as with %VFENCE_SUBMIT_HANG.
- * @VFENCE_FAULT_DELAY: It takes longer.
- * @VFENCE_FAULT_DROP_INTERRUPT: It ends, but the interrupt that tells of it is
- *	lost. Nobody looks at the queue until the watchdog does, when the job
- *	times out: then it is seen that the job has ended, and all jobs
- *	behind it that have ended meanwhile complete with it, without
- *	error, and with the times at which they ended.
+ * enum vfence_fault_kind - kind of a &struct vfence_fault
+ * @VFENCE_FAULT_FAIL: The job completes with an error after its duration.
+ * @VFENCE_FAULT_HANG: The job does not end by itself, as with %VFENCE_SUBMIT_HANG.
+ * @VFENCE_FAULT_DELAY: The job takes longer.
+ * @VFENCE_FAULT_DROP_INTERRUPT: The job ends, but its completion interrupt is lost. Nothing
+ *	completes on the queue until the job's timeout expires. The watchdog then finds that the
+ *	job has ended, and completes it together with all jobs behind it that have ended
+ *	meanwhile: without -ETIMEDOUT, and with the times at which they ended.
  */
 enum vfence_fault_kind {
 	VFENCE_FAULT_FAIL = 1,
@@ -840,48 +817,47 @@ enum vfence_fault_kind {
 };
 
 /**
- * struct vfence_fault - what to do to which jobs
+ * struct vfence_fault - a fault, and the jobs into which it is injected
  *
- * Either @every or @probability is not 0, the other is.
+ * Exactly one of @every and @probability is not 0.
  */
 struct vfence_fault {
 	/** @kind: in: one of &enum vfence_fault_kind. */
 	__u32 kind;
-	/** @every: in: do it to every so manyth job, counted from when the plan was set. */
+	/** @every: in: inject into every Nth job, counted from when the plan was set. */
 	__u32 every;
-	/** @probability: in: do it to a job with this probability, in millionths, 1 to 1000000. */
+	/** @probability: in: inject with this probability, in millionths, 1 to 1000000. */
 	__u32 probability;
 	/** @error: in: %VFENCE_FAULT_FAIL: a negative errno, -4095 to -1; else 0. */
 	__s32 error;
-	/** @delay_ns: in: %VFENCE_FAULT_DELAY: how much longer, in ns, not 0; else 0. */
+	/** @delay_ns: in: %VFENCE_FAULT_DELAY: added to the duration, in ns, not 0; else 0. */
 	__u64 delay_ns;
-	/** @limit: in: do it so many times at most; 0 for no limit. */
+	/** @limit: in: largest number of injections; 0 for no limit. */
 	__u64 limit;
 };
 
 /**
  * struct vfence_queue_faults - set the fault plan of a queue
  *
- * Argument of %VFENCE_IOCTL_QUEUE_FAULTS. Holds for jobs that are submitted from now
- * on, in place of the plan before; what happens to a job is decided when it is
- * submitted. The faults of a plan are independent of each other, also those of the
- * same kind. A plan with the same @seed does the same to the same jobs.
+ * Argument of %VFENCE_IOCTL_QUEUE_FAULTS. The plan replaces the previous one and applies to jobs
+ * submitted from now on: the faults of a job are decided at its submission. The faults of a plan
+ * are independent of each other, including those of the same kind. A plan with the same @seed
+ * injects the same faults into the same jobs.
  *
- * Fails with EINVAL for an unknown kind, fields of a fault that do not go
- * together, @count above %VFENCE_MAX_FAULTS, a manual queue, and for
- * %VFENCE_FAULT_DROP_INTERRUPT when nothing bounds the queue: the administrator has
- * lifted the watchdog, and the queue has no timeout.
+ * Fails with EINVAL for an unknown kind, an invalid combination of fields in a fault, @count above
+ * %VFENCE_MAX_FAULTS, and a manual queue; also for %VFENCE_FAULT_DROP_INTERRUPT on a queue without
+ * a bound, when the administrator has lifted the watchdog and the queue has no timeout.
  */
 struct vfence_queue_faults {
 	/** @queue: in: id of the queue. */
 	__u32 queue;
 	/** @flags: in: must be 0. */
 	__u32 flags;
-	/** @seed: in: what the probabilities are drawn from. */
+	/** @seed: in: seed of the random decisions. */
 	__u64 seed;
 	/** @faults: in: pointer to an array of @count &struct vfence_fault. */
 	__u64 faults;
-	/** @count: in: number of faults; 0 ends the plan. */
+	/** @count: in: number of faults; 0 clears the plan. */
 	__u32 count;
 	/** @fault_size: in: sizeof(struct vfence_fault). */
 	__u32 fault_size;
@@ -890,31 +866,32 @@ struct vfence_queue_faults {
 /**
  * struct vfence_signal - complete jobs of a manual queue
  *
- * Argument of %VFENCE_IOCTL_SIGNAL. Completes, in order, every pending job whose
- * sequence number is @seqno or lower. Fails with EINVAL on a queue that is not
- * manual, for a @seqno that has not been submitted, and for an @error out of
- * range. A @seqno that has completed already is no error: @completed says 0.
+ * Argument of %VFENCE_IOCTL_SIGNAL. Completes, in order, every pending job whose sequence number
+ * is @seqno or lower. If @seqno has already completed, the call succeeds and @completed is 0.
+ *
+ * Fails with EINVAL on a queue that is not manual, for a @seqno that has not been submitted, and
+ * for an @error out of range.
  */
 struct vfence_signal {
 	/** @queue: in: id of the queue. */
 	__u32 queue;
 	/** @flags: in: must be 0. */
 	__u32 flags;
-	/** @seqno: in: the last sequence number to complete. */
+	/** @seqno: in: last sequence number to complete. */
 	__u64 seqno;
-	/** @error: in: 0, or the error to complete with as a negative errno, -4095 to -1. */
+	/** @error: in: 0, or the error to complete with, as a negative errno, -4095 to -1. */
 	__s32 error;
 	/**
-	 * @completed: out: how many jobs have completed by this call, those
-	 * included that the watchdog ended with -ETIMEDOUT in that very moment.
+	 * @completed: out: number of jobs that this call completed, including jobs that timed out
+	 * at that moment and completed with -ETIMEDOUT.
 	 */
 	__u32 completed;
 };
 
 /**
- * struct vfence_queue_info - where a queue stands
+ * struct vfence_queue_info - query the state of a queue
  *
- * Argument of %VFENCE_IOCTL_QUEUE_INFO. All is read together.
+ * Argument of %VFENCE_IOCTL_QUEUE_INFO. The fields are a consistent snapshot.
  * @submitted - @completed jobs are pending.
  */
 struct vfence_queue_info {
@@ -926,13 +903,13 @@ struct vfence_queue_info {
 	__u32 kind;
 	/** @pad: in: must be 0. */
 	__u32 pad;
-	/** @context: out: the dma_fence context. */
+	/** @context: out: dma_fence context of the queue. */
 	__u64 context;
 	/** @submitted: out: sequence number of the job submitted last; 0 before the first. */
 	__u64 submitted;
 	/** @completed: out: sequence number of the job completed last; 0 before the first. */
 	__u64 completed;
-	/** @name: out: the timeline name, NUL-terminated. */
+	/** @name: out: timeline name, NUL-terminated. */
 	char name[VFENCE_NAME_LEN];
 	/** @errors: out: &vfence_counters.errors. */
 	__u64 errors;
@@ -940,11 +917,11 @@ struct vfence_queue_info {
 	__u64 timeouts;
 	/** @resets: out: &vfence_counters.resets. */
 	__u64 resets;
-	/** @timeout_ns: out: the bound that is in force, in ns; 0 if there is none. */
+	/** @timeout_ns: out: bound in force, in ns; 0 if there is none. */
 	__u64 timeout_ns;
 	/**
-	 * @faults: out: how many were injected of each &enum vfence_fault_kind,
-	 * at the index of the kind.
+	 * @faults: out: number of injected faults of each &enum vfence_fault_kind, indexed by the
+	 * kind.
 	 */
 	__u64 faults[8];
 	/** @state: out: 0 or %VFENCE_QUEUE_STOPPED. */
@@ -954,27 +931,26 @@ struct vfence_queue_info {
 };
 
 /**
- * struct vfence_buffer_create - make a buffer
+ * struct vfence_buffer_create - create a buffer
  *
- * Argument of %VFENCE_IOCTL_BUFFER_CREATE. The memory is zero, and is charged to
- * the caller's memory cgroup. What is returned is a dma-buf like any other
- * driver's: it can be mapped with mmap(), between %DMA_BUF_IOCTL_SYNC calls, be
- * given a name, imported by drivers (%DRM_IOCTL_PRIME_FD_TO_HANDLE), have its
- * fences polled, exported and imported (see <linux/dma-buf.h>), and tells its size by
- * lseek(). It belongs to no client: it is there as long as anybody refers to
- * it, and as long as it is, the module cannot be unloaded.
+ * Argument of %VFENCE_IOCTL_BUFFER_CREATE. The memory is zeroed, and charged to the caller's
+ * memory cgroup. The buffer is a dma-buf: user space can mmap() it and access it between
+ * %DMA_BUF_IOCTL_SYNC calls, name it, import it into drivers (%DRM_IOCTL_PRIME_FD_TO_HANDLE),
+ * poll, export and import its fences (see <linux/dma-buf.h>), and query its size with lseek(). It
+ * belongs to no client: it exists as long as there is a reference to it, and while it exists, the
+ * module cannot be unloaded.
  *
- * (There is no dma-heap of this device: the kernel knows no way to remove one,
- * so a module that adds one could never be unloaded.)
+ * There is no dma-heap of this device: the kernel cannot remove a heap, so a module that adds one
+ * could not be unloaded.
  *
- * ===========  ===============================================================
+ * ===========  ===================================================================================
  * EINVAL       @size is 0.
  * EMFILE       No free file descriptor in the process.
  * ENOSPC       @size is above &vfence_query.max_buffer_size.
- * ===========  ===============================================================
+ * ===========  ===================================================================================
  */
 struct vfence_buffer_create {
-	/** @size: in: how many bytes are wanted; out: how many there are, whole pages. */
+	/** @size: in: requested size in bytes; out: actual size, whole pages. */
 	__u64 size;
 	/** @flags: in: must be 0. */
 	__u32 flags;
@@ -1026,21 +1002,20 @@ struct vfence_buffer_create {
 	_IOWR(VFENCE_IOCTL_TYPE, 0x0c, struct vfence_buffer_create)
 
 /**
- * define VFENCE_IOCTL_CREATE_FENCE - submit a job that is nothing but an out-fence
+ * define VFENCE_IOCTL_CREATE_FENCE - append a job to a manual queue and return its out-fence
  *
- * A short call, to a manual queue: see "short calls" above. Returns the out-fence, a
- * sync_file fd with close-on-exec set that the caller owns. The job is that of a
- * &struct vfence_submit with %VFENCE_SUBMIT_OUT_FENCE and 0 elsewhere, and the call
- * fails as %VFENCE_IOCTL_SUBMIT does; with EINVAL also on a queue that is not manual.
+ * A fast ioctl: see "fast ioctls" above. Returns a sync_file fd with close-on-exec set that the
+ * caller owns. The job is that of a &struct vfence_submit with %VFENCE_SUBMIT_OUT_FENCE and 0 in
+ * all other fields. Fails as %VFENCE_IOCTL_SUBMIT does, and with EINVAL on a queue that is not
+ * manual.
  */
 #define VFENCE_IOCTL_CREATE_FENCE _IO(VFENCE_IOCTL_TYPE, 0x0d)
 /**
- * define VFENCE_IOCTL_SIGNAL_NEXT - complete the next job of a manual queue
+ * define VFENCE_IOCTL_SIGNAL_NEXT - complete the oldest pending job of a manual queue
  *
- * A short call: see "short calls" above. Completes the oldest pending job: with the
- * job's own error if it was submitted with one, with -ETIMEDOUT if it is timing out in
- * that very moment, with -ECANCELED if the queue is stopped. Returns 1, or 0 when nothing
- * is pending. Calls that are made at the same time complete different jobs. Fails with
+ * A fast ioctl: see "fast ioctls" above. The job completes with the error of its submission, if
+ * any; with -ETIMEDOUT if it times out at that moment; with -ECANCELED if the queue is stopped.
+ * Returns 1, or 0 when no job is pending. Concurrent calls complete different jobs. Fails with
  * EINVAL on a queue that is not manual.
  */
 #define VFENCE_IOCTL_SIGNAL_NEXT _IO(VFENCE_IOCTL_TYPE, 0x0e)
