@@ -9,6 +9,7 @@ use vfence_selftests::{kernel_is_slow, skip, suite};
 
 suite![
     c_example_waits_for_its_job,
+    tutorial_passes_its_tests,
     rust_example_waits_for_its_jobs,
     explicit_fences_keep_frames_right,
     implicit_fences_keep_frames_right,
@@ -51,6 +52,11 @@ fn c_example_waits_for_its_job() {
     let text = output("example");
     let time = between(&text, "job 1 signalled at ", " ns, status 1\n");
     assert!(time >= before + 5_000_000);
+}
+
+fn tutorial_passes_its_tests() {
+    let text = output("tutorial");
+    assert!(text.ends_with("\n5 of 5 tests passed\n"), "{text}");
 }
 
 fn rust_example_waits_for_its_jobs() {
