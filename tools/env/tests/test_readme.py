@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The programs that the README shows are the ones that the tests run."""
+"""The documents show the programs that the tests run, and their links have targets."""
 
+import glob
 import os
 import re
 import unittest
 
 _CHECKOUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..")
-_SHOWN = {"c": "selftests/examples/example.c", "rust": "tools/vfence/examples/example.rs"}
+# (page, language of its code blocks) -> the program that these blocks are, one after the other.
+_SHOWN = {
+    ("README.md", "c"): "selftests/examples/example.c",
+    ("Documentation/tutorial.md", "c"): "selftests/examples/tutorial.c",
+    ("Documentation/uapi.md", "rust"): "tools/vfence/examples/example.rs",
+}
 
 
 def _read(path):
@@ -14,18 +20,25 @@ def _read(path):
         return text.read()
 
 
-class Readme(unittest.TestCase):
-    def test_shows_the_examples(self):
-        readme = _read("README.md")
-        for language, path in _SHOWN.items():
-            blocks = re.findall(rf"^```{language}\n(.*?)^```$", readme, re.M | re.S)
-            # All but the licence.
-            program = _read(path).split("\n", 1)[1].lstrip("\n")
-            self.assertEqual(blocks, [program], f"README.md does not show {path}")
+def _pages():
+    pages = ["README.md", "CONTRIBUTING.md", *glob.glob("Documentation/*.md", root_dir=_CHECKOUT)]
+    return sorted(pages)
 
-    def test_links_lead_somewhere(self):
-        for target in re.findall(r"\]\(([^):]+)\)", _read("README.md")):
-            self.assertTrue(os.path.exists(os.path.join(_CHECKOUT, target)), target)
+
+class Documents(unittest.TestCase):
+    def test_examples_are_the_tested_programs(self):
+        for (page, language), path in _SHOWN.items():
+            blocks = re.findall(rf"^```{language}\n(.*?)^```$", _read(page), re.M | re.S)
+            # The page omits the licence line.
+            program = _read(path).split("\n", 1)[1].lstrip("\n")
+            self.assertEqual("\n".join(blocks), program, f"{page} does not show {path}")
+
+    def test_links_have_targets(self):
+        for page in _pages():
+            directory = os.path.join(_CHECKOUT, os.path.dirname(page))
+            for target in re.findall(r"\]\(([^):#]+)[^):]*\)", _read(page)):
+                self.assertTrue(os.path.exists(os.path.join(directory, target)),
+                                f"{page}: {target}")
 
 
 if __name__ == "__main__":
