@@ -95,10 +95,10 @@ extern "C" {
  * call instead blocks, before it does anything else, until the fence has been submitted; after
  * 5 seconds it fails with ETIME. A call restarted after a signal waits for another 5 seconds.
  *
- * A point of a timeline also waits for all earlier pending points. Of the fences of one queue
- * among them, the job waits for the last one only, and only its error counts. A job that waits
- * for a long timeline therefore needs one of %VFENCE_MAX_IN_FENCES and %VFENCE_MAX_WAITS for each
- * queue, as long as no more than 8 queues alternate on the timeline.
+ * A job that waits for a point of a timeline also waits for all earlier pending points. Among
+ * their fences, the job waits only for the last one of each queue, and only the error of that one
+ * counts. A long timeline therefore takes one of %VFENCE_MAX_IN_FENCES and %VFENCE_MAX_WAITS for
+ * each queue, as long as no more than 8 queues alternate on the timeline.
  *
  * A job that signals a syncobj replaces the fence of a binary syncobj (@point is 0), or adds a
  * point to a timeline, when the call succeeds. The points of a timeline should increase; the core

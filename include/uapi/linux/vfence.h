@@ -46,7 +46,7 @@ extern "C" {
  * - a job of a manual queue, that long after its submission.
  *
  * A queue may have a shorter bound of its own, &vfence_queue_create.timeout_ns. The queue's
- * policy decides about the jobs behind one that timed out: see &enum vfence_timeout_policy. A
+ * policy decides about the jobs behind a timed-out job: see &enum vfence_timeout_policy. A
  * *stopped* queue completes all its jobs with -ECANCELED, including those submitted later, until
  * %VFENCE_IOCTL_QUEUE_RESET.
  *
@@ -786,9 +786,9 @@ struct vfence_event {
 /**
  * struct vfence_queue_reset - reset a queue
  *
- * Argument of %VFENCE_IOCTL_QUEUE_RESET; models the reset of a GPU. A running job completes with
- * -ECANCELED, also one that hangs. A job that still waits for in-fences stays pending. A stopped
- * queue resumes. A manual queue has no running job; its reset only resumes the queue.
+ * Argument of %VFENCE_IOCTL_QUEUE_RESET; models the reset of a GPU. The running job, hung or not,
+ * completes with -ECANCELED. A head that still waits for in-fences stays pending. A stopped queue
+ * resumes. A manual queue has no running job; its reset only resumes the queue.
  */
 struct vfence_queue_reset {
 	/** @queue: in: id of the queue. */
