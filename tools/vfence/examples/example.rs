@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Two jobs, the second of which waits for the first, and the time at which it was done.
+//! Submits two jobs, the second of which waits for the first, and prints when the second ended.
 
 use std::time::Duration;
 
