@@ -128,8 +128,8 @@ extern "C" {
  * use: a read waits for writes, a write waits for reads and writes. The job then adds its own
  * fence, so that later users wait for it. All buffers of a call are locked together, so two
  * processes may use the same buffers in any order. Fences that have already signalled are
- * ignored, with their errors; the error of a pending one counts like that of an in-fence. The
- * jobs of a batch wait for the uses of the jobs before them. poll() on the dma-buf,
+ * ignored, with their errors; the error of a pending one counts like that of an in-fence. In a
+ * batch, the same rules apply to the fences of the jobs before. poll() on the dma-buf,
  * %DMA_BUF_IOCTL_EXPORT_SYNC_FILE and %DMA_BUF_IOCTL_IMPORT_SYNC_FILE operate on the same fences.
  * Buffers may be closed after the call.
  *
