@@ -3,7 +3,7 @@
 //! The timelines of `/dev/sw_sync`: counters of 32 bits whose fences signal when the counter
 //! reaches their values.
 //!
-//! - `counter`: the counter, and the 64-bit keys of its values; pure code that is tested on the host.
+//! - `counter`: the counter, and the 64-bit keys of its values; pure code, tested on the host.
 //! - `pending`: the ordered tree of the pending fences.
 //! - `age`: the time from which the watchdog counts for a fence.
 //! - `timeline`: [`SwSyncTimeline`](timeline::SwSyncTimeline): the lock, creation, advance, close.
