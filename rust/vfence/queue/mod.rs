@@ -53,11 +53,10 @@ use crate::{
             Timeline,
             TypedContext, //
         },
-        hrtimer::HrTimerOwner,
         timekeeping::ktime_get,
         wait::WaitQueue, //
     },
-    new_wait_queue, trace,
+    new_wait_queue,
     uapi::{
         vfence_queue_kind_VFENCE_QUEUE_MANUAL as MANUAL,
         vfence_queue_kind_VFENCE_QUEUE_TIMER as TIMER,
@@ -470,30 +469,6 @@ impl Queue {
         }
         jobs.set_fault_plan(plan);
         Ok(())
-    }
-
-    /// Starts the timer for the next event of the scheduler, if there is one and the timer expires
-    /// later.
-    fn rearm(&self, state: &mut QueueState) {
-        if let Some(time) = state.jobs.next_event() {
-            self.rearm_at(state, time);
-        }
-    }
-
-    /// Starts the timer for `time`, in ns, unless it expires earlier.
-    fn rearm_at(&self, state: &mut QueueState, time: u64) {
-        if time < state.expiry {
-            state.expiry = time;
-            self.start_timer(time);
-        }
-    }
-
-    /// Traces the start of the head, once. Jobs of a manual queue do not start.
-    fn trace_start(&self, jobs: &mut QueueScheduler) {
-        let start = jobs.timed_mut().and_then(|jobs| jobs.take_start());
-        if let Some((seqno, start)) = start {
-            trace::job_start(|| (self.context, seqno, self.id, start));
-        }
     }
 }
 

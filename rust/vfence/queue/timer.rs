@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The timer of a queue: its interrupt completes jobs, or wakes the worker.
+//! The timer of a queue: it is started for the next event of the scheduler, and its interrupt
+//! completes jobs or wakes the worker.
 
 use crate::{
     kernel_ext::{
@@ -17,6 +18,7 @@ use crate::{
             },
             Queue,
             QueueKind,
+            QueueScheduler,
             QueueState, //
         },
         sched::{
@@ -61,6 +63,30 @@ impl HrTimerCallback for Queue {
 }
 
 impl Queue {
+    /// Starts the timer for the next event of the scheduler, if there is one and the timer expires
+    /// later.
+    pub(crate) fn rearm(&self, state: &mut QueueState) {
+        if let Some(time) = state.jobs.next_event() {
+            self.rearm_at(state, time);
+        }
+    }
+
+    /// Starts the timer for `time`, in ns, unless it expires earlier.
+    fn rearm_at(&self, state: &mut QueueState, time: u64) {
+        if time < state.expiry {
+            state.expiry = time;
+            self.start_timer(time);
+        }
+    }
+
+    /// Traces the start of the head, once. Jobs of a manual queue do not start.
+    pub(crate) fn trace_start(&self, jobs: &mut QueueScheduler) {
+        let start = jobs.timed_mut().and_then(|jobs| jobs.take_start());
+        if let Some((seqno, start)) = start {
+            trace::job_start(|| (self.context, seqno, self.id, start));
+        }
+    }
+
     /// Completes the job that the timer was started for, if it succeeds and has no event.
     ///
     /// Returns whether nothing else is due; the timer is rearmed then. Returns `None`, with no job
