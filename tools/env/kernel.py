@@ -125,12 +125,15 @@ def _options(path):
 
 
 def _fragment(kernel):
-    """Returns the options that kernel `kernel` has on top of allnoconfig."""
-    text = ""
+    """Returns the options that kernel `kernel` has on top of allnoconfig.
+
+    The text has no comments: a changed comment must not build the kernel anew.
+    """
+    options = []
     for name in ("guest", kernel):
-        with open(os.path.join(HERE, f"{name}.config")) as part:
-            text += part.read()
-    return text
+        with open(os.path.join(HERE, f"{name}.config")) as text:
+            options += [line for line in text if line.startswith("CONFIG_")]
+    return "".join(options)
 
 
 def _build_own(kernel, directory, log):
