@@ -36,8 +36,7 @@
 //! therefore freed a grace period after its last reference. A module can be unloaded while others
 //! hold its fences, provided that it has signalled all of them and calls [`exit_barrier`] last.
 
-use kernel::sync::rcu;
-
+mod allocator;
 mod batch;
 mod callback;
 mod context;
@@ -49,6 +48,7 @@ mod pending;
 mod signalling;
 mod timeline;
 
+pub(crate) use allocator::ContextAllocator;
 pub(crate) use batch::FenceBatch;
 pub(crate) use callback::{
     Callback,
@@ -56,7 +56,6 @@ pub(crate) use callback::{
 };
 pub(crate) use context::{
     Context,
-    ContextAllocator,
     TypedContext, //
 };
 pub(crate) use fence::{
@@ -69,15 +68,7 @@ pub(crate) use pending::{
 };
 pub(crate) use signalling::SignallingSection;
 pub(crate) use timeline::{
+    exit_barrier,
     DriverTimeline,
     Timeline, //
 };
-
-/// Waits until no CPU runs an operation of a signalled fence and all unreferenced timelines are
-/// freed.
-///
-/// The last step of a module's exit, after all its fences have signalled.
-pub(crate) fn exit_barrier() {
-    rcu::synchronize_rcu();
-    rcu::rcu_barrier();
-}

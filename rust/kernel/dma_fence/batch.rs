@@ -3,8 +3,8 @@
 //! A batch of fences that signal under one lock.
 
 use super::{
-    DriverTimeline,
-    PendingFence, //
+    pending::PendingFence,
+    timeline::DriverTimeline, //
 };
 use core::mem::MaybeUninit;
 use kernel::{
@@ -93,13 +93,13 @@ impl<T: DriverTimeline, const N: usize> Drop for FenceBatch<T, N> {
 mod tests {
     use super::{
         super::{
+            callback::Callback,
             fixture::{
                 timeline,
                 CallCount,
                 KunitTimeline, //
             },
-            AllocatedFence,
-            Callback, //
+            pending::AllocatedFence, //
         },
         *, //
     };

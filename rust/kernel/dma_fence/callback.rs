@@ -2,8 +2,8 @@
 
 //! Callbacks that run when a fence signals.
 
-use super::{
-    fence::timestamp_ns,
+use super::fence::{
+    timestamp_ns,
     Fence,
     SignalledFence, //
 };

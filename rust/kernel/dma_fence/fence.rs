@@ -174,13 +174,15 @@ pub(super) fn timestamp_ns(timestamp: bindings::ktime_t) -> u64 {
 #[kernel::macros::kunit_tests(vfence_dma_fence)]
 mod tests {
     use super::{
-        super::fixture::{
-            pending,
-            pending_pair, //
+        super::{
+            fixture::{
+                pending,
+                pending_pair, //
+            },
+            timeline::exit_barrier, //
         },
         *, //
     };
-    use crate::kernel_ext::dma_fence::exit_barrier;
 
     #[test]
     fn later_fences_of_a_context_include_earlier_ones() -> Result {

@@ -3,12 +3,16 @@
 //! Fences for KUnit cases, here and in other files.
 
 use super::{
-    AllocatedFence,
-    Context,
-    DriverTimeline,
-    PendingFence,
-    Signalled,
-    Timeline, //
+    callback::Signalled,
+    context::Context,
+    pending::{
+        AllocatedFence,
+        PendingFence, //
+    },
+    timeline::{
+        DriverTimeline,
+        Timeline, //
+    },
 };
 use kernel::{
     prelude::*,

@@ -2,7 +2,7 @@
 
 //! The memory of a driver's fence, and the operations that the core calls on it.
 
-use super::{
+use super::timeline::{
     DriverTimeline,
     Timeline, //
 };

@@ -7,11 +7,15 @@ use super::{
         ktime,
         ktime_get, //
     },
+    fence::{
+        Fence,
+        SignalledFence, //
+    },
     memory::FenceMemory,
-    DriverTimeline,
-    Fence,
-    SignalledFence,
-    Timeline, //
+    timeline::{
+        DriverTimeline,
+        Timeline, //
+    },
 };
 use crate::bindings;
 use core::{

@@ -2,7 +2,7 @@
 
 //! Timelines: the driver's side of the fences of one context.
 
-use super::TypedContext;
+use super::context::TypedContext;
 use crate::bindings;
 use core::{
     ops::Deref,
@@ -18,6 +18,7 @@ use kernel::{
             ARef,
             AlwaysRefCounted, //
         },
+        rcu,
         Refcount, //
     },
     types::Opaque, //
@@ -141,15 +142,24 @@ unsafe impl<T: DriverTimeline> AlwaysRefCounted for Timeline<T> {
     }
 }
 
+/// Waits until no CPU runs an operation of a signalled fence and all unreferenced timelines are
+/// freed.
+///
+/// The last step of a module's exit, after all its fences have signalled.
+pub(crate) fn exit_barrier() {
+    rcu::synchronize_rcu();
+    rcu::rcu_barrier();
+}
+
 #[kernel::macros::kunit_tests(vfence_dma_fence_timeline)]
 mod tests {
     use super::super::{
+        fence::Fence,
         fixture::{
             pending,
             timeline, //
         },
-        AllocatedFence,
-        Fence, //
+        pending::AllocatedFence, //
     };
     use crate::bindings;
     use kernel::{
