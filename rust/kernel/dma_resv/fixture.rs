@@ -2,7 +2,7 @@
 
 //! Reservation objects for KUnit cases.
 
-use super::DmaResv;
+use super::resv::DmaResv;
 use crate::bindings;
 use kernel::{
     prelude::*,

@@ -3,9 +3,9 @@
 //! The fences of one locked reservation object.
 
 use super::{
-    DmaResv,
-    NonContainerFence,
-    Usage, //
+    non_container_fence::NonContainerFence,
+    resv::DmaResv,
+    usage::Usage, //
 };
 use crate::{
     bindings,
@@ -91,6 +91,23 @@ impl Drop for DmaResvGuard<'_> {
     fn drop(&mut self) {
         // SAFETY: By the type invariants.
         unsafe { bindings::dma_resv_unlock(self.resv.as_raw()) };
+    }
+}
+
+impl DmaResv {
+    /// Locks this object alone; [`DmaResvGuards`](super::DmaResvGuards) locks several. Fails with
+    /// `EINTR` if a signal arrives first.
+    pub(crate) fn lock(&self) -> Result<DmaResvGuard<'_>> {
+        // SAFETY: By the type invariants. Without a context, no other object is locked together
+        // with this one.
+        to_result(unsafe {
+            bindings::ww_mutex_lock_interruptible(
+                &raw mut (*self.as_raw()).lock,
+                core::ptr::null_mut(),
+            )
+        })?;
+        // INVARIANT: The object is locked.
+        Ok(DmaResvGuard::new(self))
     }
 }
 

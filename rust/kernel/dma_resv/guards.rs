@@ -3,10 +3,10 @@
 //! Several reservation objects that are locked together.
 
 use super::{
-    DmaResv,
-    DmaResvGuard,
-    NonContainerFence,
-    Usage, //
+    guard::DmaResvGuard,
+    non_container_fence::NonContainerFence,
+    resv::DmaResv,
+    usage::Usage, //
 };
 use crate::bindings;
 use kernel::{
