@@ -173,6 +173,10 @@ impl<T: Exporter> Exported<T> {
 mod tests {
     use super::{
         super::{
+            attachment::{
+                Attachment,
+                Mapping, //
+            },
             fixture::{
                 buffer,
                 dma_len,
@@ -180,8 +184,6 @@ mod tests {
                 Refused,
                 SIZE, //
             },
-            Attachment,
-            Mapping, //
         },
         *, //
     };

@@ -3,10 +3,10 @@
 //! Buffers for KUnit cases.
 
 use super::{
-    ops::ExporterOps,
-    DmaBuf,
-    Exporter,
-    Mapping, //
+    attachment::Mapping,
+    buf::DmaBuf,
+    exporter::Exporter,
+    ops::ExporterOps, //
 };
 use crate::{
     bindings,

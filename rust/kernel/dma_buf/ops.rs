@@ -3,9 +3,11 @@
 //! The operations of exported buffers: C's `struct dma_buf_ops`.
 
 use super::{
-    exporter::Exported,
-    DmaBuf,
-    Exporter, //
+    buf::DmaBuf,
+    exporter::{
+        Exported,
+        Exporter, //
+    },
 };
 use crate::{
     bindings,

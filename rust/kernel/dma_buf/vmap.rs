@@ -4,7 +4,7 @@
 //!
 //! C header: [`include/linux/iosys-map.h`](srctree/include/linux/iosys-map.h)
 
-use super::DmaBuf;
+use super::buf::DmaBuf;
 use crate::bindings;
 use core::ptr::NonNull;
 use kernel::{
