@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! DRM devices and their open files.
+//! DRM devices, and the functions that the core calls for them.
 //!
-//! C headers: [`include/drm/drm_device.h`](srctree/include/drm/drm_device.h),
-//! [`include/drm/drm_file.h`](srctree/include/drm/drm_file.h)
+//! C header: [`include/drm/drm_device.h`](srctree/include/drm/drm_device.h)
 //!
 //! A DRM device of the `kernel` crate has a fixed set of features without `DRIVER_SYNCOBJ`, no file
 //! operations of the driver, and no ioctls whose structures can grow. This file has all three.
 
 use super::{
-    gem,
-    Driver, //
+    driver::Driver,
+    file::File,
+    gem, //
 };
 use crate::{
     drm_bindings as bindings,
@@ -25,7 +25,6 @@ use crate::{
 };
 use core::{
     alloc::Layout,
-    marker::PhantomData,
     mem::offset_of,
     ptr::NonNull, //
 };
@@ -287,34 +286,7 @@ struct DriverIoctl {
     argument: usize,
 }
 
-/// An open file of a device: C's `struct drm_file`.
-///
-/// # Invariants
-///
-/// Instances are open files of a `DrmDevice<T>`.
-#[repr(transparent)]
-pub(crate) struct File<T: Driver>(Opaque<bindings::drm_file>, PhantomData<fn() -> T>);
-
 impl<T: Driver> File<T> {
-    /// # Safety
-    ///
-    /// `file` must be an open file of a `DrmDevice<T>`, which must not be closed during `'a`.
-    unsafe fn from_raw<'a>(file: *mut bindings::drm_file) -> &'a Self {
-        // SAFETY: By the safety requirements of this function. `Self` is a transparent wrapper.
-        unsafe { &*file.cast() }
-    }
-
-    /// Returns the C structure.
-    pub(super) fn as_raw(&self) -> *mut bindings::drm_file {
-        self.0.get()
-    }
-
-    /// Returns the C structure of the device.
-    pub(super) fn device(&self) -> *mut bindings::drm_device {
-        // SAFETY: By the type invariants. Both fields are constant.
-        unsafe { (*(*self.as_raw()).minor).dev }
-    }
-
     /// Returns the driver's data.
     pub(crate) fn inner(&self) -> Pin<&T::File> {
         // SAFETY: By the type invariants `DrmDevice::open()` set the field, which is valid while

@@ -4,7 +4,7 @@
 //!
 //! C header: [`include/drm/drm_drv.h`](srctree/include/drm/drm_drv.h)
 
-use super::File;
+use super::file::File;
 use crate::{
     drm_bindings as bindings,
     kernel_ext::file_operations::FileOperations, //

@@ -17,17 +17,16 @@
 
 mod device;
 mod driver;
+mod file;
 mod gem;
 mod syncobj;
 
-pub(crate) use device::{
-    File,
-    Registration, //
-};
+pub(crate) use device::Registration;
 pub(crate) use driver::{
     Driver,
     Feature, //
 };
+pub(crate) use file::File;
 pub(crate) use gem::{
     NewHandle,
     Object, //

@@ -16,8 +16,8 @@
 //! ```
 
 use super::{
-    Driver,
-    File, //
+    driver::Driver,
+    file::File, //
 };
 use crate::{
     drm_bindings as bindings,
