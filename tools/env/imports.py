@@ -6,9 +6,7 @@ module, whose source is that file. `mod x;` declares a module and imports nothin
 only `mod` declarations and re-exports is a facade: it has no imports, and a path through it imports
 the file that defines the item. Test modules are left out.
 
-Imports run from an upper layer to a lower one or stay within a layer. The files of the driver have
-no import cycle. rust/kernel mirrors the kernel's own crate, where a module and its children import
-each other: cycles within that layer are shown, and allowed.
+Imports run from an upper layer to a lower one or stay within a layer. They form no cycle.
 """
 
 import glob
@@ -33,8 +31,6 @@ _LAYERS = [
 _ORDER = {name: index for index, (name, _) in enumerate(_LAYERS)}
 # The scheduler is tested on the host: it imports nothing from outside its directory.
 _CLOSED = "sched"
-
-_ABSTRACTIONS = "kernel"
 
 # Items of the crate root that each kernel module defines for the files that both modules compile.
 _ROOT_ITEMS = {"NAME", "LocalModule", "THIS_MODULE", "module_parameters"}
@@ -340,13 +336,9 @@ def _described(graph, component):
     return line
 
 
-def cycles(graph, abstractions=False):
-    """Returns a line for each group of files that import each other, with its shortest cycle.
-
-    The groups are those that have files of the driver, or with `abstractions` all others.
-    """
-    return [_described(graph, component) for component in _components(graph.edges)
-            if abstractions == all(layer(file) == _ABSTRACTIONS for file in component)]
+def cycles(graph):
+    """Returns a line for each group of files that import each other, with its shortest cycle."""
+    return [_described(graph, component) for component in _components(graph.edges)]
 
 
 def disorder(graph):
@@ -396,8 +388,7 @@ def suite(checkout):
 def show(checkout):
     """Prints the graph and its problems; returns the exit status."""
     graph = read(checkout)
-    allowed = [f"allowed cycle: {line}" for line in cycles(graph, abstractions=True)]
     problems = [*(f"cycle: {line}" for line in cycles(graph)), *disorder(graph),
                 *undeclared(graph)]
-    print("\n".join([*text(graph), "", *allowed, *problems, f"{len(problems)} problems"]))
+    print("\n".join([*text(graph), "", *problems, f"{len(problems)} problems"]))
     return 1 if problems else 0
