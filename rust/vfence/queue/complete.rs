@@ -3,7 +3,7 @@
 //! How jobs complete: they leave the scheduler, their fences signal, and everybody who waits is
 //! notified.
 //!
-//! [`Queue::finish`] is the end of every completion. Two fast paths precede it, each for jobs with
+//! [`Queue::finish`] ends every completion. Two fast paths precede it, each for jobs with
 //! nothing but a fence: `signal_plain()` of a manual queue in `signal.rs`, and `expire_plain()` of
 //! a timer queue in `timer.rs`. [`Queue::complete`] is for all jobs.
 
@@ -30,8 +30,7 @@ use crate::{
         },
         sched::types::{
             JobRecord,
-            Totals,
-            CANCELED, //
+            Totals, //
         },
     },
 };
@@ -47,25 +46,19 @@ use kernel::{
 /// Most jobs that complete, in-fences counted like jobs, before an interrupt or the worker yields.
 pub(crate) const MAX_COMPLETED: usize = 128;
 
-/// Most jobs that [`Queue::complete`] takes from the scheduler with the locks taken once. They are
-/// on the stack.
-const BATCH: usize = 8;
-
 /// The lock under which the fences of a queue signal: `signalling`, or `state` of a manual queue.
 enum SignalLock<'a> {
     Signalling(SpinLockIrqGuard<'a, ()>),
     State(SpinLockIrqGuard<'a, QueueState>),
 }
 
-impl<'a> SignalLock<'a> {
-    /// Keeps `signalling` if there is one, and unlocks `state`; else keeps `state`.
-    fn keep(
-        signalling: Option<SpinLockIrqGuard<'a, ()>>,
-        state: SpinLockIrqGuard<'a, QueueState>,
-    ) -> Self {
-        match signalling {
-            Some(signalling) => Self::Signalling(signalling),
-            None => Self::State(state),
+impl SignalLock<'_> {
+    /// Calls `f` with the state of `queue`, whose lock this is. `state` is locked for that, and by
+    /// a manual queue until this is dropped.
+    fn with_state<R>(&mut self, queue: &Queue, f: impl FnOnce(&mut QueueState) -> R) -> R {
+        match self {
+            Self::Signalling(_) => f(&mut queue.state.lock()),
+            Self::State(state) => f(state),
         }
     }
 
@@ -78,71 +71,90 @@ impl<'a> SignalLock<'a> {
     }
 }
 
-/// What [`Queue::finish`] makes known about completed jobs.
-pub(crate) struct Completion {
-    /// The seqno of the last one.
-    pub(crate) seqno: u64,
-    /// The totals of the queue, unless no job since the last completion has changed them.
-    pub(crate) totals: Option<Totals>,
-    /// Whether tasks wait in `VFENCE_IOCTL_WAIT`.
-    wake_waiters: bool,
+/// The tasks to wake after a completion.
+#[must_use]
+pub(crate) struct Wake {
+    /// The seqno of the last job completed, if tasks wait in `VFENCE_IOCTL_WAIT`.
+    waiters: Option<u64>,
     /// Whether pollers wait for a free slot.
-    wake_pollers: bool,
+    pollers: bool,
+    /// Whether an event was reported, for which readers and pollers wait.
+    readers: bool,
 }
 
-impl Completion {
-    /// Returns the completion of the jobs up to `seqno`; to be called with `state` locked.
-    #[inline(always)]
-    pub(crate) fn new(state: &mut QueueState, seqno: u64, totals: Option<Totals>) -> Self {
+impl Wake {
+    /// Returns the tasks that wait for nothing.
+    const fn none() -> Self {
         Self {
-            seqno,
-            totals,
-            wake_waiters: state.waiting != 0,
-            wake_pollers: mem::take(&mut state.wake_pollers),
+            waiters: None,
+            pollers: false,
+            readers: false,
         }
+    }
+
+    /// Returns the tasks that wait for the completion of job `seqno`, which has left the scheduler.
+    /// `state` forgets that pollers wait.
+    #[inline(always)]
+    pub(crate) fn take(state: &mut QueueState, seqno: u64) -> Self {
+        Self {
+            waiters: (state.waiting != 0).then_some(seqno),
+            pollers: mem::take(&mut state.wake_pollers),
+            readers: false,
+        }
+    }
+
+    /// Adds the tasks of `later`, a later completion of the same queue.
+    fn merge(&mut self, later: Self) {
+        self.waiters = later.waiters.or(self.waiters);
+        self.pollers |= later.pollers;
+        self.readers |= later.readers;
     }
 }
 
 impl Queue {
-    /// Ends a completion: stores the counters and reports `events`, unlocks `lock`, under which the
-    /// fences have signalled, drops `rest`, and wakes waiters, readers and pollers.
+    /// Finishes the completion of jobs up to `seqno`, whose fences have signalled under `lock`:
+    /// stores the counters, reports the `event`, unlocks `lock` and drops `rest`. `totals` are those
+    /// of the queue, unless the jobs have not changed them. [`Queue::wake`] must follow.
     ///
-    /// Everything that a job held must be in `rest`: dropping it may take the locks of in-fences,
+    /// Everything that the jobs held must be in `rest`: dropping it may take the locks of in-fences,
     /// which other tasks hold while they wait for `lock`.
     #[inline(always)]
     pub(crate) fn finish<L, R>(
         &self,
         lock: L,
-        completion: Completion,
-        events: impl Iterator<Item = vfence_event>,
+        seqno: u64,
+        totals: Option<Totals>,
+        event: Option<vfence_event>,
         rest: R,
     ) {
-        if let Some(totals) = &completion.totals {
+        if let Some(totals) = &totals {
             self.counters.set_totals(totals);
         }
-        self.counters.set_completed(completion.seqno);
-        let mut reported = false;
-        for event in events {
+        self.counters.set_completed(seqno);
+        if let Some(event) = event {
             self.events.report(event);
-            reported = true;
         }
         drop(lock);
         drop(rest);
-        if reported || completion.wake_waiters || completion.wake_pollers {
-            self.notify(&completion, reported);
+    }
+
+    /// Wakes the tasks that wait for what [`Queue::finish`] has made known.
+    #[inline(always)]
+    pub(crate) fn wake(&self, wake: Wake) {
+        if wake.waiters.is_some() || wake.pollers || wake.readers {
+            self.wake_tasks(wake);
         }
     }
 
-    /// Wakes those that [`Queue::finish`] found waiting.
     #[cold]
-    fn notify(&self, completion: &Completion, reported: bool) {
-        if completion.wake_waiters {
-            self.waiters.wake(completion.seqno);
+    fn wake_tasks(&self, wake: Wake) {
+        if let Some(seqno) = wake.waiters {
+            self.waiters.wake(seqno);
         }
-        if reported {
+        if wake.readers {
             // Wakes pollers as well.
             self.events.notify();
-        } else if completion.wake_pollers {
+        } else if wake.pollers {
             self.events.pollers.notify_all();
         }
     }
@@ -158,59 +170,66 @@ impl Queue {
         mut next: impl FnMut(&mut QueueState, u64) -> Option<QueueCompletedJob>,
     ) -> (u32, bool) {
         let _section = SignallingSection::begin();
-        let (mut completed, mut work, mut all) = (0, 0, false);
-        while !all && work < max {
-            let mut jobs = [const { None }; BATCH];
-            let mut count = 0;
-            let signalling = self.lock_signalling();
-            let mut state = self.state.lock();
-            let now = ktime_get();
-            while count < BATCH && work < max {
-                let Some(job) = next(&mut state, now) else {
-                    all = true;
-                    break;
+        let (mut completed, mut work, mut wake) = (0, 0, Wake::none());
+        let mut all = false;
+        while work < max {
+            let mut lock = match self.lock_signalling() {
+                Some(signalling) => SignalLock::Signalling(signalling),
+                None => SignalLock::State(self.state.lock()),
+            };
+            let taken = lock.with_state(self, |state| {
+                let Some(job) = next(state, ktime_get()) else {
+                    // The worker begins operations first, which changes the next event.
+                    if self.worker.is_none() {
+                        self.rearm(state);
+                    }
+                    return None;
                 };
-                self.trace_completion(&mut state, &job);
-                work += 1 + job.data.in_fences().map_or(0, InFenceWait::len);
-                jobs[count] = Some(job);
-                count += 1;
-            }
-            // The worker begins operations first, which changes the next event.
-            if all && self.worker.is_none() {
-                self.rearm(&mut state);
-            }
-            completed += count as u32;
-            let (seqno, totals) = (state.jobs.completed(), *state.jobs.totals());
-            let completion = Completion::new(&mut state, seqno, Some(totals));
-            self.finish_jobs(SignalLock::keep(signalling, state), completion, jobs);
+                self.trace_completion(state, &job);
+                wake.merge(Wake::take(state, job.seqno));
+                Some((job, *state.jobs.totals()))
+            });
+            let Some((job, totals)) = taken else {
+                all = true;
+                break;
+            };
+            completed += 1;
+            work += 1 + job.data.in_fences().map_or(0, InFenceWait::len);
+            wake.readers |= job.event;
+            self.finish_job(lock, job, totals);
         }
+        self.wake(wake);
         (completed, all)
     }
 
-    /// Signals the fences of `jobs`, in order, and finishes their completion.
-    fn finish_jobs(
-        &self,
-        lock: SignalLock<'_>,
-        completion: Completion,
-        mut jobs: [Option<QueueCompletedJob>; BATCH],
-    ) {
-        let mut fences = [const { None }; BATCH];
-        let mut events = [const { None }; BATCH];
-        for (index, job) in jobs.iter_mut().flatten().enumerate() {
-            let (error, end) = (job.record.error, job.record.end);
-            let fence = job.data.fence.take();
-            fences[index] = fence.map(|fence| lock.complete(fence, error, end));
-            if job.event {
-                events[index] = Some(self.event(job.seqno, &job.record));
-            }
+    /// Signals the fence of a job and finishes its completion.
+    fn finish_job(&self, lock: SignalLock<'_>, job: QueueCompletedJob, totals: Totals) {
+        let QueueCompletedJob {
+            seqno,
+            record,
+            event,
+            data: TimedJobData { fence, inputs },
+            segment,
+        } = job;
+        let fence = fence.map(|fence| lock.complete(fence, record.error, record.end));
+        let event = event.then(|| self.event(seqno, &record));
+        let (mut in_fences, mut operations) = (None, None);
+        if let Some(inputs) = inputs {
+            JobInputs {
+                in_fences,
+                operations,
+            } = KBox::into_inner(inputs);
         }
-        let rest = JobsRest { queue: self, jobs };
         self.finish(
             lock,
-            completion,
-            events.into_iter().flatten(),
-            (fences, rest),
+            seqno,
+            Some(totals),
+            event,
+            (fence, in_fences, segment),
         );
+        if let (Some(worker), Some(operations)) = (&self.worker, operations) {
+            worker.release_operations(operations);
+        }
     }
 
     /// Traces the completion of `job`, and the start of the next one.
@@ -253,7 +272,14 @@ impl Queue {
                 cancelled
             })
         });
-        self.rearm(&mut self.state.lock());
+        {
+            // A reset counts even if it completes no job.
+            let _order = self.lock_signalling();
+            let mut state = self.state.lock();
+            self.counters.set_totals(state.jobs.totals());
+            self.counters.set_completed(state.jobs.completed());
+            self.rearm(&mut state);
+        }
         resets.unwrap_or(0)
     }
 
@@ -263,7 +289,7 @@ impl Queue {
         let operating = self.stop_operations();
         let begun = ktime_get();
         self.complete(usize::MAX, |state, _| state.jobs.pop_ended(begun));
-        self.complete(usize::MAX, |state, now| state.jobs.cancel(now, CANCELED));
+        self.complete(usize::MAX, |state, now| state.jobs.cancel(now));
         drop(operating);
         // Nothing is pending, so nothing starts the timer again.
         self.cancel_timer();
@@ -276,28 +302,6 @@ impl Queue {
     /// guard is dropped.
     pub(crate) fn stop_operations(&self) -> Option<MutexGuard<'_, ()>> {
         self.worker.as_ref().map(|_| self.operating.lock())
-    }
-}
-
-/// In-fence waits, operations and segments of completed jobs. Dropping it releases the operations
-/// in a work item.
-struct JobsRest<'a> {
-    queue: &'a Queue,
-    jobs: [Option<QueueCompletedJob>; BATCH],
-}
-
-impl Drop for JobsRest<'_> {
-    fn drop(&mut self) {
-        for job in self.jobs.iter_mut().flatten() {
-            let TimedJobData { inputs, .. } = &mut job.data;
-            let Some(inputs) = inputs.take() else {
-                continue;
-            };
-            let JobInputs { operations, .. } = KBox::into_inner(inputs);
-            if let (Some(worker), Some(operations)) = (&self.queue.worker, operations) {
-                worker.release_operations(operations);
-            }
-        }
     }
 }
 

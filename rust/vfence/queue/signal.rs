@@ -15,7 +15,7 @@ use crate::{
         queue::{
             complete::{
                 fence_result,
-                Completion, //
+                Wake, //
             },
             JobFence,
             Queue,
@@ -26,7 +26,6 @@ use crate::{
         sched::ring::SEGMENT_LEN, //
     },
 };
-use core::iter;
 use kernel::prelude::*;
 
 impl Queue {
@@ -133,15 +132,16 @@ impl Queue {
                 segment
             })
         } else {
-            jobs.signal_run(now, error, |seqno, _| wanted(seqno), done)
+            jobs.signal_run(now, error, wanted, done)
         };
         if completed == 0 {
             return 0;
         }
         let (seqno, totals) = (jobs.completed(), (error != 0).then(|| *jobs.totals()));
-        let completion = Completion::new(state, seqno, totals);
+        let wake = Wake::take(state, seqno);
         fences.complete_with(&guard);
-        self.finish(guard, completion, iter::empty(), segment);
+        self.finish(guard, seqno, totals, None, segment);
+        self.wake(wake);
         completed
     }
 }

@@ -11,9 +11,10 @@ use crate::{
     },
     trace,
     vfence::{
+        job::in_fences::InFenceWait,
         queue::{
             complete::{
-                Completion,
+                Wake,
                 MAX_COMPLETED, //
             },
             Queue,
@@ -27,7 +28,6 @@ use crate::{
         },
     },
 };
-use core::iter;
 use kernel::{
     interrupt::LocalInterruptDisabled,
     prelude::*,
@@ -42,6 +42,9 @@ use kernel::{
 /// complete.
 const MIN_PAUSE: u64 = 20_000;
 
+/// Most in-fences of a job that `expire_plain()` completes: it does not count them.
+const MAX_PLAIN_IN_FENCES: usize = 16;
+
 impl HrTimerCallback for Queue {
     type Pointer<'a> = Pin<&'a Self>;
 
@@ -55,7 +58,7 @@ impl HrTimerCallback for Queue {
         let irqs_disabled = Self::irqs_disabled(&ctx).filter(|_| queue.kind == QueueKind::Timer);
         match irqs_disabled.and_then(|irqs_disabled| queue.expire_plain(irqs_disabled)) {
             Some(true) => {}
-            Some(false) => queue.expire(MAX_COMPLETED - 1),
+            Some(false) => queue.expire(MAX_COMPLETED - 1 - MAX_PLAIN_IN_FENCES),
             None => queue.expire(MAX_COMPLETED),
         }
         HrTimerRestart::NoRestart
@@ -87,7 +90,8 @@ impl Queue {
         }
     }
 
-    /// Completes the job that the timer was started for, if it succeeds and has no event.
+    /// Completes the job that the timer was started for, if it succeeds, has no event, and at most
+    /// [`MAX_PLAIN_IN_FENCES`] in-fences.
     ///
     /// Returns whether nothing else is due; the timer is rearmed then. Returns `None`, with no job
     /// completed, for any other job.
@@ -95,7 +99,7 @@ impl Queue {
     fn expire_plain(&self, irqs_disabled: &LocalInterruptDisabled) -> Option<bool> {
         let _section = SignallingSection::begin();
         let order = self.signalling.lock_with(irqs_disabled);
-        let (job, completion, all);
+        let (job, wake, all);
         {
             let mut guard = self.state.lock_with(irqs_disabled);
             let state = &mut *guard;
@@ -105,28 +109,31 @@ impl Queue {
             // The timer is started under `state`, so the time it was last started for has passed.
             let due = state.expiry;
             let jobs = state.jobs.timed_mut()?;
-            job = jobs.pop_plain(due, |_| true)?;
+            job = jobs.pop_plain(due, |data| {
+                let in_fences = data.in_fences().map_or(0, InFenceWait::len);
+                in_fences <= MAX_PLAIN_IN_FENCES
+            })?;
             let idle = jobs.pending() == 0;
             state.expiry = NEVER;
             let PlainCompletion {
                 seqno, start, end, ..
             } = job;
             trace::job_complete(|| (self.context, seqno, self.id, 0, start, end));
-            completion = Completion::new(state, seqno, None);
+            wake = Wake::take(state, seqno);
             all = idle || self.rearm_next(state);
         }
         let PlainCompletion {
-            end, data, segment, ..
+            seqno,
+            end,
+            data,
+            segment,
+            ..
         } = job;
         let fence = data
             .fence
             .map(|fence| fence.complete_in_interrupt(irqs_disabled, Ok(()), end));
-        self.finish(
-            order,
-            completion,
-            iter::empty(),
-            (fence, data.inputs, segment),
-        );
+        self.finish(order, seqno, None, None, (fence, data.inputs, segment));
+        self.wake(wake);
         Some(all)
     }
 

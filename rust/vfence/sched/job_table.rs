@@ -133,8 +133,8 @@ where
             .ok_or_else(|| self.history.find(seqno, self.pending.first()))
     }
 
-    /// Counts a job that ended with `error`, 0 or a negative errno, and stops the queue if the job
-    /// was the last of a queue that is being closed, or if `on_timeout` says so.
+    /// Counts a job that ended with `error`, 0 or a negative errno, and stops the queue if it
+    /// is being closed, or if the job timed out and `on_timeout` says so.
     pub(super) fn count_end(&mut self, error: i32, cause: Cause) {
         self.totals.errors += u64::from(error != 0);
         match cause {

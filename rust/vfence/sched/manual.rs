@@ -241,7 +241,7 @@ where
         &mut self,
         now: u64,
         error: i32,
-        wanted: impl Fn(u64, &F) -> bool,
+        wanted: impl Fn(u64) -> bool,
         mut completed: impl FnMut(u64, F),
     ) -> Option<M::Segment<ManualSlot<F>>> {
         if self.jobs.stopped || now < self.last_end {
@@ -253,7 +253,7 @@ where
             .map_or(0, |since| since + 1);
         let mut count = 0;
         let segment = self.jobs.pending.pop_run(
-            |seqno, slot| slot.is_plain() && slot.submitted >= since && wanted(seqno, &slot.fence),
+            |seqno, slot| slot.is_plain() && slot.submitted >= since && wanted(seqno),
             |seqno, slot| {
                 self.jobs.history.keep(seqno, || slot.record(now, error));
                 count += 1;
@@ -269,14 +269,12 @@ where
         segment
     }
 
-    /// Ends the head with `error`, a negative errno, to close the queue. The caller repeats the
-    /// call until it returns `None`, after [`ManualScheduler::pop_due`] has returned `None`.
+    /// Ends the head with `-ECANCELED`, to close the queue. The caller repeats the call until it returns `None`, after [`ManualScheduler::pop_due`] has returned `None`.
     pub(crate) fn cancel(
         &mut self,
         now: u64,
-        error: i32,
     ) -> Option<CompletedJob<F, M::Segment<ManualSlot<F>>>> {
-        self.end_head(now, Some(error), Cause::Closed)
+        self.end_head(now, Some(CANCELED), Cause::Closed)
     }
 
     /// Resets the queue, after [`ManualScheduler::pop_due`] has returned `None`: restarts a stopped

@@ -206,16 +206,11 @@ where
         }
     }
 
-    /// Ends the head with `error`, a negative errno, to close the queue. The caller repeats the
-    /// call until it returns `None`, after [`Scheduler::pop_ended`] has returned `None`.
-    pub(crate) fn cancel(
-        &mut self,
-        now: u64,
-        error: i32,
-    ) -> Option<CompletedJob<D, JobSegment<D, M>>> {
+    /// Ends the head with `-ECANCELED`, to close the queue. The caller repeats the call until it returns `None`, after [`Scheduler::pop_ended`] has returned `None`.
+    pub(crate) fn cancel(&mut self, now: u64) -> Option<CompletedJob<D, JobSegment<D, M>>> {
         match self {
-            Self::Timed(timed) => timed.cancel(now, error).map(CompletedJob::from_timed),
-            Self::Manual(manual) => manual.cancel(now, error).map(CompletedJob::from_manual),
+            Self::Timed(timed) => timed.cancel(now).map(CompletedJob::from_timed),
+            Self::Manual(manual) => manual.cancel(now).map(CompletedJob::from_manual),
         }
     }
 

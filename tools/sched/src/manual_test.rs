@@ -96,12 +96,15 @@ fn submit_returns_whether_the_job_is_the_head() {
 }
 
 #[test]
-fn cancel_ends_jobs_with_the_given_error() {
+fn cancel_ends_jobs_with_ecanceled() {
     let mut scheduler = scheduler::<usize>(SchedulerKind::Manual, policy(None));
     submit_value(&mut scheduler, 1, 1);
     submit_value(&mut scheduler, 1, 2);
     let jobs = manual(&mut scheduler);
-    assert_eq!(jobs.cancel(2, -2).map(|ended| ended.record.error), Some(-2));
+    assert_eq!(
+        jobs.cancel(2).map(|ended| ended.record.error),
+        Some(CANCELED)
+    );
     assert!(jobs.stopped());
     assert_eq!(
         jobs.pop_due(2).map(|ended| ended.record.error),
@@ -154,7 +157,7 @@ proptest! {
         loop {
             let before = ends.len();
             let jobs = manual(runs);
-            jobs.signal_run(now, error, |seqno, _| seqno <= upto, |seqno, data| {
+            jobs.signal_run(now, error, |seqno| seqno <= upto, |seqno, data| {
                 ends.push((seqno, data, now, error));
             });
             if ends.len() > before {

@@ -6,7 +6,7 @@ use crate::{
     fixtures::{
         add_segment, empty, manual, timed, try_submit, CompletedJob, Data, Scheduler, HISTORY,
     },
-    model::{ends, End, Ends, JobEvents, CANCELED},
+    model::{ends, End, Ends, JobEvents},
     sched::{
         fault_plan::{FaultKind, InjectedFaults},
         scheduler::JobSegment,
@@ -477,7 +477,7 @@ impl Schedule {
         for job_events in &mut self.jobs[self.ends.len()..] {
             job_events.closed = Some(self.now);
         }
-        while let Some(ended) = self.scheduler.cancel(self.now, CANCELED) {
+        while let Some(ended) = self.scheduler.cancel(self.now) {
             self.ended(ended);
         }
         self.check();

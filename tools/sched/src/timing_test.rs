@@ -202,9 +202,9 @@ fn cancel_ends_all_pending_jobs() {
     submit(&mut scheduler, 0, job("c", 0));
     assert_end(scheduler.pop_due(15), "a", 10, 0);
     assert!(scheduler.pop_due(15).is_none());
-    assert_end(scheduler.cancel(15, CANCELED), "b", 15, CANCELED);
-    assert_end(scheduler.cancel(15, CANCELED), "c", 15, CANCELED);
-    assert!(scheduler.cancel(15, CANCELED).is_none());
+    assert_end(scheduler.cancel(15), "b", 15, CANCELED);
+    assert_end(scheduler.cancel(15), "c", 15, CANCELED);
+    assert!(scheduler.cancel(15).is_none());
 }
 
 #[test]
@@ -255,7 +255,7 @@ fn queue_without_slots_does_nothing() {
         let mut scheduler: Scheduler<&'static str> = empty(kind, policy(Some(100)), 0);
         assert!(scheduler.pop_due(1000).is_none());
         assert!(scheduler.pop_ended(1000).is_none());
-        assert!(scheduler.cancel(1000, CANCELED).is_none());
+        assert!(scheduler.cancel(1000).is_none());
         assert!(scheduler.reset(1000).is_none());
         match kind {
             SchedulerKind::Timed => {
