@@ -93,6 +93,8 @@ const REPLY: usize = offset_of!(vfence_submit, out_fence);
 const _: () = assert!(offset_of!(vfence_submit, seqno) == REPLY + offset_of!(Reply, seqno));
 
 /// `VFENCE_IOCTL_SUBMIT`.
+// Out of line, as `submit_batch()` is: other ioctls must not pay for its stack frame.
+#[inline(never)]
 pub(super) fn submit<H: HandleLookup>(client: &Client, handles: &H, argument: UserArg) -> Result {
     let (argument, mut syncs) = handles.resolve_job(argument, &[])?;
     let mut place = MaybeUninit::uninit();
@@ -171,6 +173,7 @@ fn submit_timed<H: HandleLookup>(
 }
 
 /// `VFENCE_IOCTL_SUBMIT_BATCH`.
+#[inline(never)]
 pub(super) fn submit_batch<H: HandleLookup>(
     client: &Client,
     handles: &H,
@@ -186,35 +189,39 @@ pub(super) fn submit_batch<H: HandleLookup>(
     result
 }
 
-/// A job of a batch for a timer or worker queue.
-enum BatchJob {
-    /// Ready to be published.
-    Ready(QueueTimedJob),
-    /// Its in-fences are final when the reservation objects are locked.
-    UsesBuffers {
-        request: TimedRequest,
-        queue: QueueRef,
-        seqno: u64,
-        in_fences: InFences,
-    },
+/// A job of a batch that uses buffers, before their reservation objects are locked.
+struct BufferJob {
+    request: TimedRequest,
+    queue: QueueRef,
+    seqno: u64,
+    in_fences: InFences,
 }
 
-impl BatchJob {
-    fn ready(self) -> Option<QueueTimedJob> {
-        match self {
-            Self::Ready(job) => Some(job),
-            Self::UsesBuffers { .. } => None,
-        }
-    }
-}
-
-/// The buffers of a [`BatchJob::UsesBuffers`]. They are dropped after the reservation objects are
-/// unlocked.
-struct BatchBuffers {
+/// The buffers of a [`BufferJob`]. They are dropped after the reservation objects are unlocked.
+struct JobBuffers {
     /// The index of the job in the batch.
     index: u32,
+    /// How many jobs of timer and worker queues without buffers precede it in the batch.
+    position: usize,
     uses: BufferUses,
     operations: Option<Arc<JobOperations>>,
+}
+
+/// Merges the jobs of a batch without buffers with those that have `buffers`, in batch order.
+fn in_batch_order<'a, J>(
+    mut plain: impl Iterator<Item = J> + 'a,
+    mut buffered: impl Iterator<Item = J> + 'a,
+    buffers: &'a [JobBuffers],
+) -> impl Iterator<Item = J> + 'a {
+    let mut positions = buffers.iter().map(|job| job.position).peekable();
+    let mut taken = 0;
+    iter::from_fn(move || {
+        if positions.next_if_eq(&taken).is_some() {
+            return buffered.next();
+        }
+        taken += 1;
+        plain.next()
+    })
 }
 
 /// Submits the jobs of `batch`. `batch.refused` is the index of the job that fails.
@@ -247,7 +254,8 @@ fn submit_all<H: HandleLookup>(
     let mut reservations: KVVec<Reservation> = KVVec::new();
     let (mut jobs, mut manual_jobs) = (KVVec::new(), KVVec::new());
     let (mut countdowns, mut out_fences) = (KVVec::new(), KVVec::new());
-    let mut buffers: KVVec<BatchBuffers> = KVVec::new();
+    let mut buffers: KVVec<JobBuffers> = KVVec::new();
+    let mut buffer_jobs: KVVec<BufferJob> = KVVec::new();
     let mut submission = Submission::new(client, handles, count as usize);
     for index in 0..count {
         batch.refused = index;
@@ -283,42 +291,41 @@ fn submit_all<H: HandleLookup>(
             reply(&argument, &prepared)?;
             let (request, seqno, queue) = (prepared.job, prepared.seqno, reservation.queue());
             out_fence = prepared.out_fence;
-            let job = match inputs.map(KBox::into_inner) {
-                None => BatchJob::Ready(request.without_inputs()),
-                Some(inputs) if inputs.uses.len() == 0 => {
-                    let RequestInputs {
-                        in_fences,
-                        operations,
-                        ..
-                    } = inputs;
+            match inputs.map(KBox::into_inner) {
+                None => push(&mut jobs, request.without_inputs(), count)?,
+                Some(RequestInputs {
+                    in_fences,
+                    uses,
+                    operations,
+                }) if uses.len() == 0 => {
                     let (job, countdown) =
                         request.with_inputs(client, queue, seqno, in_fences, &operations)?;
+                    push(&mut jobs, job, count)?;
                     if let Some(countdown) = countdown {
                         countdowns.push(countdown, GFP_KERNEL_ACCOUNT)?;
                     }
-                    BatchJob::Ready(job)
                 }
-                Some(inputs) => {
-                    let RequestInputs {
-                        in_fences,
-                        uses,
-                        operations,
-                    } = inputs;
-                    let used = BatchBuffers {
+                Some(RequestInputs {
+                    in_fences,
+                    uses,
+                    operations,
+                }) => {
+                    let used = JobBuffers {
                         index,
+                        position: jobs.len(),
                         uses,
                         operations,
                     };
                     buffers.push(used, GFP_KERNEL_ACCOUNT)?;
-                    BatchJob::UsesBuffers {
+                    let job = BufferJob {
                         request,
                         queue: queue.clone(),
                         seqno,
                         in_fences,
-                    }
+                    };
+                    buffer_jobs.push(job, GFP_KERNEL_ACCOUNT)?;
                 }
-            };
-            push(&mut jobs, job, count)?;
+            }
         }
         if let Some(out_fence) = out_fence {
             push(&mut out_fences, out_fence, count)?;
@@ -327,49 +334,36 @@ fn submit_all<H: HandleLookup>(
     batch.refused = count;
     argument.write(batch)?;
     let mut locked = None;
+    let mut buffered: KVVec<QueueTimedJob> = KVVec::new();
     if !buffers.is_empty() {
-        let locked = locked.insert(LockedBuffers::lock(buffers.iter().map(|used| &used.uses))?);
-        let mut buffers = buffers.iter();
-        let mut ready = KVVec::with_capacity(jobs.len(), GFP_KERNEL_ACCOUNT)?;
-        for job in jobs {
-            let job = match job {
-                BatchJob::Ready(job) => job,
-                BatchJob::UsesBuffers {
-                    request,
-                    queue,
-                    seqno,
-                    mut in_fences,
-                } => {
-                    let used = buffers.next().ok_or(EINVAL)?;
-                    batch.refused = used.index;
-                    let uses = &used.uses;
-                    submission.join_reservations(locked, &queue, &request, uses, &mut in_fences)?;
-                    let (job, countdown) =
-                        request.with_inputs(client, &queue, seqno, in_fences, &used.operations)?;
-                    if let Some(countdown) = countdown {
-                        countdowns.push(countdown, GFP_KERNEL_ACCOUNT)?;
-                    }
-                    job
-                }
-            };
-            ready.push(BatchJob::Ready(job), GFP_KERNEL_ACCOUNT)?;
+        buffered.reserve(buffers.len(), GFP_KERNEL_ACCOUNT)?;
+        let uses = buffers.iter().map(|used| &used.uses);
+        let locked = locked.insert(LockedBuffers::lock(uses)?);
+        for (job, used) in buffer_jobs.into_iter().zip(&buffers) {
+            batch.refused = used.index;
+            let BufferJob {
+                request,
+                queue,
+                seqno,
+                mut in_fences,
+            } = job;
+            submission.join_reservations(locked, &queue, &request, &used.uses, &mut in_fences)?;
+            let (job, countdown) =
+                request.with_inputs(client, &queue, seqno, in_fences, &used.operations)?;
+            buffered.push(job, GFP_KERNEL_ACCOUNT)?;
+            if let Some(countdown) = countdown {
+                countdowns.push(countdown, GFP_KERNEL_ACCOUNT)?;
+            }
         }
         batch.refused = count;
-        jobs = ready;
     }
-    for job in &mut jobs {
-        if let BatchJob::Ready(job) = job {
-            submission.inject_faults(job);
-        }
-    }
+    in_batch_order(jobs.iter_mut(), buffered.iter_mut(), &buffers)
+        .for_each(|job| submission.inject_faults(job));
     let section = SignallingSection::begin();
-    for job in &mut jobs {
-        if let BatchJob::Ready(job) = job {
-            arm(job);
-        }
-    }
+    jobs.iter_mut().for_each(arm);
+    buffered.iter_mut().for_each(arm);
     submission.events.commit();
-    let jobs = jobs.into_iter().filter_map(BatchJob::ready);
+    let jobs = in_batch_order(jobs.into_iter(), buffered.into_iter(), &buffers);
     publish(&reservations, jobs, manual_jobs.into_iter());
     finish_publishing(section, locked, countdowns);
     publish_fences(syncs, out_fences);
