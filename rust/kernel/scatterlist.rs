@@ -47,7 +47,7 @@ pub(crate) struct MappedSgTable {
     table: Opaque<bindings::sg_table>,
     device: ARef<Device>,
     direction: DataDirection,
-    _pages: Arc<Pages>,
+    pages: Arc<Pages>,
     /// Keeps the device bound, unless the importer does.
     _bound: Option<Arc<DmaDevice>>,
 }
@@ -113,7 +113,7 @@ impl Unmapped {
 
 impl Drop for Unmapped {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants the table is mapped for the device in this direction.
+        // SAFETY: By the type invariants the table is initialised.
         unsafe { bindings::sg_free_table(self.0.get()) };
     }
 }
@@ -167,7 +167,7 @@ impl MappedSgTable {
             table: table.into_inner(),
             device: device.into(),
             direction,
-            _pages: pages,
+            pages,
             _bound: bound,
         });
         Ok(mapped.into())
@@ -182,6 +182,11 @@ impl MappedSgTable {
     /// Returns whether the pages are mapped for `device`.
     pub(crate) fn is_for(&self, device: &Device) -> bool {
         core::ptr::eq(&*self.device, device)
+    }
+
+    /// Returns whether this is a mapping of `pages`.
+    pub(crate) fn is_of(&self, pages: &Arc<Pages>) -> bool {
+        Arc::ptr_eq(&self.pages, pages)
     }
 
     /// Passes a reference to C code.

@@ -63,7 +63,7 @@ pub(crate) trait Exporter: Send + Sync + 'static {
     /// With `None`, the memory is mapped for the importer alone. Called with the reservation object
     /// locked.
     ///
-    /// A shared mapping must be bidirectional, and the exporter makes it coherent in
+    /// A shared mapping must be of the exported pages and bidirectional, and the exporter makes it coherent in
     /// [`Self::begin_cpu_access`] and [`Self::end_cpu_access`].
     fn shared_mapping(&self, _device: &Device<Bound>) -> Result<Option<Arc<MappedSgTable>>> {
         Ok(None)
@@ -128,8 +128,9 @@ impl<T: Exporter> Exported<T> {
         direction: DataDirection,
     ) -> Result<Arc<MappedSgTable>> {
         if let Some(mapping) = self.exporter.shared_mapping(device)? {
-            // Another device may reach the memory by other addresses.
-            return if mapping.is_for(device) {
+            // Another device may reach the memory by other addresses, and a table of other pages
+            // may be shorter than the buffer.
+            return if mapping.is_for(device) && mapping.is_of(&self.pages) {
                 Ok(mapping)
             } else {
                 Err(EINVAL)

@@ -42,13 +42,13 @@ impl<T: DriverTimeline> FenceMemory<T> {
         assert!(!needs_drop::<T::FenceData>());
     };
 
-    /// Allocates the memory of a fence, with the default data. Fails with `ENOMEM`.
+    /// Allocates the memory of a fence of `timeline`, with the default data. Fails with `ENOMEM`.
     #[inline]
-    pub(super) fn new(flags: Flags) -> Result<KBox<Self>> {
+    pub(super) fn new(timeline: &Timeline<T>, flags: Flags) -> Result<KBox<Self>> {
         const { Self::CHECKED };
         let memory = Self {
             base: Opaque::uninit(),
-            timeline: core::ptr::null(),
+            timeline,
             data: T::FenceData::default(),
         };
         Ok(KBox::new(memory, flags)?)

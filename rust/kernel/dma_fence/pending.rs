@@ -52,7 +52,7 @@ impl<T: DriverTimeline> AllocatedFence<T> {
     /// Allocates a fence for `timeline`. Fails with `ENOMEM`.
     #[inline]
     pub(crate) fn new(timeline: ARef<Timeline<T>>, flags: Flags) -> Result<Self> {
-        let memory = FenceMemory::new(flags)?;
+        let memory = FenceMemory::new(&timeline, flags)?;
         Ok(Self { memory, timeline })
     }
 
@@ -72,9 +72,10 @@ impl<T: DriverTimeline> AllocatedFence<T> {
         self.init_by(u64::from(seqno), bindings::dma_fence_init)
     }
 
-    fn init_by(mut self, seqno: u64, init: Init) -> PendingFence<T> {
+    fn init_by(self, seqno: u64, init: Init) -> PendingFence<T> {
         let context = self.timeline.context_id();
-        self.memory.timeline = ARef::into_raw(self.timeline).as_ptr();
+        // The memory points to the timeline, and has its count from here on.
+        let _ = ARef::into_raw(self.timeline);
         let fence = KBox::into_raw(self.memory).cast::<bindings::dma_fence>();
         // SAFETY: `base` is at offset 0 of the memory, which is ours. The operations are static. A
         // null lock selects the inline one.
