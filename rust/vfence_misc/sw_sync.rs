@@ -27,7 +27,7 @@ use crate::{
         device::Device,
         limits::Limits,
         sw_sync::{
-            name::Name,
+            name::TimelineName,
             timeline::{
                 self,
                 SwSyncTimeline,
@@ -98,7 +98,7 @@ impl SwSync {
         }
         let timeline = SwSyncTimeline::new(
             shared.contexts.alloc()?,
-            Name::truncated(&current_comm()),
+            TimelineName::truncated(&current_comm()),
             watchdog(),
             Limits::get().max_jobs as usize,
         )?;

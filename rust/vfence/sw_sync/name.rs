@@ -12,9 +12,9 @@ const LEN: usize = 32;
 /// # Invariants
 ///
 /// The last byte is NUL.
-pub(crate) struct Name([u8; LEN]);
+pub(crate) struct TimelineName([u8; LEN]);
 
-impl Name {
+impl TimelineName {
     /// Returns the bytes of `comm` up to the first NUL, truncated to `LEN - 1` bytes.
     pub(crate) fn truncated(comm: &[u8]) -> Self {
         let given = comm.split(|byte| *byte == 0).next().unwrap_or(&[]);
@@ -37,11 +37,11 @@ mod tests {
 
     #[test]
     fn long_name_is_truncated() {
-        assert_eq!(Name::truncated(b"short\0er").as_c_str(), c"short");
+        assert_eq!(TimelineName::truncated(b"short\0er").as_c_str(), c"short");
         assert_eq!(
-            Name::truncated(&[b'x'; 40]).as_c_str().to_bytes(),
+            TimelineName::truncated(&[b'x'; 40]).as_c_str().to_bytes(),
             [b'x'; LEN - 1]
         );
-        assert_eq!(Name::truncated(b"").as_c_str(), c"");
+        assert_eq!(TimelineName::truncated(b"").as_c_str(), c"");
     }
 }

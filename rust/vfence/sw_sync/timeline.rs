@@ -11,7 +11,7 @@
 //!
 //! Fences signal with `state` held, so they signal in the order of their values, and a fence that
 //! is not in the tree has signalled. No callback of a fence takes `state`: no job waits inside a
-//! timeline, and each fence keeps its own deadline. Nothing is allocated or freed under `state`.
+//! timeline, and each fence keeps its own deadline. Nothing is allocated under `state`.
 //!
 //! Pending fences hold references to their timeline. [`SwSyncTimeline::close`] signals them, so a
 //! timeline whose last reference is dropped has no pending fence and no armed timer.
@@ -34,23 +34,26 @@ use crate::{
         timekeeping::ktime_get, //
     },
     trace,
-    vfence::sw_sync::{
-        age::{
-            counts_from,
-            Watched, //
-        },
-        counter::{
-            value,
-            Counter,
-            ValueState, //
-        },
-        deadline::SignedDeadline,
-        name::Name,
-        pending::{
-            allocate_block,
-            EmptyBlock,
-            OrderedTree,
-            BLOCK_LEN, //
+    vfence::{
+        sched::types::NEVER,
+        sw_sync::{
+            age::{
+                counts_from,
+                Watched, //
+            },
+            counter::{
+                value,
+                Counter,
+                ValueState, //
+            },
+            deadline::SignedDeadline,
+            name::TimelineName,
+            pending::{
+                allocate_block,
+                EmptyBlock,
+                OrderedTree,
+                BLOCK_LEN, //
+            },
         },
     },
 };
@@ -69,7 +72,7 @@ use kernel::{
         SpinLockIrq,
         SpinLockIrqGuard, //
     },
-    time::hrtimer::HrTimer,
+    time::hrtimer::HrTimer, //
 };
 
 /// The queue id that trace events and debugfs show: a timeline is the only one of its file.
@@ -78,9 +81,6 @@ pub(crate) const ID: u32 = 1;
 /// The number of contexts that are allocated at a time. Contexts are part of names, so few unused
 /// ones keep the names short.
 const CONTEXT_CHUNK: NonZeroU32 = NonZeroU32::new(1024).unwrap();
-
-/// A time that never comes.
-pub(super) const NEVER: u64 = u64::MAX;
 
 /// The number of blocks whose fences signal at a time, with interrupts disabled.
 const BLOCKS: usize = 8;
@@ -133,7 +133,7 @@ pub(crate) struct SwSyncTimeline {
     #[pin]
     timer: HrTimer<Self>,
     context: u64,
-    name: Name,
+    name: TimelineName,
     /// The time after which the watchdog ends a fence, in ns, or [`NEVER`].
     pub(super) watchdog: u64,
     /// The maximum number of pending fences.
@@ -206,7 +206,7 @@ impl SwSyncTimeline {
     /// `ENOMEM`.
     pub(crate) fn new(
         context: TypedContext<Self>,
-        name: Name,
+        name: TimelineName,
         watchdog: Option<u64>,
         max_pending: usize,
     ) -> Result<TimelineRef> {

@@ -9,15 +9,17 @@ use crate::{
         timekeeping::ktime_get, //
     },
     trace,
-    vfence::sw_sync::{
-        counter::value,
-        pending::BLOCK_LEN,
-        timeline::{
-            PendingValue,
-            State,
-            SwSyncTimeline,
-            ID,
-            NEVER, //
+    vfence::{
+        sched::types::NEVER,
+        sw_sync::{
+            counter::value,
+            pending::BLOCK_LEN,
+            timeline::{
+                PendingValue,
+                State,
+                SwSyncTimeline,
+                ID, //
+            },
         },
     },
 };
@@ -31,8 +33,8 @@ use kernel::{
     },
 };
 
-/// The number of blocks whose fences one interrupt may end.
-const BLOCKS: usize = 16;
+/// The number of fences after which an interrupt stops ending fences.
+const MAX_ENDED: u64 = 128;
 
 /// The minimum time between two interrupts while there are more fences to end, in ns.
 const PAUSE: u64 = 20_000;
@@ -43,9 +45,14 @@ impl HrTimerCallback for SwSyncTimeline {
     fn run(this: Pin<&Self>, _ctx: HrTimerCallbackContext<'_, Self>) -> HrTimerRestart {
         let begin = ktime_get();
         let _section = SignallingSection::begin();
-        for _ in 0..BLOCKS {
+        let mut last = None;
+        loop {
             let mut state = this.state.lock();
             state.armed = NEVER;
+            let ended = state.timeouts;
+            if ended >= *last.get_or_insert(ended + MAX_ENDED) {
+                break;
+            }
             if !this.time_out_some(state) {
                 return HrTimerRestart::NoRestart;
             }
