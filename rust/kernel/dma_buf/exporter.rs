@@ -63,8 +63,8 @@ pub(crate) trait Exporter: Send + Sync + 'static {
     /// With `None`, the memory is mapped for the importer alone. Called with the reservation object
     /// locked.
     ///
-    /// A shared mapping must be of the exported pages and bidirectional, and the exporter makes it coherent in
-    /// [`Self::begin_cpu_access`] and [`Self::end_cpu_access`].
+    /// A shared mapping must be of the exported pages and bidirectional, and the exporter makes it
+    /// coherent in [`Self::begin_cpu_access`] and [`Self::end_cpu_access`].
     fn shared_mapping(&self, _device: &Device<Bound>) -> Result<Option<Arc<MappedSgTable>>> {
         Ok(None)
     }

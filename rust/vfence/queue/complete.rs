@@ -113,11 +113,11 @@ impl Wake {
 
 impl Queue {
     /// Finishes the completion of jobs up to `seqno`, whose fences have signalled under `lock`:
-    /// stores the counters, reports the `event`, unlocks `lock` and drops `rest`. `totals` are those
-    /// of the queue, unless the jobs have not changed them. [`Queue::wake`] must follow.
+    /// stores the counters, reports the `event`, unlocks `lock` and drops `rest`. `totals` are
+    /// those of the queue, unless the jobs have not changed them. [`Queue::wake`] must follow.
     ///
-    /// Everything that the jobs held must be in `rest`: dropping it may take the locks of in-fences,
-    /// which other tasks hold while they wait for `lock`.
+    /// Everything that the jobs held must be in `rest`: dropping it may take the locks of
+    /// in-fences, which other tasks hold while they wait for `lock`.
     #[inline(always)]
     pub(crate) fn finish<L, R>(
         &self,

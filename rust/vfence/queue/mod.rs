@@ -11,26 +11,27 @@
 //!     completes its head, if the head is a plain job.
 //!  3. `advancing` of a sw_sync timeline, a mutex: the counter advances, until each fence that it
 //!     reaches has signalled.
-//!  4. A client's `queues`, a mutex: the queues are found, added, removed. Only the device's list
-//!     of queues is locked below it.
-//!  5. A client's buffer mappings, a mutex: a buffer is mapped or unmapped.
-//!  6. Reservation objects: in-fences of buffers are collected and jobs published. With several
+//!  4. A client's `queues`, a mutex: the queues are found, added, removed, closed, polled.
+//!  5. The device's `listed`, a mutex: debugfs shows all queues, or an entry is added or removed.
+//!  6. A client's buffer mappings, a mutex: a buffer is mapped or unmapped.
+//!  7. Reservation objects: in-fences of buffers are collected and jobs published. With several
 //!     locked, there is no access to user memory, and this driver neither maps nor unmaps.
-//!  7. A buffer's list of attachments, a mutex: attachments change, or the CPU accesses the buffer.
-//!  8. `operating` of a queue, a mutex: the worker executes operations, or another task completes
-//!     jobs of a worker queue. Never below 5, 6 and 7, whose holders may wait for fences.
-//!  9. A job's operations, a mutex: some of the operations are executed, or they are released.
-//! 10. `signalling` of a timer or worker queue: completed jobs leave the scheduler and their
-//!     fences signal, in order.
-//! 11. `state` of a manual queue or a sw_sync timeline: as `signalling`, and whenever the scheduler
+//!  8. A buffer's list of attachments, a mutex: attachments change, or the CPU accesses the buffer.
+//!  9. `operating` of a queue, a mutex: the worker executes operations, or another task completes
+//!     jobs of a worker queue. Never below 6, 7 and 8, whose holders may wait for fences.
+//! 10. A job's operations, a mutex: some of the operations are executed, or they are released.
+//! 11. `signalling` of a timer or worker queue: completed jobs leave the scheduler and their
+//!     fences signal, in order. Never below 7.
+//! 12. `state` of a manual queue or a sw_sync timeline: as `signalling`, and whenever the scheduler
 //!     is used. No callback is removed and nothing is allocated below it.
-//! 12. A client's events, a spinlock: events are counted, reported, read.
-//! 13. Any fence's lock: the core signals a fence, or a callback is added or removed.
-//! 14. `state` of a timer or worker queue: the scheduler is used. No fence signals, no callback is
+//! 13. A client's events, a spinlock: events are counted, reported, read.
+//! 14. Any fence's lock: the core signals a fence, or a callback is added or removed.
+//! 15. `state` of a timer or worker queue: the scheduler is used. No fence signals, no callback is
 //!     removed and nothing is allocated below it.
+//! 16. `assignment` of a worker, a spinlock: the worker or a release of operations is queued.
 //!
 //! The callback of an in-fence runs with that fence's lock held and takes `state` of the waiting
-//! queue, hence 10, 13, 14. A job of a manual queue has no in-fences, and the deadline of its fence
+//! queue, hence 11, 14, 15. A job of a manual queue has no in-fences, and the deadline of its fence
 //! is kept in the fence. So no fence callback takes `state` of a manual queue, and its fences may
 //! signal under it.
 //!

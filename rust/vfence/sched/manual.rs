@@ -269,7 +269,8 @@ where
         segment
     }
 
-    /// Ends the head with `-ECANCELED`, to close the queue. The caller repeats the call until it returns `None`, after [`ManualScheduler::pop_due`] has returned `None`.
+    /// Ends the head with `-ECANCELED`, to close the queue. The caller repeats the call until it
+    /// returns `None`, after [`ManualScheduler::pop_due`] has returned `None`.
     pub(crate) fn cancel(
         &mut self,
         now: u64,

@@ -206,7 +206,8 @@ where
         }
     }
 
-    /// Ends the head with `-ECANCELED`, to close the queue. The caller repeats the call until it returns `None`, after [`Scheduler::pop_ended`] has returned `None`.
+    /// Ends the head with `-ECANCELED`, to close the queue. The caller repeats the call until it
+    /// returns `None`, after [`Scheduler::pop_ended`] has returned `None`.
     pub(crate) fn cancel(&mut self, now: u64) -> Option<CompletedJob<D, JobSegment<D, M>>> {
         match self {
             Self::Timed(timed) => timed.cancel(now).map(CompletedJob::from_timed),

@@ -462,7 +462,8 @@ where
         self.end_head(outcome.end, outcome.error, outcome.cause)
     }
 
-    /// Ends the head with `-ECANCELED`, to close the queue. The caller repeats the call until it returns `None`, after [`TimedScheduler::pop_ended`] has returned `None`.
+    /// Ends the head with `-ECANCELED`, to close the queue. The caller repeats the call until it
+    /// returns `None`, after [`TimedScheduler::pop_ended`] has returned `None`.
     pub(crate) fn cancel(&mut self, now: u64) -> Option<CompletedJob<D, M::Segment<TimedSlot<D>>>> {
         self.end_head(now, CANCELED, Cause::Closed)
     }
