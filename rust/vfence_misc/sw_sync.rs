@@ -7,9 +7,9 @@ use crate::{
     kernel_ext::{
         file_operations::FileOperations,
         miscdevice::{
-            IoctlReturn, //
+            IoctlReturn,
             MiscDevice,
-            MiscDeviceRegistration,
+            MiscDeviceRegistration, //
         },
         sync_file::{
             self,

@@ -3,6 +3,7 @@
 //! dma-bufs: creation, mappings, implicit synchronisation, and the operations of jobs on them.
 
 pub(crate) mod create;
+pub(crate) mod job_operations;
 pub(crate) mod map;
-pub(crate) mod ops;
+pub(crate) mod operations;
 pub(crate) mod resv;

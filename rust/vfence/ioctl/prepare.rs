@@ -23,10 +23,11 @@ use crate::{
     },
     vfence::{
         buffer::{
-            ops::OperationList,
+            job_operations::JobOperations,
+            operations::OperationList,
             resv::{
-                BufferUses, //
-                LockedBuffers,
+                BufferUses,
+                LockedBuffers, //
             },
         },
         client::Client,
@@ -41,7 +42,6 @@ use crate::{
                 InFenceWait,
                 InFences, //
             },
-            operations::JobOperations, //
         },
         queue::{
             reserve::Reservation,
@@ -64,7 +64,7 @@ use crate::{
                 InFenceState, //
             },
         },
-        uarg::must_be_errno,
+        uarg::must_be_errno, //
     },
 };
 use core::borrow::Borrow;

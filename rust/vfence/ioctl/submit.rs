@@ -22,9 +22,12 @@ use crate::{
         VFENCE_MAX_BATCH, //
     },
     vfence::{
-        buffer::resv::{
-            BufferUses, //
-            LockedBuffers,
+        buffer::{
+            job_operations::JobOperations,
+            resv::{
+                BufferUses,
+                LockedBuffers, //
+            },
         },
         client::Client,
         ioctl::prepare::{
@@ -43,7 +46,6 @@ use crate::{
                 Countdown,
                 InFences, //
             },
-            operations::JobOperations, //
         },
         queue::{
             reserve::Reservation,

@@ -5,5 +5,4 @@
 
 pub(crate) mod handles;
 pub(crate) mod in_fences;
-pub(crate) mod operations;
 pub(crate) mod quota;

@@ -65,15 +65,13 @@ use crate::{
         VFENCE_HISTORY, //
     },
     vfence::{
+        buffer::job_operations::JobOperations,
         charged::ChargedMemory,
         events::Events,
-        job::{
-            in_fences::InFenceWait,
-            operations::JobOperations, //
-        },
+        job::in_fences::InFenceWait,
         limits::Limits,
         queue::{
-            counters::CounterPage,
+            counter_page::CounterPage,
             deadline::Deadline,
             name::QueueName,
             worker::{
@@ -126,7 +124,7 @@ use kernel::{
 };
 
 pub(crate) mod complete;
-pub(crate) mod counters;
+pub(crate) mod counter_page;
 pub(crate) mod deadline;
 pub(crate) mod info;
 pub(crate) mod name;

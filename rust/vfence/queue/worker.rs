@@ -7,7 +7,7 @@ use crate::{
         timekeeping::ktime_get,
         workqueue::OwnedQueue, //
     },
-    vfence::job::operations::JobOperations, //
+    vfence::buffer::job_operations::JobOperations, //
 };
 use kernel::{
     impl_has_work, new_work,

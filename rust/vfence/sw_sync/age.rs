@@ -2,7 +2,7 @@
 
 //! The time from which the watchdog counts for a fence.
 
-use crate::vfence::sw_sync::pending::OrderedTree;
+use crate::vfence::sw_sync::ordered_tree::OrderedTree;
 
 /// The number of unreferenced fences that [`counts_from`] skips.
 const SKIPPED: usize = 64;
@@ -37,7 +37,7 @@ pub(super) fn counts_from<T: Watched>(pending: &mut OrderedTree<T>, key: u64, no
 #[kernel::macros::kunit_tests(vfence_sw_sync_age)]
 mod tests {
     use super::*;
-    use crate::vfence::sw_sync::pending::allocate_block;
+    use crate::vfence::sw_sync::ordered_tree::allocate_block;
     use kernel::prelude::*;
 
     const TIMEOUT: u64 = 100;

@@ -4,7 +4,7 @@
 //! reaches their values.
 //!
 //! - `counter`: the counter, and the 64-bit keys of its values; pure code, tested on the host.
-//! - `pending`: the ordered tree of the pending fences.
+//! - `ordered_tree`: the ordered tree of the pending fences.
 //! - `age`: the time from which the watchdog counts for a fence.
 //! - `timeline`: [`SwSyncTimeline`](timeline::SwSyncTimeline): the lock, creation, advance, close.
 //! - `watchdog`: the timer that completes fences with `-ETIMEDOUT`.
@@ -14,6 +14,6 @@ pub(crate) mod age;
 pub(crate) mod counter;
 pub(crate) mod deadline;
 pub(crate) mod name;
-pub(crate) mod pending;
+pub(crate) mod ordered_tree;
 pub(crate) mod timeline;
 pub(crate) mod watchdog;

@@ -48,7 +48,7 @@ use crate::{
             },
             deadline::SignedDeadline,
             name::TimelineName,
-            pending::{
+            ordered_tree::{
                 allocate_block,
                 EmptyBlock,
                 OrderedTree,

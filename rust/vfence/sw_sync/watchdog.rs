@@ -13,7 +13,7 @@ use crate::{
         sched::types::NEVER,
         sw_sync::{
             counter::value,
-            pending::BLOCK_LEN,
+            ordered_tree::BLOCK_LEN,
             timeline::{
                 PendingValue,
                 State,

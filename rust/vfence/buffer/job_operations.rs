@@ -6,7 +6,7 @@
 //! queues' workers. Unmapping takes locks of reservation objects, whose holders may wait for
 //! fences, which the workers signal.
 
-use crate::vfence::buffer::ops::OperationList;
+use crate::vfence::buffer::operations::OperationList;
 use kernel::{
     impl_has_work, new_work,
     prelude::*,
