@@ -9,6 +9,9 @@
 #include <linux/fs.h>
 #include <linux/sync_file.h>
 
-/* Macros with casts, which bindgen does not evaluate. */
+#include "../helpers/dma-fence.h"
+
+/* Macros with casts or sizeof, which bindgen does not evaluate. */
 const int RUST_CONST_IOCB_NOWAIT = IOCB_NOWAIT;
+const size_t RUST_CONST_DMA_FENCE_MEMORY = sizeof(struct dma_fence_memory);
 const fmode_t RUST_CONST_FMODE_NOWAIT = FMODE_NOWAIT;

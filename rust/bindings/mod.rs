@@ -55,6 +55,7 @@ pub(crate) use generated::{
     dma_fence_unwrap_next,
     sync_file_create,
     sync_file_get_fence,
+    RUST_CONST_DMA_FENCE_MEMORY as DMA_FENCE_MEMORY,
     RUST_CONST_FMODE_NOWAIT as FMODE_NOWAIT,
     RUST_CONST_IOCB_NOWAIT as IOCB_NOWAIT, //
 };
@@ -67,6 +68,7 @@ pub(crate) use helpers::{
     dma_fence_is_container,
     dma_fence_is_later_or_same,
     dma_fence_is_signaled,
+    dma_fence_kmalloc,
     dma_fence_put,
     dma_fence_refcount,
     dma_fence_set_error,

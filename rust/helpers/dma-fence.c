@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
 #include <linux/dma-fence.h>
+#include <linux/slab.h>
+
+#include "dma-fence.h"
+
+/* With a constant size, the compiler selects the slab cache of kmalloc(). */
+void *rust_helper_dma_fence_kmalloc(void)
+{
+	return kmalloc(sizeof(struct dma_fence_memory), GFP_KERNEL_ACCOUNT);
+}
 
 void rust_helper_dma_fence_get(struct dma_fence *fence)
 {

@@ -7,9 +7,13 @@ use super::timeline::{
     Timeline, //
 };
 use crate::bindings;
-use core::mem::{
-    needs_drop,
-    offset_of, //
+use core::{
+    mem::{
+        needs_drop,
+        offset_of,
+        MaybeUninit, //
+    },
+    ptr::NonNull, //
 };
 use kernel::{
     alloc::Flags,
@@ -51,7 +55,24 @@ impl<T: DriverTimeline> FenceMemory<T> {
             timeline,
             data: T::FenceData::default(),
         };
-        Ok(KBox::new(memory, flags)?)
+        Ok(Self::alloc(flags)?.write(memory))
+    }
+
+    /// Allocates the memory. `dma_fence_kmalloc()` has a constant size and constant flags, with
+    /// which the compiler selects the slab cache.
+    #[inline]
+    fn alloc(flags: Flags) -> Result<KBox<MaybeUninit<Self>>> {
+        let fits = const {
+            size_of::<Self>() <= bindings::DMA_FENCE_MEMORY
+                && align_of::<Self>() <= bindings::ARCH_KMALLOC_MINALIGN
+        };
+        if !fits || flags != GFP_KERNEL_ACCOUNT {
+            return Ok(KBox::new_uninit(flags)?);
+        }
+        // SAFETY: The function may be called wherever `GFP_KERNEL_ACCOUNT` may be used.
+        let memory = NonNull::new(unsafe { bindings::dma_fence_kmalloc() }).ok_or(ENOMEM)?;
+        // SAFETY: `kmalloc()` allocated the memory, which is large enough, aligned, and ours.
+        Ok(unsafe { KBox::from_raw(memory.as_ptr().cast()) })
     }
 
     /// Returns the timeline that the fence has a count of.
