@@ -98,9 +98,7 @@ impl UserArg {
         if self.size < size_of::<T>() && !earlier.contains(&self.size) {
             return Err(EINVAL);
         }
-        let value = place.write(T::new_zeroed());
-        copy_struct_from_user(value, UserPtr::from_addr(self.address), self.size)?;
-        Ok(value)
+        copy_struct_from_user(place, UserPtr::from_addr(self.address), self.size)
     }
 
     /// Copies the field at `offset`, which every version has, from user space. Fails with `EFAULT`.

@@ -40,7 +40,7 @@ impl<T: DriverTimeline, const N: usize> FenceBatch<T, N> {
     }
 
     /// Appends a fence. If the batch is full, all its fences and then `fence` signal immediately.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&mut self, fence: PendingFence<T>) {
         match self.places.get_mut(self.len) {
             Some(place) => {
