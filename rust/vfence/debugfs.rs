@@ -88,7 +88,7 @@ fn write_timeline(
 ) -> fmt::Result {
     let mut infos = [FenceInfo::default(); MAX_JOBS as usize];
     let totals = timeline.inspect(&mut infos);
-    // Each timeout is an error, and the timeline goes on as a queue does after a reset.
+    // Each timeout is an error, and the timeline continues like a queue after a reset.
     f.write_fmt(fmt!(
         "client {} queue {} {} sw_sync context {} submitted {} completed {} \
          errors {} timeouts {} resets {} faults 0\n",

@@ -37,7 +37,7 @@ use kernel::{
 };
 
 /// The id of a client, and the id of one of its queues.
-type Key = (u64, u32);
+type ListingKey = (u64, u32);
 
 /// The device, which all its open files share.
 #[pin_data]
@@ -56,7 +56,7 @@ pub(crate) struct Device {
     pub(crate) drop_interrupt: FaultAttr,
     /// The queues of all clients and the timelines of sw_sync, for debugfs.
     #[pin]
-    listed: Mutex<RBTree<Key, Listed>>,
+    listed: Mutex<RBTree<ListingKey, Listed>>,
     /// The number of clients there have been.
     clients: Atomic<u64>,
 }
@@ -68,7 +68,7 @@ pub(crate) enum Listed {
 }
 
 /// The memory of an entry in the list for debugfs.
-pub(crate) struct Listing(RBTreeNode<Key, Listed>);
+pub(crate) struct Listing(RBTreeNode<ListingKey, Listed>);
 
 impl Device {
     /// Creates the device. Its debugfs directory must exist. Fails with `ENOMEM`, and as
@@ -114,7 +114,7 @@ impl Device {
         Self::new_listing((client, timeline::ID), Listed::Timeline(timeline.clone()))
     }
 
-    fn new_listing(key: Key, listed: Listed) -> Result<Listing> {
+    fn new_listing(key: ListingKey, listed: Listed) -> Result<Listing> {
         Ok(Listing(RBTreeNode::new(key, listed, GFP_KERNEL_ACCOUNT)?))
     }
 

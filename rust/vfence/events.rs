@@ -163,7 +163,7 @@ impl Events {
     fn remove(&self, count: usize) {
         for _ in 0..count {
             let removed = self.state.lock().unread.pop();
-            // Frees a segment now and then: not under the lock.
+            // May free a segment, so drop it without the lock.
             drop(removed);
         }
     }

@@ -26,7 +26,7 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// Returns the limits according to the present values of the parameters.
+    /// Returns the limits according to the current values of the parameters.
     pub(crate) fn get() -> Self {
         Self {
             watchdog: match *module_parameters::watchdog_ms.value_ref() {

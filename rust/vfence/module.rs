@@ -17,9 +17,9 @@ use kernel::{
 };
 
 /// Dropping it waits until no task uses the operations of the module's fences.
-struct FenceDrain;
+struct FenceExitBarrier;
 
-impl Drop for FenceDrain {
+impl Drop for FenceExitBarrier {
     fn drop(&mut self) {
         dma_fence::exit_barrier();
     }
@@ -33,7 +33,7 @@ pub(crate) struct ModuleState {
     queues: debugfs::File<QueuesFile>,
     pub(crate) device: Arc<Device>,
     directory: debugfs::Dir,
-    fences: FenceDrain,
+    exit_barrier: FenceExitBarrier,
 }
 
 impl ModuleState {
@@ -42,7 +42,7 @@ impl ModuleState {
     pub(crate) fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             _: { Limits::check()? },
-            fences: FenceDrain,
+            exit_barrier: FenceExitBarrier,
             directory: debugfs::Dir::new(crate::NAME),
             device: Device::new()?,
             queues <- directory.read_only_file(c"queues", QueuesFile(device.clone())),

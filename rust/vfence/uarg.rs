@@ -76,7 +76,7 @@ impl UserArg {
     /// Copies a structure from user space. `earlier` are the sizes in bytes of its earlier
     /// versions; fields that the caller's version does not have are 0.
     ///
-    /// Fails with `EINVAL` if the caller's size is below the present one and not in `earlier`, with
+    /// Fails with `EINVAL` if the caller's size is below the current one and not in `earlier`, with
     /// `E2BIG` if it is larger and the rest is not 0, and with `EFAULT` if the memory is not
     /// accessible.
     pub(crate) fn read_versioned<T: FromBytes + IntoBytes + Immutable + Copy>(

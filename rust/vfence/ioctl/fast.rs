@@ -65,7 +65,7 @@ pub(crate) fn signal_next(client: &Client, arg: usize) -> IoctlReturn {
     signal_any(client, id).into()
 }
 
-/// As [`signal_next`], for any queue and any job.
+/// Does the same as [`signal_next`] for any queue and any job.
 #[cold]
 fn signal_any(client: &Client, id: u32) -> Result<u32> {
     let queue = {

@@ -60,9 +60,9 @@ const QUEUE_RESET: u32 = without_size(_IOWR::<vfence_queue_reset>(VFENCE_IOCTL_T
 const QUEUE_FAULTS: u32 = without_size(_IOW::<vfence_queue_faults>(VFENCE_IOCTL_TYPE, 0x0b));
 const BUFFER_CREATE: u32 = without_size(_IOWR::<vfence_buffer_create>(VFENCE_IOCTL_TYPE, 0x0c));
 
-/// Handles an ioctl by its number in the header.
+/// Handles an ioctl by its number in the UAPI header.
 ///
-/// Fails with `ENOTTY` for an unknown number, and as the header says.
+/// Fails with `ENOTTY` for an unknown number, and as the UAPI header describes.
 pub(crate) fn dispatch<H: HandleLookup>(
     client: &Client,
     handles: &H,

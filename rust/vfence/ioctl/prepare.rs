@@ -198,7 +198,7 @@ impl<'a, H: HandleLookup> Submission<'a, H> {
 
     /// Prepares a job of a manual queue, and stores its fence in `syncs` if they need one.
     ///
-    /// Fails as the header says.
+    /// Fails as the UAPI header describes.
     #[inline]
     pub(crate) fn prepare_manual(
         &mut self,
@@ -226,7 +226,7 @@ impl<'a, H: HandleLookup> Submission<'a, H> {
     /// `earlier` are the syncs of the jobs before it in the submission. Also returns the job's
     /// inputs, if it has any.
     ///
-    /// Fails as the header says.
+    /// Fails as the UAPI header describes.
     pub(crate) fn prepare_timed(
         &mut self,
         reservation: &mut Reservation<impl Borrow<QueueRef>>,

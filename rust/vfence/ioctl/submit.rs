@@ -372,7 +372,7 @@ fn submit_all<H: HandleLookup>(
     Ok(())
 }
 
-/// Appends `value` to `list`, which holds at most `max` values and is allocated at once.
+/// Appends `value` to `list`, which holds at most `max` values and is allocated by the first call.
 fn push<T>(list: &mut KVVec<T>, value: T, max: u32) -> Result {
     if list.is_empty() {
         list.reserve(max as usize, GFP_KERNEL_ACCOUNT)?;
@@ -429,9 +429,9 @@ fn publish(
 /// Ends a signalling section in which jobs were published: adds their fences to the reservation
 /// objects and lets their in-fences start them.
 ///
-/// Publish to the queues first: once a fence is in a reservation object, anybody may set a deadline
-/// on it, and its queue must already know the job. The fence may have signalled by then, which does
-/// no harm: all who find it in the reservation object wait for its lock first.
+/// Publish to the queues first: once a fence is in a reservation object, anyone may set a deadline
+/// on it, and its queue must already know the job. The fence may have signalled by then, which is
+/// safe: every user of the reservation object waits for its lock first.
 fn finish_publishing(
     section: SignallingSection,
     mut locked: Option<LockedBuffers<'_>>,

@@ -13,7 +13,7 @@ use kernel::{
     },
 };
 
-/// A number of units that the jobs of a client share. What is left is negative only while a charge
+/// A number of units that the jobs of a client share. The remainder is negative only while a charge
 /// is being refused.
 pub(crate) struct Quota(Atomic<i32>);
 

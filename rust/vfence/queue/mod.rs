@@ -126,6 +126,7 @@ use kernel::{
 pub(crate) mod complete;
 pub(crate) mod counter_page;
 pub(crate) mod deadline;
+pub(crate) mod export;
 pub(crate) mod info;
 pub(crate) mod name;
 pub(crate) mod operate;
@@ -161,7 +162,7 @@ impl TimedJobData {
         self.inputs.as_ref()?.in_fences.as_ref()
     }
 
-    /// As [`TimedJobData::in_fences`].
+    /// Does the same as [`TimedJobData::in_fences`], for arming the wait.
     pub(crate) fn in_fences_mut(&mut self) -> Option<&mut InFenceWait<QueueRef>> {
         self.inputs.as_mut()?.in_fences.as_mut()
     }
@@ -294,7 +295,7 @@ pub(crate) struct Queue {
     limits: Limits,
     events: Arc<Events>,
     counters: CounterPage,
-    /// Of a worker queue.
+    /// `None` unless the kind is [`QueueKind::Worker`].
     worker: Option<Arc<Worker<QueueRef>>>,
     /// Held while the worker executes operations, and while another task completes jobs: once a
     /// fence has signalled, its job writes to no buffer.

@@ -51,8 +51,8 @@ impl Queue {
         }
     }
 
-    /// As [`Queue::signal`], for any number of jobs of any kind.
-    // Out of line: its stack frame must not burden the completion of a single job.
+    /// Does the same as [`Queue::signal`] for any number of jobs of any kind.
+    // Out of line: the completion of a single job must not pay for its stack frame.
     #[inline(never)]
     fn signal_up_to(&self, seqno: u64, error: i32) -> u32 {
         let mut completed = 0;

@@ -152,7 +152,7 @@ impl Queue {
     }
 
     /// Completes the jobs that are due, about `max` of them, and rearms the timer for the rest.
-    // Out of line: its stack frame must not burden `expire_plain()`.
+    // Out of line: `expire_plain()` must not pay for its stack frame.
     #[inline(never)]
     fn expire(&self, max: usize) {
         let mut begun = None;

@@ -4,8 +4,8 @@
 //! timer must expire next.
 //!
 //! Pure code: it takes no locks, reads no clock, allocates nothing, uses no kernel types and
-//! imports nothing from outside this folder. The caller passes the time in, in ns of one clock, and
-//! carries out the decisions. `tools/sched` compiles this folder on the host and tests it.
+//! imports nothing from outside this directory. The caller passes the time in, in ns of one clock,
+//! and carries out the decisions. `tools/sched` compiles this directory on the host and tests it.
 
 pub(crate) mod fault_plan;
 pub(crate) mod history;

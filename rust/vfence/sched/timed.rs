@@ -392,7 +392,7 @@ where
         runs.then(|| self.jobs.pending.first())
     }
 
-    /// Returns the seqno of the job whose operations the caller must execute now, or go on with.
+    /// Returns the seqno of the job whose operations the caller must execute or continue now.
     pub(crate) fn begin_operations(&mut self) -> Option<u64> {
         self.last_begun = self.running_operations()?;
         Some(self.last_begun)
@@ -569,7 +569,7 @@ where
         self.head_since = end;
         match self.jobs.head() {
             Some(head) => {
-                // INVARIANT: Nor is it before the submission of the new head.
+                // INVARIANT: `head_since` is also not before the submission of the new head.
                 self.head_since = end.max(head.submitted);
                 self.settle_head();
             }

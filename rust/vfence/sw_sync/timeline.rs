@@ -88,7 +88,7 @@ const BLOCKS: usize = 8;
 /// The number of unreferenced fences that a full timeline drops at a time.
 const DROPPED: usize = 16;
 
-/// The contexts of timelines, which tell whether a fence is of a timeline.
+/// The contexts of timelines, which identify the fences of timelines.
 pub(crate) type TimelineContexts = ContextAllocator<SwSyncTimeline>;
 
 /// A counted reference to a timeline.
@@ -115,7 +115,7 @@ impl Watched for PendingValue {
 const _: () = assert!(BLOCK_LEN * size_of::<Option<PendingValue>>() <= 160);
 
 /// The data that the lock `state` protects.
-pub(super) struct State {
+pub(super) struct TimelineState {
     pub(super) counter: Counter,
     pub(super) pending: OrderedTree<PendingValue>,
     /// The expiry that the timer was started for, or [`NEVER`]. It is not later than the end of the
@@ -141,7 +141,7 @@ pub(crate) struct SwSyncTimeline {
     #[pin]
     advancing: Mutex<()>,
     #[pin]
-    pub(super) state: SpinLockIrq<State>,
+    pub(super) state: SpinLockIrq<TimelineState>,
 }
 
 impl_hr_timer_owner! {
@@ -180,7 +180,7 @@ pub(crate) struct FenceInfo {
 }
 
 /// The result of [`SwSyncTimeline::place`].
-enum Placed {
+enum PlaceResult {
     /// The fence is pending or has signalled. Another fence may have left the tree for it.
     Done,
     Replaced(PendingFence<SwSyncTimeline>),
@@ -193,7 +193,7 @@ enum Placed {
 }
 
 /// The fences that may signal next.
-enum Next {
+enum NextStep {
     Signal,
     TimeOut,
     None,
@@ -210,7 +210,7 @@ impl SwSyncTimeline {
         watchdog: Option<u64>,
         max_pending: usize,
     ) -> Result<TimelineRef> {
-        let state = State {
+        let state = TimelineState {
             counter: Counter::default(),
             pending: OrderedTree::new(),
             armed: NEVER,
@@ -262,17 +262,17 @@ impl SwSyncTimeline {
         let mut block = None;
         loop {
             match timeline.place(value, fence, block.take()) {
-                Placed::Done => return Ok(prepared),
+                PlaceResult::Done => return Ok(prepared),
                 // The fence is unreferenced, so its `-ECANCELED` is not visible.
-                Placed::Replaced(_unreferenced) => return Ok(prepared),
-                Placed::Exists(existing) => return prepare(&existing),
-                Placed::Full(refused) => {
+                PlaceResult::Replaced(_unreferenced) => return Ok(prepared),
+                PlaceResult::Exists(existing) => return prepare(&existing),
+                PlaceResult::Full(refused) => {
                     if !timeline.drop_unreferenced() {
                         return Err(ENOSPC);
                     }
                     fence = refused;
                 }
-                Placed::NoBlock(refused) => {
+                PlaceResult::NoBlock(refused) => {
                     block = Some(allocate_block(GFP_KERNEL_ACCOUNT)?);
                     fence = refused;
                 }
@@ -287,12 +287,12 @@ impl SwSyncTimeline {
         value: u32,
         fence: PendingFence<Self>,
         block: Option<EmptyBlock<PendingValue>>,
-    ) -> Placed {
+    ) -> PlaceResult {
         let _section = SignallingSection::begin();
         let _unused;
         let mut guard = self.state.lock();
         let now = ktime_get();
-        let State {
+        let TimelineState {
             counter,
             pending,
             armed,
@@ -302,18 +302,18 @@ impl SwSyncTimeline {
         let key = counter.key(value);
         if let Some(existing) = pending.get_mut(key) {
             if existing.fence.is_shared() {
-                return Placed::Exists(existing.fence.fence().into());
+                return PlaceResult::Exists(existing.fence.fence().into());
             }
             let unreferenced = mem::replace(&mut existing.fence, fence);
             let created = counts_from(pending, key, now);
             if let Some(replaced) = pending.get_mut(key) {
                 replaced.created = created;
             }
-            return Placed::Replaced(unreferenced);
+            return PlaceResult::Replaced(unreferenced);
         }
         let state = counter.state(key);
         // While an earlier fence is pending, another thread is signalling the fences up to the
-        // counter. It signals this one in its turn.
+        // counter. That thread also signals this fence.
         if state != ValueState::Pending && pending.first().is_none_or(|(first, _)| key < first) {
             let result = match state {
                 ValueState::GivenUp => Err(ETIMEDOUT),
@@ -322,21 +322,21 @@ impl SwSyncTimeline {
             let signalled = fence.complete_with(&guard, result, now);
             drop(guard);
             drop(signalled);
-            return Placed::Done;
+            return PlaceResult::Done;
         }
         if pending.len() >= self.max_pending {
-            return Placed::Full(fence);
+            return PlaceResult::Full(fence);
         }
         let created = counts_from(pending, key, now);
         if let Err(refused) = pending.insert(key, PendingValue { created, fence }) {
-            return Placed::NoBlock(refused.fence);
+            return PlaceResult::NoBlock(refused.fence);
         }
         trace::job_submit(|| (self.context, u64::from(value), ID, 0, 0));
         // Otherwise, the timer is armed for the first fence, which does not time out later.
         if pending.len() == 1 {
             self.arm(armed, self.expiry(created));
         }
-        Placed::Done
+        PlaceResult::Done
     }
 
     /// Removes up to [`DROPPED`] unreferenced fences. Returns whether there were any.
@@ -386,12 +386,17 @@ impl SwSyncTimeline {
 
     /// Signals the pending fences up to the key `last` with `result`, those that have timed out
     /// with `-ETIMEDOUT`.
-    fn signal<'a>(&'a self, mut state: SpinLockIrqGuard<'a, State>, last: u64, result: Result) {
+    fn signal<'a>(
+        &'a self,
+        mut state: SpinLockIrqGuard<'a, TimelineState>,
+        last: u64,
+        result: Result,
+    ) {
         loop {
             match self.signal_some(state, last, result) {
-                Next::None => return,
-                Next::Signal => {}
-                Next::TimeOut => {
+                NextStep::None => return,
+                NextStep::Signal => {}
+                NextStep::TimeOut => {
                     self.time_out_some(self.state.lock());
                 }
             }
@@ -403,15 +408,15 @@ impl SwSyncTimeline {
     /// that has timed out.
     fn signal_some(
         &self,
-        mut guard: SpinLockIrqGuard<'_, State>,
+        mut guard: SpinLockIrqGuard<'_, TimelineState>,
         last: u64,
         result: Result,
-    ) -> Next {
+    ) -> NextStep {
         let mut emptied = [const { None }; BLOCKS];
         let now = ktime_get();
         let error = result.map_or_else(|error| error.to_errno(), |()| 0);
         let mut batch = FenceBatch::<_, { BLOCKS * BLOCK_LEN }>::new(result, now);
-        let State {
+        let TimelineState {
             pending, completed, ..
         } = &mut *guard;
         pending.remove_first(
@@ -427,12 +432,12 @@ impl SwSyncTimeline {
         let next = match pending.first() {
             Some((key, value)) if key <= last => {
                 if self.has_timed_out(value, now) {
-                    Next::TimeOut
+                    NextStep::TimeOut
                 } else {
-                    Next::Signal
+                    NextStep::Signal
                 }
             }
-            _ => Next::None,
+            _ => NextStep::None,
         };
         batch.complete_with(&guard);
         drop(guard);

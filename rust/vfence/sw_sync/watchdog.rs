@@ -16,8 +16,8 @@ use crate::{
             ordered_tree::BLOCK_LEN,
             timeline::{
                 PendingValue,
-                State,
                 SwSyncTimeline,
+                TimelineState,
                 ID, //
             },
         },
@@ -76,7 +76,8 @@ impl SwSyncTimeline {
         self.expiry(pending.created) <= now
     }
 
-    /// Starts the timer unless it is armed for an earlier time. `armed` is the field of [`State`].
+    /// Starts the timer unless it is armed for an earlier time. `armed` is the field of
+    /// [`TimelineState`].
     pub(super) fn arm(&self, armed: &mut u64, expires: u64) {
         if expires < *armed {
             *armed = expires;
@@ -88,12 +89,12 @@ impl SwSyncTimeline {
     /// the values of those that are referenced.
     ///
     /// Returns whether there may be more. Otherwise, arms the timer for the first pending fence.
-    pub(super) fn time_out_some(&self, mut guard: SpinLockIrqGuard<'_, State>) -> bool {
+    pub(super) fn time_out_some(&self, mut guard: SpinLockIrqGuard<'_, TimelineState>) -> bool {
         let mut ended = [const { None }; BLOCK_LEN];
         let mut places = ended.iter_mut();
         let mut emptied = [None];
         let now = ktime_get();
-        let State {
+        let TimelineState {
             counter,
             pending,
             armed,
