@@ -12,8 +12,8 @@ use crate::{
         job::quota::Quota,
         limits::Limits,
         queue::{
+            config::QueueConfig,
             Queue,
-            QueueConfig,
             QueueRef, //
         },
     },

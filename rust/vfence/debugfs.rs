@@ -10,8 +10,8 @@ use crate::{
             Listed, //
         },
         queue::{
-            Queue,
-            QueueKind, //
+            config::QueueKind,
+            Queue, //
         },
         sched::types::JobState,
         sw_sync::timeline::{

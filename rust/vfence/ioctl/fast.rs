@@ -15,8 +15,8 @@ use crate::{
         client::Client,
         ioctl::prepare::exported_fence,
         queue::{
+            config::QueueKind,
             reserve::Reservation,
-            QueueKind,
             QueueManualJob, //
         },
     },

@@ -14,7 +14,7 @@ use crate::{
     },
     vfence::{
         client::Client,
-        queue::QueueKind,
+        queue::config::QueueKind,
         sched::fault_plan::{
             FaultKind,
             FaultPlan,

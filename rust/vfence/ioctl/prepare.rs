@@ -44,11 +44,11 @@ use crate::{
             },
         },
         queue::{
+            config::QueueKind,
             reserve::Reservation,
             JobFence,
             JobInputs,
             Queue,
-            QueueKind,
             QueueManualJob,
             QueueRef,
             QueueTimedJob,

@@ -26,9 +26,11 @@ use crate::{
         client::Client,
         limits::Limits,
         queue::{
-            name::QueueName,
-            QueueConfig,
-            QueueKind, //
+            config::{
+                QueueConfig,
+                QueueKind, //
+            },
+            name::QueueName, //
         },
         sched::types::{
             InFencePolicy,

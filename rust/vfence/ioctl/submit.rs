@@ -48,9 +48,9 @@ use crate::{
             },
         },
         queue::{
+            config::QueueKind,
             reserve::Reservation,
             submit::SubmitJob,
-            QueueKind,
             QueueManualJob,
             QueueRef,
             QueueTimedJob, //

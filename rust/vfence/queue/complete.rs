@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How jobs complete: they leave the scheduler, their fences signal, and everybody who waits is
-//! notified.
+//! How jobs complete: they leave the scheduler, their fences signal, and waiters, readers and
+//! pollers are woken.
 //!
 //! [`Queue::finish`] ends every completion. Two fast paths precede it, each for jobs with
 //! nothing but a fence: `signal_plain()` of a manual queue in `signal.rs`, and `expire_plain()` of

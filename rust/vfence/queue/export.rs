@@ -70,7 +70,7 @@ impl Queue {
             if fence.is_none() {
                 return Ok(prepared);
             }
-            // The job has completed or has got a fence meanwhile. Dropping this one harms nobody:
+            // The job has completed or has got a fence meanwhile. This fence can be dropped:
             // `prepare` has not published it.
         }
     }

@@ -17,10 +17,10 @@ use crate::{
                 fence_result,
                 Wake, //
             },
+            config::QueueKind,
             JobFence,
             Queue,
             QueueCompletedJob,
-            QueueKind,
             QueueState, //
         },
         sched::ring::SEGMENT_LEN, //

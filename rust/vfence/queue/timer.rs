@@ -17,8 +17,8 @@ use crate::{
                 Wake,
                 MAX_COMPLETED, //
             },
+            config::QueueKind,
             Queue,
-            QueueKind,
             QueueScheduler,
             QueueState, //
         },
