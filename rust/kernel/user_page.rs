@@ -3,6 +3,9 @@
 //! A page of counters that the kernel writes and user space maps read-only.
 //!
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
+//!
+//! A `Page` of the `kernel` crate can be mapped by user space, but its methods do not access its
+//! memory atomically.
 
 use crate::bindings;
 use core::ptr::NonNull;

@@ -3,6 +3,8 @@
 //! The driver of a DRM device: its name, features and ioctls.
 //!
 //! C header: [`include/drm/drm_drv.h`](srctree/include/drm/drm_drv.h)
+//!
+//! The `kernel` crate's driver and file belong to its own `drm::Device`; see `device.rs`.
 
 use super::file::File;
 use crate::{

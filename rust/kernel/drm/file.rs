@@ -3,6 +3,8 @@
 //! The open files of DRM devices.
 //!
 //! C header: [`include/drm/drm_file.h`](srctree/include/drm/drm_file.h)
+//!
+//! The `kernel` crate's driver and file belong to its own `drm::Device`; see `device.rs`.
 
 use crate::drm_bindings as bindings;
 use core::marker::PhantomData;
