@@ -204,7 +204,8 @@ mod tests {
         #[pin]
         timer: HrTimer<Self>,
         again: bool,
-        times: Atomic<i32>,
+        /// Outlives the owner of the timer.
+        times: Arc<Atomic<i32>>,
         /// The number of expiries at which `timer_is_queued()` or `irqs_disabled()` was wrong.
         wrong: Atomic<i32>,
     }
@@ -234,18 +235,19 @@ mod tests {
     }
 
     fn count(again: bool) -> Result<Arc<Count>> {
+        let times = Arc::new(Atomic::new(0), GFP_KERNEL)?;
         Arc::pin_init(
             pin_init!(Count {
                 timer <- HrTimer::new(),
                 again,
-                times: Atomic::new(0),
+                times,
                 wrong: Atomic::new(0),
             }),
             GFP_KERNEL,
         )
     }
 
-    /// Waits for the given number of expiries, until KUnit's timeout.
+    /// Waits until the timer has expired `times` times; KUnit's timeout bounds the wait.
     fn wait(count: &Count, times: i32) {
         while count.times.load(Acquire) < times {
             fsleep(Delta::from_micros(100));
@@ -279,8 +281,12 @@ mod tests {
     fn start_replaces_the_previous_expiry() -> Result {
         let count = count(false)?;
         count.start_timer(u64::MAX);
+        count.start_timer(ktime_get() + 100_000_000);
         count.start_timer(0);
         wait(&count, 1);
+        assert!(!count.timer_is_queued());
+        fsleep(Delta::from_millis(150));
+        assert_eq!(count.times.load(Relaxed), 1);
         Ok(())
     }
 
@@ -343,8 +349,11 @@ mod tests {
     #[test]
     fn drop_cancels_the_timer() -> Result {
         let count = count(false)?;
-        count.start_timer(ktime_get() + 1_000_000_000);
+        let times = count.times.clone();
+        count.start_timer(ktime_get() + 100_000_000);
         drop(count);
+        fsleep(Delta::from_millis(150));
+        assert_eq!(times.load(Relaxed), 0);
         Ok(())
     }
 }

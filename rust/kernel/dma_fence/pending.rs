@@ -246,7 +246,11 @@ mod tests {
 
     #[test]
     fn allocation_can_be_dropped() -> Result {
-        drop(AllocatedFence::new(timeline()?, GFP_KERNEL)?);
+        let timeline = timeline()?;
+        let allocated = AllocatedFence::new(timeline.clone(), GFP_KERNEL)?;
+        assert_eq!(timeline.count(), 2);
+        drop(allocated);
+        assert_eq!(timeline.count(), 1);
         Ok(())
     }
 

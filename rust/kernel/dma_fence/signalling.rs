@@ -43,19 +43,24 @@ impl Drop for SignallingSection {
 #[kernel::macros::kunit_tests(vfence_dma_fence_signalling)]
 mod tests {
     use super::{
-        super::fixture::pending,
+        super::fixture::pending_pair,
         *, //
     };
     use kernel::prelude::*;
 
     #[test]
     fn sections_nest() -> Result {
-        let fence = pending()?;
+        let [first, second] = pending_pair()?;
         let outer = SignallingSection::begin();
         let inner = SignallingSection::begin();
+        // Lockdep knows that the task is in a section.
+        assert_eq!(inner.cookie, cfg!(CONFIG_LOCKDEP));
+        let first = first.complete(Ok(()), 1);
         drop(inner);
-        fence.complete(Ok(()), 1);
+        let second = second.complete(Err(EIO), 2);
         drop(outer);
+        assert_eq!(first.result(), Ok(()));
+        assert_eq!(second.result(), Err(EIO));
         Ok(())
     }
 }

@@ -100,6 +100,12 @@ impl<T: DriverTimeline> Timeline<T> {
         self.context.id()
     }
 
+    /// Returns the number of references, for KUnit cases.
+    #[cfg(CONFIG_KUNIT = "y")]
+    pub(super) fn count(&self) -> i32 {
+        self.refcount.as_atomic().load(kernel::sync::atomic::Relaxed)
+    }
+
     /// # Safety
     ///
     /// `rcu` must be the `rcu` field of a `Timeline<T>` whose reference count dropped to 0 at least
