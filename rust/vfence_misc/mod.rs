@@ -9,8 +9,8 @@ use crate::{
         dma_buf::DmaBuf,
         dma_fence_chain::NonChainFence,
         miscdevice::{
-            IoctlReturn, //
-            MiscDevice,
+            IoctlReturn,
+            MiscDevice, //
         },
     },
     uapi::{
