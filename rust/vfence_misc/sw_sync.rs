@@ -132,15 +132,18 @@ impl SwSyncRegistration {
     pub(crate) fn go_live(&self) {
         if cfg!(CONFIG_SW_SYNC) {
             pr_info!(
-                "/dev/sw_sync is ours, /sys/kernel/debug/sync/sw_sync is the kernel's own: \
-                 a program that looks there finds that\n"
+                "/dev/sw_sync registered; programs that open /sys/kernel/debug/sync/sw_sync get \
+                 the kernel's own sw_sync\n"
             );
         } else {
-            pr_info!("/dev/sw_sync is ours; this kernel has no /sys/kernel/debug/sync/sw_sync\n");
+            pr_info!(
+                "/dev/sw_sync registered; this kernel has no /sys/kernel/debug/sync/sw_sync\n"
+            );
         }
         if watchdog().is_none() {
             pr_notice!(
-                "sw_sync_watchdog_ms=0: fences of /dev/sw_sync may stay unsignalled for ever\n"
+                "sw_sync_watchdog_ms=0: the time until a fence of /dev/sw_sync signals is \
+                 unbounded\n"
             );
         }
         self.shared.live.store(true, Release);
@@ -155,8 +158,8 @@ pub(crate) fn register(device: &Arc<Device>) -> Result<Option<SwSyncRegistration
     match *module_parameters::sw_sync.value_ref() {
         0 => return Ok(None),
         1 => {}
-        _ => {
-            pr_err!("sw_sync must be 0 or 1\n");
+        value => {
+            pr_err!("sw_sync={}: must be 0 or 1\n", value);
             return Err(EINVAL);
         }
     }

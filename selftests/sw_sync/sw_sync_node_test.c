@@ -77,8 +77,8 @@ TEST_F(own, log_names_the_nodes)
 {
 	bool both = kernel_has_sw_sync();
 
-	EXPECT_TRUE(logged(OWN_NODE, KERNEL_NODE));
-	EXPECT_EQ(both, logged(KERNEL_NODE, "is the kernel's own"));
+	EXPECT_TRUE(logged(OWN_NODE " registered", KERNEL_NODE));
+	EXPECT_EQ(both, logged(KERNEL_NODE, "get the kernel's own sw_sync"));
 }
 
 TEST_HARNESS_MAIN
