@@ -75,7 +75,7 @@ const GET_DEADLINE: u32 = _IOWR::<sw_sync_get_deadline>(MAGIC, 2);
 
 /// The data that all open files share.
 #[pin_data]
-pub(crate) struct Shared {
+pub(crate) struct SwSyncShared {
     /// Set when the module can no longer fail to load. Before, `open()` fails with `ENODEV`.
     live: Atomic<bool>,
     device: Arc<Device>,
@@ -86,13 +86,13 @@ pub(crate) struct Shared {
 
 /// An open file of the device: a timeline in the list of debugfs.
 pub(crate) struct SwSync {
-    shared: Arc<Shared>,
+    shared: Arc<SwSyncShared>,
     client: u64,
     timeline: TimelineRef,
 }
 
 impl SwSync {
-    fn new(shared: &Arc<Shared>) -> Result<Self> {
+    fn new(shared: &Arc<SwSyncShared>) -> Result<Self> {
         if !shared.live.load(Acquire) {
             return Err(ENODEV);
         }
@@ -123,7 +123,7 @@ impl Drop for SwSync {
 /// The device.
 pub(crate) struct SwSyncRegistration {
     _device: Pin<KBox<MiscDeviceRegistration<SwSync>>>,
-    shared: Arc<Shared>,
+    shared: Arc<SwSyncShared>,
 }
 
 impl SwSyncRegistration {
@@ -164,7 +164,7 @@ pub(crate) fn register(device: &Arc<Device>) -> Result<Option<SwSyncRegistration
         }
     }
     let shared = Arc::pin_init(
-        pin_init!(Shared {
+        pin_init!(SwSyncShared {
             live: Atomic::new(false),
             device: device.clone(),
             contexts <- SwSyncTimeline::contexts(),
@@ -189,9 +189,9 @@ fn watchdog() -> Option<u64> {
 
 #[vtable]
 impl FileOperations for SwSync {
-    type Data = Arc<Shared>;
+    type Data = Arc<SwSyncShared>;
 
-    fn open(shared: &Arc<Shared>) -> Result<Pin<KBox<Self>>> {
+    fn open(shared: &Arc<SwSyncShared>) -> Result<Pin<KBox<Self>>> {
         Ok(KBox::pin(Self::new(shared)?, GFP_KERNEL_ACCOUNT)?)
     }
 
