@@ -34,7 +34,7 @@ use kernel::{
 };
 
 /// The type of `dma_fence_init()` and `dma_fence_init64()`.
-type Init = unsafe extern "C" fn(
+type InitFn = unsafe extern "C" fn(
     *mut bindings::dma_fence,
     *const bindings::dma_fence_ops,
     *mut bindings::spinlock_t,
@@ -72,7 +72,7 @@ impl<T: DriverTimeline> AllocatedFence<T> {
         self.init_by(u64::from(seqno), bindings::dma_fence_init)
     }
 
-    fn init_by(self, seqno: u64, init: Init) -> PendingFence<T> {
+    fn init_by(self, seqno: u64, init: InitFn) -> PendingFence<T> {
         let context = self.timeline.context_id();
         // The memory points to the timeline, and has its count from here on.
         let _ = ARef::into_raw(self.timeline);
@@ -98,7 +98,7 @@ impl<T: DriverTimeline> AllocatedFence<T> {
 }
 
 /// The type of the functions that signal a fence.
-type Signal = unsafe extern "C" fn(*mut bindings::dma_fence, bindings::ktime_t);
+type SignalFn = unsafe extern "C" fn(*mut bindings::dma_fence, bindings::ktime_t);
 
 /// The only owner of a fence that can signal it.
 ///
@@ -187,7 +187,7 @@ impl<T: DriverTimeline> PendingFence<T> {
     }
 
     #[inline]
-    fn complete_by(self, result: Result, timestamp: u64, signal: Signal) -> SignalledFence {
+    fn complete_by(self, result: Result, timestamp: u64, signal: SignalFn) -> SignalledFence {
         let mut this = ManuallyDrop::new(self);
         // SAFETY: `this` is not dropped, so this is the only call. The callers pass a function that
         // may be called in their context.
@@ -201,7 +201,7 @@ impl<T: DriverTimeline> PendingFence<T> {
     /// Must be called once: it gives up the count of the timeline. `signal` must be a function that
     /// signals a fence, and that may be called in the current context.
     #[inline]
-    unsafe fn signal(&mut self, result: Result, timestamp: u64, signal: Signal) {
+    unsafe fn signal(&mut self, result: Result, timestamp: u64, signal: SignalFn) {
         let fence = self.0.as_raw();
         // SAFETY: By the type invariants. The field is constant.
         let timeline = unsafe { FenceMemory::<T>::timeline_ptr(fence) };
