@@ -37,7 +37,7 @@ fn frame(timeline: &Timeline, frame: &Frame) -> Value {
             "woken_ns": job.woken_ns,
             "lateness_ns": timeline.lateness_ns(frame, stage),
             "errno": job.error.map(|error| error.raw_os_error()),
-            "error": frame.trouble(stage),
+            "error": frame.failure(stage),
         })
     });
     json!({

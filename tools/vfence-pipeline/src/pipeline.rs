@@ -51,23 +51,23 @@ struct InFlight {
 }
 
 /// The queues, the submitted jobs and the timeline so far.
-struct Run<'d> {
+struct PipelineRun<'d> {
     queues: [TimerQueue<'d>; 3],
     /// The queue of the in-fences that fail or never signal.
-    trouble: ManualQueue<'d>,
+    faulty: ManualQueue<'d>,
     in_flight: Vec<InFlight>,
     timeline: Timeline,
 }
 
 fn run_on(device: &Device, options: &Options) -> io::Result<Timeline> {
     let [decode, render, display] = STAGES;
-    let mut run = Run {
+    let mut run = PipelineRun {
         queues: [
             device.timer_queue(decode)?,
             device.timer_queue(render)?,
             device.timer_queue(display)?,
         ],
-        trouble: device.manual_queue("trouble")?,
+        faulty: device.manual_queue("faulty")?,
         in_flight: Vec::new(),
         timeline: Timeline {
             start_ns: monotonic_ns() + LEAD_NS,
@@ -89,7 +89,7 @@ fn run_on(device: &Device, options: &Options) -> io::Result<Timeline> {
     Ok(run.timeline)
 }
 
-impl Run<'_> {
+impl PipelineRun<'_> {
     /// Submits the jobs of a frame. Each waits for the fence of the one before.
     fn submit(&mut self, number: u32, due_ns: u64, options: &Options) -> io::Result<()> {
         let mut jobs = [Job {
@@ -101,12 +101,12 @@ impl Run<'_> {
         for (stage, queue) in self.queues.iter().enumerate() {
             let mut in_fences = Vec::new();
             if stage == 0 && options.fail_frame == Some(number) {
-                let (seqno, fence) = self.trouble.submit_with_out_fence()?;
-                self.trouble.signal_with_error(seqno, Errno::IO)?;
+                let (seqno, fence) = self.faulty.submit_with_out_fence()?;
+                self.faulty.signal_with_error(seqno, Errno::IO)?;
                 in_fences.push(fence);
             }
             if stage == 1 && options.hang_frame == Some(number) {
-                in_fences.push(self.trouble.submit_with_out_fence()?.1);
+                in_fences.push(self.faulty.submit_with_out_fence()?.1);
             }
             let duration = Duration::from_nanos(self.timeline.durations_ns[stage]);
             let mut job = queue.job(duration).wait_for_all(&in_fences);

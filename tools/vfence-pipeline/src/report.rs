@@ -184,8 +184,8 @@ impl Report<'_> {
         }
         line.mark(frame.due_ns + self.timeline.latency_ns());
         let mut text = format!("{:5}  {}", frame.number, line.finish());
-        let trouble = (0..STAGES.len()).find_map(|stage| Some((stage, frame.trouble(stage)?)));
-        if let Some((stage, words)) = trouble {
+        let failure = (0..STAGES.len()).find_map(|stage| Some((stage, frame.failure(stage)?)));
+        if let Some((stage, words)) = failure {
             let _ = write!(text, "  {} {words}", STAGES[stage]);
             return self.plain(&text);
         }
@@ -224,7 +224,7 @@ impl Report<'_> {
                     started.map_or("-".into(), time),
                     time(job.signalled_ns),
                     format!("+{}", short(job.wake_up_ns())),
-                    frame.trouble(stage).unwrap_or_default(),
+                    frame.failure(stage).unwrap_or_default(),
                 );
                 let _ = writeln!(text, "{}", line.trim_end());
             }

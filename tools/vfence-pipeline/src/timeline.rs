@@ -133,7 +133,7 @@ impl Frame {
     }
 
     /// Returns a description of the error of a stage's job, if it failed.
-    pub fn trouble(&self, stage: usize) -> Option<String> {
+    pub fn failure(&self, stage: usize) -> Option<String> {
         let error = self.jobs[stage].error?;
         let before = stage
             .checked_sub(1)
@@ -312,13 +312,13 @@ pub mod tests {
     fn error_of_a_stage_is_the_cause_for_the_next() {
         let timeline = hung_example();
         let frame = &timeline.frames[1];
-        assert_eq!(frame.trouble(0), None);
+        assert_eq!(frame.failure(0), None);
         assert_eq!(
-            frame.trouble(1).unwrap(),
+            frame.failure(1).unwrap(),
             "timed out: the watchdog ended it"
         );
         assert_eq!(
-            frame.trouble(2).unwrap(),
+            frame.failure(2).unwrap(),
             "did not run, because render had failed"
         );
     }
