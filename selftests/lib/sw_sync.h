@@ -10,7 +10,7 @@
 
 #include <linux/sw_sync.h>
 
-#define OWN_NODE "/dev/sw_sync"
+#define VFENCE_SW_SYNC_NODE "/dev/sw_sync"
 /* The node of a kernel with CONFIG_SW_SYNC. */
 #define KERNEL_NODE "/sys/kernel/debug/sync/sw_sync"
 

@@ -20,14 +20,14 @@ FIXTURE_VARIANT(sw_sync)
 	const char *other;
 };
 
-FIXTURE_VARIANT_ADD(sw_sync, own) {
-	.node = OWN_NODE,
+FIXTURE_VARIANT_ADD(sw_sync, vfence) {
+	.node = VFENCE_SW_SYNC_NODE,
 	.other = KERNEL_NODE,
 };
 
 FIXTURE_VARIANT_ADD(sw_sync, kernel) {
 	.node = KERNEL_NODE,
-	.other = OWN_NODE,
+	.other = VFENCE_SW_SYNC_NODE,
 };
 
 FIXTURE_SETUP(sw_sync)

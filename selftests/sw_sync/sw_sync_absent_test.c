@@ -4,7 +4,7 @@
 
 TEST(node_is_absent)
 {
-	EXPECT_REFUSED(ENOENT, timeline_open(OWN_NODE));
+	EXPECT_REFUSED(ENOENT, timeline_open(VFENCE_SW_SYNC_NODE));
 }
 
 TEST(misc_device_is_absent)

@@ -21,8 +21,8 @@ FIXTURE_VARIANT(fault)
 	const char *node;
 };
 
-FIXTURE_VARIANT_ADD(fault, own) {
-	.node = OWN_NODE,
+FIXTURE_VARIANT_ADD(fault, vfence) {
+	.node = VFENCE_SW_SYNC_NODE,
 };
 
 FIXTURE_VARIANT_ADD(fault, kernel) {
@@ -58,7 +58,7 @@ static void expect_room(struct __test_metadata *_metadata, const char *node, int
 		ASSERT_LE(0, fences[i]);
 		EXPECT_EQ(0, fence_status(fences[i]));
 	}
-	if (!strcmp(node, OWN_NODE))
+	if (!strcmp(node, VFENCE_SW_SYNC_NODE))
 		EXPECT_REFUSED(ENOSPC, fence_create(timeline, counter + 1000 + room));
 	ASSERT_EQ(0, timeline_inc(timeline, 1000 + room));
 	for (int i = 0; i < room; i++) {

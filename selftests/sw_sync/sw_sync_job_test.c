@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Jobs of vfence that wait for sw_sync fences. */
 #include "sw_sync/fixture.h"
-#include "sw_sync/own.h"
+#include "sw_sync/vfence_only.h"
 
 TEST_F(sw_sync, job_waits_for_a_fence)
 {
@@ -50,7 +50,7 @@ TEST_F(sw_sync, close_fails_a_waiting_job)
  * A fence callback drops the last reference to a fence of the timeline that signals. The kernel's
  * sw_sync would deadlock: it signals under the lock that it takes to release a fence.
  */
-TEST_F(own, jobs_drop_fences_during_inc)
+TEST_F(vfence_sw_sync, jobs_drop_fences_during_inc)
 {
 	int device = device_open();
 	__u32 queue = timer_queue(device);
@@ -74,7 +74,7 @@ TEST_F(own, jobs_drop_fences_during_inc)
 	EXPECT_EQ(1, fence_wait(out));
 }
 
-TEST_F(own, jobs_drop_fences_during_close)
+TEST_F(vfence_sw_sync, jobs_drop_fences_during_close)
 {
 	int device = device_open();
 	__u32 stopped = queue_with(device, (struct vfence_queue_create) {
@@ -104,7 +104,7 @@ TEST_F(own, jobs_drop_fences_during_close)
 }
 
 /* The job's reference to the fence was the last. */
-TEST_F(own, client_closes_while_its_job_waits)
+TEST_F(vfence_sw_sync, client_closes_while_its_job_waits)
 {
 	int device = device_open();
 	int fence = FENCE(1), merged = fence_merge(fence, FENCE(2));

@@ -14,7 +14,7 @@ static int load(const char *parameters)
 /* Returns whether the module is loaded or one of its nodes exists. */
 static bool loaded(void)
 {
-	return !access("/sys/module/vfence", F_OK) || !access(OWN_NODE, F_OK) ||
+	return !access("/sys/module/vfence", F_OK) || !access(VFENCE_SW_SYNC_NODE, F_OK) ||
 	       !access(MISC_PATH, F_OK);
 }
 
@@ -28,7 +28,7 @@ FIXTURE_SETUP(lifetime)
 	/* KUnit's suites have run before. */
 	write_file("/sys/module/kunit/parameters/filter_glob", "none");
 	ASSERT_EQ(0, load("sw_sync=1 sw_sync_watchdog_ms=60000"));
-	self->timeline = timeline_open(OWN_NODE);
+	self->timeline = timeline_open(VFENCE_SW_SYNC_NODE);
 	ASSERT_LE(0, self->timeline);
 }
 
@@ -49,7 +49,7 @@ static void reload(struct __test_metadata *_metadata, FIXTURE_DATA(lifetime) *se
 	self->timeline = -1;
 	ASSERT_EQ(0, module_unload("vfence"));
 	ASSERT_EQ(0, load(parameters));
-	self->timeline = timeline_open(OWN_NODE);
+	self->timeline = timeline_open(VFENCE_SW_SYNC_NODE);
 	ASSERT_LE(0, self->timeline);
 }
 
@@ -173,7 +173,7 @@ TEST(node_is_absent_by_default)
 {
 	write_file("/sys/module/kunit/parameters/filter_glob", "none");
 	ASSERT_EQ(0, load("sw_sync=0"));
-	EXPECT_NE(0, access(OWN_NODE, F_OK));
+	EXPECT_NE(0, access(VFENCE_SW_SYNC_NODE, F_OK));
 	EXPECT_EQ(0, access(MISC_PATH, F_OK));
 	EXPECT_EQ(0, module_unload("vfence"));
 }

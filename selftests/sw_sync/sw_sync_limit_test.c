@@ -16,7 +16,7 @@ FIXTURE(full)
 
 FIXTURE_SETUP(full)
 {
-	self->timeline = timeline_open(OWN_NODE);
+	self->timeline = timeline_open(VFENCE_SW_SYNC_NODE);
 	ASSERT_LE(0, self->timeline);
 	for (int i = 0; i < MOST; i++) {
 		self->fences[i] = fence_create(self->timeline, i + 1);
@@ -55,7 +55,7 @@ TEST_F(full, full_timeline_accepts_reached_and_existing_values)
 
 TEST_F(full, other_timelines_have_room)
 {
-	int other = timeline_open(OWN_NODE);
+	int other = timeline_open(VFENCE_SW_SYNC_NODE);
 
 	for (__u32 value = 1; value <= MOST; value++)
 		EXPECT_LE(0, fence_create(other, value));

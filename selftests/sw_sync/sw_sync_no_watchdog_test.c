@@ -17,7 +17,7 @@ FIXTURE(unbounded)
 
 FIXTURE_SETUP(unbounded)
 {
-	self->timeline = timeline_open(OWN_NODE);
+	self->timeline = timeline_open(VFENCE_SW_SYNC_NODE);
 	ASSERT_LE(0, self->timeline);
 }
 

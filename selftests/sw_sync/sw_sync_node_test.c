@@ -3,15 +3,15 @@
 #include <grp.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include "sw_sync/own.h"
+#include "sw_sync/vfence_only.h"
 
 /* The kernel's sw_sync is a debugfs file of mode 0644. */
-TEST_F(own, only_root_may_open_it)
+TEST_F(vfence_sw_sync, only_root_may_open_it)
 {
 	struct stat node;
 	pid_t child;
 
-	ASSERT_EQ(0, stat(OWN_NODE, &node));
+	ASSERT_EQ(0, stat(VFENCE_SW_SYNC_NODE, &node));
 	EXPECT_TRUE(S_ISCHR(node.st_mode));
 	EXPECT_EQ(0600, node.st_mode & 07777);
 	EXPECT_EQ(0, node.st_uid);
@@ -22,7 +22,7 @@ TEST_F(own, only_root_may_open_it)
 	if (!child) {
 		if (setgroups(0, NULL) || setgid(65534) || setuid(65534))
 			_exit(1);
-		_exit(timeline_open(OWN_NODE) != -1 || errno != EACCES);
+		_exit(timeline_open(VFENCE_SW_SYNC_NODE) != -1 || errno != EACCES);
 	}
 	EXPECT_EQ(0, child_status(child));
 }
@@ -40,7 +40,7 @@ static long tainted(void)
 }
 
 /* The kernel's sw_sync sets TAINT_SOFTLOCKUP with its first fence. */
-TEST_F(own, does_not_taint)
+TEST_F(vfence_sw_sync, does_not_taint)
 {
 	long before = tainted();
 
@@ -52,7 +52,7 @@ TEST_F(own, does_not_taint)
 }
 
 /* debugfs lists fences by their values. */
-TEST_F(own, debugfs_lists_fences_by_value)
+TEST_F(vfence_sw_sync, debugfs_lists_fences_by_value)
 {
 	char text[65536];
 	int file, length;
@@ -73,11 +73,11 @@ TEST_F(own, debugfs_lists_fences_by_value)
  * A program that opens the debugfs path gets the kernel's sw_sync where there is one: the log says
  * which nodes exist.
  */
-TEST_F(own, log_names_the_nodes)
+TEST_F(vfence_sw_sync, log_names_the_nodes)
 {
 	bool both = kernel_has_sw_sync();
 
-	EXPECT_TRUE(logged(OWN_NODE " registered", KERNEL_NODE));
+	EXPECT_TRUE(logged(VFENCE_SW_SYNC_NODE " registered", KERNEL_NODE));
 	EXPECT_EQ(both, logged(KERNEL_NODE, "get the kernel's own sw_sync"));
 }
 

@@ -16,7 +16,7 @@ FIXTURE(watchdog)
 
 FIXTURE_SETUP(watchdog)
 {
-	self->timeline = timeline_open(OWN_NODE);
+	self->timeline = timeline_open(VFENCE_SW_SYNC_NODE);
 	ASSERT_LE(0, self->timeline);
 }
 
@@ -115,7 +115,7 @@ TEST_F(watchdog, each_value_has_its_own_timeout)
 TEST_F_TIMEOUT(watchdog, closed_fence_does_not_expire, 60)
 {
 	for (int i = 0; i < TRIES; i++) {
-		int timeline = timeline_open(OWN_NODE), gone, fence;
+		int timeline = timeline_open(VFENCE_SW_SYNC_NODE), gone, fence;
 		__u64 first = now_ns(), before;
 
 		gone = fence_create(timeline, 9);
@@ -151,7 +151,7 @@ TEST_F(watchdog, same_value_shares_the_timeout)
 TEST_F_TIMEOUT(watchdog, expiry_does_not_move_the_counter, 60)
 {
 	for (int i = 0; i < TRIES; i++) {
-		int timeline = timeline_open(OWN_NODE), fence, pending, signalled;
+		int timeline = timeline_open(VFENCE_SW_SYNC_NODE), fence, pending, signalled;
 		__u64 before;
 
 		fence = fence_create(timeline, 5);
@@ -225,7 +225,7 @@ TEST_F(watchdog, reached_value_forgets_the_expiry)
 
 	for (size_t i = 0; i < ARRAY_LEN(incs); i++) {
 		__u32 value = incs[i] + 1;
-		int timeline = timeline_open(OWN_NODE), fence;
+		int timeline = timeline_open(VFENCE_SW_SYNC_NODE), fence;
 		__u64 before;
 
 		fence = fence_create(timeline, 5);
@@ -257,7 +257,7 @@ TEST_F(watchdog, expiry_across_the_wrap)
 
 TEST_F(watchdog, expiry_affects_one_timeline)
 {
-	int other = timeline_open(OWN_NODE), fence;
+	int other = timeline_open(VFENCE_SW_SYNC_NODE), fence;
 	__u64 before;
 
 	TIME_OUT(5);
@@ -296,7 +296,7 @@ TEST_F(watchdog, expiry_fails_a_waiting_job)
 
 TEST_F(watchdog, expiry_signals_a_merged_fence)
 {
-	int other = timeline_open(OWN_NODE);
+	int other = timeline_open(VFENCE_SW_SYNC_NODE);
 	int merged = fence_merge(fence_create(self->timeline, 1), fence_create(other, 1));
 
 	ASSERT_LE(0, merged);
@@ -326,7 +326,7 @@ TEST_F(watchdog, many_timelines_expire_and_close)
 	int fences[64];
 
 	for (int i = 0; i < 64; i++) {
-		int timeline = timeline_open(OWN_NODE);
+		int timeline = timeline_open(VFENCE_SW_SYNC_NODE);
 
 		ASSERT_LE(0, timeline);
 		fences[i] = fence_create(timeline, 1);

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* A timeline of /dev/sw_sync, for cases that the kernel's own sw_sync does not pass. */
-#ifndef SW_SYNC_OWN_H
-#define SW_SYNC_OWN_H
+#ifndef SW_SYNC_VFENCE_ONLY_H
+#define SW_SYNC_VFENCE_ONLY_H
 
 #include "lib/sw_sync.h"
 
-FIXTURE(own)
+FIXTURE(vfence_sw_sync)
 {
 	int timeline;
 };
 
-FIXTURE_SETUP(own)
+FIXTURE_SETUP(vfence_sw_sync)
 {
-	self->timeline = timeline_open(OWN_NODE);
+	self->timeline = timeline_open(VFENCE_SW_SYNC_NODE);
 	ASSERT_LE(0, self->timeline);
 }
 
-FIXTURE_TEARDOWN(own)
+FIXTURE_TEARDOWN(vfence_sw_sync)
 {
 	close(self->timeline);
 }
 
-#endif /* SW_SYNC_OWN_H */
+#endif /* SW_SYNC_VFENCE_ONLY_H */
