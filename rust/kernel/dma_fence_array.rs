@@ -44,8 +44,8 @@ pub(crate) fn array(
     for fence in fences {
         let _ = ARef::into_raw(fence);
     }
-    // SAFETY: The array begins with its fence, whose only count is ours. `Fence` is a transparent
-    // wrapper.
+    // SAFETY: The array begins with its fence. The function returned a reference to it, which
+    // `ARef` takes over. `Fence` is a transparent wrapper.
     Ok(unsafe { ARef::from_raw(array.cast()) })
 }
 

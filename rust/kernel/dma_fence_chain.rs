@@ -86,11 +86,12 @@ impl AllocatedLink {
         });
         let fence = ARef::into_raw(fence.0).as_ptr().cast();
         let link = self.into_raw();
-        // SAFETY: The link is ours, and uninitialised. `previous` may be null, and by its type
-        // invariants `fence` is not a chain. The function takes over the references to both.
+        // SAFETY: This function owns the link, which is uninitialised. `previous` may be null, and
+        // by its type invariants `fence` is not a chain. The function takes over the references to
+        // both.
         unsafe { bindings::dma_fence_chain_init(link, previous, fence, seqno) };
-        // SAFETY: The link is not null and begins with its fence, whose only count is ours. `Fence`
-        // is a transparent wrapper.
+        // SAFETY: The link is not null and begins with its fence. `ARef` takes over the fence's
+        // first reference. `Fence` is a transparent wrapper.
         unsafe { ARef::from_raw(NonNull::new_unchecked(link.cast())) }
     }
 }

@@ -53,7 +53,7 @@ impl Iterator for Unwrap<'_> {
 impl Drop for Unwrap<'_> {
     fn drop(&mut self) {
         if let Some(cursor) = &self.cursor {
-            // SAFETY: By the type invariants the reference, if it is not null, is ours.
+            // SAFETY: By the type invariants the cursor owns the reference, which may be null.
             unsafe { bindings::dma_fence_put(cursor.chain) };
         }
     }

@@ -33,7 +33,8 @@ pub(crate) fn raw(device: &Device) -> *mut bindings::device {
 pub(crate) struct DmaDevice(faux::Registration);
 
 impl DmaDevice {
-    /// Registers a device. Fails with `ENODEV`, whatever the reason, and with `EIO`.
+    /// Registers a device. Fails with `ENODEV` if the core does not register it, `EIO` if it cannot
+    /// address all memory, `ENOMEM`.
     pub(crate) fn new(name: &CStr) -> Result<Arc<Self>> {
         let device = Self(faux::Registration::new(name, None)?);
         // SAFETY: The device is valid and not in use yet.

@@ -24,8 +24,8 @@ use kernel::types::Opaque;
 ///
 /// # Invariants
 ///
-/// `attr` is initialised and pinned. `directory` is the directory whose files refer to `attr`, an
-/// error pointer, or null.
+/// `attr` is initialised and pinned. `directory` is the directory whose files refer to `attr`, and
+/// which the `FaultAttr` owns, an error pointer, or null.
 #[cfg(CONFIG_FAULT_INJECTION)]
 #[pin_data(PinnedDrop)]
 pub(crate) struct FaultAttr {
@@ -68,7 +68,7 @@ impl FaultAttr {
                         Opaque::cast_into(&raw const (*this.as_ptr()).attr),
                     )
                 };
-                // SAFETY: The reference to the parent, if it is not null, is ours.
+                // SAFETY: `debugfs_lookup()` returned a reference to the parent, or null.
                 unsafe { bindings::dput(parent) };
                 directory
             },
@@ -86,8 +86,8 @@ impl FaultAttr {
 #[pinned_drop]
 impl PinnedDrop for FaultAttr {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariants the directory is ours. The function ignores errors and
-        // null, and waits for users of the files.
+        // SAFETY: By the type invariants `self` owns the directory, which is removed once. The
+        // function ignores errors and null, and waits for users of the files.
         unsafe { bindings::debugfs_remove(self.directory) };
     }
 }

@@ -108,8 +108,8 @@ pub(crate) unsafe trait HrTimerOwner:
 
     /// Returns whether the timer is started and its callback has not begun.
     ///
-    /// In the callback: whether the timer was started again. The answer is stale at once unless the
-    /// caller excludes a concurrent start.
+    /// In the callback: whether the timer was started again. The answer is outdated as soon as the
+    /// function returns unless the caller excludes a concurrent start.
     #[inline]
     fn timer_is_queued(&self) -> bool {
         // SAFETY: The timer is initialised. The core may write the field concurrently; C code reads
@@ -145,8 +145,8 @@ pub(crate) unsafe trait HrTimerOwner:
 /// Implements [`HrTimerOwner`] for a type with a field of the type `HrTimer<Self>`.
 ///
 /// The macro implements `HasHrTimer` and `PinnedDrop` too, so the type must be
-/// `#[pin_data(PinnedDrop)]` and cannot have another `PinnedDrop`. That makes cancelling the timer
-/// the first step of the type's drop: no field is dropped while the callback may use it.
+/// `#[pin_data(PinnedDrop)]` and cannot have another `PinnedDrop`. Cancelling the timer is
+/// therefore the first step of the type's drop: no field is dropped while the callback may use it.
 #[macro_export]
 macro_rules! impl_hr_timer_owner {
     (impl HrTimerOwner for $owner:ident { self.$field:ident }) => {

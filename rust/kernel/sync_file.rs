@@ -44,8 +44,8 @@ impl SyncFile {
         let sync_file = NonNull::new(sync_file).ok_or(ENOMEM)?;
         // SAFETY: The function succeeded, so this is a valid sync_file with a file.
         let file = unsafe { (*sync_file.as_ptr()).file };
-        // SAFETY: The file is new: its only count is ours, and there is no `fdget_pos` region on
-        // it. `File` is a transparent wrapper.
+        // SAFETY: The file is new: `ARef` takes over its only reference, and there is no
+        // `fdget_pos` region on it. `File` is a transparent wrapper.
         Ok(Self(unsafe {
             ARef::from_raw(NonNull::new_unchecked(file).cast())
         }))
@@ -66,7 +66,8 @@ pub(crate) fn get_fence(fd: i32) -> Result<ARef<Fence>> {
     // SAFETY: The function accepts any number.
     let fence = unsafe { bindings::sync_file_get_fence(fd) };
     match NonNull::new(fence) {
-        // SAFETY: The count that the function took is ours. `Fence` is a transparent wrapper.
+        // SAFETY: The function returned a reference, which `ARef` takes over. `Fence` is a
+        // transparent wrapper.
         Some(fence) => Ok(unsafe { ARef::from_raw(fence.cast()) }),
         // CAST: A negative number stays an invalid descriptor.
         None => match LocalFile::fget(fd as u32) {

@@ -66,8 +66,8 @@ impl WaitQueue {
         })
     }
 
-    /// Wakes the tasks that wait for a number up to `reached`. The caller has made their condition
-    /// true before.
+    /// Wakes the tasks that wait for a number up to `reached`. The caller makes the waiters'
+    /// condition true first.
     ///
     /// May be called in any context. Cheap without waiters.
     pub(crate) fn wake(&self, reached: u64) {

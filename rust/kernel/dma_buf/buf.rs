@@ -64,7 +64,7 @@ impl DmaBuf {
     pub(crate) fn from_fd(fd: i32) -> Result<ARef<Self>> {
         // SAFETY: The function accepts any number.
         let buf = from_err_ptr(unsafe { bindings::dma_buf_get(fd) })?;
-        // SAFETY: The pointer is a valid buffer, and the count that the function took is ours.
+        // SAFETY: The function returned a valid buffer with a reference, which `ARef` takes over.
         Ok(unsafe { Self::from_owned(buf) })
     }
 
@@ -137,8 +137,8 @@ impl DmaBuf {
         let file = unsafe { (*this.as_raw()).file };
         // The count is that of the file, which takes it over.
         core::mem::forget(this);
-        // SAFETY: The count is ours. `File` is a transparent wrapper. These files have no position,
-        // and so no `fdget_pos` region.
+        // SAFETY: The new `ARef` takes over the reference of `this`. `File` is a transparent
+        // wrapper. These files have no position, and so no `fdget_pos` region.
         fd.fd_install(unsafe { ARef::from_raw(NonNull::new_unchecked(file).cast::<File>()) });
     }
 }
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn from_fd_finds_an_installed_buffer() -> Result {
         assert!(DmaBuf::from_fd(-1).is_err_and(|error| error == EBADF));
-        let (buf, calls) = exported(None, Refused::Nobody)?;
+        let (buf, calls) = exported(None, Refused::None)?;
         let reservation = FileDescriptorReservation::get_unused_fd_flags(O_CLOEXEC)?;
         let fd = reservation.reserved_fd();
         DmaBuf::install(buf.clone(), reservation);

@@ -64,7 +64,7 @@ impl DmaBuf {
         // SAFETY: `info` is valid. By the safety requirements of this function the operations match
         // the private data, which the buffer owns on success.
         match from_err_ptr(unsafe { bindings::dma_buf_export(&info) }) {
-            // SAFETY: The buffer is new, and its only count is ours.
+            // SAFETY: The function returned a new buffer with a reference, which `ARef` takes over.
             Ok(buf) => Ok(unsafe { Self::from_owned(buf) }),
             Err(error) => {
                 // SAFETY: The pointer is from `KBox::into_raw()`, and the core did not keep it.

@@ -214,7 +214,7 @@ mod tests {
             DmaDevice::new(c"kunit-dma-buf-kept")?,
             DmaDevice::new(c"kunit-dma-buf-other")?,
         );
-        let (buf, calls) = exported(Some(device.clone()), Refused::Nobody)?;
+        let (buf, calls) = exported(Some(device.clone()), Refused::None)?;
         let map = |device: &Arc<DmaDevice>| {
             Attachment::new(buf.clone(), device.clone())?.map(DataDirection::ToDevice)
         };

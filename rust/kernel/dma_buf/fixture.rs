@@ -75,7 +75,7 @@ struct KunitExporter {
 /// The calls that an exporter refuses.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refused {
-    Nobody,
+    None,
     Attachments,
     Pins,
     Mappings,
@@ -174,7 +174,7 @@ pub(super) fn exported(
 }
 
 fn with_vmap(ops: &'static bindings::dma_buf_ops) -> Result<ARef<DmaBuf>> {
-    let exporter = exporter(None, Refused::Nobody)?;
+    let exporter = exporter(None, Refused::None)?;
     let pages = exporter.pages.clone();
     // SAFETY: The operations are those of the exporter, except for `vmap` and `vunmap`.
     unsafe { DmaBuf::export_with(exporter, pages, ops) }
@@ -219,7 +219,7 @@ pub(super) fn buffer_of_a_device() -> Result<ARef<DmaBuf>> {
 
 /// Returns a buffer, and the calls of its exporter.
 pub(super) fn buffer() -> Result<(ARef<DmaBuf>, Arc<Calls>)> {
-    exported(None, Refused::Nobody)
+    exported(None, Refused::None)
 }
 
 /// Returns the number of bytes that a device can access.

@@ -140,7 +140,7 @@ impl<T: Signalled> Drop for Callback<T> {
                 )
             };
         }
-        // SAFETY: By the type invariants the box is ours, and `cb` is in no list.
+        // SAFETY: By the type invariants `self` owns the box, and `cb` is in no list.
         drop(unsafe { KBox::from_raw(inner) });
     }
 }

@@ -77,8 +77,8 @@ impl<T: DriverTimeline> AllocatedFence<T> {
         // The memory points to the timeline, and has its count from here on.
         let _ = ARef::into_raw(self.timeline);
         let fence = KBox::into_raw(self.memory).cast::<bindings::dma_fence>();
-        // SAFETY: `base` is at offset 0 of the memory, which is ours. The operations are static. A
-        // null lock selects the inline one.
+        // SAFETY: `base` is at offset 0 of the memory, which this function owns. The operations are
+        // static. A null lock selects the inline one.
         unsafe {
             init(
                 fence,
@@ -88,8 +88,8 @@ impl<T: DriverTimeline> AllocatedFence<T> {
                 seqno,
             )
         };
-        // SAFETY: The fence is initialised, and its only count is ours. `Fence` is a transparent
-        // wrapper.
+        // SAFETY: The fence is initialised, and `ARef` takes over its first reference. `Fence` is a
+        // transparent wrapper.
         let fence = unsafe { ARef::from_raw(NonNull::new_unchecked(fence).cast()) };
         // INVARIANT: There is no other reference to the fence, so it has not signalled. It is the
         // `base` of a `FenceMemory<T>`, which has a count of the timeline.
@@ -124,8 +124,8 @@ impl<T: DriverTimeline> PendingFence<T> {
 
     /// Returns whether there are other references to the fence.
     ///
-    /// `true` may be stale at once. `false` is not, unless an RCU reader can still find a reference
-    /// that was just removed.
+    /// `true` may be outdated as soon as the function returns. `false` is not, unless an RCU reader
+    /// can still find a reference that was just removed.
     pub(crate) fn is_shared(&self) -> bool {
         // SAFETY: The fence is valid.
         unsafe { bindings::dma_fence_refcount(self.0.as_raw()) > 1 }
@@ -206,14 +206,14 @@ impl<T: DriverTimeline> PendingFence<T> {
         // SAFETY: By the type invariants. The field is constant.
         let timeline = unsafe { FenceMemory::<T>::timeline_ptr(fence) };
         if let Err(error) = result {
-            // SAFETY: By the type invariants the fence has not signalled, and only we can signal
-            // it.
+            // SAFETY: By the type invariants the fence has not signalled, and only `self` can
+            // signal it.
             unsafe { bindings::dma_fence_set_error(fence, error.to_errno()) };
         }
         // SAFETY: The fence is valid. By the safety requirements of this function.
         unsafe { signal(fence, ktime(timestamp)) };
-        // SAFETY: By the type invariants the count is ours, and the caller ensures that it is taken
-        // once.
+        // SAFETY: By the type invariants `self` owns the count of the timeline, and the caller
+        // ensures that it is taken once.
         drop(unsafe { ARef::from_raw(NonNull::new_unchecked(timeline.cast_mut())) });
     }
 }

@@ -10,9 +10,9 @@ use kernel::types::NotThreadSafe;
 
 /// A section between publishing a fence and signalling it.
 ///
-/// Lockdep reports whatever in it could wait for a fence, and so deadlock: an allocation that may
-/// reclaim memory, or a lock that is held elsewhere while waiting for a fence. Without lockdep the
-/// section does nothing.
+/// Lockdep reports operations in the section that could wait for a fence, and so deadlock: an
+/// allocation that may reclaim memory, or a lock that is held elsewhere while waiting for a fence.
+/// Without lockdep the section does nothing.
 pub(crate) struct SignallingSection {
     cookie: bool,
     /// The annotation belongs to the task.

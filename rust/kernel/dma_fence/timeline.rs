@@ -91,7 +91,7 @@ impl<T: DriverTimeline> Timeline<T> {
         )?;
         // SAFETY: `free()` drops the box without moving its content.
         let timeline = KBox::into_raw(unsafe { Pin::into_inner_unchecked(timeline) });
-        // SAFETY: The pointer of a box is not null, and the count of 1 is ours.
+        // SAFETY: The pointer of a box is not null, and `ARef` takes over the initial count of 1.
         Ok(unsafe { ARef::from_raw(NonNull::new_unchecked(timeline)) })
     }
 
@@ -103,7 +103,9 @@ impl<T: DriverTimeline> Timeline<T> {
     /// Returns the number of references, for KUnit cases.
     #[cfg(CONFIG_KUNIT = "y")]
     pub(super) fn count(&self) -> i32 {
-        self.refcount.as_atomic().load(kernel::sync::atomic::Relaxed)
+        self.refcount
+            .as_atomic()
+            .load(kernel::sync::atomic::Relaxed)
     }
 
     /// # Safety

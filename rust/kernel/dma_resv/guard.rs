@@ -68,7 +68,7 @@ impl<'a> DmaResvGuard<'a> {
         }
         // SAFETY: By the type invariants the object is locked.
         to_result(unsafe { bindings::dma_resv_reserve_fences(self.resv.as_raw(), count) })?;
-        // INVARIANT: The core reserves slots beyond the present fences; slots of earlier calls are
+        // INVARIANT: The core reserves slots beyond the current fences; slots of earlier calls are
         // among them.
         self.slots = self.slots.max(count as usize);
         Ok(())

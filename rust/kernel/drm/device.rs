@@ -330,7 +330,7 @@ impl<T: Driver> Registration<T> {
         let base = Opaque::cast_into(unsafe { &raw const (*device.as_ptr()).base });
         // SAFETY: The device is initialised.
         if let Err(error) = to_result(unsafe { bindings::drm_dev_register(base, 0) }) {
-            // SAFETY: The count is ours.
+            // SAFETY: This function owns the reference, and gives it up.
             unsafe { bindings::drm_dev_put(base) };
             return Err(error);
         }

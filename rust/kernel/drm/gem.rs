@@ -89,14 +89,14 @@ impl Object {
             buf,
         };
         let object = KBox::into_raw(KBox::new(object, GFP_KERNEL_ACCOUNT)?);
-        // SAFETY: The box is ours.
+        // SAFETY: This function owns the box.
         let base = unsafe { (*object).base.get() };
         // SAFETY: By the safety requirements of this function the device is valid. The object is
         // zeroed except for its functions and its reservation object, which the buffer keeps valid.
         // The size is a multiple of the page size.
         unsafe { bindings::drm_gem_private_object_init(device, base, size) };
-        // INVARIANT: The first count is ours, and by the safety requirements of this function the
-        // device is valid. SAFETY: The pointer of a box is not null.
+        // INVARIANT: The `ObjectRef` takes over the first count, and by the safety requirements of
+        // this function the device is valid. SAFETY: The pointer of a box is not null.
         let object = unsafe { NonNull::new_unchecked(object) };
         Ok(ObjectRef(object, PhantomData))
     }
@@ -118,7 +118,8 @@ impl Object {
         }
         // SAFETY: All objects of a `Driver`'s device come from `create()`.
         let object = unsafe { Self::from_raw(base) };
-        // INVARIANT: The count is ours, and the file refers to the device.
+        // INVARIANT: `drm_gem_object_lookup()` took a count, which the `ObjectRef` takes over. The
+        // file refers to the device.
         Ok(ObjectRef(object.into(), PhantomData))
     }
 
@@ -298,8 +299,8 @@ impl<T: Driver> Drop for NewHandle<'_, T> {
     fn drop(&mut self) {
         if !self.kept {
             // SAFETY: The file is open. If user space guessed the number and closed the handle, the
-            // call fails, or deletes a newer handle of that number, which only harms user space
-            // itself.
+            // call fails, or deletes a newer handle of that number, which affects only that
+            // process.
             unsafe { bindings::drm_gem_handle_delete(self.file.as_raw(), self.number) };
         }
     }

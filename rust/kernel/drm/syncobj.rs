@@ -73,7 +73,8 @@ impl Syncobj {
         // SAFETY: The pointer is valid for writes, and the fence may be null.
         to_result(unsafe { bindings::drm_syncobj_create(&mut syncobj, 0, core::ptr::null_mut()) })?;
         let syncobj = NonNull::new(syncobj).ok_or(ENOMEM)?;
-        // SAFETY: The syncobj is new, and its only count is ours. `Self` is a transparent wrapper.
+        // SAFETY: The function returned a reference to a new syncobj, which `ARef` takes over.
+        // `Self` is a transparent wrapper.
         Ok(unsafe { ARef::from_raw(syncobj.cast()) })
     }
 
@@ -82,7 +83,8 @@ impl Syncobj {
         // SAFETY: The file is open.
         let syncobj = unsafe { bindings::drm_syncobj_find(file.as_raw(), handle) };
         let syncobj = NonNull::new(syncobj).ok_or(ENOENT)?;
-        // SAFETY: The count that the function took is ours. `Self` is a transparent wrapper.
+        // SAFETY: The function returned a reference, which `ARef` takes over. `Self` is a
+        // transparent wrapper.
         Ok(unsafe { ARef::from_raw(syncobj.cast()) })
     }
 
@@ -90,7 +92,8 @@ impl Syncobj {
     pub(crate) fn fence(&self) -> Option<ARef<Fence>> {
         // SAFETY: By the type invariants.
         let fence = NonNull::new(unsafe { bindings::drm_syncobj_fence_get(self.0.get()) })?;
-        // SAFETY: The count that the function took is ours. `Fence` is a transparent wrapper.
+        // SAFETY: The function returned a reference, which `ARef` takes over. `Fence` is a
+        // transparent wrapper.
         Some(unsafe { ARef::from_raw(fence.cast()) })
     }
 
@@ -136,7 +139,8 @@ pub(crate) fn find_fence<T: Driver>(
         bindings::drm_syncobj_find_fence(file.as_raw(), handle, point, flags, &mut fence)
     })?;
     let fence = NonNull::new(fence).ok_or(EINVAL)?;
-    // SAFETY: The count that the function took is ours. `Fence` is a transparent wrapper.
+    // SAFETY: The function returned a reference, which `ARef` takes over. `Fence` is a transparent
+    // wrapper.
     Ok(unsafe { ARef::from_raw(fence.cast()) })
 }
 
