@@ -34,7 +34,7 @@ FIXTURE_TEARDOWN(watchdog)
 		close(late_); \
 	} while (0)
 
-TEST_F(watchdog, fence_expires_after_the_timeout)
+TEST_F(watchdog, pending_fence_times_out)
 {
 	__u64 before = now_ns();
 	int fence = fence_create(self->timeline, 1);
@@ -69,8 +69,8 @@ TEST_F(watchdog, fence_signalled_in_time_keeps_its_status)
 	EXPECT_GE(after, fence_timestamp(fence));
 }
 
-/* A fence that expires takes the fences of lower values along, whenever they were created. */
-TEST_F(watchdog, lower_values_expire_together)
+/* A fence that times out takes the fences of lower values along, whenever they were created. */
+TEST_F(watchdog, lower_values_time_out_together)
 {
 	int last = fence_create(self->timeline, 5), fences[4];
 	__u64 created[4];
@@ -111,8 +111,8 @@ TEST_F(watchdog, each_value_has_its_own_timeout)
 	}
 }
 
-/* A fence without a descriptor does not expire, and takes no other fence along. */
-TEST_F_TIMEOUT(watchdog, closed_fence_does_not_expire, 60)
+/* A fence without a descriptor does not time out, and takes no other fence along. */
+TEST_F_TIMEOUT(watchdog, closed_fence_does_not_time_out, 60)
 {
 	for (int i = 0; i < TRIES; i++) {
 		int timeline = timeline_open(VFENCE_SW_SYNC_NODE), gone, fence;
@@ -148,7 +148,7 @@ TEST_F(watchdog, same_value_shares_the_timeout)
 }
 
 /* Try again while the machine is too slow. */
-TEST_F_TIMEOUT(watchdog, expiry_does_not_move_the_counter, 60)
+TEST_F_TIMEOUT(watchdog, timeout_does_not_move_the_counter, 60)
 {
 	for (int i = 0; i < TRIES; i++) {
 		int timeline = timeline_open(VFENCE_SW_SYNC_NODE), fence, pending, signalled;
@@ -174,7 +174,7 @@ TEST_F_TIMEOUT(watchdog, expiry_does_not_move_the_counter, 60)
 	SKIP(return, "the machine is too slow");
 }
 
-TEST_F(watchdog, values_up_to_the_expired_one_are_created_expired)
+TEST_F(watchdog, values_up_to_the_timed_out_one_are_created_timed_out)
 {
 	static const __u32 values[] = { 5, 1, 3, 4, 2 };
 
@@ -199,8 +199,8 @@ TEST_F(watchdog, values_up_to_the_expired_one_are_created_expired)
 	EXPECT_EQ(1, fence_status(fence_create(self->timeline, 5)));
 }
 
-/* A value above the expired one has its own timeout. */
-TEST_F(watchdog, timeline_continues_after_an_expiry)
+/* A value above the one that timed out has its own timeout. */
+TEST_F(watchdog, timeline_continues_after_a_timeout)
 {
 	for (__u32 value = 5; value <= 15; value += 5) {
 		__u64 before = now_ns();
@@ -211,15 +211,18 @@ TEST_F(watchdog, timeline_continues_after_an_expiry)
 		EXPECT_LE(before + WATCHDOG, fence_timestamp(fence));
 		close(fence);
 	}
-	/* A lower value that expires later does not reset the highest expired value. */
+	/* A lower value that times out later does not reset the highest value that timed out. */
 	EXPECT_EQ(-ETIMEDOUT, fence_status(fence_create(self->timeline, 1)));
 	EXPECT_EQ(-ETIMEDOUT, fence_status(fence_create(self->timeline, 15)));
 	ASSERT_EQ(0, timeline_inc(self->timeline, 15));
 	EXPECT_EQ(1, fence_status(fence_create(self->timeline, 15)));
 }
 
-/* The counter wraps until the expired value is ahead again: the timeout no longer applies to it. */
-TEST_F(watchdog, reached_value_forgets_the_expiry)
+/*
+ * The counter wraps until the value that timed out is ahead again: the timeout no longer applies
+ * to it.
+ */
+TEST_F(watchdog, reached_value_forgets_the_timeout)
 {
 	static const __u32 incs[] = { 5, 0x40000000, INT_MAX, 0x80000010, 0xffffff00, 0xffffffff };
 
@@ -235,7 +238,7 @@ TEST_F(watchdog, reached_value_forgets_the_expiry)
 		before = now_ns();
 		fence = fence_create(timeline, value);
 		ASSERT_LE(0, fence);
-		/* The fence expires, but after its own timeout. */
+		/* The fence times out, but only after its own timeout. */
 		EXPECT_EQ(-ETIMEDOUT, fence_wait(fence));
 		EXPECT_LE(before + WATCHDOG, fence_timestamp(fence))
 			TH_LOG("added %#x", incs[i]);
@@ -243,7 +246,7 @@ TEST_F(watchdog, reached_value_forgets_the_expiry)
 	}
 }
 
-TEST_F(watchdog, expiry_across_the_wrap)
+TEST_F(watchdog, timeout_across_the_wrap)
 {
 	ASSERT_EQ(0, timeline_inc(self->timeline, 0xfffffffe));
 	TIME_OUT(2);
@@ -255,7 +258,7 @@ TEST_F(watchdog, expiry_across_the_wrap)
 	EXPECT_EQ(-ETIMEDOUT, fence_status(fence_create(self->timeline, 1)));
 }
 
-TEST_F(watchdog, expiry_affects_one_timeline)
+TEST_F(watchdog, timeout_affects_one_timeline)
 {
 	int other = timeline_open(VFENCE_SW_SYNC_NODE), fence;
 	__u64 before;
@@ -268,20 +271,20 @@ TEST_F(watchdog, expiry_affects_one_timeline)
 	EXPECT_LE(before + WATCHDOG, fence_timestamp(fence));
 }
 
-TEST_F(watchdog, expired_fence_keeps_its_deadline)
+TEST_F(watchdog, timed_out_fence_keeps_its_deadline)
 {
 	int fence = fence_create(self->timeline, 5);
 	int set = set_deadline(fence, 3 * SEC);
 
 	ASSERT_EQ(0, set);
-	/* The fence may have expired before the deadline was set. */
+	/* The fence may have timed out before the deadline was set. */
 	if (fence_status(fence))
 		SKIP(return, "the machine is too slow");
 	EXPECT_EQ(-ETIMEDOUT, fence_wait(fence));
 	EXPECT_EQ(3 * SEC, deadline_of(self->timeline, fence));
 }
 
-TEST_F(watchdog, expiry_fails_a_waiting_job)
+TEST_F(watchdog, timeout_fails_a_waiting_job)
 {
 	int device = device_open();
 	int fence = fence_create(self->timeline, 1);
@@ -289,12 +292,12 @@ TEST_F(watchdog, expiry_fails_a_waiting_job)
 
 	ASSERT_LE(0, out);
 	EXPECT_EQ(-ETIMEDOUT, fence_wait(out));
-	/* The in-fence expired, not the job: the watchdog of vfence's queues is longer. */
+	/* The in-fence timed out, not the job: the watchdog of vfence's queues is longer. */
 	EXPECT_EQ(-ETIMEDOUT, fence_status(fence));
 	EXPECT_LE(fence_timestamp(fence), fence_timestamp(out));
 }
 
-TEST_F(watchdog, expiry_signals_a_merged_fence)
+TEST_F(watchdog, timeout_signals_a_merged_fence)
 {
 	int other = timeline_open(VFENCE_SW_SYNC_NODE);
 	int merged = fence_merge(fence_create(self->timeline, 1), fence_create(other, 1));
@@ -304,7 +307,7 @@ TEST_F(watchdog, expiry_signals_a_merged_fence)
 }
 
 /* The watchdog does not fire after close(). */
-TEST_F(watchdog, closed_timeline_does_not_expire)
+TEST_F(watchdog, closed_timeline_does_not_time_out)
 {
 	__u64 before = now_ns(), after;
 	int fence = fence_create(self->timeline, 1);
@@ -320,8 +323,8 @@ TEST_F(watchdog, closed_timeline_does_not_expire)
 	EXPECT_GE(after, fence_timestamp(fence));
 }
 
-/* Timers of timelines that are opened and closed, some while they expire. */
-TEST_F(watchdog, many_timelines_expire_and_close)
+/* Timers of timelines that are opened and closed, some while their fences time out. */
+TEST_F(watchdog, many_timelines_time_out_and_close)
 {
 	int fences[64];
 
