@@ -53,8 +53,8 @@ static double per_fence(struct timeline *timeline, int count)
 }
 
 /*
- * The free memory that each of many pending fences takes: all that anybody allocates for a fence
- * and its descriptor, including the descriptor table, but not the timeline itself.
+ * The free memory that each of many pending fences takes: all that the kernel allocates for a
+ * fence and its descriptor, including the descriptor table, but not the timeline itself.
  */
 double memory(const struct kind *kind, unsigned int pending)
 {

@@ -659,7 +659,7 @@ TEST_F_TIMEOUT(operation, mapped_pages_are_limited, 120)
 	EXPECT_REFUSED(ENOSPC, sum_up(self, queue, user_buffer(memory, 8192)));
 	/*
 	 * A buffer that is mapped may be used again, and a buffer of the device counts as one page,
-	 * whatever its size.
+	 * regardless of its size.
 	 */
 	EXPECT_EQ(0, sum_up(self, queue, first));
 	EXPECT_EQ(0, sum_up(self, self->queue, self->buffers[0]));

@@ -323,7 +323,7 @@ TEST(unknown_number_is_refused)
 		EXPECT_REFUSED(ENOTTY, ioctl(device, _IO(VFENCE_IOCTL_TYPE, nr), NULL));
 		EXPECT_REFUSED(ENOTTY, ioctl(device, _IOWR(VFENCE_IOCTL_TYPE, nr, __u64), NULL));
 	}
-	/* The two calls by number take no structure. */
+	/* The fast ioctls take no structure. */
 	for (unsigned int nr = 13; nr < 15; nr++)
 		for (unsigned int dir = 0; dir < 1 << _IOC_DIRBITS; dir++)
 			for (unsigned int size = !dir; size < 32; size++)

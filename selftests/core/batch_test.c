@@ -204,7 +204,7 @@ TEST_F(batch, full_queue_refuses_the_batch)
 	EXPECT_EQ(query.max_jobs, signal_seqno(self->device, self->manual, query.max_jobs + 1, 0));
 }
 
-/* A full queue counts its own jobs, whatever other jobs stand between them. */
+/* A full queue counts its own jobs, regardless of other jobs between them. */
 TEST_F(batch, full_queue_counts_only_its_own_jobs)
 {
 	struct vfence_query query = { 0 };

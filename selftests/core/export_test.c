@@ -224,7 +224,7 @@ struct exporter {
 	int wrong;
 };
 
-/* Exports each job, whatever its state. */
+/* Exports each job, in any state. */
 static void *export_all(void *data)
 {
 	struct exporter *exporter = data;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The two calls by number: VFENCE_IOCTL_CREATE_FENCE and VFENCE_IOCTL_SIGNAL_NEXT. */
+/* The fast ioctls: VFENCE_IOCTL_CREATE_FENCE and VFENCE_IOCTL_SIGNAL_NEXT. */
 #include "lib/test.h"
 
 #include <pthread.h>

@@ -200,7 +200,7 @@ static void waiter_start(struct waiter *waiter, int device, __u32 queue)
 	pthread_create(&waiter->thread, NULL, wait_in_thread, waiter);
 }
 
-/* Most threads sleep by then; the others make the race. */
+/* Most threads sleep by then; the others race with the completion. */
 static void let_them_sleep(void)
 {
 	usleep(20000);

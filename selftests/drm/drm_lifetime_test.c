@@ -58,7 +58,7 @@ FIXTURE_SETUP(drm_lifetime)
 
 FIXTURE_TEARDOWN(drm_lifetime)
 {
-	/* A case sets what it has closed to -1. */
+	/* A case sets the descriptors that it has closed to -1. */
 	close(self->node);
 	close(self->fence);
 	close(self->fd);
@@ -153,7 +153,7 @@ TEST_F(drm_lifetime, killed_clients_leave_nothing)
 					.operation_count = 1,
 					.operation_size = sizeof(operation),
 				};
-				/* Some jobs wait for a point that nobody submits. */
+				/* Some jobs wait for a point that is never submitted. */
 				struct drm_vfence_sync in = { .handle = handle, .point = 1 };
 				struct drm_vfence_sync out = { .handle = timeline, .point = point };
 

@@ -162,7 +162,7 @@ TEST_F(render, unknown_ioctls_are_refused)
 	EXPECT_REFUSED(ENOTTY, ioctl(self->node, DRM_IO(DRM_COMMAND_BASE + 0x3f), NULL));
 	/* The ioctls of /dev/vfence have other numbers here. */
 	EXPECT_REFUSED(ENOTTY, ioctl(self->node, VFENCE_IOCTL_QUERY, &(struct vfence_query) { 0 }));
-	/* The calls by number exist under neither number. */
+	/* The fast ioctls exist neither with DRM's nor with their own numbers. */
 	EXPECT_REFUSED(ENOTTY, ioctl(self->node, VFENCE_IOCTL_CREATE_FENCE, self->manual));
 	EXPECT_REFUSED(ENOTTY, ioctl(self->node, VFENCE_IOCTL_SIGNAL_NEXT, self->manual));
 	EXPECT_REFUSED(ENOTTY, ioctl(self->node, DRM_VFENCE_IOCTL(VFENCE_IOCTL_CREATE_FENCE),

@@ -90,7 +90,7 @@ static inline int signal_seqno(int device, __u32 queue, __u64 seqno, __s32 error
 	return signal.completed;
 }
 
-/* The calls by number. Returns the out-fence. */
+/* The fast ioctls. Returns the out-fence. */
 static inline int create_fence(int device, __u32 queue)
 {
 	return ioctl(device, VFENCE_IOCTL_CREATE_FENCE, queue);

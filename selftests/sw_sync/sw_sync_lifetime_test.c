@@ -34,7 +34,7 @@ FIXTURE_SETUP(lifetime)
 
 FIXTURE_TEARDOWN(lifetime)
 {
-	/* A case sets what it has closed to -1. */
+	/* A case sets the descriptors that it has closed to -1. */
 	close(self->timeline);
 	if (loaded())
 		EXPECT_EQ(0, module_unload("vfence"));

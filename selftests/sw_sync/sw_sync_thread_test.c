@@ -123,7 +123,7 @@ static void *inc_by_64(void *timeline)
 
 /*
  * While one INC signals many fences, another thread creates the last value again and again. Once
- * that has signalled, all earlier values have.
+ * its fence has signalled, all earlier fences have.
  */
 TEST_F_TIMEOUT(sw_sync, threads_see_values_signal_in_order, 60)
 {

@@ -62,8 +62,8 @@ extern "C" {
  * Times are in nanoseconds on CLOCK_MONOTONIC. The timestamp of a fence
  * (&sync_fence_info.timestamp_ns) is the time at which the engine completed the job, like a
  * timestamp taken by hardware: the interrupt that signals the fence comes a little later. A job
- * that follows another without a gap starts in the very nanosecond in which the other ended. A
- * job that waited for in-fences starts at the latest of their timestamps, whichever driver they
+ * that follows another without a gap starts at the nanosecond at which the other ended. A job
+ * that waited for in-fences starts at the latest of their timestamps, whichever driver they
  * belong to. Interrupt latency therefore does not accumulate along a pipeline.
  *
  * DOC: fast ioctls
@@ -221,7 +221,7 @@ extern "C" {
  *
  * Counts the pages of all buffers on which pending jobs have operations, until shortly after
  * these jobs complete. A buffer counts once, however many jobs and operations use it. A buffer of
- * this driver counts as one page, whatever its size. Buffers without operations do not count.
+ * this driver counts as one page, regardless of its size. Buffers without operations do not count.
  */
 #define VFENCE_MAX_MAPPED 262144
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Random schedules: the scheduler ends the jobs as the model says, whatever the order of events.
+//! Random schedules: the scheduler ends the jobs as the model says, for any order of events.
 
 use crate::{
     fixtures::{

@@ -31,7 +31,7 @@ pub struct Submitted {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct BatchError {
-    /// The index of the job that was refused; `None` if the batch as a whole was.
+    /// The index of the refused job; `None` if the device refused the batch as a whole.
     pub index: Option<usize>,
     /// The error, as [`Job::submit`] returns it.
     pub error: io::Error,
