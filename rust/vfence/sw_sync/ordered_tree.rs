@@ -258,7 +258,7 @@ impl<T> OrderedTree<T> {
     }
 }
 
-#[kernel::macros::kunit_tests(vfence_sw_sync_pending)]
+#[kernel::macros::kunit_tests(vfence_sw_sync_ordered_tree)]
 mod tests {
     use super::*;
 
