@@ -34,7 +34,10 @@ use crate::{
         },
     },
 };
-use core::mem;
+use core::{
+    mem,
+    num::NonZeroU64, //
+};
 use kernel::{
     prelude::*,
     sync::{
@@ -71,11 +74,11 @@ impl SignalLock<'_> {
     }
 }
 
-/// The tasks to wake after a completion.
+/// The tasks to wake after a completion. It fits into two registers.
 #[must_use]
 pub(crate) struct Wake {
     /// The seqno of the last job completed, if tasks wait in `VFENCE_IOCTL_WAIT`.
-    waiters: Option<u64>,
+    waiters: Option<NonZeroU64>,
     /// Whether pollers wait for a free slot.
     pollers: bool,
     /// Whether an event was reported, for which readers and pollers wait.
@@ -97,7 +100,10 @@ impl Wake {
     #[inline(always)]
     pub(crate) fn take(state: &mut QueueState, seqno: u64) -> Self {
         Self {
-            waiters: (state.waiting != 0).then_some(seqno),
+            waiters: match state.waiting {
+                0 => None,
+                _ => NonZeroU64::new(seqno),
+            },
             pollers: mem::take(&mut state.wake_pollers),
             readers: false,
         }
@@ -149,7 +155,7 @@ impl Queue {
     #[cold]
     fn wake_tasks(&self, wake: Wake) {
         if let Some(seqno) = wake.waiters {
-            self.waiters.wake(seqno);
+            self.waiters.wake(seqno.get());
         }
         if wake.readers {
             // Wakes pollers as well.
