@@ -56,6 +56,7 @@ impl<T: DriverTimeline, const N: usize> FenceBatch<T, N> {
     }
 
     /// Signals the fences in the order of their appending, as [`PendingFence::complete_with`] does.
+    #[inline]
     pub(crate) fn complete_with<U>(&mut self, lock: &SpinLockIrqGuard<'_, U>) {
         let (result, timestamp) = (self.result, self.timestamp);
         self.take(|fence| drop(fence.complete_with(lock, result, timestamp)));

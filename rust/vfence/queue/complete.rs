@@ -119,23 +119,13 @@ impl Wake {
 
 impl Queue {
     /// Finishes the completion of jobs up to `seqno`, whose fences have signalled under `lock`:
-    /// stores the counters, reports the `event`, unlocks `lock` and drops `rest`. `totals` are
-    /// those of the queue, unless the jobs have not changed them. [`Queue::wake`] must follow.
+    /// stores the counter, reports the `event`, unlocks `lock` and drops `rest`. If the jobs have
+    /// changed the totals, the caller stores these before. [`Queue::wake`] must follow.
     ///
     /// Everything that the jobs held must be in `rest`: dropping it may take the locks of
     /// in-fences, which other tasks hold while they wait for `lock`.
     #[inline(always)]
-    pub(crate) fn finish<L, R>(
-        &self,
-        lock: L,
-        seqno: u64,
-        totals: Option<Totals>,
-        event: Option<vfence_event>,
-        rest: R,
-    ) {
-        if let Some(totals) = &totals {
-            self.counters.set_totals(totals);
-        }
+    pub(crate) fn finish<L, R>(&self, lock: L, seqno: u64, event: Option<vfence_event>, rest: R) {
         self.counters.set_completed(seqno);
         if let Some(event) = event {
             self.events.report(event);
@@ -226,13 +216,8 @@ impl Queue {
                 operations,
             } = KBox::into_inner(inputs);
         }
-        self.finish(
-            lock,
-            seqno,
-            Some(totals),
-            event,
-            (fence, in_fences, segment),
-        );
+        self.counters.set_totals(&totals);
+        self.finish(lock, seqno, event, (fence, in_fences, segment));
         if let (Some(worker), Some(operations)) = (&self.worker, operations) {
             worker.release_operations(operations);
         }

@@ -124,23 +124,28 @@ impl Queue {
                 fences.push(fence);
             }
         };
-        let segment = if N == 1 {
+        let mut segment = None;
+        if N == 1 {
             let seqno = jobs.completed() + 1;
-            let taken = wanted(seqno).then(|| jobs.signal_next(now, error));
-            taken.flatten().and_then(|(fence, segment)| {
-                done(seqno, fence);
-                segment
-            })
+            if wanted(seqno) {
+                if let Some((fence, spare)) = jobs.signal_next(now, error) {
+                    done(seqno, fence);
+                    segment = spare;
+                }
+            }
         } else {
-            jobs.signal_run(now, error, wanted, done)
-        };
+            segment = jobs.signal_run(now, error, wanted, done);
+        }
         if completed == 0 {
             return 0;
         }
-        let (seqno, totals) = (jobs.completed(), (error != 0).then(|| *jobs.totals()));
+        let seqno = jobs.completed();
         let wake = Wake::take(state, seqno);
         fences.complete_with(&guard);
-        self.finish(guard, seqno, totals, None, segment);
+        if error != 0 {
+            self.counters.set_totals(guard.jobs.totals());
+        }
+        self.finish(guard, seqno, None, segment);
         self.wake(wake);
         completed
     }

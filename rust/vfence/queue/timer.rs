@@ -132,7 +132,7 @@ impl Queue {
         let fence = data
             .fence
             .map(|fence| fence.complete_in_interrupt(irqs_disabled, Ok(()), end));
-        self.finish(order, seqno, None, None, (fence, data.inputs, segment));
+        self.finish(order, seqno, None, (fence, data.inputs, segment));
         self.wake(wake);
         Some(all)
     }
