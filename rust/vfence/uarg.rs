@@ -15,6 +15,7 @@ use kernel::{
     ioctl::_IOC_SIZE,
     page::PAGE_SIZE,
     prelude::*,
+    transmute::AsBytes,
     uaccess::{
         UserPtr,
         UserSlice, //
@@ -119,9 +120,8 @@ impl UserArg {
 
     /// Copies a field, or adjacent ones, at `offset`, which every version has, to user space. Fails
     /// with `EFAULT`.
-    pub(crate) fn write_field<T: IntoBytes + Immutable>(&self, offset: usize, value: &T) -> Result {
-        let mut writer = self.slice(offset, size_of::<T>())?.writer();
-        writer.write_slice(value.as_bytes())
+    pub(crate) fn write_field<T: AsBytes>(&self, offset: usize, value: &T) -> Result {
+        self.slice(offset, size_of::<T>())?.writer().write(value)
     }
 }
 

@@ -388,7 +388,9 @@ fn reply<J>(argument: &UserArg, prepared: &Prepared<J>) -> Result {
         out_fence: out_fence.map_or(-1, |(_, fd)| fd.reserved_fd() as i32),
         seqno: prepared.seqno,
     };
-    argument.write_field(REPLY, &reply)
+    // The kernel's `AsBytes`, for values of a constant size, has no derive macro.
+    let words: [u32; size_of::<Reply>() / size_of::<u32>()] = zerocopy::transmute!(reply);
+    argument.write_field(REPLY, &words)
 }
 
 /// Adds the callbacks to the in-fences of a job. Its countdown keeps the job from starting before
