@@ -8,10 +8,10 @@
 //! - `device`, `client`: what all open files share, and one open file with its queues.
 //! - `queue`: a queue, with its locks, timer, worker, and fences around a scheduler.
 //! - `sw_sync`: a timeline of `/dev/sw_sync`.
-//! - `job`: in-fences, handles and operations of a job, and quotas of its client.
-//! - `buffer`: dma-bufs: creation, mappings, implicit synchronisation, operations.
-//! - `events`, `limits`, `uarg`, `charged`: events of a client, module parameters, arguments of
-//!   ioctls, memory charged to the caller's cgroup.
+//! - `buffer`: dma-bufs: creation, mappings, implicit synchronisation, operations of jobs.
+//! - `job`: in-fences and handles of a job, and quotas of its client.
+//! - `events`, `limits`, `pause`, `uarg`, `charged`: events of a client, module parameters, the
+//!   pause between interrupts, arguments of ioctls, memory charged to the caller's cgroup.
 //! - `sched`: the decisions of a queue, pure code that is tested on the host.
 //!
 //! Imports go down this list, never up: see `Documentation/design.md`.
@@ -29,6 +29,7 @@ pub(crate) mod ioctl;
 pub(crate) mod job;
 pub(crate) mod limits;
 pub(crate) mod module;
+pub(crate) mod pause;
 pub(crate) mod queue;
 pub(crate) mod sched;
 pub(crate) mod sw_sync;

@@ -12,6 +12,7 @@ use crate::{
     trace,
     vfence::{
         job::in_fences::InFenceWait,
+        pause::end_of_pause,
         queue::{
             complete::{
                 Wake,
@@ -37,10 +38,6 @@ use kernel::{
         HrTimerRestart, //
     },
 };
-
-/// The shortest time, in ns, that an interrupt leaves the processor to others when it has more to
-/// complete.
-const MIN_PAUSE: u64 = 20_000;
 
 /// Most in-fences of a job that `expire_plain()` completes: it does not count them.
 const MAX_PLAIN_IN_FENCES: usize = 16;
@@ -163,10 +160,8 @@ impl Queue {
             }
             state.jobs.pop_due(now)
         });
-        if !all {
-            // Leave half of the time to others.
-            let now = ktime_get();
-            let time = now + (now - begun.unwrap_or(now)).max(MIN_PAUSE);
+        if let (false, Some(begun)) = (all, begun) {
+            let time = end_of_pause(begun);
             self.rearm_at(&mut self.state.lock(), time);
         }
     }

@@ -10,6 +10,7 @@ use crate::{
     },
     trace,
     vfence::{
+        pause::end_of_pause,
         sched::types::NEVER,
         sw_sync::{
             counter::value,
@@ -36,14 +37,11 @@ use kernel::{
 /// The number of fences after which an interrupt stops ending fences.
 const MAX_ENDED: u64 = 128;
 
-/// The minimum time between two interrupts while there are more fences to end, in ns.
-const PAUSE: u64 = 20_000;
-
 impl HrTimerCallback for SwSyncTimeline {
     type Pointer<'a> = Pin<&'a Self>;
 
     fn run(this: Pin<&Self>, _ctx: HrTimerCallbackContext<'_, Self>) -> HrTimerRestart {
-        let begin = ktime_get();
+        let begun = ktime_get();
         let _section = SignallingSection::begin();
         let mut last = None;
         loop {
@@ -57,9 +55,7 @@ impl HrTimerCallback for SwSyncTimeline {
                 return HrTimerRestart::NoRestart;
             }
         }
-        // Leave at least half of the CPU's time to others.
-        let now = ktime_get();
-        let expires = now + (now - begin).max(PAUSE);
+        let expires = end_of_pause(begun);
         this.arm(&mut this.state.lock().armed, expires);
         HrTimerRestart::NoRestart
     }
