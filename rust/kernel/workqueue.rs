@@ -8,19 +8,27 @@
 //! progress under memory pressure, and needs a workqueue with a rescuer thread.
 
 use crate::bindings;
-use core::{
-    ops::Deref,
-    ptr::NonNull, //
-};
+use core::ptr::NonNull;
 use kernel::{
+    alloc::{
+        AllocError,
+        Flags, //
+    },
     prelude::*,
-    workqueue::Queue, //
+    workqueue::{
+        Queue,
+        RawWorkItem, //
+    },
 };
 
 /// An owned workqueue, with a rescuer thread (`WQ_MEM_RECLAIM`), and not bound to CPUs
 /// (`WQ_UNBOUND`).
 ///
 /// Dropping it waits for all queued work, including work that is queued by other work.
+///
+/// There is no reference to the kernel crate's [`Queue`], which could enqueue delayed work. The
+/// core counts such work as queued only when its timer expires. `destroy_workqueue()` does not wait
+/// for the timer, which would later queue the work on freed memory.
 ///
 /// # Invariants
 ///
@@ -42,14 +50,27 @@ impl OwnedQueue {
         };
         Ok(Self(NonNull::new(queue).ok_or(ENOMEM)?))
     }
-}
 
-impl Deref for OwnedQueue {
-    type Target = Queue;
-
-    fn deref(&self) -> &Queue {
+    /// Borrows the workqueue, for functions that queue work without delay.
+    fn queue(&self) -> &Queue {
         // SAFETY: By the type invariants the workqueue is valid as long as `self`.
         unsafe { Queue::from_raw(self.0.as_ptr()) }
+    }
+
+    /// Enqueues a work item, as [`Queue::enqueue`] does. May be called in any context but NMI.
+    pub(crate) fn enqueue<W, const ID: u64>(&self, work: W) -> W::EnqueueOutput
+    where
+        W: RawWorkItem<ID> + Send + 'static,
+    {
+        self.queue().enqueue(work)
+    }
+
+    /// Runs `work` as a work item, as [`Queue::try_spawn`] does. Fails if there is no memory.
+    pub(crate) fn try_spawn<T>(&self, flags: Flags, work: T) -> Result<(), AllocError>
+    where
+        T: FnOnce() + Send + 'static,
+    {
+        self.queue().try_spawn(flags, work)
     }
 }
 
@@ -64,6 +85,7 @@ impl Drop for OwnedQueue {
 #[kernel::macros::kunit_tests(vfence_workqueue)]
 mod tests {
     use super::*;
+    use core::ops::Deref;
     use kernel::sync::{
         atomic::{
             Atomic,
@@ -83,5 +105,19 @@ mod tests {
         drop(queue);
         assert_eq!(count.load(Relaxed), 10);
         Ok(())
+    }
+
+    #[test]
+    fn queue_is_not_reachable_by_deref() {
+        trait Probe<T> {
+            fn compiles() -> bool {
+                true
+            }
+        }
+        struct Dereferences;
+        impl<T> Probe<()> for T {}
+        impl<T: Deref<Target = Queue>> Probe<Dereferences> for T {}
+        // The parameter of `Probe` would be ambiguous if both implementations applied.
+        assert!(<OwnedQueue as Probe<_>>::compiles());
     }
 }
