@@ -60,10 +60,14 @@ impl<'a> DmaResvGuard<'a> {
         }
     }
 
-    /// Reserves slots, so that `count` fences can be added. Fails with `EINVAL` if `count` is 0,
-    /// `ENOMEM`.
+    /// The largest number of slots that [`DmaResvGuard::reserve`] accepts.
+    pub(crate) const MAX_SLOTS: u32 = 1 << 16;
+
+    /// Reserves slots, so that `count` fences can be added. Fails with `EINVAL` if `count` is 0 or
+    /// above [`Self::MAX_SLOTS`], `ENOMEM`.
     pub(crate) fn reserve(&mut self, count: u32) -> Result {
-        if count == 0 {
+        // The core's sums and powers of two have 32 bits, and it does not check for overflows.
+        if count == 0 || count > Self::MAX_SLOTS {
             return Err(EINVAL);
         }
         // SAFETY: By the type invariants the object is locked.
@@ -195,6 +199,23 @@ mod tests {
             Err(ENOSPC)
         );
         Ok(())
+    }
+
+    #[test]
+    fn reserve_bounds_the_number_of_slots() -> Result {
+        let object = owned()?;
+        let one = pending()?;
+        let mut guard = object.resv.lock()?;
+        for count in [u32::MAX, 1 << 31, DmaResvGuard::MAX_SLOTS + 1] {
+            assert_eq!(guard.reserve(count), Err(EINVAL));
+        }
+        // Nothing is reserved.
+        assert_eq!(
+            guard.add(&NonContainerFence::from(&one), Usage::Write),
+            Err(ENOSPC)
+        );
+        guard.reserve(DmaResvGuard::MAX_SLOTS)?;
+        guard.add(&NonContainerFence::from(&one), Usage::Write)
     }
 
     #[test]
