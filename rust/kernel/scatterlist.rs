@@ -120,7 +120,7 @@ impl Drop for Unmapped {
 
 impl MappedSgTable {
     /// Maps `pages` for `device`, and keeps the device bound. Fails with `ENOMEM`, `EIO`, and with
-    /// `EINVAL` if the device cannot reach them.
+    /// `EINVAL` if the device cannot reach them or `direction` is none.
     pub(crate) fn new(
         pages: Arc<Pages>,
         device: Arc<DmaDevice>,
@@ -155,6 +155,10 @@ impl MappedSgTable {
         bound: Option<Arc<DmaDevice>>,
         direction: DataDirection,
     ) -> Result<Arc<Self>> {
+        // A `BUG()` of the DMA API.
+        if direction == DataDirection::None {
+            return Err(EINVAL);
+        }
         let mapped = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
         let table = Unmapped::new(&pages, device)?;
         // SAFETY: The table is initialised, its pages are allocated, and the device is bound.
@@ -273,6 +277,15 @@ mod tests {
         // The mapping keeps the device bound.
         drop(device);
         again.sync_for_cpu();
+        Ok(())
+    }
+
+    #[test]
+    fn mapping_needs_a_direction() -> Result {
+        let device = DmaDevice::new(c"kunit-dma-none")?;
+        let pages = Arc::new(Pages::new(PAGE_SIZE, GFP_KERNEL)?, GFP_KERNEL)?;
+        let mapped = MappedSgTable::new(pages, device, DataDirection::None);
+        assert!(mapped.is_err_and(|error| error == EINVAL));
         Ok(())
     }
 

@@ -59,8 +59,12 @@ impl Attachment {
     /// Maps the buffer for the device. Locks the reservation object, and waits for fences of the
     /// kernel's memory management.
     ///
-    /// Fails with `ENOMEM`, with `ERESTARTSYS` if a signal arrives first, and as the exporter does.
+    /// Fails with `EINVAL` if `direction` is none, for which the DMA API has a `BUG()`, `ENOMEM`,
+    /// with `ERESTARTSYS` if a signal arrives first, and as the exporter does.
     pub(crate) fn map(self, direction: DataDirection) -> Result<Mapping> {
+        if direction == DataDirection::None {
+            return Err(EINVAL);
+        }
         // SAFETY: By the type invariants.
         let table = from_err_ptr(unsafe {
             bindings::dma_buf_map_attachment_unlocked(self.raw.as_ptr(), direction.into())

@@ -30,8 +30,12 @@ impl DmaBuf {
     /// devices visible. Dropping the guard ends the access, and makes the writes of the CPU visible
     /// to devices.
     ///
-    /// Fails with `ERESTARTSYS` if a signal arrives first, and as the exporter does.
+    /// Fails with `EINVAL` if `direction` is none, which exporters may pass to the DMA API, with
+    /// `ERESTARTSYS` if a signal arrives first, and as the exporter does.
     pub(crate) fn begin_cpu_access(&self, direction: DataDirection) -> Result<CpuAccess<'_>> {
+        if direction == DataDirection::None {
+            return Err(EINVAL);
+        }
         // SAFETY: By the type invariants.
         to_result(unsafe { bindings::dma_buf_begin_cpu_access(self.as_raw(), direction.into()) })?;
         Ok(CpuAccess {

@@ -246,6 +246,18 @@ mod tests {
     }
 
     #[test]
+    fn uses_need_a_direction() -> Result {
+        let device = DmaDevice::new(c"kunit-dma-buf-none")?;
+        let (buf, calls) = buffer()?;
+        let mapping = Attachment::new(buf.clone(), device)?.map(DataDirection::None);
+        assert!(mapping.is_err_and(|error| error == EINVAL));
+        let access = buf.begin_cpu_access(DataDirection::None);
+        assert!(access.is_err_and(|error| error == EINVAL));
+        assert_eq!(calls.get(), [0; 4]);
+        Ok(())
+    }
+
+    #[test]
     fn cpu_access_begins_and_ends() -> Result {
         let device = DmaDevice::new(c"kunit-dma-buf-cpu")?;
         let (buf, calls) = buffer()?;
