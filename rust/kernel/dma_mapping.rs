@@ -52,6 +52,12 @@ impl DmaDevice {
         most != usize::MAX
     }
 
+    /// Returns whether `device` is this device.
+    pub(crate) fn is(&self, device: &Device) -> bool {
+        let own: &Device = self.device();
+        core::ptr::eq(own, device)
+    }
+
     /// Returns the device.
     pub(crate) fn device(&self) -> &Device<Bound> {
         self.0.as_ref().as_ref()

@@ -18,10 +18,7 @@ use super::{
 use crate::bindings;
 use core::mem::ManuallyDrop;
 use kernel::{
-    device::{
-        Bound,
-        Device, //
-    },
+    device::Device,
     dma::DataDirection,
     error::to_result,
     page::PAGE_SIZE,
@@ -40,7 +37,7 @@ use kernel::{
 /// # Invariants
 ///
 /// `table` is initialised, and mapped for `device` in `direction`. The pages stay allocated, and
-/// the device stays bound, until the table is unmapped.
+/// the DMA API accepts the device, until the table is unmapped.
 // `into_raw()` and `from_raw()` rely on `table` being the first field.
 #[repr(C)]
 pub(crate) struct MappedSgTable {
@@ -48,7 +45,7 @@ pub(crate) struct MappedSgTable {
     device: ARef<Device>,
     direction: DataDirection,
     pages: Arc<Pages>,
-    /// Keeps the device bound, unless the importer does.
+    /// Keeps the device bound. `None` for a device of an importer, which answers for it.
     _bound: Option<Arc<DmaDevice>>,
 }
 
@@ -67,13 +64,17 @@ struct Unmapped(Opaque<bindings::sg_table>);
 impl Unmapped {
     /// Creates a table of `pages`, in segments that `device` can map. Fails with `ENOMEM`, and with
     /// `EINVAL` for too many pages.
-    fn new(pages: &Pages, device: &Device<Bound>) -> Result<Self> {
+    ///
+    /// # Safety
+    ///
+    /// The DMA API must accept the device.
+    unsafe fn new(pages: &Pages, device: &Device) -> Result<Self> {
         let mut pointers = KVVec::with_capacity(pages.count(), GFP_KERNEL_ACCOUNT)?;
         for page in pages.pages() {
             pointers.push(page.as_ptr(), GFP_KERNEL_ACCOUNT)?;
         }
         let count = u32::try_from(pages.count()).map_err(|_| EINVAL)?;
-        // SAFETY: The device is bound.
+        // SAFETY: By the safety requirements of this function.
         let (most, longest) = unsafe {
             (
                 bindings::dma_max_mapping_size(raw(device)),
@@ -127,7 +128,7 @@ impl MappedSgTable {
         direction: DataDirection,
     ) -> Result<Arc<Self>> {
         let bound = Some(device.clone());
-        // SAFETY: `bound` keeps the device bound.
+        // SAFETY: `bound` keeps the device bound, with its DMA mask set.
         unsafe { Self::with(pages, device.device(), bound, direction) }
     }
 
@@ -135,10 +136,10 @@ impl MappedSgTable {
     ///
     /// # Safety
     ///
-    /// The device must stay bound until the last reference to the mapping is dropped.
+    /// The DMA API must accept the device until the last reference to the mapping is dropped.
     pub(super) unsafe fn for_other(
         pages: Arc<Pages>,
-        device: &Device<Bound>,
+        device: &Device,
         direction: DataDirection,
     ) -> Result<Arc<Self>> {
         // SAFETY: By the safety requirements of this function.
@@ -147,11 +148,11 @@ impl MappedSgTable {
 
     /// # Safety
     ///
-    /// The device must stay bound until the last reference to the mapping, which owns `bound`, is
-    /// dropped.
+    /// The DMA API must accept the device until the last reference to the mapping, which owns
+    /// `bound`, is dropped.
     unsafe fn with(
         pages: Arc<Pages>,
-        device: &Device<Bound>,
+        device: &Device,
         bound: Option<Arc<DmaDevice>>,
         direction: DataDirection,
     ) -> Result<Arc<Self>> {
@@ -160,13 +161,15 @@ impl MappedSgTable {
             return Err(EINVAL);
         }
         let mapped = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
-        let table = Unmapped::new(&pages, device)?;
-        // SAFETY: The table is initialised, its pages are allocated, and the device is bound.
+        // SAFETY: By the safety requirements of this function.
+        let table = unsafe { Unmapped::new(&pages, device) }?;
+        // SAFETY: The table is initialised, and its pages are allocated. By the safety requirements
+        // of this function the DMA API accepts the device.
         to_result(unsafe {
             bindings::dma_map_sgtable(raw(device), table.0.get(), direction.into(), 0)
         })?;
-        // INVARIANT: The table is mapped. By the safety requirements of this function the device
-        // stays bound.
+        // INVARIANT: The table is mapped. By the safety requirements of this function the DMA API
+        // accepts the device.
         let mapped = mapped.write(Self {
             table: table.into_inner(),
             device: device.into(),

@@ -10,10 +10,7 @@ use crate::kernel_ext::{
     vmalloc::Pages, //
 };
 use kernel::{
-    device::{
-        Bound,
-        Device, //
-    },
+    device::Device,
     dma::DataDirection,
     prelude::*,
     str::CStr,
@@ -26,6 +23,9 @@ use kernel::{
 };
 
 /// The owner of a buffer's memory. Its functions are called for importers, in process context.
+///
+/// The importer's device is valid during a call. It may be unbound from its driver: a DRM device
+/// that was unplugged keeps its imported buffers until its last file is closed.
 pub(crate) trait Exporter: Send + Sync + 'static {
     /// The module with the exporter's code, which its buffers keep loaded.
     type OwnerModule: ModuleMetadata;
@@ -51,7 +51,7 @@ pub(crate) trait Exporter: Send + Sync + 'static {
 
     /// Called before the memory is mapped for a device, with the reservation object locked. May
     /// refuse it.
-    fn map(&self, _device: &Device<Bound>) -> Result {
+    fn map(&self, _device: &Device) -> Result {
         Ok(())
     }
 
@@ -65,7 +65,7 @@ pub(crate) trait Exporter: Send + Sync + 'static {
     ///
     /// A shared mapping must be of the exported pages and bidirectional, and the exporter makes it
     /// coherent in [`Self::begin_cpu_access`] and [`Self::end_cpu_access`].
-    fn shared_mapping(&self, _device: &Device<Bound>) -> Result<Option<Arc<MappedSgTable>>> {
+    fn shared_mapping(&self, _device: &Device) -> Result<Option<Arc<MappedSgTable>>> {
         Ok(None)
     }
 
@@ -104,10 +104,10 @@ impl<T: Exporter> Exported<T> {
     ///
     /// # Safety
     ///
-    /// The device must stay bound until [`Exported::unmap`] takes the mapping back.
+    /// The DMA API must accept the device until [`Exported::unmap`] takes the mapping back.
     pub(super) unsafe fn map(
         &self,
-        device: &Device<Bound>,
+        device: &Device,
         direction: DataDirection,
     ) -> Result<Arc<MappedSgTable>> {
         self.exporter.map(device)?;
@@ -121,10 +121,10 @@ impl<T: Exporter> Exported<T> {
 
     /// # Safety
     ///
-    /// The device must stay bound until [`Exported::unmap`] takes the mapping back.
+    /// The DMA API must accept the device until [`Exported::unmap`] takes the mapping back.
     unsafe fn find_or_map(
         &self,
-        device: &Device<Bound>,
+        device: &Device,
         direction: DataDirection,
     ) -> Result<Arc<MappedSgTable>> {
         if let Some(mapping) = self.exporter.shared_mapping(device)? {
@@ -138,7 +138,7 @@ impl<T: Exporter> Exported<T> {
         }
         let pages = self.pages.clone();
         let mut mappings = self.mappings.lock();
-        // SAFETY: By the safety requirements of this function the device stays bound until
+        // SAFETY: By the safety requirements of this function the DMA API accepts the device until
         // `unmap()`, which drops both references to the mapping.
         let mapping = unsafe { MappedSgTable::for_other(pages, device, direction) }?;
         mappings.push(mapping.clone(), GFP_KERNEL_ACCOUNT)?;

@@ -17,10 +17,7 @@ use crate::{
     },
 };
 use kernel::{
-    device::{
-        Bound,
-        Device, //
-    },
+    device::Device,
     dma::DataDirection,
     page::PAGE_SIZE,
     prelude::*,
@@ -115,7 +112,7 @@ impl Exporter for KunitExporter {
         self.calls.pinned.add(-1, Relaxed);
     }
 
-    fn map(&self, _device: &Device<Bound>) -> Result {
+    fn map(&self, _device: &Device) -> Result {
         self.refuse(Refused::Mappings)?;
         self.calls.mapped.add(1, Relaxed);
         Ok(())
@@ -125,11 +122,11 @@ impl Exporter for KunitExporter {
         self.calls.mapped.add(-1, Relaxed);
     }
 
-    fn shared_mapping(&self, device: &Device<Bound>) -> Result<Option<Arc<MappedSgTable>>> {
+    fn shared_mapping(&self, device: &Device) -> Result<Option<Arc<MappedSgTable>>> {
         let Some(own) = &self.shared_for else {
             return Ok(None);
         };
-        if !core::ptr::eq(own.device(), device) {
+        if !own.is(device) {
             return Ok(None);
         }
         if self.shared.as_ref().is_none() {

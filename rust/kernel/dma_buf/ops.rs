@@ -132,8 +132,8 @@ impl<T: Exporter> ExporterOps<T> {
     /// # Safety
     ///
     /// `attachment` must be an attachment of a buffer that was exported with these operations, and
-    /// must stay valid during the call. The caller must hold the reservation object's lock. The
-    /// importer's device must be bound, and stay bound until [`Self::unmap`].
+    /// must stay valid during the call. The caller must hold the reservation object's lock. The DMA
+    /// API must accept the importer's device until [`Self::unmap`].
     unsafe extern "C" fn map(
         attachment: *mut bindings::dma_buf_attachment,
         direction: bindings::dma_data_direction,
@@ -141,7 +141,7 @@ impl<T: Exporter> ExporterOps<T> {
         // SAFETY: By the safety requirements of this function.
         let (exported, device) = unsafe { Self::attached(attachment) };
         // SAFETY: By the safety requirements of this function.
-        let mapping = unsafe { exported.map(device.as_bound(), Self::direction(direction)) };
+        let mapping = unsafe { exported.map(device, Self::direction(direction)) };
         match mapping {
             Ok(mapping) => MappedSgTable::into_raw(mapping),
             Err(error) => error.to_ptr(),

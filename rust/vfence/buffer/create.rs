@@ -20,10 +20,7 @@ use crate::{
     LocalModule, //
 };
 use kernel::{
-    device::{
-        Bound,
-        Device, //
-    },
+    device::Device,
     dma::DataDirection,
     prelude::*,
     str::CStr,
@@ -49,8 +46,8 @@ impl Exporter for ExportedBuffer {
 
     const NAME: &'static CStr = c"vfence";
 
-    fn shared_mapping(&self, device: &Device<Bound>) -> Result<Option<Arc<MappedSgTable>>> {
-        if !core::ptr::eq(self.device.device(), device) {
+    fn shared_mapping(&self, device: &Device) -> Result<Option<Arc<MappedSgTable>>> {
+        if !self.device.is(device) {
             return Ok(None);
         }
         if self.mapping.as_ref().is_none() {
