@@ -73,7 +73,6 @@ pub(crate) use helpers::{
     dma_fence_refcount,
     dma_fence_set_error,
     dma_fence_signal_timestamp_irqs_off,
-    dma_fence_test_signaled_flag,
     dma_fence_timestamp,
     dma_get_max_seg_size,
     dma_resv_lock_slow_interruptible,

@@ -31,11 +31,6 @@ bool rust_helper_dma_fence_is_signaled(struct dma_fence *fence)
 	return dma_fence_is_signaled(fence);
 }
 
-bool rust_helper_dma_fence_test_signaled_flag(struct dma_fence *fence)
-{
-	return dma_fence_test_signaled_flag(fence);
-}
-
 bool rust_helper_dma_fence_is_container(struct dma_fence *fence)
 {
 	return dma_fence_is_container(fence);

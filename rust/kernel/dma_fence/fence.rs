@@ -14,6 +14,10 @@ use kernel::{
             ARef,
             AlwaysRefCounted, //
         },
+        atomic::{
+            Acquire,
+            Atomic, //
+        },
         rcu, //
     },
     types::Opaque, //
@@ -23,13 +27,23 @@ use kernel::{
 ///
 /// A reference to it, such as [`ARef<Fence>`], cannot signal it.
 ///
+/// A fence may be used, and its last reference dropped, wherever a spinlock may be taken: also in
+/// hard interrupts, but not in those of `PREEMPT_RT`, where the locks of fences and drivers sleep.
+///
+/// # What a signalled fence guarantees
+///
+/// After [`Fence::is_signaled`] or [`Fence::signaled_flag`] has returned `true`, or
+/// [`Fence::result`] a result, the caller sees all that the signaller wrote before it signalled
+/// the fence: these functions have acquire semantics, and signalling is fully ordered. The writes
+/// of a device are visible as far as its driver has made them so before it signals.
+///
 /// # Invariants
 ///
 /// Instances are initialised and reference-counted by the core.
 #[repr(transparent)]
 pub(crate) struct Fence(Opaque<bindings::dma_fence>);
 
-// SAFETY: Any thread may drop the last reference to a fence, in any context.
+// SAFETY: Any thread may drop the last reference to a fence.
 unsafe impl Send for Fence {}
 // SAFETY: All functions that take `&self` may be called concurrently.
 unsafe impl Sync for Fence {}
@@ -75,23 +89,29 @@ impl Fence {
             && unsafe { bindings::dma_fence_is_later_or_same(self.as_raw(), other.as_raw()) }
     }
 
-    /// Returns whether the fence has signalled.
+    /// Returns whether the fence has signalled, with acquire semantics.
     ///
     /// May call the fence's driver, so the caller must not hold a lock that the driver may take.
     pub(crate) fn is_signaled(&self) -> bool {
         // SAFETY: The reference is a valid fence.
-        unsafe { bindings::dma_fence_is_signaled(self.as_raw()) }
+        let signalled = unsafe { bindings::dma_fence_is_signaled(self.as_raw()) };
+        // The core's function has set the flag, but reads it without a barrier.
+        signalled && self.signaled_flag()
     }
 
-    /// Returns whether the fence's signalled flag is set, without calling the fence's driver.
+    /// Returns whether the fence's signalled flag is set, with acquire semantics, without calling
+    /// the fence's driver.
     ///
     /// The flag alone must not be waited for: some drivers set it only when they are asked.
     pub(crate) fn signaled_flag(&self) -> bool {
-        // SAFETY: The reference is a valid fence.
-        unsafe { bindings::dma_fence_test_signaled_flag(self.as_raw()) }
+        const SIGNALED: c_ulong = 1 << bindings::dma_fence_flag_bits_DMA_FENCE_FLAG_SIGNALED_BIT;
+
+        // SAFETY: The reference is a valid fence. All accesses to its flags are atomic.
+        let flags = unsafe { Atomic::from_ptr(&raw mut (*self.as_raw()).flags) };
+        flags.load(Acquire) & SIGNALED != 0
     }
 
-    /// Returns the result of the fence, `None` while it is pending.
+    /// Returns the result of the fence, `None` while it is pending. Has acquire semantics.
     ///
     /// May call the fence's driver, and takes the fence's lock.
     pub(crate) fn result(&self) -> Option<Result> {
@@ -154,15 +174,25 @@ impl SignalledFence {
         Self(fence)
     }
 
-    /// Returns the result of the fence.
+    /// Returns the result of the fence. Takes the fence's lock.
     pub(crate) fn result(&self) -> Result {
         self.0.result().unwrap_or(Ok(()))
     }
 
-    /// Returns the time at which the fence's work was done, in ns on `CLOCK_MONOTONIC`.
+    /// Returns the time at which the fence's work was done, in ns on `CLOCK_MONOTONIC`. Takes the
+    /// fence's lock.
     pub(crate) fn timestamp(&self) -> u64 {
+        self.outcome().1
+    }
+
+    /// Returns the result and the timestamp. Takes the fence's lock.
+    pub(super) fn outcome(&self) -> (Result, u64) {
+        // The signaller sets the flag and then the timestamp, with the lock held. This function
+        // takes the lock, and so makes the timestamp visible; C's function has no barrier.
+        let result = self.result();
         // SAFETY: By the type invariants the fence has signalled, so it has a timestamp.
-        timestamp_ns(unsafe { bindings::dma_fence_timestamp(self.0.as_raw()) })
+        let timestamp = unsafe { bindings::dma_fence_timestamp(self.0.as_raw()) };
+        (result, timestamp_ns(timestamp))
     }
 }
 
