@@ -69,14 +69,6 @@ mod tests {
         assert_eq!(array(KVec::new(), Context::new(), 1).err(), Some(EINVAL));
     }
 
-    /// Waits for a fence, until KUnit's timeout. Arrays signal in an irq_work.
-    fn wait(fence: &Fence) -> Option<Result> {
-        while !fence.is_signaled() {
-            fsleep(Delta::from_micros(100));
-        }
-        fence.result()
-    }
-
     #[test]
     fn array_signals_after_all_its_fences() -> Result {
         let (one, two) = (pending()?, pending()?);
@@ -93,9 +85,31 @@ mod tests {
         fsleep(Delta::from_millis(1));
         assert!(!array.is_signaled());
         one.complete(Ok(()), 2);
-        assert_eq!(wait(&array), Some(Err(EIO)));
+        // The array signals in an irq_work.
+        assert_eq!(array.wait(None)?.result(), Err(EIO));
         drop(callback);
         assert_eq!(count.calls(), (1, EIO.to_errno()));
+        Ok(())
+    }
+
+    #[test]
+    fn array_signals_by_itself_when_that_is_enabled() -> Result {
+        let one = pending()?;
+        let on_demand = || {
+            let mut fences = KVec::new();
+            fences.push(one.fence().into(), GFP_KERNEL)?;
+            array(fences, Context::new(), 1)
+        };
+        let (enabled, other) = (on_demand()?, on_demand()?);
+        enabled.enable_signaling();
+        assert!(!enabled.signaled_flag());
+        one.complete(Ok(()), 1);
+        // Until KUnit's timeout.
+        while !enabled.signaled_flag() {
+            fsleep(Delta::from_micros(100));
+        }
+        assert!(!other.signaled_flag());
+        assert!(other.is_signaled() && other.signaled_flag());
         Ok(())
     }
 

@@ -20,6 +20,7 @@ use kernel::{
         },
         rcu, //
     },
+    time::Jiffies,
     types::Opaque, //
 };
 
@@ -91,7 +92,8 @@ impl Fence {
 
     /// Returns whether the fence has signalled, with acquire semantics.
     ///
-    /// May call the fence's driver, so the caller must not hold a lock that the driver may take.
+    /// May call the fence's driver, so the caller must not hold a lock that the driver may take. A
+    /// driver that signals only on demand may never do so without [`Fence::enable_signaling`].
     pub(crate) fn is_signaled(&self) -> bool {
         // SAFETY: The reference is a valid fence.
         let signalled = unsafe { bindings::dma_fence_is_signaled(self.as_raw()) };
@@ -109,6 +111,51 @@ impl Fence {
         // SAFETY: The reference is a valid fence. All accesses to its flags are atomic.
         let flags = unsafe { Atomic::from_ptr(&raw mut (*self.as_raw()).flags) };
         flags.load(Acquire) & SIGNALED != 0
+    }
+
+    /// Asks the fence's driver to signal the fence as soon as its work is done. Some drivers do not
+    /// signal before, or only when they are asked.
+    ///
+    /// [`Callback::arm`](super::Callback::arm) and [`Fence::wait`] do the same. May call the
+    /// driver, with the fence's lock held, so the caller must not hold a lock that the driver may
+    /// take.
+    pub(crate) fn enable_signaling(&self) {
+        // SAFETY: The reference is a valid fence.
+        unsafe { bindings::dma_fence_enable_signaling(self.as_raw()) };
+    }
+
+    /// Sleeps until the fence has signalled, interruptibly, and at most for `timeout` if there is
+    /// one. A timeout of 0 does not sleep.
+    ///
+    /// The fence's driver must be able to signal meanwhile: the caller must hold no lock and no
+    /// resource that it may need, such as memory that only the caller can free. Reservation objects
+    /// may be locked, as no driver locks them before it signals. Lockdep reports a wait in a
+    /// [`SignallingSection`](super::SignallingSection), and a lock that is held here and taken
+    /// there.
+    ///
+    /// Fails with `ETIME` after the timeout, with `ERESTARTSYS` if a signal arrives first, and as
+    /// the driver does if it has a wait of its own.
+    pub(crate) fn wait(&self, timeout: Option<Jiffies>) -> Result<SignalledFence> {
+        /// `MAX_SCHEDULE_TIMEOUT`, which is no timeout.
+        const FOR_EVER: Jiffies = c_long::MAX as Jiffies;
+
+        let timeout = timeout.map_or(FOR_EVER, |timeout| timeout.min(FOR_EVER));
+        // SAFETY: The reference is a valid fence.
+        let left = unsafe {
+            // CAST: The timeout is at most `c_long::MAX`.
+            bindings::dma_fence_wait_timeout(self.as_raw(), true, timeout as c_long)
+        };
+        // CAST: An errno fits.
+        to_result(left.min(0) as c_int)?;
+        if left == 0 {
+            return Err(ETIME);
+        }
+        // A driver may wait for its work without the flag, which this sets.
+        if !self.is_signaled() {
+            return Err(EIO);
+        }
+        // SAFETY: The fence has signalled.
+        Ok(unsafe { SignalledFence::new(self.into()) })
     }
 
     /// Returns the result of the fence, `None` while it is pending. Has acquire semantics.
@@ -213,6 +260,7 @@ mod tests {
         },
         *, //
     };
+    use kernel::workqueue;
 
     #[test]
     fn later_fences_of_a_context_include_earlier_ones() -> Result {
@@ -224,6 +272,36 @@ mod tests {
         // Signal in seqno order.
         drop(one);
         drop(two);
+        Ok(())
+    }
+
+    #[test]
+    fn wait_returns_the_signalled_fence() -> Result {
+        let fence = pending()?;
+        let reference: ARef<Fence> = fence.fence().into();
+        let complete = move || {
+            fence.complete(Err(EIO), 7);
+        };
+        workqueue::system_unbound().try_spawn(GFP_KERNEL, complete)?;
+        let signalled = reference.wait(None)?;
+        assert_eq!(signalled.result(), Err(EIO));
+        assert_eq!(signalled.timestamp(), 7);
+        assert!(reference.is_signaled() && reference.signaled_flag());
+        Ok(())
+    }
+
+    #[test]
+    fn wait_fails_after_its_timeout() -> Result {
+        let fence = pending()?;
+        let reference: ARef<Fence> = fence.fence().into();
+        for timeout in [0, 1] {
+            let waited = reference.wait(Some(timeout));
+            assert!(waited.is_err_and(|error| error == ETIME));
+        }
+        fence.complete(Ok(()), 1);
+        for timeout in [0, 1, Jiffies::MAX] {
+            assert_eq!(reference.wait(Some(timeout))?.result(), Ok(()));
+        }
         Ok(())
     }
 
