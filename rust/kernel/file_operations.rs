@@ -11,7 +11,11 @@ use crate::bindings;
 use core::marker::PhantomData;
 use kernel::{
     error::VTABLE_DEFAULT_ERROR,
-    fs::File,
+    fs::{
+        file::flags::O_NONBLOCK,
+        File,
+        LocalFile, //
+    },
     iov::IovIterDest,
     mm::virt::VmaNew,
     prelude::*,
@@ -83,13 +87,14 @@ impl<L: FromRawFile> FileCallbacks<L> {
         iter: *mut bindings::iov_iter,
     ) -> isize {
         // SAFETY: By the safety requirements of this function.
-        let (file, flags) = unsafe { ((*kiocb).ki_filp, (*kiocb).ki_flags) };
-        // SAFETY: The file stays open during the call. Its flags may change concurrently; either
-        // value is fine.
-        let nonblocking = unsafe { (*file).f_flags } & bindings::O_NONBLOCK != 0
-            || flags & bindings::IOCB_NOWAIT != 0;
+        let (raw, flags) = unsafe { ((*kiocb).ki_filp, (*kiocb).ki_flags) };
+        // SAFETY: The file stays open during the call. An `fdget_pos` region without a lock is that
+        // of this call, in the current thread.
+        let file = unsafe { LocalFile::from_raw_file(raw) };
+        // `F_SETFL` may change the file's flags meanwhile; either value is fine.
+        let nonblocking = file.flags() & O_NONBLOCK != 0 || flags & bindings::IOCB_NOWAIT != 0;
         // SAFETY: By the safety requirements of this function.
-        let opened = unsafe { L::opened(file) };
+        let opened = unsafe { L::opened(raw) };
         // SAFETY: By the safety requirements of this function.
         let to = unsafe { IovIterDest::from_raw(iter) };
         match L::File::read(opened, nonblocking, to) {
