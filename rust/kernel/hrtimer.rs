@@ -8,7 +8,7 @@
 //! this file extends it. On its own, it can only be started for a handle that cancels the timer
 //! when it is dropped, and such a handle deadlocks in the timer's callback. An [`HrTimerOwner`]
 //! cancels the timer at the beginning of its own drop instead, so that no handle is needed: any
-//! shared reference can start the timer, in any context.
+//! shared reference can start the timer, in any context but NMI.
 //!
 //! ```text
 //!            start                      expires
@@ -121,7 +121,7 @@ pub(crate) unsafe trait HrTimerOwner:
     ///
     /// If another thread starts the timer concurrently, the timer may be queued on return. Must not
     /// be called from the callback, nor with a lock held, or interrupts disabled, that the callback
-    /// waits for.
+    /// waits for. It spins while the callback runs; on `PREEMPT_RT` it sleeps.
     fn cancel_timer(&self) {
         // SAFETY: The timer is initialised.
         unsafe { bindings::hrtimer_cancel(self.c_timer()) };

@@ -15,7 +15,8 @@
 /// # Safety
 ///
 /// C code of this module must define each tracepoint with exactly these arguments, which must be
-/// integers. The resulting function is safe to call in any context.
+/// integers. The resulting function is safe to call in any context in which RCU is watching, which
+/// excludes only code of the idle loop and of entries into the kernel.
 macro_rules! declare_trace {
     ($(
         $(#[$attr:meta])*
@@ -43,7 +44,7 @@ macro_rules! declare_trace {
                 if on {
                     let ($($arg,)*) = arguments();
                     // SAFETY: By the safety requirements of the macro, the function takes these
-                    // arguments. It may be called in any context.
+                    // arguments.
                     unsafe { [<rust_do_trace_ $tracepoint>]($($arg),*) };
                 }
             }

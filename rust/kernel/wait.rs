@@ -69,7 +69,8 @@ impl WaitQueue {
     /// Wakes the tasks that wait for a number up to `reached`. The caller makes the waiters'
     /// condition true first.
     ///
-    /// May be called in any context. Cheap without waiters.
+    /// May be called wherever a spinlock may be taken, so not in a hard interrupt on `PREEMPT_RT`.
+    /// Cheap without waiters.
     pub(crate) fn wake(&self, reached: u64) {
         // SAFETY: The head is initialised. The function has the barrier between the caller's writes
         // and the check for waiters.

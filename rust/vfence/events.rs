@@ -107,8 +107,8 @@ impl Events {
         }
     }
 
-    /// Reports the completion of a job whose event is reserved. [`Events::notify`] must follow. May
-    /// be called in any context.
+    /// Reports the completion of a job whose event is reserved. [`Events::notify`] must follow.
+    /// Takes only spinlocks, so that fences may signal in its context.
     pub(crate) fn report(&self, event: vfence_event) {
         let mut state = self.state.lock();
         state.reserved -= 1;
@@ -116,7 +116,7 @@ impl Events {
         let _ = state.unread.push(event);
     }
 
-    /// Wakes readers and pollers after [`Events::report`]. May be called in any context.
+    /// Wakes readers and pollers after [`Events::report`], in the same contexts.
     pub(crate) fn notify(&self) {
         self.readers.wake_all();
         self.pollers.notify_all();
