@@ -80,8 +80,8 @@ pub(crate) struct FileCallbacks<L>(PhantomData<L>);
 impl<L: FromRawFile> FileCallbacks<L> {
     /// # Safety
     ///
-    /// The file of `kiocb` must be open with these operations, and stay open during the call.
-    /// `iter` must be a valid destination.
+    /// `kiocb` must be valid. Its file must be open with these operations, and stay open during the
+    /// call. `iter` must be a valid destination, which is not used concurrently.
     pub(crate) unsafe extern "C" fn read_iter(
         kiocb: *mut bindings::kiocb,
         iter: *mut bindings::iov_iter,

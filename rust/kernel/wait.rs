@@ -100,7 +100,8 @@ impl WaitEntry<'_> {
     /// # Safety
     ///
     /// `entry` must be the `entry` field of a `WaitEntry` in the list of a queue, whose lock the
-    /// caller must hold. `key` must come from [`WaitQueue::wake`].
+    /// caller must hold. `key` must point to a `u64` that does not change during the call, as
+    /// [`WaitQueue::wake`] passes it.
     unsafe extern "C" fn wake(
         entry: *mut bindings::wait_queue_entry,
         mode: c_uint,

@@ -194,7 +194,8 @@ pub(super) fn buffer_without_vmap() -> Result<ARef<DmaBuf>> {
 pub(super) fn buffer_of_a_device() -> Result<ARef<DmaBuf>> {
     /// # Safety
     ///
-    /// The requirements are those of [`ExporterOps::vmap`].
+    /// `buf` must have been exported with the private data of a [`KunitExporter`], and must not be
+    /// released during the call. `map` must be valid for writes.
     unsafe extern "C" fn vmap(buf: *mut bindings::dma_buf, map: *mut bindings::iosys_map) -> c_int {
         // SAFETY: By the safety requirements of this function.
         unsafe {

@@ -97,7 +97,7 @@ impl<T: Driver> DrmDevice<T> {
     /// # Safety
     ///
     /// `device` must be the `base` of a `DrmDevice<T>` to which there are no references. The
-    /// function must be run_driver_ioctl once.
+    /// function must be called once.
     unsafe extern "C" fn release(device: *mut bindings::drm_device) {
         // SAFETY: By the safety requirements of this function. The core frees the memory
         // afterwards, without dropping the data.
@@ -220,7 +220,7 @@ impl<T: Driver> DrmDevice<T> {
     /// # Safety
     ///
     /// `file` must be an open file of a `DrmDevice<T>`, and stay open during the call. `ioctl` must
-    /// be what [`Self::own_ioctl`] passes.
+    /// point to a `DriverIoctl` that is valid, and does not change, during the call.
     unsafe extern "C" fn run_driver_ioctl(
         _device: *mut bindings::drm_device,
         ioctl: *mut c_void,
