@@ -33,13 +33,17 @@
 //! A fence made here has no `release` and no `wait` operation, an inline lock, and nothing that
 //! needs `Drop`. When it signals, the core detaches the module's operations, and later frees the
 //! memory by itself. An operation that is running at that time may still use the timeline, which is
-//! therefore freed a grace period after its last reference. A module can be unloaded while others
-//! hold its fences, provided that it has signalled all of them and calls [`exit_barrier`] last.
+//! therefore freed a grace period after its last reference, in a work item.
+//!
+//! A module can be unloaded while others hold its fences, provided that it has signalled all of
+//! them. The module owns a [`FenceDomain`] and drops it last: the drop waits for each timeline, and
+//! so for each pending fence.
 
 mod allocator;
 mod batch;
 mod callback;
 mod context;
+mod domain;
 mod fence;
 #[cfg(CONFIG_KUNIT = "y")]
 pub(crate) mod fixture;
@@ -58,6 +62,10 @@ pub(crate) use context::{
     Context,
     TypedContext, //
 };
+pub(crate) use domain::{
+    DomainRef,
+    FenceDomain, //
+};
 pub(crate) use fence::{
     Fence,
     SignalledFence, //
@@ -68,7 +76,6 @@ pub(crate) use pending::{
 };
 pub(crate) use signalling::SignallingSection;
 pub(crate) use timeline::{
-    exit_barrier,
     DriverTimeline,
     Timeline, //
 };

@@ -140,7 +140,8 @@ impl Client {
             queues.last_id
         };
         let events = self.events.clone();
-        let queue = Queue::new(id, Context::new().into(), config(id)?, limits, events)?;
+        let (fences, context) = (self.device.fences().clone(), Context::new().into());
+        let queue = Queue::new(id, fences, context, config(id)?, limits, events)?;
         let node = RBTreeNode::new(id, queue.clone(), GFP_KERNEL_ACCOUNT)?;
         let listing = self.device.new_queue_listing(self.id, &queue)?;
         reply(&queue)?;

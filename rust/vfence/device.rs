@@ -5,6 +5,7 @@
 
 use crate::{
     kernel_ext::{
+        dma_fence::DomainRef,
         dma_mapping::DmaDevice,
         fault_inject::FaultAttr, //
     },
@@ -43,6 +44,8 @@ type ListingKey = (u64, u32);
 #[pin_data]
 pub(crate) struct Device {
     workqueues: Arc<Workqueues>,
+    /// The domain of the fences of queues and timelines.
+    fences: DomainRef,
     /// The device that buffers are mapped for, and that stands for this one in the device model.
     pub(crate) dma: Arc<DmaDevice>,
     /// The attributes of the kernel's fault injection, which apply to the jobs of all queues.
@@ -73,11 +76,12 @@ pub(crate) struct Listing(RBTreeNode<ListingKey, Listed>);
 impl Device {
     /// Creates the device. Its debugfs directory must exist. Fails with `ENOMEM`, and as
     /// registering its DMA device does.
-    pub(crate) fn new() -> Result<Arc<Self>> {
+    pub(crate) fn new(fences: DomainRef) -> Result<Arc<Self>> {
         let attr = |name| FaultAttr::new(name, crate::NAME);
         Arc::pin_init(
             try_pin_init!(Self {
                 workqueues: Workqueues::new(crate::NAME)?,
+                fences,
                 dma: DmaDevice::new(crate::NAME)?,
                 fail <- attr(c"fail"),
                 hang <- attr(c"hang"),
@@ -93,6 +97,11 @@ impl Device {
     /// Returns the workqueues of the workers.
     pub(crate) fn workqueues(&self) -> &Arc<Workqueues> {
         &self.workqueues
+    }
+
+    /// Returns the domain of the module's fences.
+    pub(crate) fn fences(&self) -> &DomainRef {
+        &self.fences
     }
 
     /// Returns the id of a new client: 1, 2, 3 …

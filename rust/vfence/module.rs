@@ -3,7 +3,7 @@
 //! The state of a loaded module, besides the registrations of its device nodes.
 
 use crate::{
-    kernel_ext::dma_fence,
+    kernel_ext::dma_fence::FenceDomain,
     vfence::{
         debugfs::QueuesFile,
         device::Device,
@@ -16,15 +16,6 @@ use kernel::{
     sync::Arc, //
 };
 
-/// Dropping it waits until no task uses the operations of the module's fences.
-struct FenceExitBarrier;
-
-impl Drop for FenceExitBarrier {
-    fn drop(&mut self) {
-        dma_fence::exit_barrier();
-    }
-}
-
 /// The device and its debugfs files. The fields are dropped in this order, after the device nodes
 /// are unregistered.
 #[pin_data]
@@ -33,7 +24,7 @@ pub(crate) struct ModuleState {
     queues: debugfs::File<QueuesFile>,
     pub(crate) device: Arc<Device>,
     directory: debugfs::Dir,
-    exit_barrier: FenceExitBarrier,
+    fences: FenceDomain,
 }
 
 impl ModuleState {
@@ -42,9 +33,9 @@ impl ModuleState {
     pub(crate) fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             _: { Limits::check()? },
-            exit_barrier: FenceExitBarrier,
+            fences: FenceDomain::new()?,
             directory: debugfs::Dir::new(crate::NAME),
-            device: Device::new()?,
+            device: Device::new(fences.handle())?,
             queues <- directory.read_only_file(c"queues", QueuesFile(device.clone())),
         })
     }

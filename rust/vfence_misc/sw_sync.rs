@@ -97,6 +97,7 @@ impl SwSync {
             return Err(ENODEV);
         }
         let timeline = SwSyncTimeline::new(
+            shared.device.fences().clone(),
             shared.contexts.alloc()?,
             TimelineName::truncated(&current_comm()),
             watchdog(),

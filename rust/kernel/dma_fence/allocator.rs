@@ -93,6 +93,7 @@ mod tests {
     use super::{
         super::{
             fixture::{
+                domain,
                 pending,
                 KunitTimeline,
                 LastDeadline, //
@@ -118,7 +119,7 @@ mod tests {
 
     fn fence_of(contexts: &Contexts) -> Result<PendingFence<KunitTimeline>> {
         let data = Ok(KunitTimeline::new());
-        let timeline = Timeline::new::<Error>(contexts.alloc()?, data, GFP_KERNEL)?;
+        let timeline = Timeline::new::<Error>(domain()?, contexts.alloc()?, data, GFP_KERNEL)?;
         Ok(AllocatedFence::new(timeline, GFP_KERNEL)?.init(7))
     }
 

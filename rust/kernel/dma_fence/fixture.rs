@@ -5,6 +5,10 @@
 use super::{
     callback::Signalled,
     context::Context,
+    domain::{
+        DomainRef,
+        FenceDomain, //
+    },
     pending::{
         AllocatedFence,
         PendingFence, //
@@ -14,7 +18,10 @@ use super::{
         Timeline, //
     },
 };
+use crate::bindings;
+use core::ptr::NonNull;
 use kernel::{
+    error::to_result,
     prelude::*,
     str::CStr,
     sync::{
@@ -25,6 +32,7 @@ use kernel::{
         },
         Arc, //
     },
+    types::ForeignOwnable, //
 };
 
 /// A timeline that records the deadlines that are set on its fences.
@@ -77,9 +85,35 @@ impl DriverTimeline for KunitTimeline {
     }
 }
 
+/// Returns the domain of the running case, which drops it at its end.
+pub(super) fn domain() -> Result<DomainRef> {
+    // SAFETY: The function may be called in any task.
+    let test = NonNull::new(unsafe { bindings::kunit_get_current_test() }).ok_or(EINVAL)?;
+    // SAFETY: The test is running, and its task is the only one that uses the field.
+    let private = unsafe { &mut (*test.as_ptr()).priv_ };
+    if private.is_null() {
+        let domain = KBox::new(FenceDomain::new()?, GFP_KERNEL)?;
+        *private = domain.into_foreign();
+        // SAFETY: The test is running. It passes the pointer to the function once.
+        to_result(unsafe {
+            bindings::kunit_add_action_or_reset(test.as_ptr(), Some(drop_domain), *private)
+        })?;
+    }
+    // SAFETY: The domain is dropped only at the end of the test.
+    Ok(unsafe { KBox::<FenceDomain>::borrow(*private) }.handle())
+}
+
+/// # Safety
+///
+/// `domain` must be from `KBox::<FenceDomain>::into_foreign()`, and not used any more.
+unsafe extern "C" fn drop_domain(domain: *mut c_void) {
+    // SAFETY: By the safety requirements of this function.
+    drop(unsafe { KBox::<FenceDomain>::from_foreign(domain) });
+}
+
 pub(super) fn timeline() -> Result<ARef<Timeline<KunitTimeline>>> {
     let data = Ok(KunitTimeline::new());
-    Timeline::new::<Error>(Context::new().into(), data, GFP_KERNEL)
+    Timeline::new::<Error>(domain()?, Context::new().into(), data, GFP_KERNEL)
 }
 
 /// Returns a pending fence of a context of its own.

@@ -2,7 +2,10 @@
 
 //! Timelines: the driver's side of the fences of one context.
 
-use super::context::TypedContext;
+use super::{
+    context::TypedContext,
+    domain::DomainRef, //
+};
 use crate::bindings;
 use core::{
     ops::Deref,
@@ -18,7 +21,7 @@ use kernel::{
             ARef,
             AlwaysRefCounted, //
         },
-        rcu,
+        static_lock_class,
         Refcount, //
     },
     types::Opaque, //
@@ -26,7 +29,7 @@ use kernel::{
 
 /// The driver's data of a [`Timeline`], which answers the core's questions about its fences.
 ///
-/// An RCU callback drops it, so `Drop` must not sleep.
+/// A work item drops it, so its `Drop` may sleep.
 pub(crate) trait DriverTimeline: Send + Sync + Sized + 'static {
     /// The driver's data of each fence, in the fence's memory.
     ///
@@ -53,25 +56,31 @@ pub(crate) trait DriverTimeline: Send + Sync + Sized + 'static {
 ///
 /// # Invariants
 ///
-/// Instances are in a box, and reference-counted by `refcount`. When the count drops to 0, `rcu`
-/// belongs to the core.
+/// Instances are in a box, and reference-counted by `refcount`. `work` runs `free()`. It is queued
+/// when the count drops to 0.
 #[pin_data]
 pub(crate) struct Timeline<T: DriverTimeline> {
     refcount: Refcount,
-    rcu: Opaque<bindings::callback_head>,
     context: TypedContext<T>,
     #[pin]
+    work: Opaque<bindings::rcu_work>,
+    #[pin]
     data: T,
+    /// Dropped after the data, whose code is the module's.
+    domain: DomainRef,
 }
 
-// SAFETY: Any thread may drop the last reference, in any context. The data is `Send`.
+// SAFETY: Any thread may drop the last reference, in any context but NMI: a work item drops the
+// data, which is `Send`.
 unsafe impl<T: DriverTimeline> Send for Timeline<T> {}
 // SAFETY: The reference count is atomic, the data is `Sync`, and the other fields are constant.
 unsafe impl<T: DriverTimeline> Sync for Timeline<T> {}
 
 impl<T: DriverTimeline> Timeline<T> {
-    /// Creates the timeline of `context`. Fails with `ENOMEM`, and as `data` does.
+    /// Creates the timeline of `context` in the domain of the calling module. Fails with `ENOMEM`,
+    /// and as `data` does.
     pub(crate) fn new<E>(
+        domain: DomainRef,
         context: TypedContext<T>,
         data: impl PinInit<T, E>,
         flags: Flags,
@@ -83,9 +92,11 @@ impl<T: DriverTimeline> Timeline<T> {
         let timeline = KBox::pin_init(
             try_pin_init!(Self {
                 refcount: Refcount::new(1),
-                rcu: Opaque::zeroed(),
                 context,
+                // INVARIANT: The work is initialised, and queued only by `dec_ref()`.
+                work <- Opaque::ffi_init(Self::init_work),
                 data <- data,
+                domain,
             }? E),
             flags,
         )?;
@@ -108,13 +119,31 @@ impl<T: DriverTimeline> Timeline<T> {
             .load(kernel::sync::atomic::Relaxed)
     }
 
+    /// Initialises the work that frees the timeline.
+    fn init_work(work: *mut bindings::rcu_work) {
+        // SAFETY: `work` is the memory of the field `work`, which is pinned. The name and the lock
+        // class are static.
+        unsafe {
+            bindings::init_work_with_key(
+                &raw mut (*work).work,
+                Some(Self::free),
+                false,
+                c"dma_fence_timeline".as_char_ptr(),
+                static_lock_class!().as_ptr(),
+            )
+        };
+    }
+
     /// # Safety
     ///
-    /// `rcu` must be the `rcu` field of a `Timeline<T>` whose reference count dropped to 0 at least
-    /// a grace period ago. The function must be called once.
-    unsafe extern "C" fn free(rcu: *mut bindings::callback_head) {
+    /// `work` must be that of the `work` field of a `Timeline<T>` whose reference count dropped to
+    /// 0 at least a grace period ago. The function must be called once.
+    unsafe extern "C" fn free(work: *mut bindings::work_struct) {
         // SAFETY: By the safety requirements of this function.
-        let timeline = unsafe { container_of!(Opaque::cast_from(rcu).cast_mut(), Self, rcu) };
+        let timeline = unsafe {
+            let work = container_of!(work, bindings::rcu_work, work);
+            container_of!(Opaque::cast_from(work).cast_mut(), Self, work)
+        };
         // SAFETY: By the type invariants the timeline is in a box. There are no references to it.
         drop(unsafe { KBox::from_raw(timeline) });
     }
@@ -138,25 +167,15 @@ unsafe impl<T: DriverTimeline> AlwaysRefCounted for Timeline<T> {
         let timeline = obj.as_ptr();
         // SAFETY: The caller owns the count that it gives up, so the timeline is valid.
         if unsafe { &(*timeline).refcount }.dec_and_test() {
-            // SAFETY: The count dropped to 0, so nothing else uses `rcu`. `exit_barrier()` waits
-            // for the callback before the module goes.
+            // SAFETY: The count dropped to 0, so nothing else uses `work`, and only it frees the
+            // timeline, which has a handle of the domain.
             unsafe {
-                bindings::call_rcu(
-                    Opaque::cast_into(&raw const (*timeline).rcu),
-                    Some(Self::free),
-                )
-            };
+                let work = Opaque::cast_into(&raw const (*timeline).work);
+                let domain = &(*timeline).domain;
+                domain.queue_after_grace_period(work);
+            }
         }
     }
-}
-
-/// Waits until no CPU runs an operation of a signalled fence and all unreferenced timelines are
-/// freed.
-///
-/// The last step of a module's exit, after all its fences have signalled.
-pub(crate) fn exit_barrier() {
-    rcu::synchronize_rcu();
-    rcu::rcu_barrier();
 }
 
 #[kernel::macros::kunit_tests(vfence_dma_fence_timeline)]

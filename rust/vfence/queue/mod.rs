@@ -49,6 +49,7 @@ use crate::{
     impl_hr_timer_owner,
     kernel_ext::{
         dma_fence::{
+            DomainRef,
             DriverTimeline,
             PendingFence,
             Timeline,
@@ -234,8 +235,8 @@ impl QueueState {
 /// An ordered execution context of a client, and the timeline of its fences.
 ///
 /// The client has a reference until it closes the queue, and so may pending jobs, through their
-/// fences and in-fences. [`Queue::close`] completes all jobs and cancels the timer. So the last
-/// reference may be dropped in any context.
+/// fences and in-fences. [`Queue::close`] completes all jobs and cancels the timer. The last
+/// reference may be dropped in any context but NMI: a work item frees the queue.
 #[pin_data(PinnedDrop)]
 pub(crate) struct Queue {
     #[pin]
@@ -276,6 +277,7 @@ impl Queue {
     /// Creates a queue without jobs, whose fences are of `context`. Fails with `ENOMEM`.
     pub(crate) fn new(
         id: u32,
+        fences: DomainRef,
         context: TypedContext<Self>,
         config: QueueConfig,
         limits: Limits,
@@ -326,7 +328,7 @@ impl Queue {
             signalling <- new_spinlock_irq!(()),
             state <- SpinLockIrq::new(state, state_class.0, state_class.1),
         }? Error);
-        Timeline::new(context, queue, GFP_KERNEL_ACCOUNT)
+        Timeline::new(fences, context, queue, GFP_KERNEL_ACCOUNT)
     }
 
     /// Starts the worker of a worker queue, which then refers to the queue until [`Queue::close`].

@@ -22,6 +22,7 @@ use crate::{
         dma_fence::{
             AllocatedFence,
             ContextAllocator,
+            DomainRef,
             DriverTimeline,
             Fence,
             FenceBatch,
@@ -205,6 +206,7 @@ impl SwSyncTimeline {
     /// `watchdog` bounds how long a fence stays pending, in ns; `None` lifts the bound. Fails with
     /// `ENOMEM`.
     pub(crate) fn new(
+        fences: DomainRef,
         context: TypedContext<Self>,
         name: TimelineName,
         watchdog: Option<u64>,
@@ -227,7 +229,7 @@ impl SwSyncTimeline {
             advancing <- new_mutex!((), "sw_sync_advancing"),
             state <- new_spinlock_irq!(state, "sw_sync_state"),
         }? Error);
-        Timeline::new(context, timeline, GFP_KERNEL_ACCOUNT)
+        Timeline::new(fences, context, timeline, GFP_KERNEL_ACCOUNT)
     }
 
     /// Creates the allocator of the contexts of timelines.
