@@ -23,7 +23,9 @@ use kernel::{
 
 /// Allocates contexts for timelines of the type `T`, and finds the driver's data of their fences.
 ///
-/// A signalled fence has no operations any more that identify its driver. Its context still does.
+/// A signalled fence has no operations any more that identify its driver. Its context does, among
+/// the fences of this module: the core allocates no number twice. Some drivers make numbers up
+/// (`amdxdna`), so a fence must also have the tag that only `AllocatedFence` gives.
 #[pin_data]
 pub(crate) struct ContextAllocator<T: DriverTimeline> {
     /// The number of contexts that are allocated from the core at a time.
@@ -78,13 +80,14 @@ impl<T: DriverTimeline> ContextAllocator<T> {
     pub(crate) fn data_of<'a>(&self, fence: &'a Fence) -> Option<&'a T::FenceData> {
         let context = fence.context();
         let contains = |first: &u64| context.wrapping_sub(*first) < u64::from(self.chunk.get());
-        if !self.chunks.lock().first.iter().any(contains) {
+        if !FenceMemory::<T>::has_tag(fence) || !self.chunks.lock().first.iter().any(contains) {
             return None;
         }
-        // SAFETY: Only a timeline of `T` can have a `TypedContext<T>`, and only an
-        // `AllocatedFence<T>` initialises fences of such a timeline, so the fence is the `base` of
-        // a `FenceMemory<T>`. The reference keeps that allocated for `'a`.
-        Some(unsafe { FenceMemory::<T>::data(fence.as_raw()) })
+        // SAFETY: By the tag, an `AllocatedFence` initialised the fence, so its context was
+        // allocated from the core. It is one of this allocator. Only a timeline of `T` can have
+        // that as `TypedContext<T>`, so the fence is the `base` of a `FenceMemory<T>`. The
+        // reference keeps that allocated for `'a`.
+        Some(unsafe { FenceMemory::data(FenceMemory::<T>::from_fence(fence)) })
     }
 }
 
@@ -106,7 +109,11 @@ mod tests {
         },
         *, //
     };
-    use kernel::sync::aref::ARef;
+    use core::ptr::NonNull;
+    use kernel::{
+        sync::aref::ARef,
+        types::Opaque, //
+    };
 
     type Contexts = Pin<KBox<ContextAllocator<KunitTimeline>>>;
 
@@ -121,6 +128,44 @@ mod tests {
         let data = Ok(KunitTimeline::new());
         let timeline = Timeline::new::<Error>(domain()?, contexts.alloc()?, data, GFP_KERNEL)?;
         Ok(AllocatedFence::new(timeline, GFP_KERNEL)?.init(7))
+    }
+
+    /// The operations of another driver.
+    static FOREIGN_OPS: bindings::dma_fence_ops = bindings::dma_fence_ops {
+        get_driver_name: Some(foreign_name),
+        get_timeline_name: Some(foreign_name),
+        ..pin_init::zeroed()
+    };
+
+    extern "C" fn foreign_name(_fence: *mut bindings::dma_fence) -> *const c_char {
+        c"foreign".as_char_ptr()
+    }
+
+    #[test]
+    fn fence_of_another_driver_has_no_data() -> Result {
+        let contexts = contexts()?;
+        let own = fence_of(&contexts)?;
+        let memory = KBox::new(Opaque::<bindings::dma_fence>::uninit(), GFP_KERNEL)?;
+        let raw = Opaque::cast_into(KBox::into_raw(memory));
+        let (context, lock) = (own.fence().context(), core::ptr::null_mut());
+        // SAFETY: The memory is large enough, and the operations are static.
+        unsafe { bindings::dma_fence_init64(raw, &FOREIGN_OPS, lock, context, 1) };
+        // SAFETY: The fence is initialised. `ARef` takes over its reference, with which the core
+        // frees the memory.
+        let foreign = unsafe { ARef::<Fence>::from_raw(NonNull::new_unchecked(raw).cast()) };
+        assert!(contexts.data_of(&foreign).is_none());
+        // Other drivers count their flags up from the first one.
+        for bit in 0..16 {
+            let flag = 1 << (bindings::dma_fence_flag_bits_DMA_FENCE_FLAG_USER_BITS + bit);
+            // SAFETY: The fence is valid, and only this function uses it.
+            unsafe { (*raw).flags |= flag };
+        }
+        assert!(contexts.data_of(&foreign).is_none());
+        // SAFETY: The fence is valid.
+        unsafe { bindings::dma_fence_signal(raw) };
+        assert!(contexts.data_of(&foreign).is_none());
+        assert!(contexts.data_of(own.fence()).is_some());
+        Ok(())
     }
 
     #[test]

@@ -2,9 +2,12 @@
 
 //! The memory of a driver's fence, and the operations that the core calls on it.
 
-use super::timeline::{
-    DriverTimeline,
-    Timeline, //
+use super::{
+    fence::Fence,
+    timeline::{
+        DriverTimeline,
+        Timeline, //
+    },
 };
 use crate::bindings;
 use core::{
@@ -18,8 +21,24 @@ use core::{
 use kernel::{
     alloc::Flags,
     prelude::*,
+    sync::atomic::{
+        atomic_load,
+        Relaxed, //
+    },
     types::Opaque, //
 };
+
+/// The bits of `dma_fence.flags` that tell fences of this file from those of other drivers.
+///
+/// The core leaves the bits from `DMA_FENCE_FLAG_USER_BITS` on to the driver of the fence, and
+/// nothing changes them when the fence signals. Other drivers count their flags up from there; none
+/// of them reaches the upper half.
+const TAG_MASK: c_ulong = c_ulong::MAX << (c_ulong::BITS / 2);
+
+/// The value of the bits of [`TAG_MASK`] in fences of this file.
+const TAG: c_ulong = 0x5275_7374 << (c_ulong::BITS / 2);
+
+const _: () = assert!(TAG_MASK >> bindings::dma_fence_flag_bits_DMA_FENCE_FLAG_USER_BITS != 0);
 
 /// The memory of a driver's fence.
 #[repr(C)]
@@ -75,37 +94,54 @@ impl<T: DriverTimeline> FenceMemory<T> {
         Ok(unsafe { KBox::from_raw(memory.as_ptr().cast()) })
     }
 
-    /// Returns the timeline that the fence has a count of.
+    /// Marks an initialised fence as one of this file, for [`Self::has_tag`].
     ///
     /// # Safety
     ///
-    /// `fence` must be the `base` of an initialised `FenceMemory<T>`.
-    pub(super) unsafe fn timeline_ptr(fence: *mut bindings::dma_fence) -> *const Timeline<T> {
-        // SAFETY: By the safety requirements of this function. The field is constant.
-        unsafe { (*fence.cast::<Self>()).timeline }
+    /// `memory` must be valid. Its `base` must be initialised, and nothing else may access it.
+    #[inline]
+    pub(super) unsafe fn set_tag(memory: NonNull<Self>) {
+        // SAFETY: By the safety requirements of this function.
+        unsafe { (*Opaque::cast_into(&raw const (*memory.as_ptr()).base)).flags |= TAG };
+        // `from_fence()` needs a pointer to all of the memory.
+        memory.as_ptr().expose_provenance();
+    }
+
+    /// Returns whether a fence, which may be any driver's and may have signalled, has the tag of
+    /// [`Self::set_tag`].
+    #[inline]
+    pub(super) fn has_tag(fence: &Fence) -> bool {
+        // SAFETY: The fence is valid. The core and its driver change flags by atomic operations.
+        let flags = unsafe { atomic_load(&raw mut (*fence.as_raw()).flags, Relaxed) };
+        flags & TAG_MASK == TAG
+    }
+
+    /// Returns the memory of a fence. A reference to the fence is not valid for all of it.
+    pub(super) fn from_fence(fence: &Fence) -> *mut Self {
+        core::ptr::with_exposed_provenance_mut(fence.as_raw().addr())
     }
 
     /// # Safety
     ///
-    /// `fence` must be the `base` of an initialised `FenceMemory<T>`. The caller must have read the
-    /// fence's operations, and found them attached, in the RCU read-side section that `'a` is.
+    /// `fence` must be the `base` of an initialised `FenceMemory<T>`, and valid for all of it. The
+    /// caller must have read the fence's operations, and found them attached, in the RCU read-side
+    /// section that `'a` is.
     unsafe fn timeline<'a>(fence: *mut bindings::dma_fence) -> &'a Timeline<T> {
         // SAFETY: The operations were attached, so the fence had not signalled when the section
         // began. Until it signals, a `PendingFence` owns a count of the timeline, whose memory is
-        // freed only after the section's end.
-        unsafe { &*Self::timeline_ptr(fence) }
+        // freed only after the section's end. The field is constant.
+        unsafe { &*(*fence.cast::<Self>()).timeline }
     }
 
     /// Returns the driver's data of a fence.
     ///
     /// # Safety
     ///
-    /// `fence` must be the `base` of an initialised `FenceMemory<T>`, which must stay allocated for
-    /// `'a`.
-    pub(super) unsafe fn data<'a>(fence: *mut bindings::dma_fence) -> &'a T::FenceData {
+    /// `memory` must be valid and initialised, and stay so for `'a`.
+    pub(super) unsafe fn data<'a>(memory: *mut Self) -> &'a T::FenceData {
         // SAFETY: By the safety requirements of this function. `AllocatedFence::new()` initialises
         // the data, and only shared references to it exist after that.
-        unsafe { &(*fence.cast::<Self>()).data }
+        unsafe { &(*memory).data }
     }
 
     /// # Safety
@@ -141,7 +177,7 @@ impl<T: DriverTimeline> FenceMemory<T> {
         // SAFETY: By the safety requirements of this function. The seqno is constant.
         let (timeline, seqno) = unsafe { (Self::timeline(fence), (*fence).seqno) };
         // SAFETY: By the safety requirements of this function.
-        let data = unsafe { Self::data(fence) };
+        let data = unsafe { Self::data(fence.cast()) };
         timeline.set_deadline(data, seqno, deadline);
     }
 }

@@ -19,7 +19,6 @@ use super::{
 };
 use crate::bindings;
 use core::{
-    marker::PhantomData,
     mem::ManuallyDrop,
     ptr::NonNull, //
 };
@@ -76,24 +75,24 @@ impl<T: DriverTimeline> AllocatedFence<T> {
         let context = self.timeline.context_id();
         // The memory points to the timeline, and has its count from here on.
         let _ = ARef::into_raw(self.timeline);
-        let fence = KBox::into_raw(self.memory).cast::<bindings::dma_fence>();
+        // SAFETY: The pointer of a box is not null.
+        let memory = unsafe { NonNull::new_unchecked(KBox::into_raw(self.memory)) };
         // SAFETY: `base` is at offset 0 of the memory, which this function owns. The operations are
         // static. A null lock selects the inline one.
         unsafe {
             init(
-                fence,
+                memory.cast().as_ptr(),
                 &FenceMemory::<T>::OPS,
                 core::ptr::null_mut(),
                 context,
                 seqno,
             )
         };
-        // SAFETY: The fence is initialised, and `ARef` takes over its first reference. `Fence` is a
-        // transparent wrapper.
-        let fence = unsafe { ARef::from_raw(NonNull::new_unchecked(fence).cast()) };
-        // INVARIANT: There is no other reference to the fence, so it has not signalled. It is the
-        // `base` of a `FenceMemory<T>`, which has a count of the timeline.
-        PendingFence(ManuallyDrop::new(fence), PhantomData)
+        // SAFETY: The fence is initialised, and nothing else refers to it.
+        unsafe { FenceMemory::set_tag(memory) };
+        // INVARIANT: The fence is initialised, and there is no other reference to it, so it has not
+        // signalled. The memory has a count of the timeline.
+        PendingFence(memory)
     }
 }
 
@@ -107,19 +106,27 @@ type SignalFn = unsafe extern "C" fn(*mut bindings::dma_fence, bindings::ktime_t
 ///
 /// # Invariants
 ///
-/// The fence is the `base` of a `FenceMemory<T>`. It has not signalled, and there is no other
-/// `PendingFence` of it. The `PendingFence` owns a count of the memory's timeline. Both counts are
-/// taken only when the `PendingFence` goes.
-pub(crate) struct PendingFence<T: DriverTimeline>(
-    ManuallyDrop<ARef<Fence>>,
-    // The timeline is `Send` and `Sync`.
-    PhantomData<fn() -> T>,
-);
+/// The memory is valid, and its fence is initialised. The fence has not signalled, and there is no
+/// other `PendingFence` of it. The `PendingFence` owns a count of the fence and a count of its
+/// timeline.
+pub(crate) struct PendingFence<T: DriverTimeline>(NonNull<FenceMemory<T>>);
+
+// SAFETY: Any thread may signal a fence. Its data and its timeline are `Send` and `Sync`.
+unsafe impl<T: DriverTimeline> Send for PendingFence<T> {}
+// SAFETY: All functions that take `&self` may be called concurrently.
+unsafe impl<T: DriverTimeline> Sync for PendingFence<T> {}
 
 impl<T: DriverTimeline> PendingFence<T> {
     /// Returns the fence, which can be shared.
     pub(crate) fn fence(&self) -> &Fence {
-        &self.0
+        // SAFETY: By the type invariants `self` has a count of the fence, which is the `base` at
+        // offset 0 of the memory. `Fence` is a transparent wrapper.
+        unsafe { self.0.cast().as_ref() }
+    }
+
+    /// Returns the C structure. The pointer is valid for all of the fence's memory.
+    fn as_raw(&self) -> *mut bindings::dma_fence {
+        self.0.cast().as_ptr()
     }
 
     /// Returns whether there are other references to the fence.
@@ -128,15 +135,14 @@ impl<T: DriverTimeline> PendingFence<T> {
     /// can still find a reference that was just removed.
     pub(crate) fn is_shared(&self) -> bool {
         // SAFETY: The fence is valid.
-        unsafe { bindings::dma_fence_refcount(self.0.as_raw()) > 1 }
+        unsafe { bindings::dma_fence_refcount(self.as_raw()) > 1 }
     }
 
     /// Returns the driver's data of the fence.
     #[inline]
     pub(crate) fn data(&self) -> &T::FenceData {
-        // SAFETY: By the type invariants the fence is the `base` of a `FenceMemory<T>`. `self` has
-        // a reference to it.
-        unsafe { FenceMemory::<T>::data(self.0.as_raw()) }
+        // SAFETY: By the type invariants the memory is valid. `self` has a reference to it.
+        unsafe { FenceMemory::data(self.0.as_ptr()) }
     }
 
     /// Signals the fence with `result`. `timestamp` is the time at which the work was done, in ns
@@ -188,12 +194,13 @@ impl<T: DriverTimeline> PendingFence<T> {
 
     #[inline]
     fn complete_by(self, result: Result, timestamp: u64, signal: SignalFn) -> SignalledFence {
-        let mut this = ManuallyDrop::new(self);
+        let this = ManuallyDrop::new(self);
         // SAFETY: `this` is not dropped, so this is the only call. The callers pass a function that
         // may be called in their context.
         unsafe { this.signal(result, timestamp, signal) };
-        // SAFETY: `this` is not dropped, so the reference is taken once. The fence has signalled.
-        unsafe { SignalledFence::new(ManuallyDrop::take(&mut this.0)) }
+        // SAFETY: `this` is not dropped, so the count of the fence is taken once. The fence has
+        // signalled.
+        unsafe { SignalledFence::new(ARef::from_raw(this.0.cast())) }
     }
 
     /// # Safety
@@ -201,10 +208,10 @@ impl<T: DriverTimeline> PendingFence<T> {
     /// Must be called once: it gives up the count of the timeline. `signal` must be a function that
     /// signals a fence, and that may be called in the current context.
     #[inline]
-    unsafe fn signal(&mut self, result: Result, timestamp: u64, signal: SignalFn) {
-        let fence = self.0.as_raw();
+    unsafe fn signal(&self, result: Result, timestamp: u64, signal: SignalFn) {
+        let fence = self.as_raw();
         // SAFETY: By the type invariants. The field is constant.
-        let timeline = unsafe { FenceMemory::<T>::timeline_ptr(fence) };
+        let timeline = unsafe { (*self.0.as_ptr()).timeline };
         if let Err(error) = result {
             // SAFETY: By the type invariants the fence has not signalled, and only `self` can
             // signal it.
@@ -228,8 +235,8 @@ impl<T: DriverTimeline> Drop for PendingFence<T> {
                 bindings::dma_fence_signal_timestamp,
             )
         };
-        // SAFETY: `self` goes, so the reference is taken once.
-        drop(unsafe { ManuallyDrop::take(&mut self.0) });
+        // SAFETY: `self` goes, so its count of the fence is taken once.
+        drop(unsafe { ARef::<Fence>::from_raw(self.0.cast()) });
     }
 }
 
