@@ -22,7 +22,9 @@
 //!                            given a Callback and queried, but not signalled
 //! ```
 //!
-//! The fences of one context belong to a [`Timeline`], which holds the driver's data for them.
+//! The fences of one context belong to a [`Timeline`], which holds the driver's data for them and
+//! hands out their seqnos. A driver whose jobs have seqnos of their own uses these instead. The
+//! timeline notices a fence that completes after a later one.
 //!
 //! Allocation can fail; no later step can, as the
 //! [rules](srctree/Documentation/driver-api/dma-buf.rst) for the path from publishing a fence to
@@ -39,6 +41,7 @@
 //! them. The module owns a [`FenceDomain`] and drops it last: the drop waits for each timeline, and
 //! so for each pending fence.
 
+mod allocated;
 mod allocator;
 mod batch;
 mod callback;
@@ -49,9 +52,11 @@ mod fence;
 pub(crate) mod fixture;
 mod memory;
 mod pending;
+mod seqno;
 mod signalling;
 mod timeline;
 
+pub(crate) use allocated::AllocatedFence;
 pub(crate) use allocator::ContextAllocator;
 pub(crate) use batch::FenceBatch;
 pub(crate) use callback::{
@@ -70,10 +75,7 @@ pub(crate) use fence::{
     Fence,
     SignalledFence, //
 };
-pub(crate) use pending::{
-    AllocatedFence,
-    PendingFence, //
-};
+pub(crate) use pending::PendingFence;
 pub(crate) use signalling::SignallingSection;
 pub(crate) use timeline::{
     DriverTimeline,

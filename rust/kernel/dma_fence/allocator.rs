@@ -95,16 +95,14 @@ impl<T: DriverTimeline> ContextAllocator<T> {
 mod tests {
     use super::{
         super::{
+            allocated::AllocatedFence,
             fixture::{
                 domain,
                 pending,
                 KunitTimeline,
                 LastDeadline, //
             },
-            pending::{
-                AllocatedFence,
-                PendingFence, //
-            },
+            pending::PendingFence,
             timeline::Timeline, //
         },
         *, //
@@ -127,7 +125,7 @@ mod tests {
     fn fence_of(contexts: &Contexts) -> Result<PendingFence<KunitTimeline>> {
         let data = Ok(KunitTimeline::new());
         let timeline = Timeline::new::<Error>(domain()?, contexts.alloc()?, data, GFP_KERNEL)?;
-        Ok(AllocatedFence::new(timeline, GFP_KERNEL)?.init(7))
+        Ok(AllocatedFence::new(timeline, GFP_KERNEL)?.init_at(7))
     }
 
     /// The operations of another driver.

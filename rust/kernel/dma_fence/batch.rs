@@ -94,13 +94,13 @@ impl<T: DriverTimeline, const N: usize> Drop for FenceBatch<T, N> {
 mod tests {
     use super::{
         super::{
+            allocated::AllocatedFence,
             callback::Callback,
             fixture::{
                 timeline,
                 CallCount,
                 KunitTimeline, //
             },
-            pending::AllocatedFence, //
         },
         *, //
     };
@@ -111,7 +111,7 @@ mod tests {
         let (timeline, count) = (timeline()?, CallCount::new()?);
         let mut callbacks = KVec::new();
         let mut fence = |seqno| -> Result<PendingFence<KunitTimeline>> {
-            let fence = AllocatedFence::new(timeline.clone(), GFP_KERNEL)?.init(seqno);
+            let fence = AllocatedFence::new(timeline.clone(), GFP_KERNEL)?.init_at(seqno);
             let mut callback = Callback::new(fence.fence().into(), count.clone(), GFP_KERNEL)?;
             callback.arm();
             callbacks.push(callback, GFP_KERNEL)?;

@@ -197,8 +197,8 @@ impl Drop for DomainRef {
 mod tests {
     use super::{
         super::{
+            allocated::AllocatedFence,
             context::Context,
-            pending::AllocatedFence,
             timeline::{
                 DriverTimeline,
                 Timeline, //
@@ -241,6 +241,7 @@ mod tests {
     }
 
     impl DriverTimeline for Nested {
+        type Seqno = u64;
         type FenceData = ();
 
         fn driver_name(&self) -> &CStr {
@@ -284,7 +285,7 @@ mod tests {
     fn drop_waits_for_a_pending_fence() -> Result {
         let (domain, drops) = (FenceDomain::new()?, Arc::new(Atomic::new(0), GFP_KERNEL)?);
         let timeline = nested(&domain, None, &drops)?;
-        let fence = AllocatedFence::new(timeline, GFP_KERNEL)?.init(1);
+        let fence = AllocatedFence::new(timeline, GFP_KERNEL)?.init();
         let signalled = Arc::new(Atomic::new(0), GFP_KERNEL)?;
         let queue = OwnedQueue::new(c"kunit")?;
         let flag = signalled.clone();
@@ -324,7 +325,7 @@ mod tests {
     fn data_is_dropped_where_it_may_sleep() -> Result {
         let (domain, drops) = (FenceDomain::new()?, Arc::new(Atomic::new(0), GFP_KERNEL)?);
         let timeline = nested(&domain, None, &drops)?;
-        let fence = AllocatedFence::new(timeline, GFP_KERNEL)?.init(1);
+        let fence = AllocatedFence::new(timeline, GFP_KERNEL)?.init();
         let irqs_off = kernel::interrupt::local_interrupt_disable();
         if cfg!(CONFIG_PREEMPT_RT) {
             drop(irqs_off);

@@ -221,6 +221,11 @@ impl SignalledFence {
         Self(fence)
     }
 
+    /// Returns the fence.
+    pub(crate) fn fence(&self) -> &Fence {
+        &self.0
+    }
+
     /// Returns the result of the fence. Takes the fence's lock.
     pub(crate) fn result(&self) -> Result {
         self.0.result().unwrap_or(Ok(()))

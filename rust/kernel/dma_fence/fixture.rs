@@ -3,23 +3,25 @@
 //! Fences for KUnit cases, here and in other files.
 
 use super::{
+    allocated::AllocatedFence,
     callback::Signalled,
     context::Context,
     domain::{
         DomainRef,
         FenceDomain, //
     },
-    pending::{
-        AllocatedFence,
-        PendingFence, //
-    },
+    pending::PendingFence,
+    seqno::Seqno,
     timeline::{
         DriverTimeline,
         Timeline, //
     },
 };
 use crate::bindings;
-use core::ptr::NonNull;
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
 use kernel::{
     error::to_result,
     prelude::*,
@@ -35,19 +37,21 @@ use kernel::{
     types::ForeignOwnable, //
 };
 
-/// A timeline that records the deadlines that are set on its fences.
-pub(crate) struct KunitTimeline {
+/// A timeline with the seqnos `S` that records the deadlines that are set on its fences.
+pub(crate) struct KunitTimeline<S = u64> {
     /// The seqno of the last fence on which a deadline was set.
     pub(super) seqno: Atomic<u64>,
     /// The deadline that was set.
     pub(super) deadline: Atomic<i64>,
+    _seqnos: PhantomData<S>,
 }
 
-impl KunitTimeline {
+impl<S> KunitTimeline<S> {
     pub(super) fn new() -> Self {
         Self {
             seqno: Atomic::new(0),
             deadline: Atomic::new(0),
+            _seqnos: PhantomData,
         }
     }
 }
@@ -67,7 +71,8 @@ impl Default for LastDeadline {
     }
 }
 
-impl DriverTimeline for KunitTimeline {
+impl<S: Seqno> DriverTimeline for KunitTimeline<S> {
+    type Seqno = S;
     type FenceData = LastDeadline;
 
     fn driver_name(&self) -> &CStr {
@@ -78,9 +83,9 @@ impl DriverTimeline for KunitTimeline {
         c"kunit-timeline"
     }
 
-    fn set_deadline(&self, data: &LastDeadline, seqno: u64, deadline: i64) {
+    fn set_deadline(&self, data: &LastDeadline, seqno: S, deadline: i64) {
         data.0.store(deadline, Relaxed);
-        self.seqno.store(seqno, Relaxed);
+        self.seqno.store(seqno.into_raw(), Relaxed);
         self.deadline.store(deadline, Relaxed);
     }
 }
@@ -111,22 +116,27 @@ unsafe extern "C" fn drop_domain(domain: *mut c_void) {
     drop(unsafe { KBox::<FenceDomain>::from_foreign(domain) });
 }
 
-pub(super) fn timeline() -> Result<ARef<Timeline<KunitTimeline>>> {
+/// Creates a timeline with the seqnos `S`.
+pub(super) fn timeline_of<S: Seqno>() -> Result<ARef<Timeline<KunitTimeline<S>>>> {
     let data = Ok(KunitTimeline::new());
     Timeline::new::<Error>(domain()?, Context::new().into(), data, GFP_KERNEL)
 }
 
+pub(super) fn timeline() -> Result<ARef<Timeline<KunitTimeline>>> {
+    timeline_of()
+}
+
 /// Returns a pending fence of a context of its own.
 pub(crate) fn pending() -> Result<PendingFence<KunitTimeline>> {
-    Ok(AllocatedFence::new(timeline()?, GFP_KERNEL_ACCOUNT)?.init(1))
+    Ok(AllocatedFence::new(timeline()?, GFP_KERNEL_ACCOUNT)?.init())
 }
 
 /// Returns two pending fences of the same context, in seqno order.
 pub(crate) fn pending_pair() -> Result<[PendingFence<KunitTimeline>; 2]> {
     let timeline = timeline()?;
     Ok([
-        AllocatedFence::new(timeline.clone(), GFP_KERNEL)?.init(1),
-        AllocatedFence::new(timeline, GFP_KERNEL)?.init(2),
+        AllocatedFence::new(timeline.clone(), GFP_KERNEL)?.init(),
+        AllocatedFence::new(timeline, GFP_KERNEL)?.init(),
     ])
 }
 

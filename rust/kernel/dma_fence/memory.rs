@@ -4,6 +4,7 @@
 
 use super::{
     fence::Fence,
+    seqno::Seqno,
     timeline::{
         DriverTimeline,
         Timeline, //
@@ -178,6 +179,6 @@ impl<T: DriverTimeline> FenceMemory<T> {
         let (timeline, seqno) = unsafe { (Self::timeline(fence), (*fence).seqno) };
         // SAFETY: By the safety requirements of this function.
         let data = unsafe { Self::data(fence.cast()) };
-        timeline.set_deadline(data, seqno, deadline);
+        timeline.set_deadline(data, T::Seqno::from_raw(seqno), deadline);
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! A driver's own fences, from allocation to signalling.
+//! Pending fences, which their driver must signal.
 
 use super::{
     super::timekeeping::{
@@ -12,10 +12,7 @@ use super::{
         SignalledFence, //
     },
     memory::FenceMemory,
-    timeline::{
-        DriverTimeline,
-        Timeline, //
-    },
+    timeline::DriverTimeline, //
 };
 use crate::bindings;
 use core::{
@@ -23,7 +20,6 @@ use core::{
     ptr::NonNull, //
 };
 use kernel::{
-    alloc::Flags,
     interrupt::LocalInterruptDisabled,
     prelude::*,
     sync::{
@@ -32,77 +28,16 @@ use kernel::{
     },
 };
 
-/// The type of `dma_fence_init()` and `dma_fence_init64()`.
-type InitFn = unsafe extern "C" fn(
-    *mut bindings::dma_fence,
-    *const bindings::dma_fence_ops,
-    *mut bindings::spinlock_t,
-    u64,
-    u64,
-);
-
-/// The memory of a fence, before the fence's initialisation.
-pub(crate) struct AllocatedFence<T: DriverTimeline> {
-    memory: KBox<FenceMemory<T>>,
-    timeline: ARef<Timeline<T>>,
-}
-
-impl<T: DriverTimeline> AllocatedFence<T> {
-    /// Allocates a fence for `timeline`. Fails with `ENOMEM`.
-    #[inline]
-    pub(crate) fn new(timeline: ARef<Timeline<T>>, flags: Flags) -> Result<Self> {
-        let memory = FenceMemory::new(&timeline, flags)?;
-        Ok(Self { memory, timeline })
-    }
-
-    /// Initialises the fence with the seqno `seqno`.
-    ///
-    /// The fences of a timeline signal in seqno order. Only a fence for work that is done already
-    /// may have a lower seqno than a signalled one.
-    pub(crate) fn init(self, seqno: u64) -> PendingFence<T> {
-        self.init_by(seqno, bindings::dma_fence_init64)
-    }
-
-    /// Initialises the fence with a 32-bit seqno, which wraps around: one seqno is later than
-    /// another if their difference, modulo 2³², is less than 2³¹.
-    ///
-    /// All pending fences of a timeline must be within 2³¹ of each other.
-    pub(crate) fn init_wrapping(self, seqno: u32) -> PendingFence<T> {
-        self.init_by(u64::from(seqno), bindings::dma_fence_init)
-    }
-
-    fn init_by(self, seqno: u64, init: InitFn) -> PendingFence<T> {
-        let context = self.timeline.context_id();
-        // The memory points to the timeline, and has its count from here on.
-        let _ = ARef::into_raw(self.timeline);
-        // SAFETY: The pointer of a box is not null.
-        let memory = unsafe { NonNull::new_unchecked(KBox::into_raw(self.memory)) };
-        // SAFETY: `base` is at offset 0 of the memory, which this function owns. The operations are
-        // static. A null lock selects the inline one.
-        unsafe {
-            init(
-                memory.cast().as_ptr(),
-                &FenceMemory::<T>::OPS,
-                core::ptr::null_mut(),
-                context,
-                seqno,
-            )
-        };
-        // SAFETY: The fence is initialised, and nothing else refers to it.
-        unsafe { FenceMemory::set_tag(memory) };
-        // INVARIANT: The fence is initialised, and there is no other reference to it, so it has not
-        // signalled. The memory has a count of the timeline.
-        PendingFence(memory)
-    }
-}
-
 /// The type of the functions that signal a fence.
 type SignalFn = unsafe extern "C" fn(*mut bindings::dma_fence, bindings::ktime_t);
 
 /// The only owner of a fence that can signal it.
 ///
-/// Dropping it signals the fence with `-ECANCELED`. It must not be leaked: the fence would never
-/// signal, and would refer to its module's code after the module is unloaded.
+/// Dropping it signals the fence with `-ECANCELED`, in any order: it is for a fence that was not
+/// published. A fence that others can wait for must be [completed](Self::complete).
+///
+/// It must not be leaked: the fence would never signal, and the drop of the module's
+/// [`FenceDomain`](super::FenceDomain) would wait for it.
 ///
 /// # Invariants
 ///
@@ -117,6 +52,16 @@ unsafe impl<T: DriverTimeline> Send for PendingFence<T> {}
 unsafe impl<T: DriverTimeline> Sync for PendingFence<T> {}
 
 impl<T: DriverTimeline> PendingFence<T> {
+    /// # Safety
+    ///
+    /// The memory must be valid, and its fence initialised and not signalled. The caller passes on
+    /// a count of the fence and a count of its timeline. There must be no other `PendingFence` of
+    /// the fence.
+    pub(super) unsafe fn new(memory: NonNull<FenceMemory<T>>) -> Self {
+        // INVARIANT: By the safety requirements of this function.
+        Self(memory)
+    }
+
     /// Returns the fence, which can be shared.
     pub(crate) fn fence(&self) -> &Fence {
         // SAFETY: By the type invariants `self` has a count of the fence, which is the `base` at
@@ -147,6 +92,10 @@ impl<T: DriverTimeline> PendingFence<T> {
 
     /// Signals the fence with `result`. `timestamp` is the time at which the work was done, in ns
     /// on `CLOCK_MONOTONIC`.
+    ///
+    /// The fences of a timeline must complete in seqno order: whoever waits for a fence takes the
+    /// earlier ones for done, and a reservation object forgets them. If seqnos do not wrap around,
+    /// the first fence that completes too late is logged.
     ///
     /// Calls the callbacks of all waiters. May be called in any context. The caller must not hold a
     /// lock that a callback on any fence may take.
@@ -194,6 +143,27 @@ impl<T: DriverTimeline> PendingFence<T> {
 
     #[inline]
     fn complete_by(self, result: Result, timestamp: u64, signal: SignalFn) -> SignalledFence {
+        self.check_order();
+        self.signal_by(result, timestamp, signal)
+    }
+
+    /// Signals the fence without regard to the order of its timeline. Nobody else may wait for it
+    /// yet.
+    pub(super) fn complete_unordered(self, result: Result, timestamp: u64) -> SignalledFence {
+        self.signal_by(result, timestamp, bindings::dma_fence_signal_timestamp)
+    }
+
+    /// Notes the completion in the timeline.
+    #[inline]
+    fn check_order(&self) {
+        // SAFETY: By the type invariants the memory is valid, and `self` has a count of the
+        // timeline.
+        let timeline = unsafe { &*(*self.0.as_ptr()).timeline };
+        timeline.complete_in_order(self.fence().seqno(), || self.is_shared());
+    }
+
+    #[inline]
+    fn signal_by(self, result: Result, timestamp: u64, signal: SignalFn) -> SignalledFence {
         let this = ManuallyDrop::new(self);
         // SAFETY: `this` is not dropped, so this is the only call. The callers pass a function that
         // may be called in their context.
@@ -243,23 +213,16 @@ impl<T: DriverTimeline> Drop for PendingFence<T> {
 #[kernel::macros::kunit_tests(vfence_dma_fence_pending)]
 mod tests {
     use super::{
-        super::fixture::{
-            pending,
-            timeline, //
+        super::{
+            allocated::AllocatedFence,
+            fixture::{
+                pending,
+                timeline, //
+            }, //
         },
         *, //
     };
     use kernel::interrupt::local_interrupt_disable;
-
-    #[test]
-    fn allocation_can_be_dropped() -> Result {
-        let timeline = timeline()?;
-        let allocated = AllocatedFence::new(timeline.clone(), GFP_KERNEL)?;
-        assert_eq!(timeline.count(), 2);
-        drop(allocated);
-        assert_eq!(timeline.count(), 1);
-        Ok(())
-    }
 
     #[test]
     fn fence_is_shared_while_there_are_references() -> Result {
@@ -269,19 +232,6 @@ mod tests {
         assert!(fence.is_shared());
         drop(reference);
         assert!(!fence.is_shared());
-        Ok(())
-    }
-
-    #[test]
-    fn wrapping_seqnos_are_in_order() -> Result {
-        let timeline = timeline()?;
-        let before = AllocatedFence::new(timeline.clone(), GFP_KERNEL)?.init_wrapping(u32::MAX);
-        let after = AllocatedFence::new(timeline, GFP_KERNEL)?.init_wrapping(0);
-        assert!(after.fence().is_same_or_later(before.fence()));
-        assert!(!before.fence().is_same_or_later(after.fence()));
-        // Signal in seqno order.
-        drop(before);
-        drop(after);
         Ok(())
     }
 
@@ -318,6 +268,36 @@ mod tests {
         assert!(reference.is_signaled());
         assert_eq!(signalled.result(), Err(EIO));
         assert_eq!(signalled.timestamp(), 12345);
+        Ok(())
+    }
+
+    #[test]
+    fn completion_out_of_order_is_counted() -> Result {
+        let timeline = timeline()?;
+        let fence = |seqno| -> Result<_> {
+            let fence = AllocatedFence::new(timeline.clone(), GFP_KERNEL)?.init_at(seqno);
+            let reference: ARef<Fence> = fence.fence().into();
+            Ok((fence, reference))
+        };
+        let (first, _first) = fence(1)?;
+        let (second, _second) = fence(2)?;
+        let (same, _same) = fence(2)?;
+        let (third, _third) = fence(3)?;
+        let (late, _late) = fence(1)?;
+        let (dropped, _dropped) = fence(1)?;
+        let unshared = AllocatedFence::new(timeline.clone(), GFP_KERNEL)?.init_at(1);
+        second.complete(Ok(()), 1);
+        same.complete(Ok(()), 1);
+        unshared.complete(Ok(()), 1);
+        drop(dropped);
+        assert_eq!(timeline.misordered(), 0);
+        // The only one that is logged.
+        first.complete(Ok(()), 1);
+        assert_eq!(timeline.misordered(), 1);
+        third.complete(Ok(()), 1);
+        assert_eq!(timeline.misordered(), 1);
+        late.complete(Ok(()), 1);
+        assert_eq!(timeline.misordered(), 2);
         Ok(())
     }
 

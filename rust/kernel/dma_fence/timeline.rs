@@ -4,7 +4,8 @@
 
 use super::{
     context::TypedContext,
-    domain::DomainRef, //
+    domain::DomainRef,
+    seqno::Seqno, //
 };
 use crate::bindings;
 use core::{
@@ -21,6 +22,10 @@ use kernel::{
             ARef,
             AlwaysRefCounted, //
         },
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
         static_lock_class,
         Refcount, //
     },
@@ -31,6 +36,9 @@ use kernel::{
 ///
 /// A work item drops it, so its `Drop` may sleep.
 pub(crate) trait DriverTimeline: Send + Sync + Sized + 'static {
+    /// The type of the fences' seqnos.
+    type Seqno: Seqno;
+
     /// The driver's data of each fence, in the fence's memory.
     ///
     /// The core frees that memory without dropping the data, which must not need `Drop`.
@@ -49,7 +57,7 @@ pub(crate) trait DriverTimeline: Send + Sync + Sized + 'static {
     /// gave a time beyond `KTIME_MAX`.
     ///
     /// May be called in any context, concurrently, and must not signal a fence.
-    fn set_deadline(&self, data: &Self::FenceData, seqno: u64, deadline: i64);
+    fn set_deadline(&self, data: &Self::FenceData, seqno: Self::Seqno, deadline: i64);
 }
 
 /// A context with the driver's data, shared by the fences of the context.
@@ -62,6 +70,12 @@ pub(crate) trait DriverTimeline: Send + Sync + Sized + 'static {
 pub(crate) struct Timeline<T: DriverTimeline> {
     refcount: Refcount,
     context: TypedContext<T>,
+    /// The number of seqnos that were handed out.
+    numbered: Atomic<u64>,
+    /// The latest seqno that has completed. The driver orders completions, and so the writes.
+    completed: Atomic<u64>,
+    /// The number of fences that completed after a later one.
+    misordered: Atomic<u32>,
     #[pin]
     work: Opaque<bindings::rcu_work>,
     #[pin]
@@ -93,6 +107,9 @@ impl<T: DriverTimeline> Timeline<T> {
             try_pin_init!(Self {
                 refcount: Refcount::new(1),
                 context,
+                numbered: Atomic::new(0),
+                completed: Atomic::new(0),
+                misordered: Atomic::new(0),
                 // INVARIANT: The work is initialised, and queued only by `dec_ref()`.
                 work <- Opaque::ffi_init(Self::init_work),
                 data <- data,
@@ -111,12 +128,51 @@ impl<T: DriverTimeline> Timeline<T> {
         self.context.id()
     }
 
+    /// Returns the next seqno: 1, 2, 3 …
+    pub(super) fn next_seqno(&self) -> T::Seqno {
+        T::Seqno::from_raw(self.numbered.fetch_add(1, Relaxed).wrapping_add(1))
+    }
+
+    /// Notes that the fence with the seqno `seqno` completes. `is_shared` returns whether others
+    /// have a reference to it.
+    ///
+    /// Wrapping seqnos are not checked: after a jump of 2³¹, a later one looks earlier.
+    #[inline]
+    pub(super) fn complete_in_order(&self, seqno: u64, is_shared: impl FnOnce() -> bool) {
+        if T::Seqno::WRAPS {
+            return;
+        }
+        // No atomic update: completions that the driver does not order are out of order anyway.
+        let completed = self.completed.load(Relaxed);
+        if seqno >= completed {
+            self.completed.store(seqno, Relaxed);
+        } else if is_shared() {
+            self.warn_misordered(seqno, completed);
+        }
+    }
+
+    #[cold]
+    fn warn_misordered(&self, seqno: u64, completed: u64) {
+        if self.misordered.fetch_add(1, Relaxed) == 0 {
+            pr_warn!(
+                "fence {}:{} completes after {}, out of order\n",
+                self.context_id(),
+                seqno,
+                completed
+            );
+        }
+    }
+
+    /// Returns the number of fences that completed after a later one, for KUnit cases.
+    #[cfg(CONFIG_KUNIT = "y")]
+    pub(super) fn misordered(&self) -> u32 {
+        self.misordered.load(Relaxed)
+    }
+
     /// Returns the number of references, for KUnit cases.
     #[cfg(CONFIG_KUNIT = "y")]
     pub(super) fn count(&self) -> i32 {
-        self.refcount
-            .as_atomic()
-            .load(kernel::sync::atomic::Relaxed)
+        self.refcount.as_atomic().load(Relaxed)
     }
 
     /// Initialises the work that frees the timeline.
@@ -181,12 +237,12 @@ unsafe impl<T: DriverTimeline> AlwaysRefCounted for Timeline<T> {
 #[kernel::macros::kunit_tests(vfence_dma_fence_timeline)]
 mod tests {
     use super::super::{
+        allocated::AllocatedFence,
         fence::Fence,
         fixture::{
             pending,
             timeline, //
-        },
-        pending::AllocatedFence, //
+        }, //
     };
     use crate::bindings;
     use kernel::{
@@ -201,7 +257,7 @@ mod tests {
     fn fence_has_context_and_seqno() -> Result {
         let (one, two) = (timeline()?, timeline()?);
         assert!(one.context_id() != two.context_id());
-        let fence = AllocatedFence::new(two.clone(), GFP_KERNEL)?.init(1 << 40);
+        let fence = AllocatedFence::new(two.clone(), GFP_KERNEL)?.init_at(1 << 40);
         assert_eq!(fence.fence().context(), two.context_id());
         assert_eq!(fence.fence().seqno(), 1 << 40);
         Ok(())
@@ -210,7 +266,7 @@ mod tests {
     #[test]
     fn timeline_gets_deadlines_until_the_fence_signals() -> Result {
         let timeline = timeline()?;
-        let fence = AllocatedFence::new(timeline.clone(), GFP_KERNEL)?.init(7);
+        let fence = AllocatedFence::new(timeline.clone(), GFP_KERNEL)?.init_at(7);
         let reference: ARef<Fence> = fence.fence().into();
         reference.set_deadline(1000);
         assert_eq!(timeline.seqno.load(Relaxed), 7);

@@ -364,7 +364,7 @@ fn job_fence(
     if !exported && !adds && !syncs.needs_fence() {
         return Ok((None, None));
     }
-    let fence = AllocatedFence::new(queue.clone(), GFP_KERNEL_ACCOUNT)?.init(seqno);
+    let fence = AllocatedFence::new(queue.clone(), GFP_KERNEL_ACCOUNT)?.init_at(seqno);
     if syncs.needs_fence() {
         syncs.set_fence(NonChainFence::from(&fence));
     }
@@ -381,7 +381,7 @@ pub(crate) fn exported_fence(
     queue: &QueueRef,
     seqno: u64,
 ) -> Result<(PendingFence<Queue>, OutFence)> {
-    let fence = AllocatedFence::new(queue.clone(), GFP_KERNEL_ACCOUNT)?.init(seqno);
+    let fence = AllocatedFence::new(queue.clone(), GFP_KERNEL_ACCOUNT)?.init_at(seqno);
     let out_fence = export(&fence)?;
     Ok((fence, out_fence))
 }

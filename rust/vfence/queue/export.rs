@@ -55,12 +55,13 @@ impl Queue {
                     }
                 }
             };
-            let fence = AllocatedFence::new(queue.clone(), GFP_KERNEL_ACCOUNT)?.init(seqno);
-            let prepared = prepare(fence.fence())?;
+            let fence = AllocatedFence::new(queue.clone(), GFP_KERNEL_ACCOUNT)?;
             if let Some(record) = completed {
-                fence.complete(fence_result(record.error), record.end);
-                return Ok(prepared);
+                let result = fence_result(record.error);
+                return prepare(fence.init_signalled(seqno, result, record.end).fence());
             }
+            let fence = fence.init_at(seqno);
+            let prepared = prepare(fence.fence())?;
             let mut fence = Some(fence);
             queue.with_fence(seqno, |place| {
                 if place.is_none() {

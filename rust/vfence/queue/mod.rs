@@ -427,6 +427,7 @@ impl Queue {
 }
 
 impl DriverTimeline for Queue {
+    type Seqno = u64;
     type FenceData = Deadline;
 
     fn driver_name(&self) -> &CStr {

@@ -150,6 +150,7 @@ impl_hr_timer_owner! {
 }
 
 impl DriverTimeline for SwSyncTimeline {
+    type Seqno = u32;
     type FenceData = SignedDeadline;
 
     fn driver_name(&self) -> &CStr {
@@ -160,7 +161,7 @@ impl DriverTimeline for SwSyncTimeline {
         self.name.as_c_str()
     }
 
-    fn set_deadline(&self, data: &SignedDeadline, _seqno: u64, deadline: i64) {
+    fn set_deadline(&self, data: &SignedDeadline, _seqno: u32, deadline: i64) {
         data.record(deadline);
     }
 }
@@ -259,7 +260,7 @@ impl SwSyncTimeline {
         mut prepare: impl FnMut(&Fence) -> Result<R>,
     ) -> Result<R> {
         let fence = AllocatedFence::new(timeline.clone(), GFP_KERNEL_ACCOUNT)?;
-        let mut fence = fence.init_wrapping(value);
+        let mut fence = fence.init_at(value);
         let prepared = prepare(fence.fence())?;
         let mut block = None;
         loop {
