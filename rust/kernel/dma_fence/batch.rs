@@ -14,7 +14,8 @@ use kernel::{
 
 /// Up to `N` fences, kept on the stack, that signal with the same result and timestamp.
 ///
-/// Dropping the batch signals the fences that are left.
+/// Dropping the batch, or pushing to a full one, signals the fences that are left, and must happen
+/// in a context that permits [`PendingFence::complete`].
 ///
 /// # Invariants
 ///
@@ -62,7 +63,7 @@ impl<T: DriverTimeline, const N: usize> FenceBatch<T, N> {
         self.take(|fence| drop(fence.complete_with(lock, result, timestamp)));
     }
 
-    /// Signals the fences in any context, as [`PendingFence::complete`] does.
+    /// Signals the fences as [`PendingFence::complete`] does.
     fn complete(&mut self) {
         let (result, timestamp) = (self.result, self.timestamp);
         self.take(|fence| drop(fence.complete(result, timestamp)));

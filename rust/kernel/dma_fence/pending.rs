@@ -12,6 +12,7 @@ use super::{
         SignalledFence, //
     },
     memory::FenceMemory,
+    signalling::SignallingSection,
     timeline::DriverTimeline, //
 };
 use crate::bindings;
@@ -97,8 +98,10 @@ impl<T: DriverTimeline> PendingFence<T> {
     /// earlier ones for done, and a reservation object forgets them. If seqnos do not wrap around,
     /// the first fence that completes too late is logged.
     ///
-    /// Calls the callbacks of all waiters. May be called in any context. The caller must not hold a
-    /// lock that a callback on any fence may take.
+    /// Calls the callbacks of all waiters. The caller must not hold a lock that a callback on any
+    /// fence may take. May be called wherever a spinlock may be taken: in hard interrupts too, but
+    /// on `PREEMPT_RT`, where the fence's lock sleeps, only in tasks that can be preempted. The
+    /// same holds for dropping the fence.
     pub(crate) fn complete(self, result: Result, timestamp: u64) -> SignalledFence {
         self.complete_by(result, timestamp, bindings::dma_fence_signal_timestamp)
     }
@@ -179,6 +182,8 @@ impl<T: DriverTimeline> PendingFence<T> {
     /// signals a fence, and that may be called in the current context.
     #[inline]
     unsafe fn signal(&self, result: Result, timestamp: u64, signal: SignalFn) {
+        // `dma_fence_signal()` has this annotation, but sets a timestamp of its own.
+        let _section = SignallingSection::begin();
         let fence = self.as_raw();
         // SAFETY: By the type invariants. The field is constant.
         let timeline = unsafe { (*self.0.as_ptr()).timeline };

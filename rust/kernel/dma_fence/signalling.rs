@@ -24,7 +24,7 @@ impl SignallingSection {
     #[must_use = "the section ends immediately unless the value is kept"]
     pub(crate) fn begin() -> Self {
         Self {
-            // SAFETY: The function may be called in any context.
+            // SAFETY: The function only reads the state of the task and notes it in lockdep's.
             cookie: cfg!(CONFIG_LOCKDEP) && unsafe { bindings::dma_fence_begin_signalling() },
             _not_send: NotThreadSafe,
         }

@@ -56,7 +56,9 @@ pub(crate) trait DriverTimeline: Send + Sync + Sized + 'static {
     /// `deadline` is the core's `ktime_t`, in ns on `CLOCK_MONOTONIC`. It is negative if user space
     /// gave a time beyond `KTIME_MAX`.
     ///
-    /// May be called in any context, concurrently, and must not signal a fence.
+    /// May be called concurrently, in an RCU read-side section, with locks of the caller held, and
+    /// with interrupts disabled or in a hard interrupt, but not so on `PREEMPT_RT`. So it must not
+    /// sleep, but may take spinlocks. It must not signal a fence.
     fn set_deadline(&self, data: &Self::FenceData, seqno: Self::Seqno, deadline: i64);
 }
 
