@@ -7,6 +7,10 @@ use crate::bindings;
 use kernel::{
     error::to_result,
     prelude::*,
+    sync::barrier::{
+        smp_mb,
+        Read, //
+    },
     types::Opaque, //
 };
 
@@ -39,14 +43,25 @@ impl DmaResv {
         self.0.get()
     }
 
-    /// Returns whether all fences that `usage` includes have signalled.
+    /// Returns whether all fences that `usage` includes have signalled. If so, the caller sees what
+    /// the signallers wrote before.
     pub(crate) fn is_signaled(&self, usage: Usage) -> bool {
         // SAFETY: By the type invariants.
-        unsafe { bindings::dma_resv_test_signaled(self.as_raw(), usage as u32) }
+        let signalled = unsafe { bindings::dma_resv_test_signaled(self.as_raw(), usage as u32) };
+        if signalled {
+            Self::acquire();
+        }
+        signalled
     }
 
-    /// Waits until all fences that `usage` includes have signalled. Fails with `ERESTARTSYS` if a
-    /// signal arrives first.
+    /// Completes an acquire after a branch on the signalled flag of fences, which the core reads
+    /// without a barrier. The branch orders later writes.
+    fn acquire() {
+        smp_mb(Read);
+    }
+
+    /// Waits until all fences that `usage` includes have signalled. After that, the caller sees
+    /// what the signallers wrote before. Fails with `ERESTARTSYS` if a signal arrives first.
     pub(crate) fn wait(&self, usage: Usage) -> Result {
         const FOR_EVER: c_ulong = isize::MAX as c_ulong;
 
@@ -54,6 +69,8 @@ impl DmaResv {
         let ret =
             unsafe { bindings::dma_resv_wait_timeout(self.as_raw(), usage as u32, true, FOR_EVER) };
         // CAST: An errno fits.
-        to_result(ret.min(0) as c_int)
+        to_result(ret.min(0) as c_int)?;
+        Self::acquire();
+        Ok(())
     }
 }
