@@ -50,6 +50,7 @@ mod domain;
 mod fence;
 #[cfg(CONFIG_KUNIT = "y")]
 pub(crate) mod fixture;
+mod foreign;
 mod memory;
 mod pending;
 mod seqno;

@@ -92,6 +92,7 @@ mod tests {
         },
         *, //
     };
+    use crate::kernel_ext::workqueue::OwnedQueue;
 
     #[test]
     fn allocation_can_be_dropped() -> Result {
@@ -100,6 +101,21 @@ mod tests {
         assert_eq!(timeline.count(), 2);
         drop(allocated);
         assert_eq!(timeline.count(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn another_thread_can_initialise_the_fence() -> Result {
+        let timeline = timeline()?;
+        let allocated = AllocatedFence::new(timeline.clone(), GFP_KERNEL)?;
+        let queue = OwnedQueue::new(c"kunit")?;
+        queue.try_spawn(GFP_KERNEL, move || {
+            allocated.init().complete(Ok(()), 1);
+        })?;
+        drop(queue);
+        // The next seqno is 2.
+        let fence = AllocatedFence::new(timeline, GFP_KERNEL)?.init();
+        assert_eq!(fence.fence().seqno(), 2);
         Ok(())
     }
 

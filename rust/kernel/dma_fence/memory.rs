@@ -51,6 +51,9 @@ pub(super) struct FenceMemory<T: DriverTimeline> {
     data: T::FenceData,
 }
 
+// SAFETY: Any thread may initialise a fence. The timeline and the data are `Send` and `Sync`.
+unsafe impl<T: DriverTimeline> Send for FenceMemory<T> {}
+
 impl<T: DriverTimeline> FenceMemory<T> {
     /// `release` and `wait` are missing: they would tie the fence to the module.
     pub(super) const OPS: bindings::dma_fence_ops = bindings::dma_fence_ops {

@@ -63,6 +63,11 @@ impl<T: DriverTimeline> PendingFence<T> {
         Self(memory)
     }
 
+    /// Returns the memory, with what [`Self::new`] needs to take it again.
+    pub(super) fn into_memory(self) -> NonNull<FenceMemory<T>> {
+        ManuallyDrop::new(self).0
+    }
+
     /// Returns the fence, which can be shared.
     pub(crate) fn fence(&self) -> &Fence {
         // SAFETY: By the type invariants `self` has a count of the fence, which is the `base` at
