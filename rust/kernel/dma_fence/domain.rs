@@ -240,6 +240,7 @@ mod tests {
         }
     }
 
+    #[vtable]
     impl DriverTimeline for Nested {
         type Seqno = u64;
         type FenceData = ();

@@ -37,12 +37,14 @@ use kernel::{
     types::ForeignOwnable, //
 };
 
-/// A timeline with the seqnos `S` that records the deadlines that are set on its fences.
+/// A timeline with the seqnos `S` that records the calls of its operations.
 pub(crate) struct KunitTimeline<S = u64> {
     /// The seqno of the last fence on which a deadline was set.
     pub(super) seqno: Atomic<u64>,
     /// The deadline that was set.
     pub(super) deadline: Atomic<i64>,
+    /// The number of calls of [`DriverTimeline::enable_signaling`].
+    pub(super) enabled: Atomic<i32>,
     _seqnos: PhantomData<S>,
 }
 
@@ -51,6 +53,7 @@ impl<S> KunitTimeline<S> {
         Self {
             seqno: Atomic::new(0),
             deadline: Atomic::new(0),
+            enabled: Atomic::new(0),
             _seqnos: PhantomData,
         }
     }
@@ -71,6 +74,7 @@ impl Default for LastDeadline {
     }
 }
 
+#[vtable]
 impl<S: Seqno> DriverTimeline for KunitTimeline<S> {
     type Seqno = S;
     type FenceData = LastDeadline;
@@ -87,6 +91,11 @@ impl<S: Seqno> DriverTimeline for KunitTimeline<S> {
         data.0.store(deadline, Relaxed);
         self.seqno.store(seqno.into_raw(), Relaxed);
         self.deadline.store(deadline, Relaxed);
+    }
+
+    fn enable_signaling(&self, _data: &LastDeadline, seqno: S) {
+        self.seqno.store(seqno.into_raw(), Relaxed);
+        self.enabled.add(1, Relaxed);
     }
 }
 

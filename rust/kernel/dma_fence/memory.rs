@@ -60,6 +60,11 @@ impl<T: DriverTimeline> FenceMemory<T> {
         get_driver_name: Some(Self::driver_name),
         get_timeline_name: Some(Self::timeline_name),
         set_deadline: Some(Self::set_deadline),
+        enable_signaling: if T::HAS_ENABLE_SIGNALING {
+            Some(Self::enable_signaling)
+        } else {
+            None
+        },
         ..pin_init::zeroed()
     };
 
@@ -178,10 +183,38 @@ impl<T: DriverTimeline> FenceMemory<T> {
         fence: *mut bindings::dma_fence,
         deadline: bindings::ktime_t,
     ) {
-        // SAFETY: By the safety requirements of this function. The seqno is constant.
-        let (timeline, seqno) = unsafe { (Self::timeline(fence), (*fence).seqno) };
         // SAFETY: By the safety requirements of this function.
-        let data = unsafe { Self::data(fence.cast()) };
-        timeline.set_deadline(data, T::Seqno::from_raw(seqno), deadline);
+        let (timeline, data, seqno) = unsafe { Self::parts(fence) };
+        timeline.set_deadline(data, seqno, deadline);
+    }
+
+    /// # Safety
+    ///
+    /// `fence` must have these operations, which the caller must have read in the current RCU
+    /// read-side section. The caller must hold the fence's lock.
+    unsafe extern "C" fn enable_signaling(fence: *mut bindings::dma_fence) -> bool {
+        // SAFETY: By the safety requirements of this function.
+        let (timeline, data, seqno) = unsafe { Self::parts(fence) };
+        timeline.enable_signaling(data, seqno);
+        // `false` would let the core signal the fence, which only its `PendingFence` may.
+        true
+    }
+
+    /// # Safety
+    ///
+    /// That of [`Self::timeline`].
+    unsafe fn parts<'a>(
+        fence: *mut bindings::dma_fence,
+    ) -> (&'a Timeline<T>, &'a T::FenceData, T::Seqno) {
+        // SAFETY: By the safety requirements of this function. The fence is allocated as long as
+        // its operations may be called. The seqno is constant.
+        let (timeline, data, seqno) = unsafe {
+            (
+                Self::timeline(fence),
+                Self::data(fence.cast()),
+                (*fence).seqno,
+            )
+        };
+        (timeline, data, T::Seqno::from_raw(seqno))
     }
 }

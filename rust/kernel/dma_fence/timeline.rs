@@ -15,6 +15,7 @@ use core::{
 use kernel::{
     alloc::Flags,
     container_of,
+    error::VTABLE_DEFAULT_ERROR,
     prelude::*,
     str::CStr,
     sync::{
@@ -35,6 +36,7 @@ use kernel::{
 /// The driver's data of a [`Timeline`], which answers the core's questions about its fences.
 ///
 /// A work item drops it, so its `Drop` may sleep.
+#[vtable]
 pub(crate) trait DriverTimeline: Send + Sync + Sized + 'static {
     /// The type of the fences' seqnos.
     type Seqno: Seqno;
@@ -60,6 +62,16 @@ pub(crate) trait DriverTimeline: Send + Sync + Sized + 'static {
     /// with interrupts disabled or in a hard interrupt, but not so on `PREEMPT_RT`. So it must not
     /// sleep, but may take spinlocks. It must not signal a fence.
     fn set_deadline(&self, data: &Self::FenceData, seqno: Self::Seqno, deadline: i64);
+
+    /// Called at most once for a fence, when something first waits for it or adds a callback.
+    ///
+    /// A driver that completes fences only on demand, for instance by an interrupt that it must
+    /// enable, has this operation. It may be called in the same contexts as
+    /// [`Self::set_deadline`], and always with the fence's lock held: it must not complete this
+    /// fence, nor take a lock under which this or another fence signals.
+    fn enable_signaling(&self, _data: &Self::FenceData, _seqno: Self::Seqno) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 }
 
 /// A context with the driver's data, shared by the fences of the context.
@@ -238,22 +250,40 @@ unsafe impl<T: DriverTimeline> AlwaysRefCounted for Timeline<T> {
 
 #[kernel::macros::kunit_tests(vfence_dma_fence_timeline)]
 mod tests {
-    use super::super::{
-        allocated::AllocatedFence,
-        fence::Fence,
-        fixture::{
-            pending,
-            timeline, //
-        }, //
-    };
-    use crate::bindings;
-    use kernel::{
-        prelude::*,
-        sync::{
-            aref::ARef,
-            atomic::Relaxed, //
+    use super::{
+        super::{
+            allocated::AllocatedFence,
+            callback::Callback,
+            context::Context,
+            fence::Fence,
+            fixture::{
+                domain,
+                pending,
+                timeline,
+                CallCount, //
+            },
+            memory::FenceMemory, //
         },
+        *, //
     };
+    /// A timeline without the optional operation.
+    struct WithoutOptional;
+
+    #[vtable]
+    impl DriverTimeline for WithoutOptional {
+        type Seqno = u64;
+        type FenceData = ();
+
+        fn driver_name(&self) -> &CStr {
+            c"kunit"
+        }
+
+        fn timeline_name(&self) -> &CStr {
+            c"kunit-without"
+        }
+
+        fn set_deadline(&self, _data: &(), _seqno: u64, _deadline: i64) {}
+    }
 
     #[test]
     fn fence_has_context_and_seqno() -> Result {
@@ -276,6 +306,39 @@ mod tests {
         fence.complete(Ok(()), 1);
         reference.set_deadline(500);
         assert_eq!(timeline.deadline.load(Relaxed), 1000);
+        Ok(())
+    }
+
+    #[test]
+    fn timeline_learns_that_a_fence_is_waited_for() -> Result {
+        let timeline = timeline()?;
+        let fence = AllocatedFence::new(timeline.clone(), GFP_KERNEL)?.init_at(7);
+        assert_eq!(timeline.enabled.load(Relaxed), 0);
+        for _ in 0..2 {
+            let mut callback = Callback::new(fence.fence().into(), CallCount::new()?, GFP_KERNEL)?;
+            callback.arm();
+        }
+        assert_eq!(timeline.enabled.load(Relaxed), 1);
+        assert_eq!(timeline.seqno.load(Relaxed), 7);
+        assert!(!fence.fence().is_signaled());
+        Ok(())
+    }
+
+    #[test]
+    fn timeline_may_lack_the_operation() -> Result {
+        assert!(FenceMemory::<WithoutOptional>::OPS
+            .enable_signaling
+            .is_none());
+        let data = Ok(WithoutOptional);
+        let timeline = Timeline::new::<Error>(domain()?, Context::new().into(), data, GFP_KERNEL)?;
+        let (fence, count) = (
+            AllocatedFence::new(timeline, GFP_KERNEL)?.init(),
+            CallCount::new()?,
+        );
+        let mut callback = Callback::new(fence.fence().into(), count.clone(), GFP_KERNEL)?;
+        callback.arm();
+        fence.complete(Ok(()), 1);
+        assert_eq!(count.calls().0, 1);
         Ok(())
     }
 

@@ -426,6 +426,7 @@ impl Queue {
     }
 }
 
+#[vtable]
 impl DriverTimeline for Queue {
     type Seqno = u64;
     type FenceData = Deadline;

@@ -149,6 +149,7 @@ impl_hr_timer_owner! {
     impl HrTimerOwner for SwSyncTimeline { self.timer }
 }
 
+#[vtable]
 impl DriverTimeline for SwSyncTimeline {
     type Seqno = u32;
     type FenceData = SignedDeadline;
