@@ -3,9 +3,8 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/epoll.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <linux/userfaultfd.h>
+#include "lib/page_fault.h"
 #include "lib/test.h"
 
 FIXTURE(event)
@@ -257,12 +256,11 @@ TEST_F(event, signal_interrupts_a_reader)
 	EXPECT_EQ(EINTR, interrupt_a_reader(self->device));
 }
 
-/* A thread whose read() blocks in a page fault until @faults is closed. */
+/* A thread whose read() blocks in a page fault. */
 struct stuck {
 	pthread_t thread;
 	int device;
-	int faults;
-	struct vfence_event *memory;
+	struct page_fault fault;
 	ssize_t read;
 };
 
@@ -270,31 +268,18 @@ static void *read_slowly(void *data)
 {
 	struct stuck *stuck = data;
 
-	stuck->read = read(stuck->device, stuck->memory, sizeof(*stuck->memory));
+	stuck->read = read(stuck->device, stuck->fault.memory, sizeof(struct vfence_event));
 	return NULL;
 }
 
 /* Returns once the thread blocks; false if the kernel has no userfaultfd. */
 static bool stuck_start(struct stuck *stuck, int device)
 {
-	size_t page = sysconf(_SC_PAGESIZE);
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register range = {
-		.range.len = page,
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-	struct uffd_msg fault;
-
 	stuck->device = device;
-	stuck->memory = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-			     0);
-	stuck->faults = syscall(SYS_userfaultfd, O_CLOEXEC);
-	range.range.start = ptr_to_u64(stuck->memory);
-	if (ioctl(stuck->faults, UFFDIO_API, &api) ||
-	    ioctl(stuck->faults, UFFDIO_REGISTER, &range))
+	if (!page_fault_prepare(&stuck->fault))
 		return false;
 	pthread_create(&stuck->thread, NULL, read_slowly, stuck);
-	return read(stuck->faults, &fault, sizeof(fault)) == sizeof(fault);
+	return page_fault_wait(&stuck->fault);
 }
 
 TEST_F(event, page_fault_of_a_reader_blocks_only_readers)
@@ -318,10 +303,10 @@ TEST_F(event, page_fault_of_a_reader_blocks_only_readers)
 	ASSERT_EQ(1, signal_seqno(self->device, self->manual, 4, 0));
 	/* The next reader continues when the first is done. */
 	reader_start(&reader, self->device, 3);
-	close(stuck.faults);
+	page_fault_end(&stuck.fault);
 	pthread_join(stuck.thread, NULL);
 	EXPECT_EQ(sizeof(event), stuck.read);
-	EXPECT_EQ(1, stuck.memory->seqno);
+	EXPECT_EQ(1, ((struct vfence_event *)stuck.fault.memory)->seqno);
 	pthread_join(reader.thread, NULL);
 	EXPECT_EQ(0, reader.error);
 	EXPECT_EQ(2 + 3 + 4, reader.sum);
