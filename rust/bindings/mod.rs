@@ -59,6 +59,8 @@ pub(crate) use generated::{
     RUST_CONST_FMODE_NOWAIT as FMODE_NOWAIT,
     RUST_CONST_IOCB_NOWAIT as IOCB_NOWAIT, //
 };
+#[cfg(CONFIG_DEBUG_LOCK_ALLOC)]
+pub(crate) use helpers::mutex_lock_killable;
 pub(crate) use helpers::{
     copy_struct_from_user,
     dma_coerce_mask_and_coherent,

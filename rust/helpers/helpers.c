@@ -10,6 +10,7 @@
 #include "dma-resv.c"
 #include "fault-inject.c"
 #include "mm.c"
+#include "mutex.c"
 #include "sched.c"
 #include "string.c"
 #include "uaccess.c"

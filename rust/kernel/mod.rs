@@ -20,6 +20,7 @@ pub(crate) mod fault_inject;
 pub(crate) mod file_operations;
 pub(crate) mod hrtimer;
 pub(crate) mod miscdevice;
+pub(crate) mod mutex;
 pub(crate) mod scatterlist;
 pub(crate) mod sync_file;
 pub(crate) mod task;
