@@ -3,7 +3,10 @@
 //! A client: one open file of the device, and the queues that it owns.
 
 use crate::{
-    kernel_ext::dma_fence::Context,
+    kernel_ext::{
+        dma_fence::Context,
+        mutex::LockKillable, //
+    },
     uapi::VFENCE_MAX_WAITS,
     vfence::{
         buffer::map::MappingTable,
@@ -37,7 +40,8 @@ pub(crate) struct Client {
     id: u64,
     device: Arc<Device>,
     /// The queue of the last submission, unless it was destroyed. Held while jobs are prepared and
-    /// published, which keeps the seqnos that are reserved for them.
+    /// published, which keeps the seqnos that are reserved for them. User memory is accessed with
+    /// the lock held, so it must be taken killably.
     #[pin]
     pub(crate) last_submitted: Mutex<Option<QueueRef>>,
     /// The queue of the last `VFENCE_IOCTL_SIGNAL_NEXT`, unless it was destroyed. Nothing that may
@@ -162,11 +166,12 @@ impl Client {
         Ok(())
     }
 
-    /// Destroys a queue and completes its pending jobs with `-ECANCELED`. Fails with `ENOENT`.
+    /// Destroys a queue and completes its pending jobs with `-ECANCELED`. Fails with `ENOENT`, and
+    /// with `EINTR` if the task is killed.
     pub(crate) fn destroy_queue(&self, id: u32) -> Result {
         let queue = {
             // A submission that has found the queue publishes its jobs first.
-            let mut last_submitted = self.last_submitted.lock();
+            let mut last_submitted = self.last_submitted.lock_killable()?;
             let mut queues = self.queues.lock();
             let queue = queues.by_id.remove(&id).ok_or(ENOENT)?;
             queues.count -= 1;

@@ -3,8 +3,10 @@
  * Clients: an open file owns its queues, however it is shared, and its last close cancels their
  * jobs.
  */
+#include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include "lib/page_fault.h"
 #include "lib/test.h"
 
 FIXTURE(client)
@@ -247,6 +249,116 @@ TEST_F(client, killed_child_leaves_the_shared_client_open)
 	ASSERT_EQ(-SIGKILL, child_status(child));
 	EXPECT_EQ(0, fence_status(self->fence));
 	EXPECT_EQ(2, signal_seqno(self->device, self->queue, 2, 0));
+}
+
+/* A thread whose SUBMIT blocks in a page fault, in the array of in-fences. */
+struct stuck {
+	pthread_t thread;
+	int device;
+	struct page_fault fault;
+	struct vfence_submit job;
+	int result;
+};
+
+static void *submit_slowly(void *data)
+{
+	struct stuck *stuck = data;
+
+	stuck->result = submit_job(stuck->device, &stuck->job);
+	return NULL;
+}
+
+/* Returns once the thread blocks; false if the kernel has no userfaultfd. */
+static bool stuck_start(struct stuck *stuck, int device, __u32 queue)
+{
+	stuck->device = device;
+	if (!page_fault_prepare(&stuck->fault))
+		return false;
+	stuck->job = (struct vfence_submit) {
+		.queue = queue,
+		.in_fences = ptr_to_u64(stuck->fault.memory),
+		.in_fence_count = 1,
+	};
+	pthread_create(&stuck->thread, NULL, submit_slowly, stuck);
+	return page_fault_wait(&stuck->fault);
+}
+
+/* Returns whether the process blocks in an ioctl; waits until it does. */
+static bool blocks_in_ioctl(pid_t process)
+{
+	__u64 end = patience();
+	char path[32], text[16];
+	ssize_t length;
+	int file;
+
+	snprintf(path, sizeof(path), "/proc/%d/syscall", process);
+	while (now_ns() < end) {
+		file = open(path, O_RDONLY | O_CLOEXEC);
+		length = read(file, text, sizeof(text) - 1);
+		close(file);
+		/* The text is "running" or begins with the number of the system call. */
+		text[length > 0 ? length : 0] = 0;
+		if (strtol(text, NULL, 10) == SYS_ioctl)
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
+static int submit_two(int device, __u32 queue)
+{
+	struct vfence_submit jobs[2] = { { .queue = queue }, { .queue = queue } };
+
+	return submit_batch(device, jobs, 2, NULL);
+}
+
+static int submit_one(int device, __u32 queue)
+{
+	struct vfence_submit job = { .queue = queue };
+
+	return submit_job(device, &job);
+}
+
+static void on_signal(int number)
+{
+	(void)number;
+}
+
+/* Submission and destruction wait for the submissions of other threads, but not when killed. */
+TEST_F(client, killed_caller_ends_while_another_caller_blocks)
+{
+	int (*calls[])(int, __u32) = { submit_one, submit_two, queue_destroy, create_fence };
+	/* The render node has no CREATE_FENCE. */
+	int count = variant->node == &misc_node ? 4 : 3;
+	struct sigaction action = { .sa_handler = on_signal };
+	struct stuck stuck;
+
+	ASSERT_EQ(0, sigaction(SIGUSR1, &action, NULL));
+	if (!stuck_start(&stuck, self->device, timer_queue(self->device)))
+		SKIP(return, "the kernel has no CONFIG_USERFAULTFD");
+	for (int i = 0; i < count; i++) {
+		pid_t child = fork();
+
+		if (!child)
+			_exit(!!calls[i](self->device, self->queue));
+		EXPECT_TRUE(blocks_in_ioctl(child));
+		/* Other signals do not end the call. */
+		kill(child, SIGUSR1);
+		EXPECT_TRUE(blocks_in_ioctl(child));
+		kill(child, SIGKILL);
+		EXPECT_EQ(-SIGKILL, child_status(child));
+	}
+	/* Calls that submit nothing do not wait. */
+	EXPECT_EQ(1, queue_submitted(self->device, self->queue));
+	EXPECT_EQ(1, signal_seqno(self->device, self->queue, 1, 0));
+	EXPECT_NE(0, manual_queue(self->device));
+	page_fault_end(&stuck.fault);
+	pthread_join(stuck.thread, NULL);
+	/* Descriptor 0 is no sync_file. */
+	EXPECT_EQ(-1, stuck.result);
+	/* The killed calls had no effect. */
+	EXPECT_EQ(0, submit_one(self->device, self->queue));
+	EXPECT_EQ(2, queue_submitted(self->device, self->queue));
 }
 
 TEST_HARNESS_MAIN

@@ -9,7 +9,8 @@
 use crate::{
     kernel_ext::{
         dma_fence::SignallingSection,
-        miscdevice::IoctlReturn, //
+        miscdevice::IoctlReturn,
+        mutex::LockKillable, //
     },
     vfence::{
         client::Client,
@@ -31,7 +32,7 @@ pub(crate) fn create_fence(client: &Client, arg: usize) -> IoctlReturn {
 
 #[inline(always)]
 fn create(client: &Client, id: u32) -> Result<u32> {
-    let mut last_submitted = client.last_submitted.lock();
+    let mut last_submitted = client.last_submitted.lock_killable()?;
     let queue = client.cached_queue(&mut last_submitted, id)?;
     if queue.kind() != QueueKind::Manual {
         return Err(EINVAL);

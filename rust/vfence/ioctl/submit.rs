@@ -15,7 +15,10 @@
 //! A job of a manual queue has neither in-fences nor buffers, and skips the second step.
 
 use crate::{
-    kernel_ext::dma_fence::SignallingSection,
+    kernel_ext::{
+        dma_fence::SignallingSection,
+        mutex::LockKillable, //
+    },
     uapi::{
         vfence_submit,
         vfence_submit_batch,
@@ -101,7 +104,7 @@ pub(super) fn submit<H: HandleLookup>(client: &Client, handles: &H, argument: Us
     let (argument, mut syncs) = handles.resolve_job(argument, &[])?;
     let mut place = MaybeUninit::uninit();
     let submit: &vfence_submit = argument.read_versioned_into(&mut place, &EARLIER_SIZES)?;
-    let mut last_submitted = client.last_submitted.lock();
+    let mut last_submitted = client.last_submitted.lock_killable()?;
     let queue = client.cached_queue(&mut last_submitted, submit.queue)?;
     let reservation = Reservation::new(queue);
     let submission = Submission::new(client, handles, 1);
@@ -252,7 +255,7 @@ fn submit_all<H: HandleLookup>(
         }
     }
     let mut arguments = arguments.into_iter();
-    let mut last_submitted = client.last_submitted.lock();
+    let mut last_submitted = client.last_submitted.lock_killable()?;
     let mut reservations: KVVec<Reservation> = KVVec::new();
     let (mut jobs, mut manual_jobs) = (KVVec::new(), KVVec::new());
     let (mut countdowns, mut out_fences) = (KVVec::new(), KVVec::new());

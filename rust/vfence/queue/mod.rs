@@ -6,7 +6,8 @@
 //!
 //! A lock may be taken while locks above it are held, never the other way round:
 //!
-//!  1. A client's `last_submitted`, a mutex: jobs are prepared and published.
+//!  1. A client's `last_submitted`, a mutex: jobs are prepared and published. User memory is
+//!     accessed below it, so tasks wait for it killably.
 //!  2. A client's `last_signalled`, a mutex: `VFENCE_IOCTL_SIGNAL_NEXT` finds the queue and
 //!     completes its head, if the head is a plain job.
 //!  3. `advancing` of a sw_sync timeline, a mutex: the counter advances, until each fence that it
