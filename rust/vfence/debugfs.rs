@@ -37,17 +37,23 @@ const MAX_JOBS: u64 = 32;
 const MAX_IN_FENCES: usize = 8;
 
 /// The debugfs file `queues`: all queues of the device and their oldest pending jobs.
+///
+/// Nothing is written with a lock held. A queue may be destroyed while it is written: its jobs have
+/// completed then.
 pub(crate) struct QueuesFile(pub(super) Arc<Device>);
 
 impl Writer for QueuesFile {
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.try_for_each_listed(|client, listed| match listed {
-            Listed::Queue(queue) => {
-                write_queue(f, client, queue)?;
-                write_jobs(f, queue)
+        for (client, listed) in self.0.listed() {
+            match listed {
+                Listed::Queue(queue) => {
+                    write_queue(f, client, &queue)?;
+                    write_jobs(f, &queue)?;
+                }
+                Listed::Timeline(timeline) => write_timeline(f, client, &timeline)?,
             }
-            Listed::Timeline(timeline) => write_timeline(f, client, timeline),
-        })
+        }
+        Ok(())
     }
 }
 

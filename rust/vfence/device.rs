@@ -10,6 +10,10 @@ use crate::{
         fault_inject::FaultAttr, //
     },
     vfence::{
+        listing::{
+            List,
+            Listing, //
+        },
         queue::{
             worker::Workqueues,
             QueueRef, //
@@ -22,23 +26,14 @@ use crate::{
 };
 use kernel::{
     prelude::*,
-    rbtree::{
-        RBTree,
-        RBTreeNode, //
-    },
     sync::{
         atomic::{
             Atomic,
             Relaxed, //
         },
-        new_mutex,
-        Arc,
-        Mutex, //
+        Arc, //
     },
 };
-
-/// The id of a client, and the id of one of its queues.
-type ListingKey = (u64, u32);
 
 /// The device, which all its open files share.
 #[pin_data]
@@ -59,19 +54,17 @@ pub(crate) struct Device {
     pub(crate) drop_interrupt: FaultAttr,
     /// The queues of all clients and the timelines of sw_sync, for debugfs.
     #[pin]
-    listed: Mutex<RBTree<ListingKey, Listed>>,
+    listed: List<Listed>,
     /// The number of clients there have been.
     clients: Atomic<u64>,
 }
 
 /// An entry of the list for debugfs.
+#[derive(Clone)]
 pub(crate) enum Listed {
     Queue(QueueRef),
     Timeline(TimelineRef),
 }
-
-/// The memory of an entry in the list for debugfs.
-pub(crate) struct Listing(RBTreeNode<ListingKey, Listed>);
 
 impl Device {
     /// Creates the device. Its debugfs directory must exist. Fails with `ENOMEM`, and as
@@ -87,7 +80,7 @@ impl Device {
                 hang <- attr(c"hang"),
                 delay <- attr(c"delay"),
                 drop_interrupt <- attr(c"drop_interrupt"),
-                listed <- new_mutex!(RBTree::new()),
+                listed <- List::new(),
                 clients: Atomic::new(0),
             }),
             GFP_KERNEL,
@@ -110,8 +103,12 @@ impl Device {
     }
 
     /// Allocates the list entry of a queue of `client`. Fails with `ENOMEM`.
-    pub(crate) fn new_queue_listing(&self, client: u64, queue: &QueueRef) -> Result<Listing> {
-        Self::new_listing((client, queue.id()), Listed::Queue(queue.clone()))
+    pub(crate) fn new_queue_listing(
+        &self,
+        client: u64,
+        queue: &QueueRef,
+    ) -> Result<Listing<Listed>> {
+        Listing::new((client, queue.id()), Listed::Queue(queue.clone()))
     }
 
     /// Allocates the list entry of the timeline of `client`. Fails with `ENOMEM`.
@@ -119,35 +116,25 @@ impl Device {
         &self,
         client: u64,
         timeline: &TimelineRef,
-    ) -> Result<Listing> {
-        Self::new_listing((client, timeline::ID), Listed::Timeline(timeline.clone()))
-    }
-
-    fn new_listing(key: ListingKey, listed: Listed) -> Result<Listing> {
-        Ok(Listing(RBTreeNode::new(key, listed, GFP_KERNEL_ACCOUNT)?))
+    ) -> Result<Listing<Listed>> {
+        Listing::new((client, timeline::ID), Listed::Timeline(timeline.clone()))
     }
 
     /// Adds an entry to the list.
-    pub(crate) fn list(&self, listing: Listing) {
-        self.listed.lock().insert(listing.0);
+    pub(crate) fn list(&self, listing: Listing<Listed>) {
+        self.listed.insert(listing);
     }
 
     /// Removes the entry of `client` with the queue id `queue`.
     pub(crate) fn unlist(&self, client: u64, queue: u32) {
-        let node = self.listed.lock().remove_node(&(client, queue));
-        // Free the node, and perhaps the queue, with the lock released.
-        drop(node);
+        self.listed.remove((client, queue));
     }
 
-    /// Calls `f` with each entry and the id of its client, until `f` fails. The list does not
-    /// change meanwhile.
-    pub(crate) fn try_for_each_listed<E>(
-        &self,
-        mut f: impl FnMut(u64, &Listed) -> Result<(), E>,
-    ) -> Result<(), E> {
+    /// Returns the entries of the list, each with the id of its client. The list may change
+    /// meanwhile: see [`List::walk`].
+    pub(crate) fn listed(&self) -> impl Iterator<Item = (u64, Listed)> + '_ {
         self.listed
-            .lock()
-            .iter()
-            .try_for_each(|((client, _), listed)| f(*client, listed))
+            .walk()
+            .map(|((client, _), listed)| (client, listed))
     }
 }

@@ -4,7 +4,8 @@
 //!
 //! - `ioctl`: a file for each group of ioctls of the UAPI header. Jobs come in by `submit`.
 //! - `file`: the other file operations: open, release, read, poll, mmap, fdinfo.
-//! - `module`: the state of a loaded module; `debugfs`: its files there.
+//! - `module`: the state of a loaded module; `debugfs`: its files there; `listing`: the list that
+//!   they show.
 //! - `device`, `client`: what all open files share, and one open file with its queues.
 //! - `queue`: a queue, with its locks, timer, worker, and fences around a scheduler.
 //! - `sw_sync`: a timeline of `/dev/sw_sync`.
@@ -28,6 +29,7 @@ pub(crate) mod file;
 pub(crate) mod ioctl;
 pub(crate) mod job;
 pub(crate) mod limits;
+pub(crate) mod listing;
 pub(crate) mod module;
 pub(crate) mod pause;
 pub(crate) mod queue;

@@ -264,26 +264,58 @@ TEST_F(debugfs, destroyed_queue_is_not_listed)
 	self->device = -1;
 }
 
+/* Returns the number of queues in the list; -1 if its lines or its order are not as expected. */
+static int count_queues(const char *text)
+{
+	unsigned int client, queue, last_client = 0, last_queue = 0;
+	int count = 0;
+
+	for (const char *end; *text; text = end + 1) {
+		end = strchr(text, '\n');
+		if (!end)
+			return -1;
+		if (!strncmp(text, "  ", 2))
+			continue;
+		if (sscanf(text, "client %u queue %u ", &client, &queue) != 2)
+			return -1;
+		if (client < last_client || (client == last_client && queue <= last_queue))
+			return -1;
+		last_client = client;
+		last_queue = queue;
+		count++;
+	}
+	return count;
+}
+
 TEST_F(debugfs, read_races_with_changes)
 {
 	pid_t child = fork();
+	__u32 newest;
 
 	if (!child) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		for (;;) {
 			__u32 queue = timer_queue(self->device);
+			int other = device_open();
 
+			for (int i = 0; i < 3; i++)
+				timer_queue(other);
 			for (int i = 0; i < 20; i++)
 				close(submit_after(self->device, queue, 1000, self->fence));
 			close(submit(self->device, self->manual, 0));
 			signal_seqno(self->device, self->manual,
 				     queue_submitted(self->device, self->manual) - 1, 0);
 			queue_destroy(self->device, queue);
+			close(other);
 		}
 	}
 	for (int i = 0; i < 200; i++) {
+		newest = queue_create(self->device, VFENCE_QUEUE_MANUAL, "the-newest");
 		ASSERT_TRUE(slurp(self, QUEUES));
-		EXPECT_NE(NULL, strstr(self->text, "a-timer-queue"));
+		EXPECT_LE(3, count_queues(self->text));
+		EXPECT_NE(NULL, strstr(self->text, " a-timer-queue timer "));
+		EXPECT_NE(NULL, strstr(self->text, " the-newest manual "));
+		ASSERT_EQ(0, queue_destroy(self->device, newest));
 	}
 	kill(child, SIGKILL);
 	EXPECT_EQ(child, waitpid(child, NULL, 0));

@@ -20,7 +20,7 @@ import ktap
 _LAYERS = [
     ("node", r"\w+_main\.rs|vfence_(misc|drm)/.*"),
     ("ioctl", r"vfence/(ioctl/.*|file\.rs)"),
-    ("client", r"vfence/(client|device|debugfs|module)\.rs"),
+    ("client", r"vfence/(client|device|debugfs|listing|module)\.rs"),
     ("queue", r"vfence/(queue|sw_sync)/.*"),
     ("buffer", r"vfence/buffer/.*"),
     ("job", r"vfence/job/.*"),

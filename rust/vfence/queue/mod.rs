@@ -13,7 +13,7 @@
 //!  3. `advancing` of a sw_sync timeline, a mutex: the counter advances, until each fence that it
 //!     reaches has signalled.
 //!  4. A client's `queues`, a mutex: the queues are found, added, removed, closed, polled.
-//!  5. The device's `listed`, a mutex: debugfs shows all queues, or an entry is added or removed.
+//!  5. The device's list of queues, a mutex: an entry is added, removed, or found for debugfs.
 //!  6. A client's buffer mappings, a mutex: a buffer is mapped or unmapped.
 //!  7. Reservation objects: in-fences of buffers are collected and jobs published. With several
 //!     locked, there is no access to user memory, and this driver neither maps nor unmaps.
