@@ -33,6 +33,13 @@ extern "C" {
  *   %DRM_VFENCE_USE_HANDLE. A writable mmap() of a dma-buf that is not open for writing fails
  *   with EACCES.
  *
+ * All users of the device share one range of offsets for mmap() of GEM objects, 1 TiB (4 GiB on
+ * 32-bit machines). An object takes as much of the range as its size, while it has a handle: an
+ * object of %DRM_IOCTL_VFENCE_GEM_CREATE from the start, an imported one from the first
+ * %DRM_IOCTL_VFENCE_GEM_INFO. A buffer that several open files import is an object of each. The
+ * core does not limit the share of a user, so one user can use up the range. The two ioctls then
+ * fail with ENOSPC for others who need an offset. Jobs, syncobjs and mmap() of dma-bufs need none.
+ *
  * The ioctls of <linux/vfence.h> work as described there, except the fast ioctls, which cannot be
  * expressed as DRM ioctls: they fail with ENOTTY. DRM_VFENCE_IOCTL() converts an ioctl number of
  * that header to the number on a DRM node. read(), poll() and mmap() of counters also work as on
@@ -155,8 +162,9 @@ struct drm_vfence_submit {
  * struct drm_vfence_gem_create - create a GEM object with its own memory
  *
  * Argument of %DRM_IOCTL_VFENCE_GEM_CREATE. Allocates memory as %VFENCE_IOCTL_BUFFER_CREATE does,
- * and fails with the same errors. %DRM_IOCTL_GEM_CLOSE releases the handle; jobs that use the
- * buffer, and mappings, keep its memory.
+ * and fails with the same errors; with ENOSPC also if no offset for mmap() is left, see the
+ * overview. %DRM_IOCTL_GEM_CLOSE releases the handle; jobs that use the buffer, and mappings, keep
+ * its memory.
  */
 struct drm_vfence_gem_create {
 	/** @size: in: requested size in bytes; out: actual size, whole pages. */
@@ -172,7 +180,8 @@ struct drm_vfence_gem_create {
 /**
  * struct drm_vfence_gem_info - query a GEM object, imported or not
  *
- * Argument of %DRM_IOCTL_VFENCE_GEM_INFO. Fails with ENOENT for an unknown handle.
+ * Argument of %DRM_IOCTL_VFENCE_GEM_INFO. Fails with ENOENT for an unknown handle, and with ENOSPC
+ * if no offset for mmap() is left, see the overview.
  */
 struct drm_vfence_gem_info {
 	/** @handle: in: handle of the object. */

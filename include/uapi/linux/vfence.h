@@ -166,6 +166,11 @@ extern "C" {
  * ENOMEM       Out of memory, or the memory cgroup's limit is reached.
  * ENOTTY       No such ioctl.
  * ===========  ===================================================================================
+ *
+ * The memory that the driver allocates for a call is charged to the memory cgroup of the caller.
+ * At the cgroup's limit the kernel first reclaims memory of the cgroup, and then runs the OOM
+ * killer in it. A process of the cgroup, perhaps the caller, may therefore be killed before a call
+ * fails with ENOMEM.
  */
 
 /** define VFENCE_IOCTL_TYPE - the type byte of the ioctl numbers */
@@ -933,12 +938,12 @@ struct vfence_queue_info {
 /**
  * struct vfence_buffer_create - create a buffer
  *
- * Argument of %VFENCE_IOCTL_BUFFER_CREATE. The memory is zeroed, and charged to the caller's
- * memory cgroup. The buffer is a dma-buf: user space can mmap() it and access it between
- * %DMA_BUF_IOCTL_SYNC calls, name it, import it into drivers (%DRM_IOCTL_PRIME_FD_TO_HANDLE),
- * poll, export and import its fences (see <linux/dma-buf.h>), and query its size with lseek(). It
- * belongs to no client: it exists as long as there is a reference to it, and while it exists, the
- * module cannot be unloaded.
+ * Argument of %VFENCE_IOCTL_BUFFER_CREATE. The memory is zeroed, and charged to the caller's memory
+ * cgroup: see "rules for all ioctls" above about its limit. The buffer is a dma-buf: user space can
+ * mmap() it and access it between %DMA_BUF_IOCTL_SYNC calls, name it, import it into drivers
+ * (%DRM_IOCTL_PRIME_FD_TO_HANDLE), poll, export and import its fences (see <linux/dma-buf.h>), and
+ * query its size with lseek(). It belongs to no client: it exists as long as there is a reference
+ * to it, and while it exists, the module cannot be unloaded.
  *
  * There is no dma-heap of this device: the kernel cannot remove a heap, so a module that adds one
  * could not be unloaded.
