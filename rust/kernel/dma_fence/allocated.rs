@@ -35,7 +35,8 @@ impl<T: DriverTimeline> AllocatedFence<T> {
 
     /// Initialises the fence with the next seqno of the timeline.
     ///
-    /// The fences of a timeline must [complete](PendingFence::complete) in the order of these calls.
+    /// The fences of a timeline must [complete](PendingFence::complete) in the order of these
+    /// calls.
     pub(crate) fn init(self) -> PendingFence<T> {
         let seqno = self.timeline.next_seqno();
         self.init_at(seqno)

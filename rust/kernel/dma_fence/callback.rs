@@ -31,8 +31,9 @@ pub(crate) trait Signalled: Send + Sync + 'static {
     /// and may be preempted. If the fence has signalled before, [`Callback::arm`] calls it.
     ///
     /// It must not signal a fence. It may drop its own [`Callback`], which is then freed when it
-    /// returns, and the receiver with it; a module must let a grace period pass after that before
-    /// it is unloaded. It must not drop another callback of the same fence.
+    /// returns, and the receiver with it; the drop of the module's
+    /// [`FenceDomain`](super::FenceDomain) waits until it has returned. It must not drop another
+    /// callback of the same fence.
     fn signalled(&self, result: Result, timestamp: u64);
 }
 

@@ -10,6 +10,7 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::Relaxed,
+        rcu::synchronize_rcu,
         Refcount, //
     },
     time::msecs_to_jiffies,
@@ -24,7 +25,9 @@ const PATIENCE: u32 = 10_000;
 /// A pending fence has a reference to its timeline, and a timeline has a [`DomainRef`]. So the drop
 /// returns after all fences have signalled and all timelines are freed; and a timeline is freed a
 /// grace period after its last fence has signalled, when no CPU runs an operation of its fences any
-/// more. The code of the module that owns the domain may go then.
+/// more. The drop then waits for another grace period, after which the calls of all dropped
+/// [`Callback`](super::Callback)s have returned. The code of the module that owns the domain may go
+/// then.
 ///
 /// The module must drop it last. Like the registration of a driver, it must not be leaked.
 ///
@@ -131,6 +134,8 @@ impl Drop for FenceDomain {
         if !unsafe { self.0.as_ref() }.handles.dec_and_test() {
             self.wait();
         }
+        // A `Callback` that was dropped within its own call may not have returned from it.
+        synchronize_rcu();
         // The last handle may have been dropped by a work item, whose code must have returned.
         //
         // SAFETY: All handles are dropped, so nothing queues work any more.

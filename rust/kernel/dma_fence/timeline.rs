@@ -266,6 +266,7 @@ mod tests {
         },
         *, //
     };
+
     /// A timeline without the optional operation.
     struct WithoutOptional;
 
