@@ -62,6 +62,25 @@ typedef double figure_fn(const struct kind *kind, unsigned int pending);
 figure_fn create, increment, cycle, create_batch, cycle_batch, signal_one;
 figure_fn timer_fence, timer_fd;
 figure_fn memory, memory_of_jobs;
+figure_fn create_in_order, create_shuffled, create_scattered, wait_for_creation;
+figure_fn idle, burst_of_4_files, burst_of_16_files, burst_with_fds, hangs_of_burst, many_waiters;
+figure_fn dump, close_busy;
+figure_fn wait_for_timeline, signal_timeline, signal_timeline_by_core;
+
+/* Returns the median of @count figures, which it sorts. */
+double median(double *samples, unsigned int count);
+/* Returns what two adjacent calls of now() measure. */
+double clock_cost(void);
+void sleep_ns(__u64 ns);
+
+/*
+ * Runs @load while a SCHED_FIFO thread sleeps for PERIOD_NS over and over. Returns the longest time
+ * from the end of a sleep until the thread runs: the longest time for which interrupts,
+ * or code with interrupts or preemption disabled, kept the CPU.
+ */
+double longest_wait(void (*load)(void *context), void *context);
+/* The same until @call has returned, which the thread makes after each sleep. */
+double longest_call(void (*load)(void *context), void (*call)(void *context), void *context);
 
 /* The row that is being measured, for messages. */
 extern const char *measuring;

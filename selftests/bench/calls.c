@@ -19,14 +19,13 @@ static int by_size(const void *left, const void *right)
 	return (a > b) - (a < b);
 }
 
-static double median(double *samples, unsigned int count)
+double median(double *samples, unsigned int count)
 {
 	qsort(samples, count, sizeof(*samples), by_size);
 	return count % 2 ? samples[count / 2] : (samples[count / 2 - 1] + samples[count / 2]) / 2;
 }
 
-/* Returns what two adjacent calls of now() measure. */
-static double clock_cost(void)
+double clock_cost(void)
 {
 	double samples[SAMPLES];
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * `make bench`: what vfence costs beside the kernel's sw_sync and timerfd.
+ * `make bench`: what vfence costs beside the kernel's sw_sync and timerfd, and how long it keeps
+ * others from the CPU.
  *
  * The guest is emulated so that each instruction takes a nanosecond, so CLOCK_MONOTONIC counts
  * instructions. The program prints {"rows": N}, then a line of JSON for each row. A figure that
@@ -8,6 +9,8 @@
  *
  * Each figure is measured in a process of its own. Constant arguments of ioctls are filled in
  * before, and only the code between two calls of now() counts.
+ *
+ * Arguments select rows: those whose operation contains one of them.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -90,6 +93,32 @@ static const struct row {
 	  { memory_of_jobs, &vfence_full }, { NULL, NULL }, 0 },
 	{ "timer due to poll() returning", "instructions", 1.10,
 	  { timer_fence, &vfence_full }, { timer_fd, NULL }, 0 },
+	{ "longest wait: idle", "instructions", 200000,
+	  { idle, NULL }, { NULL, NULL }, 0 },
+	{ "longest wait: 256 queues over 4 files", "instructions", 200000,
+	  { burst_of_4_files, NULL }, { NULL, NULL }, 0 },
+	{ "longest wait: 256 queues over 16 files", "instructions", 200000,
+	  { burst_of_16_files, NULL }, { NULL, NULL }, 0 },
+	{ "longest wait: 256 queues with fds", "instructions", 200000,
+	  { burst_with_fds, NULL }, { NULL, NULL }, 0 },
+	{ "hangs of hrtimers: 256 queues", "hangs", 0,
+	  { hangs_of_burst, NULL }, { NULL, NULL }, 0 },
+	{ "longest wait: 60000 jobs wait for one fence", "instructions", 200000,
+	  { many_waiters, NULL }, { NULL, NULL }, 0 },
+	{ "longest wait: drop-in, create among 100000", "instructions", 200000,
+	  { wait_for_creation, &drop_in }, { NULL, NULL }, 0 },
+	{ "longest wait: call during a dump of 1000 queues", "instructions", 200000,
+	  { dump, NULL }, { NULL, NULL }, 0 },
+	{ "close with 64 busy worker queues", "ns", 100000000,
+	  { close_busy, NULL }, { NULL, NULL }, 0 },
+	{ "drop-in: create among 100000, close together", "instructions", 1.10,
+	  { create_shuffled, &drop_in }, { create_in_order, &sw_sync }, 0 },
+	{ "drop-in: create among 100000, far apart", "instructions", 1.10,
+	  { create_scattered, &drop_in }, { create_in_order, &sw_sync }, 0 },
+	{ "SUBMIT on DRM: wait for the last of 10000 points", "instructions", 10000,
+	  { wait_for_timeline, NULL }, { NULL, NULL }, 0 },
+	{ "SUBMIT on DRM: signal 4096 points, per point", "instructions", 1.20,
+	  { signal_timeline, NULL }, { signal_timeline_by_core, NULL }, 0 },
 };
 
 /* Returns a figure, or a negative number if it cannot be measured. */
@@ -190,14 +219,29 @@ static void prepare(void)
 		die(DEBUGFS);
 }
 
-int main(void)
+/* Returns whether the arguments select a row. */
+static bool is_selected(const struct row *row, char **words)
+{
+	bool selected = !*words;
+
+	for (; *words; words++)
+		selected = selected || strstr(row->operation, *words);
+	return selected;
+}
+
+int main(int argc, char **argv)
 {
 	bool complete = true;
+	size_t count = 0;
 
+	(void)argc;
 	prepare();
-	printf("{\"rows\": %zu}\n", ARRAY_LEN(rows));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		count += is_selected(&rows[i], argv + 1);
+	printf("{\"rows\": %zu}\n", count);
 	fflush(stdout);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		complete = print_row(&rows[i]) && complete;
+		if (is_selected(&rows[i], argv + 1))
+			complete = print_row(&rows[i]) && complete;
 	return complete ? 0 : 1;
 }

@@ -88,12 +88,13 @@ class Table(unittest.TestCase):
     def test_columns_are_aligned(self):
         judged = [bench.judge(one) for one in (
             row("create", 2487.25, 1958.5, 0.95), row("memory", 58.25, None, 256, "bytes"),
-            row("drop-in", None, 173.0))]
+            row("drop-in", None, 173.0), row("close", 5e7, None, 1e8, "ns"))]
         self.assertEqual(bench.table(judged), [
-            "operation  unit          vfence   peer  ratio     goal  met",
-            "create     instructions    2487   1958  1.270  ≤ 0.95×  no",
-            "memory     bytes           58.2      –      –    ≤ 256  yes",
-            "drop-in    instructions       –  173.0      –  ≤ 1.00×  –",
+            "operation  unit            vfence   peer  ratio         goal  met",
+            "create     instructions      2487   1958  1.270      ≤ 0.95×  no",
+            "memory     bytes             58.2      –      –        ≤ 256  yes",
+            "drop-in    instructions         –  173.0      –      ≤ 1.00×  –",
+            "close      ns            50000000      –      –  ≤ 100000000  yes",
         ])
 
 
@@ -104,6 +105,11 @@ class Baseline(unittest.TestCase):
         self.assertEqual(bench.slower(found, baseline), [
             "slower than the baseline by 2.5 %: c, 100.0 → 102.5 instructions",
             "larger than the baseline by 10.0 %: d, 100.0 → 110.0 bytes"])
+
+    def test_figure_of_zero_grows_by_anything(self):
+        baseline = [row("hangs", 0.0, unit="hangs")]
+        self.assertEqual(bench.slower([row("hangs", 0.0, unit="hangs")], baseline), [])
+        self.assertEqual(len(bench.slower([row("hangs", 1.0, unit="hangs")], baseline)), 1)
 
     def test_row_that_is_not_in_the_baseline_is_reported(self):
         self.assertEqual(bench.slower([row("new")], []), ["not in the baseline: new"])
@@ -141,7 +147,7 @@ class Run(Scratch):
         """Returns (exit status, output) of a run that measures `found` and has `problems`."""
         with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(out), \
                 mock.patch.object(bench, "_measure", lambda *_: (found, list(problems))):
-            return bench._run("vfence.ko", self.directory, update), out.getvalue()
+            return bench._run(["vfence.ko"], self.directory, update), out.getvalue()
 
     def test_slower_row_and_missed_goal_do_not_fail(self):
         self.assertEqual(self.run_with([row(vfence=300)], update=True)[0], 0)
