@@ -50,8 +50,10 @@ quiet_cmd_bindgen = BINDGEN $@
 $(obj)/rust/bindings_generated.rs: private bindgen_flags = --no-recursive-allowlist \
 	--allowlist-function 'sync_file_(create|get_fence)|dma_fence_unwrap_(first|next)|crc32c' \
 	--allowlist-function 'dma_fence_array_create|dma_fence_chain_init' \
+	--allowlist-function 'kthread_(create_worker_on_node|destroy_worker|queue_work)' \
 	--allowlist-var 'RUST_CONST_.*' \
 	--allowlist-type 'sync_file|dma_fence_(unwrap|array|chain)|fault_attr' \
+	--allowlist-type 'kthread_work(er|_func_t)?' \
 	--opaque-type 'dma_fence_(array|chain)|fault_attr'
 $(obj)/rust/bindings_generated.rs: $(src)/rust/bindings/bindings_helper.h FORCE
 	$(call if_changed_dep,bindgen)

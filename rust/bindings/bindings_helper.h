@@ -7,6 +7,7 @@
 #include <linux/dma-fence-unwrap.h>
 #include <linux/fault-inject.h>
 #include <linux/fs.h>
+#include <linux/kthread.h>
 #include <linux/sync_file.h>
 
 #include "../helpers/dma-fence.h"

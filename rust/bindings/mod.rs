@@ -30,9 +30,13 @@ mod generated {
 }
 
 mod helpers {
-    use super::generated::dma_fence_chain;
     #[cfg(CONFIG_FAULT_INJECTION)]
     use super::generated::fault_attr;
+    use super::generated::{
+        dma_fence_chain,
+        kthread_work,
+        kthread_work_func_t, //
+    };
     use kernel::{
         bindings::*,
         ffi, //
@@ -53,6 +57,11 @@ pub(crate) use generated::{
     dma_fence_unwrap,
     dma_fence_unwrap_first,
     dma_fence_unwrap_next,
+    kthread_create_worker_on_node,
+    kthread_destroy_worker,
+    kthread_queue_work,
+    kthread_work,
+    kthread_worker,
     sync_file_create,
     sync_file_get_fence,
     RUST_CONST_DMA_FENCE_MEMORY as DMA_FENCE_MEMORY,
@@ -81,7 +90,9 @@ pub(crate) use helpers::{
     dma_sync_sgtable_for_cpu,
     dma_sync_sgtable_for_device,
     get_current_comm,
+    kthread_init_work,
     memset64,
+    num_online_cpus,
     page_address,
     set_current_state,
     to_dma_fence_chain,

@@ -4,11 +4,13 @@
  * in one file for each header, as in the kernel's rust/helpers/.
  */
 
+#include "cpumask.c"
 #include "dma-fence.c"
 #include "dma-fence-chain.c"
 #include "dma-mapping.c"
 #include "dma-resv.c"
 #include "fault-inject.c"
+#include "kthread.c"
 #include "mm.c"
 #include "mutex.c"
 #include "sched.c"

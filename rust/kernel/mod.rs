@@ -9,6 +9,7 @@
 #![allow(dead_code)]
 #![deny(clippy::undocumented_unsafe_blocks, unsafe_op_in_unsafe_fn)]
 
+pub(crate) mod cpumask;
 pub(crate) mod dma_buf;
 pub(crate) mod dma_fence;
 pub(crate) mod dma_fence_array;
@@ -19,6 +20,7 @@ pub(crate) mod dma_resv;
 pub(crate) mod fault_inject;
 pub(crate) mod file_operations;
 pub(crate) mod hrtimer;
+pub(crate) mod kthread_worker;
 pub(crate) mod miscdevice;
 pub(crate) mod mutex;
 pub(crate) mod scatterlist;
