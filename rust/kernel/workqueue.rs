@@ -43,10 +43,21 @@ unsafe impl Sync for OwnedQueue {}
 impl OwnedQueue {
     /// Creates a workqueue. Fails with `ENOMEM`.
     pub(crate) fn new(name: &CStr) -> Result<Self> {
+        Self::with_max_active(name, 0)
+    }
+
+    /// Creates a workqueue that runs at most `max_active` items at a time; 0 means a high default.
+    /// Fails with `ENOMEM`.
+    pub(crate) fn with_max_active(name: &CStr, max_active: i32) -> Result<Self> {
         let flags = bindings::wq_flags_WQ_MEM_RECLAIM | bindings::wq_flags_WQ_UNBOUND;
         // SAFETY: The format `%s` takes one string.
         let queue = unsafe {
-            bindings::alloc_workqueue_noprof(c"%s".as_char_ptr(), flags, 0, name.as_char_ptr())
+            bindings::alloc_workqueue_noprof(
+                c"%s".as_char_ptr(),
+                flags,
+                max_active,
+                name.as_char_ptr(),
+            )
         };
         Ok(Self(NonNull::new(queue).ok_or(ENOMEM)?))
     }
