@@ -156,7 +156,7 @@ impl Client {
                 return Err(ENOSPC);
             }
             // Nothing fails from here on, so the queue will be closed, which releases its worker.
-            Queue::start_worker(&queue, self.device.workqueues());
+            Queue::start_worker(&queue, self.device.worker_threads());
             queues.count += 1;
             queues.by_id.insert(node);
             self.device.list(listing);

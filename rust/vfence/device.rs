@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The device, which all its open files share: workqueues, DMA device, fault injection, list of
+//! The device, which all its open files share: threads, DMA device, fault injection, list of
 //! queues.
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
             Listing, //
         },
         queue::{
-            worker::Workqueues,
+            worker::WorkerThreads,
             QueueRef, //
         },
         sw_sync::timeline::{
@@ -38,7 +38,7 @@ use kernel::{
 /// The device, which all its open files share.
 #[pin_data]
 pub(crate) struct Device {
-    workqueues: Arc<Workqueues>,
+    worker_threads: Arc<WorkerThreads>,
     /// The domain of the fences of queues and timelines.
     fences: DomainRef,
     /// The device that buffers are mapped for, and that stands for this one in the device model.
@@ -73,7 +73,7 @@ impl Device {
         let attr = |name| FaultAttr::new(name, crate::NAME);
         Arc::pin_init(
             try_pin_init!(Self {
-                workqueues: Workqueues::new(crate::NAME)?,
+                worker_threads: WorkerThreads::new(crate::NAME)?,
                 fences,
                 dma: DmaDevice::new(crate::NAME)?,
                 fail <- attr(c"fail"),
@@ -87,9 +87,9 @@ impl Device {
         )
     }
 
-    /// Returns the workqueues of the workers.
-    pub(crate) fn workqueues(&self) -> &Arc<Workqueues> {
-        &self.workqueues
+    /// Returns the threads of the workers.
+    pub(crate) fn worker_threads(&self) -> &Arc<WorkerThreads> {
+        &self.worker_threads
     }
 
     /// Returns the domain of the module's fences.

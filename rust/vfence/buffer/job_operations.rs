@@ -11,9 +11,9 @@ use kernel::{
     impl_has_work, new_work,
     prelude::*,
     sync::{
-        new_mutex,
+        new_spinlock,
         Arc,
-        Mutex, //
+        SpinLock, //
     },
     workqueue::{
         self,
@@ -28,7 +28,7 @@ pub(crate) struct JobOperations {
     unmap: workqueue::Work<JobOperations>,
     /// `None` once the buffers are unmapped.
     #[pin]
-    list: Mutex<Option<OperationList>>,
+    list: SpinLock<Option<OperationList>>,
 }
 
 impl_has_work! {
@@ -41,7 +41,7 @@ impl JobOperations {
         Arc::pin_init(
             pin_init!(Self {
                 unmap <- new_work!("vfence_unmap"),
-                list <- new_mutex!(Some(list)),
+                list <- new_spinlock!(Some(list)),
             }),
             GFP_KERNEL_ACCOUNT,
         )
@@ -62,7 +62,7 @@ impl WorkItem for JobOperations {
 
     fn run(this: Arc<Self>) {
         let list = this.list.lock().take();
-        // Dropped without the mutex: unmapping sleeps on locks of reservation objects.
+        // Dropped without the lock: unmapping sleeps on locks of reservation objects.
         drop(list);
     }
 }

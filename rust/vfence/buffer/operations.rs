@@ -29,9 +29,9 @@ use kernel::{
     sync::Arc, //
 };
 
-/// Most bytes of one step. The watchdog, a reset and the destruction of the queue wait for the step
-/// that the worker is performing.
-const STEP: usize = 256 << 10;
+/// Most bytes of one step. It is performed with a spinlock held, for which a timeout, a reset and
+/// the destruction of the queue wait.
+const STEP: usize = 64 << 10;
 
 /// A checked operation. `target` and `source` are indices in the job's [`BufferUses`]; offsets and
 /// lengths are in bytes and within the buffer.

@@ -40,10 +40,7 @@ use core::{
 };
 use kernel::{
     prelude::*,
-    sync::{
-        MutexGuard,
-        SpinLockIrqGuard, //
-    },
+    sync::SpinLockIrqGuard, //
 };
 
 /// Most jobs that complete, in-fences counted like jobs, before an interrupt or the worker yields.
@@ -216,11 +213,12 @@ impl Queue {
                 operations,
             } = KBox::into_inner(inputs);
         }
-        self.counters.set_totals(&totals);
-        self.finish(lock, seqno, event, (fence, in_fences, segment));
         if let (Some(worker), Some(operations)) = (&self.worker, operations) {
+            // Under the lock: after it, `close()` may release the worker at any time.
             worker.release_operations(operations);
         }
+        self.counters.set_totals(&totals);
+        self.finish(lock, seqno, event, (fence, in_fences, segment));
     }
 
     /// Traces the completion of `job`, and the start of the next one.
@@ -251,7 +249,7 @@ impl Queue {
     /// Resets the queue and returns how many resets it has had. Jobs submitted meanwhile are not
     /// affected.
     pub(crate) fn reset(&self) -> u64 {
-        let _operating = self.stop_operations();
+        let _stopped = self.stop_operations();
         let (begun, mut resets) = (ktime_get(), None);
         self.complete(usize::MAX, |state, _| {
             if resets.is_some() {
@@ -277,22 +275,15 @@ impl Queue {
     /// Completes all pending jobs, with `-ECANCELED` unless they have ended, and stops the timer
     /// and the worker. The caller prevents further submissions.
     pub(crate) fn close(&self) {
-        let operating = self.stop_operations();
+        self.stop_operations_for_good();
         let begun = ktime_get();
         self.complete(usize::MAX, |state, _| state.jobs.pop_ended(begun));
         self.complete(usize::MAX, |state, now| state.jobs.cancel(now));
-        drop(operating);
         // Nothing is pending, so nothing starts the timer again.
         self.cancel_timer();
         if let Some(worker) = &self.worker {
             worker.release();
         }
-    }
-
-    /// Waits for the worker of a worker queue, and keeps it from executing operations until the
-    /// guard is dropped.
-    pub(crate) fn stop_operations(&self) -> Option<MutexGuard<'_, ()>> {
-        self.worker.as_ref().map(|_| self.operating.lock())
     }
 }
 

@@ -18,9 +18,9 @@
 //!  7. Reservation objects: in-fences of buffers are collected and jobs published. With several
 //!     locked, there is no access to user memory, and this driver neither maps nor unmaps.
 //!  8. A buffer's list of attachments, a mutex: attachments change, or the CPU accesses the buffer.
-//!  9. `operating` of a queue, a mutex: the worker executes operations, or another task completes
-//!     jobs of a worker queue. Never below 6, 7 and 8, whose holders may wait for fences.
-//! 10. A job's operations, a mutex: some of the operations are executed, or they are released.
+//!  9. `operating` of a queue, a spinlock: the worker performs a step of a job's operations, or
+//!     another task stops it from doing so. No fence signals below it.
+//! 10. A job's operations, a spinlock: a step is performed, or they are released.
 //! 11. `signalling` of a timer or worker queue: completed jobs leave the scheduler and their
 //!     fences signal, in order. Never below 7.
 //! 12. `state` of a manual queue or a sw_sync timeline: as `signalling`, and whenever the scheduler
@@ -41,7 +41,8 @@
 //! Jobs complete in these contexts, timed out jobs included:
 //!
 //! - jobs of a timer queue in the timer's interrupt;
-//! - jobs of a worker queue in the worker, which the interrupt queues;
+//! - jobs of a worker queue in the worker, which the interrupt queues: on a workqueue, or in the
+//!   thread that has executed their operations;
 //! - jobs of a manual queue in the ioctl that signals them; only timed out jobs in the interrupt.
 //!
 //! `VFENCE_IOCTL_QUEUE_RESET` and closing a queue complete jobs in the context of the caller.
@@ -76,8 +77,9 @@ use crate::{
             deadline::Deadline,
             name::QueueName,
             worker::{
+                Operating,
                 Worker,
-                Workqueues, //
+                WorkerThreads, //
             },
         },
         sched::{
@@ -112,10 +114,10 @@ use kernel::{
     sync::{
         aref::ARef,
         atomic::Atomic,
-        new_mutex,
+        new_spinlock,
         new_spinlock_irq,
         Arc,
-        Mutex,
+        SpinLock,
         SpinLockIrq,
         SpinLockIrqGuard, //
     },
@@ -251,10 +253,9 @@ pub(crate) struct Queue {
     counters: CounterPage,
     /// `None` unless the kind is [`QueueKind::Worker`].
     worker: Option<Arc<Worker<QueueRef>>>,
-    /// Held while the worker executes operations, and while another task completes jobs: once a
-    /// fence has signalled, its job writes to no buffer.
+    /// Held while the worker performs a step of a job's operations.
     #[pin]
-    operating: Mutex<()>,
+    operating: SpinLock<Operating>,
     /// The number of jobs in [`Reservation`](reserve::Reservation)s other than the last; written
     /// with the client's `last_submitted` held.
     staged: Atomic<u64>,
@@ -322,7 +323,7 @@ impl Queue {
             events,
             counters: CounterPage::new()?,
             worker,
-            operating <- new_mutex!(()),
+            operating <- new_spinlock!(Operating::new()),
             staged: Atomic::new(0),
             reserved_to: Atomic::new(0),
             waiters <- new_wait_queue!("vfence_waiters"),
@@ -334,9 +335,9 @@ impl Queue {
 
     /// Starts the worker of a worker queue, which then refers to the queue until [`Queue::close`].
     /// Must be called before the first job.
-    pub(crate) fn start_worker(queue: &QueueRef, workqueues: &Arc<Workqueues>) {
+    pub(crate) fn start_worker(queue: &QueueRef, threads: &Arc<WorkerThreads>) {
         if let Some(worker) = &queue.worker {
-            worker.assign(queue.clone(), workqueues.clone());
+            worker.assign(queue.clone(), threads.clone());
         }
     }
 

@@ -1,39 +1,101 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! One run of the worker of a queue.
+//! What the worker of a queue does, and how others keep it from executing operations.
 
 use crate::{
     kernel_ext::{
         dma_fence::SignallingSection,
         timekeeping::ktime_get, //
     },
-    vfence::queue::{
-        complete::MAX_COMPLETED,
-        worker::RunByWorker,
-        QueueRef, //
+    vfence::{
+        buffer::job_operations::JobOperations,
+        queue::{
+            complete::MAX_COMPLETED,
+            worker::{
+                Completed,
+                RunByWorker, //
+            },
+            Queue,
+            QueueRef, //
+        },
     },
 };
+use kernel::sync::Arc;
+
+/// Keeps the worker of a queue from executing operations. Other tasks may do so at the same time.
+pub(crate) struct StoppedOperations<'a>(&'a Queue);
+
+impl Drop for StoppedOperations<'_> {
+    fn drop(&mut self) {
+        let given_up = self.0.operating.lock().resume();
+        if let (true, Some(worker)) = (given_up, &self.0.worker) {
+            worker.wake_operations();
+        }
+    }
+}
+
+impl Queue {
+    /// Keeps the worker of a worker queue from executing operations until the guard is dropped.
+    /// Waits for the step that it is performing.
+    ///
+    /// Once a fence has signalled, its job writes to no buffer. A task other than the worker must
+    /// therefore not complete a job that runs without the guard.
+    pub(crate) fn stop_operations(&self) -> Option<StoppedOperations<'_>> {
+        self.worker.as_ref()?;
+        self.stop_operations_for_good();
+        Some(StoppedOperations(self))
+    }
+
+    /// Does the same as [`Queue::stop_operations`], before the queue is closed.
+    pub(crate) fn stop_operations_for_good(&self) {
+        if self.worker.is_some() {
+            self.operating.lock().stop();
+        }
+    }
+
+    /// Begins or continues the operations of the head, if they may run now, and rearms the timer.
+    /// Returns the job's seqno and the operations.
+    fn begin_operations(&self) -> Option<(u64, Arc<JobOperations>)> {
+        let mut state = self.state.lock();
+        let running = state.jobs.timed_mut().and_then(|jobs| {
+            let seqno = jobs.begin_operations()?;
+            let inputs = jobs.data_mut(seqno)?.inputs.as_ref()?;
+            Some((seqno, inputs.operations.clone()?))
+        });
+        // Beginning operations changes the next event.
+        self.rearm(&mut state);
+        running
+    }
+}
 
 impl RunByWorker for QueueRef {
-    fn run_some(&self) -> bool {
+    fn complete_due(&self) -> Completed {
         let _section = SignallingSection::begin();
-        let _operating = self.stop_operations();
+        let (_, all) = {
+            let _stopped = self.stop_operations();
+            self.complete(MAX_COMPLETED, |state, now| state.jobs.pop_due(now))
+        };
+        if !all {
+            return Completed::Some;
+        }
+        match self.begin_operations() {
+            Some(_) => Completed::OperationsBegun,
+            None => Completed::All,
+        }
+    }
+
+    fn operate_some(&self) -> bool {
+        let _section = SignallingSection::begin();
+        // The job that runs is executing no operations meanwhile.
         let (_, all) = self.complete(MAX_COMPLETED, |state, now| state.jobs.pop_due(now));
         if !all {
             return false;
         }
-        let running = {
-            let mut state = self.state.lock();
-            let running = state.jobs.timed_mut().and_then(|jobs| {
-                let seqno = jobs.begin_operations()?;
-                let inputs = jobs.data_mut(seqno)?.inputs.as_ref()?;
-                Some((seqno, inputs.operations.clone()?))
-            });
-            // Beginning operations changes the next event.
-            self.rearm(&mut state);
-            running
-        };
-        let Some((seqno, operations)) = running else {
+        let mut operating = self.operating.lock();
+        if !operating.may_continue() {
+            return true;
+        }
+        let Some((seqno, operations)) = self.begin_operations() else {
             return true;
         };
         if let Some(result) = operations.step() {
@@ -41,6 +103,8 @@ impl RunByWorker for QueueRef {
                 jobs.operations_done(ktime_get(), seqno, result);
             }
         }
+        // Unlock before the reference to the operations is dropped.
+        drop(operating);
         false
     }
 }
