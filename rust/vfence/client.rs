@@ -186,7 +186,12 @@ impl Client {
 
     /// Closes all queues, after the last reference to the file has gone.
     pub(crate) fn close(&self) {
-        for queue in self.queues.lock().by_id.values() {
+        let queues = self.queues.lock();
+        // First, so that no worker slows down the rest.
+        for queue in queues.by_id.values() {
+            queue.stop_operations_for_good();
+        }
+        for queue in queues.by_id.values() {
             self.device.unlist(self.id, queue.id());
             queue.close();
         }
