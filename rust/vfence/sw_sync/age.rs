@@ -4,7 +4,7 @@
 
 use crate::vfence::sw_sync::ordered_tree::OrderedTree;
 
-/// The number of unreferenced fences that [`counts_from`] skips.
+/// The number of unreferenced fences that [`place_of`] skips.
 const SKIPPED: usize = 64;
 
 /// An entry of the tree that the watchdog ends.
@@ -16,22 +16,41 @@ pub(super) trait Watched {
     fn is_referenced(&self) -> bool;
 }
 
-/// Returns the time from which the watchdog counts for a new fence with the key `key`: that of the
-/// next later fence that is referenced, or else `now`.
+/// What the tree says about a new fence.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A referenced fence has the key.
+    Taken,
+    /// An unreferenced fence has the key. The watchdog counts from this time for a new one.
+    Unreferenced(u64),
+    /// No fence has the key. The watchdog counts from this time for a new one.
+    Vacant(u64),
+}
+
+/// Looks up the key `key` for a new fence. The watchdog counts from the time of the next later
+/// fence that is referenced, or else from `now`.
 ///
 /// Fences signal in the order of their values, so a fence must not time out later than a later one.
 /// An unreferenced fence does not count, unless it follows [`SKIPPED`] others. These times do not
 /// decrease from one referenced fence to the next, so the first fence times out first.
-pub(super) fn counts_from<T: Watched>(pending: &mut OrderedTree<T>, key: u64, now: u64) -> u64 {
-    let mut skipped = 0;
-    let next = pending.find_map_after(key, |_, later| {
-        if skipped < SKIPPED && !later.is_referenced() {
+pub(super) fn place_of<T: Watched>(pending: &mut OrderedTree<T>, key: u64, now: u64) -> Place {
+    let (mut present, mut skipped) = (false, 0);
+    let next = pending.find_map_from(key, |found, value| {
+        if found == key {
+            present = true;
+            return value.is_referenced().then_some(None);
+        }
+        if skipped < SKIPPED && !value.is_referenced() {
             skipped += 1;
             return None;
         }
-        Some(later.created())
+        Some(Some(value.created()))
     });
-    next.unwrap_or(now)
+    match next.unwrap_or(Some(now)) {
+        None => Place::Taken,
+        Some(created) if present => Place::Unreferenced(created),
+        Some(created) => Place::Vacant(created),
+    }
 }
 
 #[kernel::macros::kunit_tests(vfence_sw_sync_age)]
@@ -61,7 +80,9 @@ mod tests {
 
     /// Creates an entry at the time `now` and returns the time from which the watchdog counts.
     fn create(tree: &mut OrderedTree<Entry>, now: u64, key: u64) -> Result<u64> {
-        let created = counts_from(tree, key, now);
+        let Place::Vacant(created) = place_of(tree, key, now) else {
+            return Err(EEXIST);
+        };
         let entry = |created| Entry {
             created,
             born: now,
@@ -88,6 +109,7 @@ mod tests {
         assert_eq!(create(&mut tree, 70, 90)?, 70);
         assert_eq!(create(&mut tree, 80, 50)?, 70);
         assert_eq!(create(&mut tree, 90, 4)?, 10);
+        assert_eq!(place_of(&mut tree, 4, 95), Place::Taken);
         Ok(())
     }
 
@@ -106,7 +128,7 @@ mod tests {
         set_unreferenced(&mut tree, 17);
         assert_eq!(create(&mut tree, 80, 11)?, 80);
         // A fence that replaces an unreferenced one.
-        assert_eq!(counts_from(&mut tree, 15, 90), 90);
+        assert_eq!(place_of(&mut tree, 15, 90), Place::Unreferenced(90));
         Ok(())
     }
 
@@ -117,8 +139,11 @@ mod tests {
             create(&mut tree, 10 + key, 100 + key)?;
             set_unreferenced(&mut tree, 100 + key);
         }
-        assert_eq!(counts_from(&mut tree, 50, 1000), 10 + SKIPPED as u64);
-        assert_eq!(counts_from(&mut tree, 100, 1000), 1000);
+        assert_eq!(
+            place_of(&mut tree, 50, 1000),
+            Place::Vacant(10 + SKIPPED as u64)
+        );
+        assert_eq!(place_of(&mut tree, 100, 1000), Place::Unreferenced(1000));
         Ok(())
     }
 
@@ -146,7 +171,7 @@ mod tests {
                 },
             );
             let late =
-                tree.find_map_after(0, |key, entry| (entry.born + TIMEOUT <= now).then_some(key));
+                tree.find_map_from(0, |key, entry| (entry.born + TIMEOUT <= now).then_some(key));
             assert_eq!(late, None);
         }
         Ok(())

@@ -24,7 +24,7 @@ pub(crate) const BLOCK_LEN: usize = 8;
 
 /// The number of empty blocks that a tree keeps, so that a timeline with few pending fences does
 /// not allocate and free a block for every few of them.
-const SPARES: usize = 8;
+const SPARES: usize = 12;
 
 /// The slots of a block: that of `key` is `key % BLOCK_LEN`.
 type Block<T> = [Option<T>; BLOCK_LEN];
@@ -114,6 +114,11 @@ impl<T> OrderedTree<T> {
         self.len
     }
 
+    /// Returns whether the tree has spare memory for a block.
+    pub(crate) fn has_spare(&self) -> bool {
+        self.spares.len > 0
+    }
+
     /// Adds the memory for a block. Returns it if the tree has enough spare memory.
     pub(crate) fn add(&mut self, block: EmptyBlock<T>) -> Option<EmptyBlock<T>> {
         self.spares.push(block)
@@ -136,17 +141,17 @@ impl<T> OrderedTree<T> {
         self.blocks.get_mut(&block_of(key))?[slot_of(key)].as_mut()
     }
 
-    /// Calls `f` for the values with higher keys than `key`, in the order of their keys, until it
-    /// returns `Some`. Returns that.
-    pub(crate) fn find_map_after<R>(
+    /// Calls `f` for the values with the key `key` and higher ones, in the order of their keys,
+    /// until it returns `Some`. Returns that.
+    pub(crate) fn find_map_from<R>(
         &mut self,
         key: u64,
         mut f: impl FnMut(u64, &T) -> Option<R>,
     ) -> Option<R> {
-        if key >= self.highest {
+        if key > self.highest {
             return None;
         }
-        let mut next = key + 1;
+        let mut next = key;
         let mut cursor = self.blocks.cursor_lower_bound_mut(&block_of(next));
         while let Some(current) = cursor {
             let (block, slots) = current.current();
@@ -285,10 +290,7 @@ mod tests {
         assert_eq!(tree.len(), keys.len());
         assert_eq!(tree.first(), keys.first().map(|key| (*key, key)));
         let mut expected = keys.iter();
-        if tree.get_mut(0).is_some() {
-            assert_eq!(expected.next(), Some(&0));
-        }
-        let more = tree.find_map_after(0, |key, value| {
+        let more = tree.find_map_from(0, |key, value| {
             (expected.next() != Some(&key) || *value != key).then_some(key)
         });
         assert_eq!(more, None);
@@ -324,11 +326,11 @@ mod tests {
         ] {
             assert_eq!(tree.get_mut(key).copied(), found.then_some(key));
         }
-        for (key, next) in [(0, 6), (6, 7), (7, 8), (9, 39), (10, 39), (41, 1 << 40)] {
-            assert_eq!(tree.find_map_after(key, |key, _| Some(key)), Some(next));
+        for (key, next) in [(0, 0), (1, 6), (7, 7), (9, 9), (10, 39), (42, 1 << 40)] {
+            assert_eq!(tree.find_map_from(key, |key, _| Some(key)), Some(next));
         }
-        assert_eq!(tree.find_map_after(1 << 40, |key, _| Some(key)), None);
-        assert_eq!(tree.find_map_after(u64::MAX, |key, _| Some(key)), None);
+        assert_eq!(tree.find_map_from((1 << 40) + 1, |key, _| Some(key)), None);
+        assert_eq!(tree.find_map_from(u64::MAX, |key, _| Some(key)), None);
         Ok(())
     }
 

@@ -39,7 +39,8 @@ use crate::{
         sched::types::NEVER,
         sw_sync::{
             age::{
-                counts_from,
+                place_of,
+                Place,
                 Watched, //
             },
             counter::{
@@ -51,7 +52,6 @@ use crate::{
             name::TimelineName,
             ordered_tree::{
                 allocate_block,
-                EmptyBlock,
                 OrderedTree,
                 BLOCK_LEN, //
             },
@@ -86,6 +86,9 @@ const CONTEXT_CHUNK: NonZeroU32 = NonZeroU32::new(1024).unwrap();
 /// The number of blocks whose fences signal at a time, with interrupts disabled.
 const BLOCKS: usize = 8;
 
+/// The number of blocks that a timeline allocates at a time.
+const ADDED: usize = 4;
+
 /// The number of unreferenced fences that a full timeline drops at a time.
 const DROPPED: usize = 16;
 
@@ -97,7 +100,7 @@ pub(crate) type TimelineRef = ARef<Timeline<SwSyncTimeline>>;
 
 /// A fence in the tree of its timeline.
 pub(super) struct PendingValue {
-    /// The time from which the watchdog counts: see [`counts_from`].
+    /// The time from which the watchdog counts: see [`place_of`].
     pub(super) created: u64,
     pub(super) fence: PendingFence<SwSyncTimeline>,
 }
@@ -191,7 +194,7 @@ enum PlaceResult {
     Exists(ARef<Fence>),
     /// The timeline is full.
     Full(PendingFence<SwSyncTimeline>),
-    /// The tree needs memory for a block.
+    /// The tree has no memory for a block.
     NoBlock(PendingFence<SwSyncTimeline>),
 }
 
@@ -263,9 +266,8 @@ impl SwSyncTimeline {
         let fence = AllocatedFence::new(timeline.clone(), GFP_KERNEL_ACCOUNT)?;
         let mut fence = fence.init_at(value);
         let prepared = prepare(fence.fence())?;
-        let mut block = None;
         loop {
-            match timeline.place(value, fence, block.take()) {
+            match timeline.place(value, fence) {
                 PlaceResult::Done => return Ok(prepared),
                 // The fence is unreferenced, so its `-ECANCELED` is not visible.
                 PlaceResult::Replaced(_unreferenced) => return Ok(prepared),
@@ -277,43 +279,55 @@ impl SwSyncTimeline {
                     fence = refused;
                 }
                 PlaceResult::NoBlock(refused) => {
-                    block = Some(allocate_block(GFP_KERNEL_ACCOUNT)?);
+                    timeline.add_blocks()?;
                     fence = refused;
                 }
             }
         }
     }
 
-    /// Makes a fence pending, or signals it if its value is reached or given up. `block` is memory
-    /// for the tree.
-    fn place(
-        &self,
-        value: u32,
-        fence: PendingFence<Self>,
-        block: Option<EmptyBlock<PendingValue>>,
-    ) -> PlaceResult {
+    /// Adds memory for [`ADDED`] blocks to the tree. Fails with `ENOMEM`.
+    fn add_blocks(&self) -> Result {
+        let mut blocks = [const { None }; ADDED];
+        for place in &mut blocks {
+            *place = Some(allocate_block(GFP_KERNEL_ACCOUNT)?);
+        }
+        let mut state = self.state.lock();
+        for place in &mut blocks {
+            // What another thread has made superfluous is freed with the lock released.
+            *place = place.take().and_then(|block| state.pending.add(block));
+        }
+        Ok(())
+    }
+
+    /// Makes a fence pending, or signals it if its value is reached or given up.
+    fn place(&self, value: u32, fence: PendingFence<Self>) -> PlaceResult {
         let _section = SignallingSection::begin();
-        let _unused;
         let mut guard = self.state.lock();
-        let now = ktime_get();
         let TimelineState {
             counter,
             pending,
             armed,
             ..
         } = &mut *guard;
-        _unused = block.and_then(|block| pending.add(block));
+        if !pending.has_spare() {
+            return PlaceResult::NoBlock(fence);
+        }
+        let now = ktime_get();
         let key = counter.key(value);
-        if let Some(existing) = pending.get_mut(key) {
-            if existing.fence.is_shared() {
-                return PlaceResult::Exists(existing.fence.fence().into());
+        let (created, present) = match place_of(pending, key, now) {
+            Place::Vacant(created) => (created, None),
+            Place::Unreferenced(created) => (created, pending.get_mut(key)),
+            Place::Taken => {
+                if let Some(existing) = pending.get_mut(key) {
+                    return PlaceResult::Exists(existing.fence.fence().into());
+                }
+                (now, None)
             }
-            let unreferenced = mem::replace(&mut existing.fence, fence);
-            let created = counts_from(pending, key, now);
-            if let Some(replaced) = pending.get_mut(key) {
-                replaced.created = created;
-            }
-            return PlaceResult::Replaced(unreferenced);
+        };
+        if let Some(unreferenced) = present {
+            unreferenced.created = created;
+            return PlaceResult::Replaced(mem::replace(&mut unreferenced.fence, fence));
         }
         let state = counter.state(key);
         // While an earlier fence is pending, another thread is signalling the fences up to the
@@ -331,7 +345,6 @@ impl SwSyncTimeline {
         if pending.len() >= self.max_pending {
             return PlaceResult::Full(fence);
         }
-        let created = counts_from(pending, key, now);
         if let Err(refused) = pending.insert(key, PendingValue { created, fence }) {
             return PlaceResult::NoBlock(refused.fence);
         }
@@ -468,7 +481,7 @@ impl SwSyncTimeline {
         let mut state = self.state.lock();
         let mut places = infos.iter_mut();
         // No fence has the key 0.
-        state.pending.find_map_after(0, |key, pending| {
+        state.pending.find_map_from(0, |key, pending| {
             let Some(place) = places.next() else {
                 return Some(());
             };
