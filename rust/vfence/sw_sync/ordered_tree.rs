@@ -7,7 +7,8 @@
 //! fences.
 //!
 //! No method allocates or frees memory: callers hold a spinlock. A caller adds an [`EmptyBlock`]
-//! before an insertion needs one, and frees the blocks that removals return.
+//! before an insertion needs one, and frees the blocks that removals return. Each method takes
+//! logarithmic time, apart from the values and blocks that it passes on or examines.
 
 use kernel::{
     alloc::Flags,
@@ -25,6 +26,9 @@ pub(crate) const BLOCK_LEN: usize = 8;
 /// The number of empty blocks that a tree keeps, so that a timeline with few pending fences does
 /// not allocate and free a block for every few of them.
 const SPARES: usize = 12;
+
+/// The number of blocks in which [`OrderedTree::remove_unused`] looks for unused values.
+const EXAMINED: usize = 128;
 
 /// The slots of a block: that of `key` is `key % BLOCK_LEN`.
 type Block<T> = [Option<T>; BLOCK_LEN];
@@ -225,19 +229,23 @@ impl<T> OrderedTree<T> {
         }
     }
 
-    /// Removes the first `max` values for which `unused` returns `true`.
+    /// Removes the first `max` values for which `unused` returns `true`, in the first [`EXAMINED`]
+    /// blocks from that of the key `from` on.
     ///
     /// Passes them to `removed`, and the memory of the blocks that become empty to `emptied`.
+    /// Returns the key from which to continue, or `None` if the tree has no more blocks.
     pub(crate) fn remove_unused(
         &mut self,
+        from: u64,
         max: usize,
         unused: impl Fn(&T) -> bool,
         mut removed: impl FnMut(T),
         mut emptied: impl FnMut(EmptyBlock<T>),
-    ) {
+    ) -> Option<u64> {
         let mut left = max;
-        let mut cursor = self.blocks.cursor_front_mut();
-        while let Some(mut current) = cursor.take_if(|_| left > 0) {
+        let mut cursor = self.blocks.cursor_lower_bound_mut(&block_of(from));
+        for _ in 0..EXAMINED {
+            let mut current = cursor.take_if(|_| left > 0)?;
             let (_, slots) = current.current_mut();
             for place in slots.iter_mut() {
                 if left == 0 {
@@ -260,6 +268,7 @@ impl<T> OrderedTree<T> {
                 cursor = neighbor;
             }
         }
+        cursor.map(|current| key_of(*current.current().0, 0))
     }
 }
 
@@ -413,6 +422,7 @@ mod tests {
         let (mut values, mut blocks) = (0, 0);
         let mut remove = |tree: &mut OrderedTree<u64>, max| {
             tree.remove_unused(
+                0,
                 max,
                 |value| value % 2 == 1 || *value == 16,
                 |_| values += 1,
@@ -430,6 +440,24 @@ mod tests {
         expect(&mut tree, &[2, 8]);
         assert_eq!(remove(&mut tree, 100), (6, 2));
         expect(&mut tree, &[2, 8]);
+        Ok(())
+    }
+
+    #[test]
+    fn unused_values_are_sought_in_some_blocks_at_a_time() -> Result {
+        let mut tree = OrderedTree::new();
+        for block in 0..2 * EXAMINED as u64 + 1 {
+            insert(&mut tree, key_of(block, 3), 0)?;
+        }
+        let last = key_of(2 * EXAMINED as u64, 5);
+        insert(&mut tree, last, 1)?;
+        let (mut from, mut found, mut calls) = (Some(0), 0, 0);
+        while let Some(key) = from {
+            from = tree.remove_unused(key, 16, |value| *value == 1, |_| found += 1, |_| {});
+            calls += 1;
+        }
+        assert_eq!((found, calls), (1, 3));
+        assert_eq!(tree.len(), 2 * EXAMINED + 1);
         Ok(())
     }
 }

@@ -358,24 +358,31 @@ impl SwSyncTimeline {
 
     /// Removes up to [`DROPPED`] unreferenced fences. Returns whether there were any.
     fn drop_unreferenced(&self) -> bool {
-        let mut fences = [const { None }; DROPPED];
-        let mut blocks = [const { None }; DROPPED];
-        let (mut free_fences, mut free_blocks) = (fences.iter_mut(), blocks.iter_mut());
-        self.state.lock().pending.remove_unused(
-            DROPPED,
-            |pending| !pending.fence.is_shared(),
-            |pending| {
-                if let Some(place) = free_fences.next() {
-                    *place = Some(pending.fence);
-                }
-            },
-            |block| {
-                if let Some(place) = free_blocks.next() {
-                    *place = Some(block);
-                }
-            },
-        );
-        fences.iter().any(Option::is_some)
+        let mut from = Some(0);
+        while let Some(key) = from {
+            let mut fences = [const { None }; DROPPED];
+            let mut blocks = [const { None }; DROPPED];
+            let (mut free_fences, mut free_blocks) = (fences.iter_mut(), blocks.iter_mut());
+            from = self.state.lock().pending.remove_unused(
+                key,
+                DROPPED,
+                |pending| !pending.fence.is_shared(),
+                |pending| {
+                    if let Some(place) = free_fences.next() {
+                        *place = Some(pending.fence);
+                    }
+                },
+                |block| {
+                    if let Some(place) = free_blocks.next() {
+                        *place = Some(block);
+                    }
+                },
+            );
+            if fences.iter().any(Option::is_some) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Adds `step` to the counter, and signals the fences that it reaches.
