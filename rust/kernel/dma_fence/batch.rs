@@ -57,7 +57,7 @@ impl<T: DriverTimeline, const N: usize> FenceBatch<T, N> {
     }
 
     /// Signals the fences in the order of their appending, as [`PendingFence::complete_with`] does.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn complete_with<U>(&mut self, lock: &SpinLockIrqGuard<'_, U>) {
         let (result, timestamp) = (self.result, self.timestamp);
         self.take(|fence| drop(fence.complete_with(lock, result, timestamp)));
@@ -70,7 +70,7 @@ impl<T: DriverTimeline, const N: usize> FenceBatch<T, N> {
     }
 
     /// Empties the batch, passing each fence to `complete`.
-    #[inline]
+    #[inline(always)]
     fn take(&mut self, complete: impl Fn(PendingFence<T>)) {
         // INVARIANT: `len` is 0.
         let len = core::mem::replace(&mut self.len, 0);

@@ -140,7 +140,7 @@ impl<T: DriverTimeline> PendingFence<T> {
 
     /// Signals the fence under the inline lock. The caller has disabled interrupts, or, on
     /// `PREEMPT_RT`, holds a spinlock.
-    #[inline]
+    #[inline(always)]
     fn complete_irqs_off(self, result: Result, timestamp: u64) -> SignalledFence {
         self.complete_by(
             result,
@@ -149,7 +149,7 @@ impl<T: DriverTimeline> PendingFence<T> {
         )
     }
 
-    #[inline]
+    #[inline(always)]
     fn complete_by(self, result: Result, timestamp: u64, signal: SignalFn) -> SignalledFence {
         self.check_order();
         self.signal_by(result, timestamp, signal)
@@ -162,7 +162,7 @@ impl<T: DriverTimeline> PendingFence<T> {
     }
 
     /// Notes the completion in the timeline.
-    #[inline]
+    #[inline(always)]
     fn check_order(&self) {
         // SAFETY: By the type invariants the memory is valid, and `self` has a count of the
         // timeline.
@@ -170,7 +170,7 @@ impl<T: DriverTimeline> PendingFence<T> {
         timeline.complete_in_order(self.fence().seqno(), || self.is_shared());
     }
 
-    #[inline]
+    #[inline(always)]
     fn signal_by(self, result: Result, timestamp: u64, signal: SignalFn) -> SignalledFence {
         let this = ManuallyDrop::new(self);
         // SAFETY: `this` is not dropped, so this is the only call. The callers pass a function that
@@ -185,7 +185,7 @@ impl<T: DriverTimeline> PendingFence<T> {
     ///
     /// Must be called once: it gives up the count of the timeline. `signal` must be a function that
     /// signals a fence, and that may be called in the current context.
-    #[inline]
+    #[inline(always)]
     unsafe fn signal(&self, result: Result, timestamp: u64, signal: SignalFn) {
         // `dma_fence_signal()` has this annotation, but sets a timestamp of its own.
         let _section = SignallingSection::begin();

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::bindings;
 use core::{
+    cell::UnsafeCell,
     ops::Deref,
     ptr::NonNull, //
 };
@@ -87,7 +88,7 @@ pub(crate) struct Timeline<T: DriverTimeline> {
     /// The number of seqnos that were handed out.
     numbered: Atomic<u64>,
     /// The latest seqno that has completed. The driver orders completions, and so the writes.
-    completed: Atomic<u64>,
+    completed: UnsafeCell<u64>,
     /// The number of fences that completed after a later one.
     misordered: Atomic<u32>,
     #[pin]
@@ -101,7 +102,8 @@ pub(crate) struct Timeline<T: DriverTimeline> {
 // SAFETY: Any thread may drop the last reference, in any context but NMI: a work item drops the
 // data, which is `Send`.
 unsafe impl<T: DriverTimeline> Send for Timeline<T> {}
-// SAFETY: The reference count is atomic, the data is `Sync`, and the other fields are constant.
+// SAFETY: The reference count is atomic and the data is `Sync`. `complete_in_order()` is the only
+// function that accesses `completed`. The other fields are atomic or constant.
 unsafe impl<T: DriverTimeline> Sync for Timeline<T> {}
 
 impl<T: DriverTimeline> Timeline<T> {
@@ -122,7 +124,7 @@ impl<T: DriverTimeline> Timeline<T> {
                 refcount: Refcount::new(1),
                 context,
                 numbered: Atomic::new(0),
-                completed: Atomic::new(0),
+                completed: UnsafeCell::new(0),
                 misordered: Atomic::new(0),
                 // INVARIANT: The work is initialised, and queued only by `dec_ref()`.
                 work <- Opaque::ffi_init(Self::init_work),
@@ -151,21 +153,27 @@ impl<T: DriverTimeline> Timeline<T> {
     /// have a reference to it.
     ///
     /// Wrapping seqnos are not checked: after a jump of 2³¹, a later one looks earlier.
-    #[inline]
+    #[inline(always)]
     pub(super) fn complete_in_order(&self, seqno: u64, is_shared: impl FnOnce() -> bool) {
         if T::Seqno::WRAPS {
             return;
         }
-        // No atomic update: completions that the driver does not order are out of order anyway.
-        let completed = self.completed.load(Relaxed);
+        // No atomic update: completions that the driver does not order are out of order anyway. No
+        // `Atomic`, whose functions are calls of C.
+        //
+        // SAFETY: The field is valid and aligned. Volatile accesses do not tear, so a concurrent one
+        // is no data race.
+        let completed = unsafe { self.completed.get().read_volatile() };
         if seqno >= completed {
-            self.completed.store(seqno, Relaxed);
+            // SAFETY: As above.
+            unsafe { self.completed.get().write_volatile(seqno) };
         } else if is_shared() {
             self.warn_misordered(seqno, completed);
         }
     }
 
     #[cold]
+    #[inline(never)]
     fn warn_misordered(&self, seqno: u64, completed: u64) {
         if self.misordered.fetch_add(1, Relaxed) == 0 {
             pr_warn!(
