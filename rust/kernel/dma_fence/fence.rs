@@ -169,6 +169,29 @@ impl Fence {
         }
     }
 
+    /// Returns the result of the fence and the time at which its work was done, in ns on
+    /// `CLOCK_MONOTONIC`; `None` while it is pending.
+    ///
+    /// Calls no driver and takes no lock. Reads a flag, so it alone must not be waited for, as for
+    /// [`Fence::signaled_flag`].
+    pub(crate) fn outcome(&self) -> Option<(Result, u64)> {
+        const TIMESTAMP: c_ulong = 1 << bindings::dma_fence_flag_bits_DMA_FENCE_FLAG_TIMESTAMP_BIT;
+
+        let fence = self.as_raw();
+        // SAFETY: The reference is a valid fence. All accesses to its flags are atomic.
+        let flags = unsafe { Atomic::from_ptr(&raw mut (*fence).flags) };
+        // The core sets this flag after the timestamp, so `dma_fence_timestamp()` does not spin.
+        // That relies, as all of its callers do, on the order in which the core stores the two.
+        if flags.load(Acquire) & TIMESTAMP == 0 {
+            return None;
+        }
+        // SAFETY: The fence has signalled, so the field is constant.
+        let error = unsafe { (*fence).error };
+        // SAFETY: The fence has signalled.
+        let timestamp = unsafe { bindings::dma_fence_timestamp(fence) };
+        Some((to_result(error), timestamp_ns(timestamp)))
+    }
+
     /// Asks the fence's driver to signal by `deadline`, in ns on `CLOCK_MONOTONIC`.
     ///
     /// May call the driver, so the caller must not hold a lock that the driver may take.
@@ -274,6 +297,16 @@ mod tests {
         // Signal in seqno order.
         drop(one);
         drop(two);
+        Ok(())
+    }
+
+    #[test]
+    fn outcome_is_known_once_signalled() -> Result {
+        let fence = pending()?;
+        let reference: ARef<Fence> = fence.fence().into();
+        assert!(reference.outcome().is_none());
+        fence.complete(Err(EIO), 7);
+        assert!(reference.outcome() == Some((Err(EIO), 7)));
         Ok(())
     }
 
