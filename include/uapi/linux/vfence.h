@@ -446,7 +446,13 @@ struct vfence_queue_destroy {
  * signalled already, may be given more than once, may be merged sync_files, and may be fences of
  * the same queue. Their descriptors may be closed after the call. When an in-fence signals with an
  * error, &vfence_queue_create.in_fence_policy applies; of several errors, the first one observed
- * counts.
+ * counts. The queue observes the in-fences of a job when the job is submitted, and from the moment
+ * the job is the head; of those that signalled in between, the one with the earliest timestamp
+ * counts as the first.
+ *
+ * A job asks the drivers of its in-fences to signal them (in the kernel: adds a callback) when it
+ * becomes the head. A driver that signals only when it is asked therefore does so later than it
+ * would for a reader that polls the sync_file, and with a later timestamp.
  *
  * Note that the kernel's %SYNC_IOC_MERGE drops fences that have already signalled, and their
  * errors with them.

@@ -37,11 +37,7 @@ use crate::{
                 HandleLookup,
                 JobSyncobjs, //
             },
-            in_fences::{
-                Countdown,
-                InFenceWait,
-                InFences, //
-            },
+            in_fences::InFences, //
         },
         queue::{
             config::QueueKind,
@@ -113,9 +109,8 @@ impl TimedRequest {
         self.into_job(false, 0, None)
     }
 
-    /// Returns the job with its final in-fences and its operations, and the countdown of its
-    /// pending in-fences, to be decremented once the job is published. The caller keeps a reference
-    /// to `operations` while reservation objects are locked: dropping the last one locks them.
+    /// Returns the job with its final in-fences and its operations. The caller keeps a reference to
+    /// `operations` while reservation objects are locked: dropping the last one locks them.
     ///
     /// Fails with `ENOSPC` if the pending jobs of `client` have too many in-fences, `ENOMEM`.
     pub(crate) fn with_inputs(
@@ -125,12 +120,12 @@ impl TimedRequest {
         seqno: u64,
         in_fences: InFences,
         operations: &Option<Arc<JobOperations>>,
-    ) -> Result<(QueueTimedJob, Option<Arc<Countdown<QueueRef>>>)> {
+    ) -> Result<QueueTimedJob> {
         let in_error = in_fences.error();
         let in_fences = in_fences.into_wait(queue, seqno, &client.in_fence_quota)?;
-        let countdown = in_fences.as_ref().map(InFenceWait::countdown);
+        let pending = in_fences.is_some();
         let mut inputs = None;
-        if in_fences.is_some() || operations.is_some() {
+        if pending || operations.is_some() {
             let operations = operations.clone();
             inputs = Some(KBox::new(
                 JobInputs {
@@ -140,10 +135,7 @@ impl TimedRequest {
                 GFP_KERNEL_ACCOUNT,
             )?);
         }
-        Ok((
-            self.into_job(countdown.is_some(), in_error, inputs),
-            countdown,
-        ))
+        Ok(self.into_job(pending, in_error, inputs))
     }
 
     fn into_job(

@@ -9,8 +9,8 @@
 //! 1. prepare: check, reserve a slot, create the fence, collect in-fences and buffers, reply to
 //!    user space;
 //! 2. with the reservation objects of the buffers locked: add their fences to the in-fences;
-//! 3. publish, in a signalling section: arm the in-fences, enter the queues, add fences to the
-//!    reservation objects, let the in-fences start the jobs; then install file descriptors.
+//! 3. publish, in a signalling section: enter the queues, which wait for the in-fences of their
+//!    heads, and add fences to the reservation objects; then install file descriptors.
 //!
 //! A job of a manual queue has neither in-fences nor buffers, and skips the second step.
 
@@ -45,10 +45,7 @@ use crate::{
                 HandleLookup,
                 JobSyncobjs, //
             },
-            in_fences::{
-                Countdown,
-                InFences, //
-            },
+            in_fences::InFences, //
         },
         queue::{
             config::QueueKind,
@@ -167,13 +164,12 @@ fn submit_timed<H: HandleLookup>(
         submission.join_reservations(locked, queue, &request, &uses, &mut in_fences)?;
     }
     let client = submission.client;
-    let (mut job, countdown) = request.with_inputs(client, queue, seqno, in_fences, &operations)?;
+    let mut job = request.with_inputs(client, queue, seqno, in_fences, &operations)?;
     submission.inject_faults(&mut job);
     let section = SignallingSection::begin();
-    arm(&mut job);
     submission.events.commit();
     queue.submit(job);
-    finish_publishing(section, locked, countdown);
+    finish_publishing(section, locked);
     Ok(out_fence)
 }
 
@@ -258,7 +254,7 @@ fn submit_all<H: HandleLookup>(
     let mut last_submitted = client.last_submitted.lock_killable()?;
     let mut reservations: KVVec<Reservation> = KVVec::new();
     let (mut jobs, mut manual_jobs) = (KVVec::new(), KVVec::new());
-    let (mut countdowns, mut out_fences) = (KVVec::new(), KVVec::new());
+    let mut out_fences = KVVec::new();
     let mut buffers: KVVec<JobBuffers> = KVVec::new();
     let mut buffer_jobs: KVVec<BufferJob> = KVVec::new();
     let mut submission = Submission::new(client, handles, count as usize);
@@ -303,12 +299,8 @@ fn submit_all<H: HandleLookup>(
                     uses,
                     operations,
                 }) if uses.len() == 0 => {
-                    let (job, countdown) =
-                        request.with_inputs(client, queue, seqno, in_fences, &operations)?;
+                    let job = request.with_inputs(client, queue, seqno, in_fences, &operations)?;
                     push(&mut jobs, job, count)?;
-                    if let Some(countdown) = countdown {
-                        countdowns.push(countdown, GFP_KERNEL_ACCOUNT)?;
-                    }
                 }
                 Some(RequestInputs {
                     in_fences,
@@ -353,24 +345,18 @@ fn submit_all<H: HandleLookup>(
                 mut in_fences,
             } = job;
             submission.join_reservations(locked, &queue, &request, &used.uses, &mut in_fences)?;
-            let (job, countdown) =
-                request.with_inputs(client, &queue, seqno, in_fences, &used.operations)?;
+            let job = request.with_inputs(client, &queue, seqno, in_fences, &used.operations)?;
             buffered.push(job, GFP_KERNEL_ACCOUNT)?;
-            if let Some(countdown) = countdown {
-                countdowns.push(countdown, GFP_KERNEL_ACCOUNT)?;
-            }
         }
         batch.refused = count;
     }
     in_batch_order(jobs.iter_mut(), buffered.iter_mut(), &buffers)
         .for_each(|job| submission.inject_faults(job));
     let section = SignallingSection::begin();
-    jobs.iter_mut().for_each(arm);
-    buffered.iter_mut().for_each(arm);
     submission.events.commit();
     let jobs = in_batch_order(jobs.into_iter(), buffered.into_iter(), &buffers);
     publish(&reservations, jobs, manual_jobs.into_iter());
-    finish_publishing(section, locked, countdowns);
+    finish_publishing(section, locked);
     publish_fences(syncs, out_fences);
     Ok(())
 }
@@ -394,14 +380,6 @@ fn reply<J>(argument: &UserArg, prepared: &Prepared<J>) -> Result {
     // The kernel's `AsBytes`, for values of a constant size, has no derive macro.
     let words: [u32; size_of::<Reply>() / size_of::<u32>()] = zerocopy::transmute!(reply);
     argument.write_field(REPLY, &words)
-}
-
-/// Adds the callbacks to the in-fences of a job. Its countdown keeps the job from starting before
-/// it is published.
-fn arm(job: &mut QueueTimedJob) {
-    if let Some(in_fences) = job.data.in_fences_mut() {
-        in_fences.arm();
-    }
 }
 
 /// Publishes the job of a submission that has neither pending in-fences nor buffers.
@@ -432,21 +410,14 @@ fn publish(
 }
 
 /// Ends a signalling section in which jobs were published: adds their fences to the reservation
-/// objects and lets their in-fences start them.
+/// objects.
 ///
 /// Publish to the queues first: once a fence is in a reservation object, anyone may set a deadline
 /// on it, and its queue must already know the job. The fence may have signalled by then, which is
 /// safe: every user of the reservation object waits for its lock first.
-fn finish_publishing(
-    section: SignallingSection,
-    mut locked: Option<LockedBuffers<'_>>,
-    countdowns: impl IntoIterator<Item = Arc<Countdown<QueueRef>>>,
-) {
-    if let Some(locked) = &mut locked {
+fn finish_publishing(section: SignallingSection, locked: Option<LockedBuffers<'_>>) {
+    if let Some(mut locked) = locked {
         locked.add_fences();
-    }
-    for countdown in countdowns {
-        countdown.dec();
     }
     drop(section);
 }

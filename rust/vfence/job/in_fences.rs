@@ -2,10 +2,15 @@
 
 //! The in-fences of a job: collecting them from user space, and waiting until all have signalled.
 //!
-//! Each pending in-fence gets a callback. The callbacks of a job share a [`Countdown`]. The one
-//! that brings it to zero reports the job as ready to its queue, which starts the job's timer and
-//! nothing more: a fence callback must not signal a fence. The submitter holds one count until the
-//! job is in its queue, so that the job cannot become ready before.
+//! Each pending in-fence gets a callback, which is allocated at submission and *armed*, that is,
+//! added to the fence, once the job is the head of its queue. The number of callbacks that a fence
+//! runs therefore does not depend on how many jobs wait for it, only on the number of queues.
+//! In-fences that have signalled by then need no callback: their timestamps and errors are read.
+//!
+//! The callbacks of a job share a [`Countdown`]. The one that brings it to zero reports the job as
+//! ready to its queue, which starts the job's timer and nothing more: a fence callback must not
+//! signal a fence. The task that arms the callbacks holds one count, so that the job cannot become
+//! ready before the task has returned the callbacks to the job.
 
 use crate::{
     kernel_ext::{
@@ -170,18 +175,20 @@ impl InFences {
         let countdown = Countdown {
             queue: queue.clone(),
             seqno,
-            // One more for the submitter.
+            // One more for the task that arms the callbacks.
             left: Atomic::new(self.pending.len() as i32 + 1),
             last: Atomic::new(0),
             error: Atomic::new(0),
         };
+        let countdown = Arc::new(countdown, GFP_KERNEL_ACCOUNT)?;
         let mut wait = InFenceWait {
-            countdown: Arc::new(countdown, GFP_KERNEL_ACCOUNT)?,
+            countdown: countdown.clone(),
             callbacks: KVec::with_capacity(self.pending.len(), GFP_KERNEL_ACCOUNT)?,
+            armed: 0,
             charge: Charge::new(quota, self.pending.len())?,
         };
         for fence in self.pending {
-            let callback = Callback::new(fence, wait.countdown(), GFP_KERNEL_ACCOUNT)?;
+            let callback = Callback::new(fence, countdown.clone(), GFP_KERNEL_ACCOUNT)?;
             wait.callbacks.push(callback, GFP_KERNEL_ACCOUNT)?;
         }
         Ok(Some(wait))
@@ -198,21 +205,56 @@ pub(crate) trait NotifyReady: Clone + Send + Sync + 'static {
     fn job_ready(&self, seqno: u64, last: u64, error: i32);
 }
 
-/// The wait of a job for its in-fences. Dropping it removes the callbacks, which takes the locks of
-/// the in-fences.
+/// The wait of a job for its in-fences. Dropping it removes the callbacks that are armed, which
+/// takes the locks of their in-fences.
 pub(crate) struct InFenceWait<Q: NotifyReady> {
     countdown: Arc<Countdown<Q>>,
     callbacks: KVec<Callback<Arc<Countdown<Q>>>>,
+    /// The number of callbacks that are armed, from the first one on.
+    armed: usize,
     charge: Charge,
 }
 
 impl<Q: NotifyReady> InFenceWait<Q> {
-    /// Adds the callbacks to the in-fences. The job is not ready before [`Countdown::dec`] is
-    /// called for the submitter, too.
-    pub(crate) fn arm(&mut self) {
-        for callback in &mut self.callbacks {
-            callback.arm();
+    /// Returns whether all callbacks are armed.
+    pub(crate) fn is_armed(&self) -> bool {
+        self.armed == self.callbacks.len()
+    }
+
+    /// Returns the latest timestamp of the in-fences, in ns, and the error of the one that failed
+    /// first, or 0, if all have signalled and no callback is armed. Otherwise returns `None`, and
+    /// the callbacks must be armed. Takes no lock.
+    pub(crate) fn outcome(&self) -> Option<(u64, i32)> {
+        if self.armed > 0 {
+            return None;
         }
+        let (mut last, mut first) = (0, FirstError::default());
+        for callback in &self.callbacks {
+            let (result, timestamp) = callback.fence().outcome()?;
+            last = timestamp.max(last);
+            first.observe(result, timestamp);
+        }
+        Some((last, first.error))
+    }
+
+    /// Adds the callbacks to the in-fences, at most `max` of them in this call. Returns the
+    /// countdown if all are added; the caller decrements it once the wait is back in its job.
+    ///
+    /// Takes the locks of the in-fences, and calls the queue as their callbacks do.
+    pub(crate) fn arm(&mut self, max: usize) -> Option<Arc<Countdown<Q>>> {
+        if self.armed == 0 {
+            // In the order of the callbacks, another error might come first.
+            let mut first = FirstError::default();
+            for (result, timestamp) in self.fences().filter_map(Fence::outcome) {
+                first.observe(result, timestamp);
+            }
+            self.countdown.error.store(first.error, Relaxed);
+        }
+        for callback in self.callbacks[self.armed..].iter_mut().take(max) {
+            callback.arm();
+            self.armed += 1;
+        }
+        self.is_armed().then(|| self.countdown.clone())
     }
 
     /// Returns the number of in-fences, signalled ones included.
@@ -224,14 +266,36 @@ impl<Q: NotifyReady> InFenceWait<Q> {
     pub(crate) fn fences(&self) -> impl Iterator<Item = &Fence> {
         self.callbacks.iter().map(Callback::fence)
     }
+}
 
-    /// Returns the countdown, which the submitter decrements once the job is in its queue.
-    pub(crate) fn countdown(&self) -> Arc<Countdown<Q>> {
-        self.countdown.clone()
+/// The error of the in-fence that failed first, by its timestamp.
+struct FirstError {
+    /// In ns.
+    timestamp: u64,
+    /// A negative errno, or 0 for none.
+    error: i32,
+}
+
+impl Default for FirstError {
+    fn default() -> Self {
+        Self {
+            timestamp: u64::MAX,
+            error: 0,
+        }
     }
 }
 
-/// The number of in-fences that a job still waits for, and one for its submitter.
+impl FirstError {
+    /// Takes the result of an in-fence and its timestamp into account.
+    fn observe(&mut self, result: Result, timestamp: u64) {
+        if let (Err(error), true) = (result, timestamp < self.timestamp) {
+            (self.timestamp, self.error) = (timestamp, error.to_errno());
+        }
+    }
+}
+
+/// The number of in-fences that a job still waits for, and one for the task that arms the
+/// callbacks.
 pub(crate) struct Countdown<Q: NotifyReady> {
     queue: Q,
     seqno: u64,
@@ -267,5 +331,105 @@ impl<Q: NotifyReady> Signalled for Arc<Countdown<Q>> {
             let _ = self.error.cmpxchg(0, error.to_errno(), Relaxed);
         }
         self.dec();
+    }
+}
+
+#[kernel::macros::kunit_tests(vfence_in_fences)]
+mod tests {
+    use super::*;
+    use crate::kernel_ext::dma_fence::fixture::pending;
+
+    /// The calls of [`NotifyReady::job_ready`], and the arguments of the last one.
+    #[derive(Clone)]
+    struct Ready(Arc<[Atomic<u64>; 2]>, Arc<[Atomic<i32>; 2]>);
+
+    impl Ready {
+        fn new() -> Result<Self> {
+            Ok(Self(
+                Arc::new([const { Atomic::new(0) }; 2], GFP_KERNEL)?,
+                Arc::new([const { Atomic::new(0) }; 2], GFP_KERNEL)?,
+            ))
+        }
+
+        /// Returns the number of calls, the seqno, the timestamp and the error.
+        fn calls(&self) -> (i32, u64, u64, i32) {
+            let ([seqno, last], [calls, error]) = (&*self.0, &*self.1);
+            let (seqno, last) = (seqno.load(Relaxed), last.load(Relaxed));
+            (calls.load(Relaxed), seqno, last, error.load(Relaxed))
+        }
+    }
+
+    impl NotifyReady for Ready {
+        fn job_ready(&self, seqno: u64, last: u64, error: i32) {
+            self.0[0].store(seqno, Relaxed);
+            self.0[1].store(last, Relaxed);
+            self.1[0].add(1, Relaxed);
+            self.1[1].store(error, Relaxed);
+        }
+    }
+
+    /// Returns the wait of job 7 for `fences`.
+    fn wait(ready: &Ready, fences: &[&Fence]) -> Result<InFenceWait<Ready>> {
+        let mut in_fences = InFences::new();
+        for fence in fences {
+            in_fences.add_plain((*fence).into())?;
+        }
+        let wait = in_fences.into_wait(ready, 7, &Quota::new(8)?)?;
+        wait.ok_or(EINVAL)
+    }
+
+    #[test]
+    fn unarmed_wait_has_no_callback() -> Result {
+        let ready = Ready::new()?;
+        let (one, two) = (pending()?, pending()?);
+        let wait = wait(&ready, &[one.fence(), two.fence()])?;
+        one.complete(Ok(()), 5);
+        assert!(wait.outcome().is_none());
+        two.complete(Ok(()), 3);
+        assert!(wait.outcome() == Some((5, 0)));
+        drop(wait);
+        assert!(ready.calls() == (0, 0, 0, 0));
+        Ok(())
+    }
+
+    #[test]
+    fn armed_wait_reports_after_its_last_callback_and_the_armer() -> Result {
+        let ready = Ready::new()?;
+        let (one, two, three) = (pending()?, pending()?, pending()?);
+        let mut wait = wait(&ready, &[one.fence(), two.fence(), three.fence()])?;
+        assert!(wait.arm(1).is_none() && !wait.is_armed());
+        one.complete(Ok(()), 5);
+        two.complete(Ok(()), 9);
+        three.complete(Err(EIO), 6);
+        assert!(wait.outcome().is_none());
+        let countdown = wait.arm(8).ok_or(EINVAL)?;
+        assert!(wait.is_armed() && ready.calls().0 == 0);
+        countdown.dec();
+        assert!(ready.calls() == (1, 7, 9, EIO.to_errno()));
+        Ok(())
+    }
+
+    #[test]
+    fn earliest_error_counts() -> Result {
+        let ready = Ready::new()?;
+        for earliest in 0..3 {
+            let (one, two, three) = (pending()?, pending()?, pending()?);
+            let fences = [one.fence(), two.fence(), three.fence()];
+            let signalled = wait(&ready, &fences)?;
+            let last = pending()?;
+            let [a, b, c] = fences;
+            let mut armed = wait(&ready, &[a, b, c, last.fence()])?;
+            for (index, fence) in [one, two, three].into_iter().enumerate() {
+                let first = index == earliest;
+                let error = if first { EIO } else { ENODATA };
+                fence.complete(Err(error), if first { 1 } else { 2 });
+            }
+            assert!(signalled.outcome() == Some((2, EIO.to_errno())));
+            let countdown = armed.arm(4).ok_or(EINVAL)?;
+            countdown.dec();
+            last.complete(Err(ENOENT), 3);
+            assert!(ready.calls().3 == EIO.to_errno());
+        }
+        Ok(())
     }
 }

@@ -154,9 +154,11 @@ impl Queue {
 
     /// Completes the jobs that `next` takes from the scheduler at the time it is passed, until it
     /// returns `None` or about `max` jobs and in-fences have been dealt with. Rearms the timer at
-    /// the end, except for a worker queue.
+    /// the end, except for a worker queue. Arms about as many callbacks of in-fences of the head
+    /// that is left.
     ///
-    /// Returns the number of jobs completed, and whether `next` returned `None`.
+    /// Returns the number of jobs completed, and whether `next` returned `None` and no callback is
+    /// left to arm.
     pub(crate) fn complete(
         &self,
         max: usize,
@@ -164,7 +166,7 @@ impl Queue {
     ) -> (u32, bool) {
         let _section = SignallingSection::begin();
         let (mut completed, mut work, mut wake) = (0, 0, Wake::none());
-        let mut all = false;
+        let (mut all, mut unarmed) = (false, None);
         while work < max {
             let mut lock = match self.lock_signalling() {
                 Some(signalling) => SignalLock::Signalling(signalling),
@@ -172,12 +174,14 @@ impl Queue {
             };
             let taken = lock.with_state(self, |state| {
                 let Some(job) = next(state, ktime_get()) else {
+                    unarmed = state.take_unarmed();
                     // The worker begins operations first, which changes the next event.
                     if self.worker.is_none() {
                         self.rearm(state);
                     }
                     return None;
                 };
+                self.poll_head(state);
                 self.trace_completion(state, &job);
                 wake.merge(Wake::take(state, job.seqno));
                 Some((job, *state.jobs.totals()))
@@ -192,6 +196,9 @@ impl Queue {
             self.finish_job(lock, job, totals);
         }
         self.wake(wake);
+        if let Some(unarmed) = unarmed {
+            all = self.arm(unarmed, max - work);
+        }
         (completed, all)
     }
 

@@ -32,7 +32,7 @@
 //! 16. `assignment` of a worker, a spinlock: the worker or a release of operations is queued.
 //!
 //! The callback of an in-fence runs with that fence's lock held and takes `state` of the waiting
-//! queue, hence 11, 14, 15. A job of a manual queue has no in-fences, and the deadline of its fence
+//! queue, hence 11, 14, 15. It is added without `state`, see `arm.rs`. A job of a manual queue has no in-fences, and the deadline of its fence
 //! is kept in the fence. So no fence callback takes `state` of a manual queue, and its fences may
 //! signal under it.
 //!
@@ -124,6 +124,7 @@ use kernel::{
     time::hrtimer::HrTimer, //
 };
 
+pub(crate) mod arm;
 pub(crate) mod complete;
 pub(crate) mod config;
 pub(crate) mod counter_page;
@@ -153,7 +154,7 @@ pub(crate) struct TimedJobData {
 
 /// The inputs of a job that has pending in-fences or operations.
 pub(crate) struct JobInputs {
-    /// Kept until the job completes; dropping it ends the wait.
+    /// Kept until the job completes; dropping it ends the wait. `None` also while a task arms it.
     pub(crate) in_fences: Option<InFenceWait<QueueRef>>,
     pub(crate) operations: Option<Arc<JobOperations>>,
 }
@@ -162,11 +163,6 @@ impl TimedJobData {
     /// Returns the wait for the in-fences that were pending when the job was submitted.
     pub(crate) fn in_fences(&self) -> Option<&InFenceWait<QueueRef>> {
         self.inputs.as_ref()?.in_fences.as_ref()
-    }
-
-    /// Does the same as [`TimedJobData::in_fences`], for arming the wait.
-    pub(crate) fn in_fences_mut(&mut self) -> Option<&mut InFenceWait<QueueRef>> {
-        self.inputs.as_mut()?.in_fences.as_mut()
     }
 }
 

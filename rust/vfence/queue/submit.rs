@@ -7,14 +7,10 @@ use crate::{
     kernel_ext::timekeeping::ktime_get,
     trace,
     vfence::{
-        job::in_fences::{
-            InFenceWait,
-            NotifyReady, //
-        },
+        job::in_fences::InFenceWait,
         queue::{
             Queue,
             QueueManualJob,
-            QueueRef,
             QueueState,
             QueueTimedJob, //
         },
@@ -88,6 +84,7 @@ impl Queue {
     #[inline(always)]
     pub(crate) fn submit(&self, job: impl SubmitJob) {
         let now = ktime_get();
+        let waits = job.in_fences() > 0;
         let mut state = self.state.lock();
         match self.submit_locked(&mut state, now, job) {
             Ok((seqno, start_timer)) => {
@@ -95,6 +92,11 @@ impl Queue {
                 if start_timer {
                     self.trace_start(&mut state.jobs);
                     self.rearm(&mut state);
+                    if waits {
+                        let unarmed = state.take_unarmed();
+                        drop(state);
+                        self.arm_all(unarmed);
+                    }
                 }
             }
             Err(job) => {
@@ -126,7 +128,9 @@ impl Queue {
                 self.trace_start(&mut state.jobs);
                 self.rearm(&mut state);
             }
+            let unarmed = state.take_unarmed();
             drop(state);
+            self.arm_all(unarmed);
             if let Some(job) = unpublished {
                 refused(job);
             }
@@ -154,19 +158,4 @@ impl Queue {
 fn refused(job: impl SubmitJob) {
     warn_on!(true);
     drop(job);
-}
-
-impl NotifyReady for QueueRef {
-    fn job_ready(&self, seqno: u64, last: u64, error: i32) {
-        let mut state = self.state.lock();
-        let Some(jobs) = state.jobs.timed_mut() else {
-            // A job of a manual queue has no in-fences.
-            return;
-        };
-        // Another driver's timestamp may be ahead of the clock.
-        if jobs.ready(last.min(ktime_get()), seqno, error) {
-            self.trace_start(&mut state.jobs);
-            self.rearm(&mut state);
-        }
-    }
 }

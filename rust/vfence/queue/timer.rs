@@ -135,8 +135,11 @@ impl Queue {
     }
 
     /// Traces the start of the job that has become the head, and rearms the timer unless its event
-    /// is due already. Returns whether it is not.
+    /// is due already. Returns whether it is not, and no callback of an in-fence must be armed.
     fn rearm_next(&self, state: &mut QueueState) -> bool {
+        if !self.poll_head(state) {
+            return false;
+        }
         self.trace_start(&mut state.jobs);
         let Some(time) = state.jobs.next_event() else {
             return true;

@@ -255,6 +255,18 @@ where
         kinds
     }
 
+    /// Returns the seqno and the driver's data of the head if it waits for its in-fences, and
+    /// nothing else that has happened ends it.
+    #[inline]
+    pub(crate) fn waiting_head(&mut self) -> Option<(u64, &mut D)> {
+        let seqno = self.jobs.pending.first();
+        if self.jobs.stopped {
+            return None;
+        }
+        let head = self.jobs.pending.get_mut(seqno)?;
+        (head.ready == NEVER).then_some((seqno, &mut head.data))
+    }
+
     /// Makes job `seqno` ready: its last pending in-fence signalled at the time `when`, which may
     /// be in the past. `error` is the first error of those in-fences, a negative errno, or 0. An
     /// in-fence that signalled before the submission counts as signalled at the submission.

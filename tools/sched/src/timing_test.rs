@@ -281,3 +281,24 @@ fn timeout_after_the_last_time_does_not_expire() {
     submit(&mut scheduler, 100, job("a", 0));
     assert_eq!(scheduler.next_event(), None);
 }
+
+#[test]
+fn waiting_head_is_the_head_while_it_waits() {
+    let mut scheduler = scheduler(SchedulerKind::Timed, policy(Some(1000)));
+    assert!(timed(&mut scheduler).waiting_head().is_none());
+    submit(&mut scheduler, 100, job("a", 10));
+    submit(&mut scheduler, 100, waiting("b", 10));
+    submit(&mut scheduler, 100, waiting("c", 10));
+    assert!(timed(&mut scheduler).waiting_head().is_none());
+    assert_end(scheduler.pop_due(110), "a", 110, 0);
+    let jobs = timed(&mut scheduler);
+    assert_eq!(jobs.waiting_head(), Some((2, &mut "b")));
+    assert!(jobs.ready(105, 2, 0));
+    assert!(jobs.waiting_head().is_none());
+    assert_end(scheduler.pop_due(200), "b", 120, 0);
+    assert_eq!(timed(&mut scheduler).waiting_head(), Some((3, &mut "c")));
+    // A stopped queue waits for nothing.
+    assert!(scheduler.cancel(300).is_some());
+    submit(&mut scheduler, 400, waiting("d", 10));
+    assert!(timed(&mut scheduler).waiting_head().is_none());
+}

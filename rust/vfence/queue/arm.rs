@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The wait of a queue's head for its in-fences.
+//!
+//! Only the head waits: when a job becomes the head, [`Queue::poll_head`] makes it ready if its
+//! in-fences have signalled, and otherwise [`Queue::arm`] adds callbacks to them. However many jobs
+//! wait for a fence, a queue has one callback on it.
+//!
+//! Adding a callback takes the fence's lock, below which the callback takes `state`. So the wait is
+//! taken out of the job under `state`, armed without it, and returned to the job, if the job is
+//! still pending.
+
+use crate::{
+    kernel_ext::timekeeping::ktime_get,
+    vfence::{
+        job::in_fences::{
+            InFenceWait,
+            NotifyReady, //
+        },
+        queue::{
+            Queue,
+            QueueRef,
+            QueueState, //
+        },
+    },
+};
+/// The wait of a head that is about to be armed, and the seqno of the head.
+pub(crate) struct UnarmedWait(u64, InFenceWait<QueueRef>);
+
+impl QueueState {
+    /// Takes the wait out of the head if the head waits and not all callbacks are armed. The caller
+    /// must pass it to [`Queue::arm`] when it has unlocked `state`.
+    pub(crate) fn take_unarmed(&mut self) -> Option<UnarmedWait> {
+        let (seqno, data) = self.jobs.timed_mut()?.waiting_head()?;
+        let in_fences = &mut data.inputs.as_mut()?.in_fences;
+        let wait = in_fences.take_if(|wait| !wait.is_armed())?;
+        Some(UnarmedWait(seqno, wait))
+    }
+}
+
+impl Queue {
+    /// Makes the head ready if its in-fences have signalled. Called whenever a job may have become
+    /// the head.
+    ///
+    /// Returns false if callbacks must be armed, see [`QueueState::take_unarmed`].
+    #[inline]
+    pub(crate) fn poll_head(&self, state: &mut QueueState) -> bool {
+        let jobs = state.jobs.timed_mut();
+        match jobs.and_then(|jobs| jobs.waiting_head()) {
+            Some(_) => self.poll_waiting_head(state),
+            None => true,
+        }
+    }
+
+    #[cold]
+    fn poll_waiting_head(&self, state: &mut QueueState) -> bool {
+        let Some(jobs) = state.jobs.timed_mut() else {
+            return true;
+        };
+        let Some((seqno, data)) = jobs.waiting_head() else {
+            return true;
+        };
+        let Some(wait) = data.in_fences() else {
+            // Another task arms it.
+            return true;
+        };
+        let Some((last, error)) = wait.outcome() else {
+            return wait.is_armed();
+        };
+        // Another driver's timestamp may be ahead of the clock.
+        jobs.ready(last.min(ktime_get()), seqno, error);
+        true
+    }
+
+    /// Arms about `max` callbacks of a head, and returns its wait to the job. Returns whether none
+    /// is left to arm. May be called in any context.
+    pub(crate) fn arm(&self, unarmed: UnarmedWait, max: usize) -> bool {
+        let UnarmedWait(seqno, mut wait) = unarmed;
+        let countdown = wait.arm(max);
+        let orphan = self.return_wait(seqno, wait);
+        let all = countdown.is_some() || orphan.is_some();
+        // Without `state`: dropping it takes the locks of the in-fences.
+        drop(orphan);
+        if let Some(countdown) = countdown {
+            countdown.dec();
+        }
+        all
+    }
+
+    /// Returns a wait to job `seqno`, or to the caller if the job has completed.
+    fn return_wait(
+        &self,
+        seqno: u64,
+        wait: InFenceWait<QueueRef>,
+    ) -> Option<InFenceWait<QueueRef>> {
+        let mut state = self.state.lock();
+        let data = state.jobs.timed_mut().and_then(|jobs| jobs.data_mut(seqno));
+        match data.and_then(|data| data.inputs.as_mut()) {
+            Some(inputs) => inputs.in_fences.replace(wait),
+            None => Some(wait),
+        }
+    }
+
+    /// Arms all callbacks of a head that has been submitted, if it waits for in-fences.
+    pub(crate) fn arm_all(&self, unarmed: Option<UnarmedWait>) {
+        if let Some(unarmed) = unarmed {
+            self.arm(unarmed, usize::MAX);
+        }
+    }
+}
+
+impl NotifyReady for QueueRef {
+    fn job_ready(&self, seqno: u64, last: u64, error: i32) {
+        let mut state = self.state.lock();
+        let Some(jobs) = state.jobs.timed_mut() else {
+            // A job of a manual queue has no in-fences.
+            return;
+        };
+        // Another driver's timestamp may be ahead of the clock.
+        if jobs.ready(last.min(ktime_get()), seqno, error) {
+            self.trace_start(&mut state.jobs);
+            self.rearm(&mut state);
+        }
+    }
+}
