@@ -28,6 +28,20 @@ pub(crate) struct Unwrap<'a> {
     cursor: Option<bindings::dma_fence_unwrap>,
 }
 
+impl Unwrap<'_> {
+    /// Returns the link of a chain if the fence that the iterator returned last is the first one of
+    /// that link. The link signals when this fence and those that the iterator has yet to return
+    /// have signalled.
+    pub(crate) fn link(&self) -> Option<&Fence> {
+        let cursor = self.cursor.as_ref().filter(|cursor| cursor.index == 0)?;
+        let chain = NonNull::new(cursor.chain)?.cast::<Fence>();
+        // SAFETY: By the type invariants the cursor owns a reference to the fence, until it moves
+        // on.
+        let chain = unsafe { chain.as_ref() };
+        chain.is_chain().then_some(chain)
+    }
+}
+
 impl Iterator for Unwrap<'_> {
     type Item = ARef<Fence>;
 
@@ -142,6 +156,27 @@ mod tests {
         let first = chain(None, one.fence().into(), 1)?;
         let second = chain(Some(first), array, 2)?;
         assert_leaves(&second, &[two.fence(), three.fence(), one.fence()]);
+        Ok(())
+    }
+
+    #[test]
+    fn link_is_that_of_the_first_fence() -> Result {
+        let (one, two, three) = (pending()?, pending()?, pending()?);
+        let array = array(list(&[two.fence(), three.fence()])?, Context::new(), 1)?;
+        let first = chain(None, one.fence().into(), 1)?;
+        let second = chain(Some(first.clone()), array, 2)?;
+        let mut leaves = unwrap(&second);
+        assert!(leaves.link().is_none());
+        for expected in [Some(&second), None, Some(&first), None] {
+            leaves.next();
+            assert_eq!(
+                leaves.link().map(Fence::as_raw),
+                expected.map(|link| link.as_raw())
+            );
+        }
+        let mut leaf = unwrap(one.fence());
+        leaf.next();
+        assert!(leaf.link().is_none());
         Ok(())
     }
 

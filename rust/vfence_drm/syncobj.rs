@@ -29,8 +29,7 @@ use crate::{
         dma_fence_chain::{
             AllocatedLink,
             NonChainFence, //
-        },
-        dma_fence_unwrap::unwrap, //
+        }, //
     },
     uapi::vfence_use,
     vfence::{
@@ -39,7 +38,10 @@ use crate::{
                 HandleLookup,
                 JobSyncobjs, //
             },
-            in_fences::InFences, //
+            in_fences::{
+                unwrap_bounded,
+                InFences, //
+            },
         },
         uarg::UserArg, //
     },
@@ -57,13 +59,16 @@ use kernel::{
 /// more queues than that alternate on a timeline.
 const RECENT_FENCES: usize = 8;
 
+/// Most fences that the waits of one call examine.
+const MAX_LINKS: usize = DRM_VFENCE_MAX_LINKS as usize;
+
 /// The handles of an open file. Lives as long as a call, and enforces the limits of a call.
 pub(super) struct DrmHandles<'a, D: Driver> {
     file: &'a File<D>,
     /// The number of syncobjs that the call has named, at most `DRM_VFENCE_MAX_SYNCS`.
     syncs: Cell<u32>,
     /// The number of fences that the call has examined, at most `DRM_VFENCE_MAX_LINKS`.
-    links: Cell<u32>,
+    links: Cell<usize>,
 }
 
 impl<'a, D: Driver> DrmHandles<'a, D> {
@@ -131,20 +136,17 @@ impl<'a, D: Driver> DrmHandles<'a, D> {
     /// come in descending order.
     ///
     /// Fails with `ENOSPC` if the call has examined more than `DRM_VFENCE_MAX_LINKS`, and as
-    /// [`InFences::add_plain`] does.
+    /// [`InFences::add`] does.
     fn add_fences(&self, syncobjs: &mut DrmJobSyncobjs, fence: &Fence) -> Result {
-        let mut recent = RecentFences::default();
-        for fence in unwrap(fence) {
-            let links = self.links.get() + 1;
-            if links > DRM_VFENCE_MAX_LINKS {
-                return Err(ENOSPC);
+        let (mut recent, mut links) = (RecentFences::default(), self.links.get());
+        let result = unwrap_bounded(fence, &mut links, MAX_LINKS, |fence| {
+            if !recent.insert(&fence) {
+                return Ok(());
             }
-            self.links.set(links);
-            if recent.insert(&fence) {
-                syncobjs.in_fences.add_plain(fence)?;
-            }
-        }
-        Ok(())
+            syncobjs.in_fences.add(fence)
+        });
+        self.links.set(links);
+        result
     }
 }
 
@@ -347,7 +349,7 @@ impl JobSyncobjs for DrmJobSyncobjs {
                 };
                 let fence = fence.fence().into();
                 if recent.insert(&fence) {
-                    in_fences.add_plain(fence)?;
+                    in_fences.add(fence)?;
                 }
             }
         }

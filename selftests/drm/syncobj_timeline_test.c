@@ -159,6 +159,60 @@ TEST_F(timeline, many_queues_signal_one_timeline)
 	EXPECT_EQ(0, wait_job(self->node, consumer, 1));
 }
 
+/* A job waits for more points than the driver unwraps, in whatever order their queues signal. */
+TEST_F(timeline, job_waits_for_points_behind_the_last_ones)
+{
+	enum { QUEUES = 3, EACH = 100 };
+	__u32 producers[QUEUES], queue = timer_queue(self->node);
+	struct drm_vfence_sync in = { .handle = self->handle, .point = QUEUES * EACH };
+	struct vfence_submit job = { .queue = queue, .duration_ns = MSEC };
+
+	/* The last points are all of one queue. */
+	for (int i = 0; i < QUEUES; i++) {
+		producers[i] = manual_queue(self->node);
+		ASSERT_EQ(0, submit_points(self->node, producers[i], self->handle, i * EACH, EACH));
+	}
+	ASSERT_EQ(0, drm_submit(self->node, &job, &in, NULL));
+	signal_seqno(self->node, producers[2], EACH, 0);
+	usleep(10000);
+	EXPECT_EQ(VFENCE_JOB_PENDING, job_of(self->node, queue, 1).state);
+	signal_seqno(self->node, producers[0], EACH, 0);
+	usleep(10000);
+	EXPECT_EQ(VFENCE_JOB_PENDING, job_of(self->node, queue, 1).state);
+	signal_seqno(self->node, producers[1], EACH - 1, 0);
+	usleep(10000);
+	EXPECT_EQ(VFENCE_JOB_PENDING, job_of(self->node, queue, 1).state);
+	/* An error of a point so far behind does not reach the job. */
+	signal_seqno(self->node, producers[1], EACH, -EIO);
+	EXPECT_EQ(0, wait_job(self->node, queue, 1));
+	EXPECT_EQ(0, job_of(self->node, queue, 1).error);
+	EXPECT_LE(job_of(self->node, producers[1], EACH).end_ns,
+		  job_of(self->node, queue, 1).start_ns);
+}
+
+/* The same with a sync_file of the timeline. */
+TEST_F(timeline, sync_file_of_a_long_timeline_takes_few_waits)
+{
+	__u32 producer = manual_queue(self->node), queue = timer_queue(self->node);
+	struct vfence_submit job = { .queue = queue };
+	__s32 fence;
+
+	ASSERT_EQ(0, submit_points(self->node, producer, self->handle, 0, POINTS));
+	fence = syncobj_export(self->node, self->handle);
+	ASSERT_LE(0, fence);
+	job.in_fences = ptr_to_u64(&fence);
+	job.in_fence_count = 1;
+	/* With a wait for each point, VFENCE_MAX_WAITS would be exceeded. */
+	for (int i = 0; i < 100; i++)
+		ASSERT_EQ(0, drm_submit(self->node, &job, NULL, NULL));
+	signal_seqno(self->node, producer, POINTS - 1, 0);
+	usleep(10000);
+	EXPECT_EQ(VFENCE_JOB_PENDING, job_of(self->node, queue, 1).state);
+	signal_seqno(self->node, producer, POINTS, 0);
+	EXPECT_EQ(0, wait_job(self->node, queue, 100));
+	close(fence);
+}
+
 /* Two queues take turns on a timeline: a job waits for the last fence of each. */
 TEST_F(timeline, two_queues_signal_one_timeline)
 {

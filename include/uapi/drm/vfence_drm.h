@@ -76,7 +76,7 @@ extern "C" {
  * as it is given.
  */
 #define DRM_VFENCE_MAX_SYNCS 4096
-/** define DRM_VFENCE_MAX_LINKS - most timeline points that the waits of one call consist of */
+/** define DRM_VFENCE_MAX_LINKS - most fences that the waits of one call examine */
 #define DRM_VFENCE_MAX_LINKS (1U << 20)
 
 /**
@@ -102,10 +102,11 @@ extern "C" {
  * call instead blocks, before it does anything else, until the fence has been submitted; after
  * 5 seconds it fails with ETIME. A call restarted after a signal waits for another 5 seconds.
  *
- * A job that waits for a point of a timeline also waits for all earlier pending points. Among
- * their fences, the job waits only for the last one of each queue, and only the error of that one
- * counts. A long timeline therefore takes one of %VFENCE_MAX_IN_FENCES and %VFENCE_MAX_WAITS for
- * each queue, as long as no more than 8 queues alternate on the timeline.
+ * A job that waits for a point of a timeline also waits for all earlier pending points. Among the
+ * fences of the last 8 pending points, the job waits only for the last one of each queue, and only
+ * the error of that one counts. It waits for all points before these as for one fence, as &struct
+ * vfence_submit says of chains: their errors do not count. A timeline of any length therefore takes
+ * at most 9 of %VFENCE_MAX_IN_FENCES and %VFENCE_MAX_WAITS, unless its points are merged fences.
  *
  * A job that signals a syncobj replaces the fence of a binary syncobj (@point is 0), or adds a
  * point to a timeline, when the call succeeds. The points of a timeline should increase; the core

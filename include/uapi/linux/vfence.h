@@ -190,7 +190,7 @@ extern "C" {
  * define VFENCE_MAX_IN_FENCES - most in-fences of a job
  *
  * Bounds &vfence_submit.in_fence_count, and the pending fences of a job after merged sync_files
- * have been expanded into the fences that they contain.
+ * have been expanded into the fences that they contain, and chains as &struct vfence_submit says.
  */
 #define VFENCE_MAX_IN_FENCES 1024
 
@@ -453,6 +453,11 @@ struct vfence_queue_destroy {
  * A job asks the drivers of its in-fences to signal them (in the kernel: adds a callback) when it
  * becomes the head. A driver that signals only when it is asked therefore does so later than it
  * would for a reader that polls the sync_file, and with a later timestamp.
+ *
+ * Of a fence chain, such as a timeline of DRM syncobjs, the job waits for the fences of the last 8
+ * pending links, and for all links before these as for one fence, the chain's own: this one has no
+ * error, and signals when the kernel has noticed, a little late, that the last of them has
+ * signalled.
  *
  * Note that the kernel's %SYNC_IOC_MERGE drops fences that have already signalled, and their
  * errors with them.

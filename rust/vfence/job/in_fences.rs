@@ -54,6 +54,10 @@ const MAX_IN_FENCES: usize = VFENCE_MAX_IN_FENCES as usize;
 /// Most fences that one ioctl unwraps, pending or signalled.
 const MAX_UNWRAPPED: usize = VFENCE_MAX_WAITS as usize;
 
+/// Most pending links of a chain that are unwrapped. The job waits for the rest of the chain as
+/// for one fence. The headers state the number.
+const MAX_LINKS: usize = 8;
+
 /// The in-fences of a job before it waits for them, containers unwrapped.
 pub(crate) struct InFences {
     /// The pending ones, each once, sorted by address.
@@ -90,34 +94,15 @@ impl InFences {
         let mut reader = UserSlice::new(address, count * size_of::<i32>()).reader();
         for _ in 0..count {
             let fence = sync_file::get_fence(reader.read::<i32>()?)?;
-            Self::for_each(&fence, unwrapped, |fence| self.add_plain(fence))?;
+            unwrap_bounded(&fence, unwrapped, MAX_UNWRAPPED, |fence| self.add(fence))?;
         }
         Ok(())
     }
 
-    /// Calls `f` with each fence that `fence` contains, or with `fence` itself if it is not a
-    /// container.
-    ///
-    /// Fails with `ENOSPC` if the ioctl has unwrapped too many fences, and as `f` does.
-    fn for_each(
-        fence: &Fence,
-        unwrapped: &mut usize,
-        mut f: impl FnMut(ARef<Fence>) -> Result,
-    ) -> Result {
-        for fence in unwrap(fence) {
-            *unwrapped += 1;
-            if *unwrapped > MAX_UNWRAPPED {
-                return Err(ENOSPC);
-            }
-            f(fence)?;
-        }
-        Ok(())
-    }
-
-    /// Adds a fence that is not a container. If it has signalled, only its error is kept.
+    /// Adds a fence, without unwrapping it. If it has signalled, only its error is kept.
     ///
     /// Fails with `ENOSPC` for too many pending fences, `ENOMEM`.
-    pub(crate) fn add_plain(&mut self, fence: ARef<Fence>) -> Result {
+    pub(crate) fn add(&mut self, fence: ARef<Fence>) -> Result {
         match fence.result() {
             Some(Ok(())) => {}
             Some(Err(error)) if self.error == 0 => self.error = error.to_errno(),
@@ -132,7 +117,7 @@ impl InFences {
     ///
     /// Fails with `ENOSPC` for too many fences, `ENOMEM`.
     pub(crate) fn add_pending(&mut self, fence: &Fence, unwrapped: &mut usize) -> Result {
-        Self::for_each(fence, unwrapped, |fence| {
+        unwrap_bounded(fence, unwrapped, MAX_UNWRAPPED, |fence| {
             if fence.is_signaled() {
                 return Ok(());
             }
@@ -193,6 +178,35 @@ impl InFences {
         }
         Ok(Some(wait))
     }
+}
+
+/// Calls `f` with each fence that `fence` contains, or with `fence` itself if it is not a container.
+/// Of a chain, these are the fences of the last [`MAX_LINKS`] pending links, and the link before
+/// those. `unwrapped` counts the fences.
+///
+/// Fails with `ENOSPC` if `unwrapped` exceeds `max`, and as `f` does.
+pub(crate) fn unwrap_bounded(
+    fence: &Fence,
+    unwrapped: &mut usize,
+    max: usize,
+    mut f: impl FnMut(ARef<Fence>) -> Result,
+) -> Result {
+    let mut links = 0;
+    let mut fences = unwrap(fence);
+    while let Some(fence) = fences.next() {
+        *unwrapped += 1;
+        if *unwrapped > max {
+            return Err(ENOSPC);
+        }
+        if let Some(link) = fences.link() {
+            links += 1;
+            if links > MAX_LINKS {
+                return f(link.into());
+            }
+        }
+        f(fence)?;
+    }
+    Ok(())
 }
 
 /// A queue, as the in-fences of its jobs see it.
@@ -372,7 +386,7 @@ mod tests {
     fn wait(ready: &Ready, fences: &[&Fence]) -> Result<InFenceWait<Ready>> {
         let mut in_fences = InFences::new();
         for fence in fences {
-            in_fences.add_plain((*fence).into())?;
+            in_fences.add((*fence).into())?;
         }
         let wait = in_fences.into_wait(ready, 7, &Quota::new(8)?)?;
         wait.ok_or(EINVAL)
