@@ -32,7 +32,7 @@ mod generated {
 
 mod helpers {
     use super::generated::drm_syncobj;
-    use kernel::bindings::*;
+    use crate::bindings::*;
 
     include!(concat!(
         env!("VFENCE_GENERATED"),
@@ -51,6 +51,7 @@ pub(crate) use generated::{
 };
 pub(crate) use helpers::{
     drm_gem_object_put,
+    drm_syncobj_append_point,
     drm_syncobj_fence_get,
     drm_syncobj_get,
     drm_syncobj_put,

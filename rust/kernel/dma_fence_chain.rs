@@ -31,6 +31,11 @@ impl NonChainFence {
     pub(crate) fn fence(&self) -> &Fence {
         &self.0
     }
+
+    /// Returns the reference to the fence.
+    pub(crate) fn into_inner(self) -> ARef<Fence> {
+        self.0
+    }
 }
 
 impl<T: DriverTimeline> From<&PendingFence<T>> for NonChainFence {

@@ -59,6 +59,10 @@ use kernel::{
 /// more queues than that alternate on a timeline.
 const RECENT_FENCES: usize = 8;
 
+/// Among how many later signals of a call that of the same timeline is found. The timeline is
+/// walked once in a call if no more timelines than that alternate.
+const SIGNALS_AHEAD: usize = 8;
+
 /// Most fences that the waits of one call examine.
 const MAX_LINKS: usize = DRM_VFENCE_MAX_LINKS as usize;
 
@@ -303,6 +307,8 @@ struct SyncobjSignal {
     syncobj: ARef<Syncobj>,
     /// The point of a timeline and its link, `None` for a binary syncobj.
     point: Option<(AllocatedLink, u64)>,
+    /// The fence of the job, from [`JobSyncobjs::set_fence`] on.
+    fence: Option<NonChainFence>,
 }
 
 impl SyncobjSignal {
@@ -310,6 +316,7 @@ impl SyncobjSignal {
     fn new<D: Driver>(file: &File<D>, sync: &drm_vfence_sync) -> Result<Self> {
         Ok(Self {
             syncobj: Syncobj::find(file, sync.handle)?,
+            fence: None,
             point: match sync.point {
                 0 => None,
                 point => Some((AllocatedLink::new(GFP_KERNEL_ACCOUNT)?, point)),
@@ -361,18 +368,50 @@ impl JobSyncobjs for DrmJobSyncobjs {
     }
 
     fn set_fence(&mut self, fence: NonChainFence) {
+        for signal in &mut self.signals {
+            signal.fence = Some(fence.clone());
+        }
         self.fence = Some(fence);
     }
 
-    fn publish(self) {
-        let Some(fence) = self.fence else {
+    fn publish(mut jobs: impl Iterator<Item = Self>) {
+        let Some(mut signals) = jobs.next().map(|job| job.signals) else {
             return;
         };
-        for SyncobjSignal { syncobj, point } in self.signals {
-            match point {
-                None => syncobj.replace_fence(Some(fence.fence())),
-                Some((link, point)) => syncobj.add_point(link, &fence, point),
+        for job in jobs {
+            // Without memory, the timelines are walked more often.
+            if signals.reserve(job.signals.len(), GFP_KERNEL).is_err() {
+                publish_signals(core::mem::replace(&mut signals, job.signals));
+                continue;
             }
+            for signal in job.signals {
+                // There is room, see above.
+                let _ = signals.push(signal, GFP_KERNEL);
+            }
+        }
+        publish_signals(signals);
+    }
+}
+
+/// Puts the fences of jobs into the syncobjs that the jobs signal.
+///
+/// The core walks a timeline whenever a point is added. So only the last point of a timeline is
+/// added this way, or one that no other point of the timeline follows soon.
+fn publish_signals(mut signals: KVVec<SyncobjSignal>) {
+    for index in 0..signals.len() {
+        let Some((signal, later)) = signals[index..].split_first_mut() else {
+            break;
+        };
+        let same = |later: &&SyncobjSignal| core::ptr::eq(&*later.syncobj, &*signal.syncobj);
+        let next = later.iter().take(SIGNALS_AHEAD).find(same);
+        let followed = next.is_some_and(|next| next.point.is_some());
+        let Some(fence) = signal.fence.take() else {
+            continue;
+        };
+        match signal.point.take() {
+            None => signal.syncobj.replace_fence(Some(fence.fence())),
+            Some((link, point)) if followed => signal.syncobj.append_point(link, fence, point),
+            Some((link, point)) => signal.syncobj.add_point(link, &fence, point),
         }
     }
 }

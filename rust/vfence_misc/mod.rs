@@ -97,5 +97,5 @@ impl JobSyncobjs for NoSyncobjs {
 
     fn set_fence(&mut self, _fence: NonChainFence) {}
 
-    fn publish(self) {}
+    fn publish(_jobs: impl Iterator<Item = Self>) {}
 }

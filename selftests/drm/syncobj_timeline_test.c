@@ -213,6 +213,38 @@ TEST_F(timeline, sync_file_of_a_long_timeline_takes_few_waits)
 	close(fence);
 }
 
+/* All points of a call are there when it returns, and each wakes its waiters. */
+TEST_F(timeline, call_adds_points_to_alternating_timelines)
+{
+	enum { TIMELINES = 12, JOBS = 10 };
+	struct drm_vfence_sync out[JOBS][2 * TIMELINES];
+	struct drm_vfence_submit submits[JOBS];
+	struct vfence_submit jobs[JOBS] = { 0 };
+	__u32 handles[TIMELINES], queue = manual_queue(self->node);
+
+	for (int i = 0; i < TIMELINES; i++)
+		handles[i] = syncobj_create(self->node);
+	for (int i = 0; i < JOBS; i++) {
+		jobs[i].queue = queue;
+		for (int j = 0; j < 2 * TIMELINES; j++)
+			out[i][j] = (struct drm_vfence_sync) {
+				.handle = handles[j / 2], .point = 2 * i + j % 2 + 1,
+			};
+		submits[i] = drm_job(&jobs[i], NULL, 0, out[i], 2 * TIMELINES);
+	}
+	ASSERT_EQ(0, drm_submit_batch(self->node, submits, JOBS, NULL));
+	for (int point = 1; point <= 2 * JOBS; point++) {
+		if (point % 2) {
+			EXPECT_EQ(0, syncobj_signalled(self->node, handles[0], point));
+			signal_seqno(self->node, queue, (point + 1) / 2, 0);
+		}
+		for (int i = 0; i < TIMELINES; i++)
+			EXPECT_EQ(1, syncobj_signalled(self->node, handles[i], point));
+	}
+	for (int i = 0; i < TIMELINES; i++)
+		EXPECT_EQ(2 * JOBS, syncobj_query(self->node, handles[i], 0));
+}
+
 /* Two queues take turns on a timeline: a job waits for the last fence of each. */
 TEST_F(timeline, two_queues_signal_one_timeline)
 {

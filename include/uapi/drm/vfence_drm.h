@@ -110,8 +110,10 @@ extern "C" {
  *
  * A job that signals a syncobj replaces the fence of a binary syncobj (@point is 0), or adds a
  * point to a timeline, when the call succeeds. The points of a timeline should increase; the core
- * accepts others, and counts them as the last one. Whenever a point is added, the core walks all
- * pending points of the timeline.
+ * accepts others, and counts them as the last one. The core walks all pending points of a timeline
+ * when a point is added to it. A call causes one such walk for each timeline that its jobs signal,
+ * if no more than 8 timelines alternate; the points before the last one of a call may be visible a
+ * moment before their waiters are woken.
  *
  * ======  ========================================================================================
  * EINTR   A signal arrived while the call was blocked, and its handler was not installed with

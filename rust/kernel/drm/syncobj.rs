@@ -114,6 +114,16 @@ impl Syncobj {
         // It takes its own reference to the fence, which is not a chain.
         unsafe { bindings::drm_syncobj_add_point(self.0.get(), link.into_raw(), fence, point) };
     }
+
+    /// Does the same as [`Syncobj::add_point`], but neither wakes waiters nor iterates over the
+    /// pending points. The caller must call [`Syncobj::add_point`] with a later point soon, which
+    /// does both for all points.
+    pub(crate) fn append_point(&self, link: AllocatedLink, fence: NonChainFence, point: u64) {
+        let fence = ARef::into_raw(fence.into_inner()).as_ptr().cast();
+        // SAFETY: By the type invariants. The function takes over the link, which is uninitialised,
+        // and the reference to the fence, which is not a chain.
+        unsafe { bindings::drm_syncobj_append_point(self.0.get(), link.into_raw(), fence, point) };
+    }
 }
 
 /// Returns the fence at a point of the syncobj with the handle `handle` of an open file. Point 0
@@ -189,6 +199,26 @@ mod tests {
         assert_eq!(last.seqno(), 7);
         let mut fences = unwrap(&last);
         for fence in [two.fence(), one.fence()] {
+            assert_eq!(
+                fences.next().map(|fence| fence.as_raw()),
+                Some(fence.as_raw())
+            );
+        }
+        assert!(fences.next().is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn appended_points_are_in_the_chain() -> Result {
+        let syncobj = Syncobj::new()?;
+        let (one, two, three) = (pending()?, pending()?, pending()?);
+        syncobj.append_point(link()?, NonChainFence::from(&one), 3);
+        syncobj.append_point(link()?, NonChainFence::from(&two), 5);
+        syncobj.add_point(link()?, &NonChainFence::from(&three), 7);
+        let last = syncobj.fence().ok_or(EINVAL)?;
+        assert_eq!(last.seqno(), 7);
+        let mut fences = unwrap(&last);
+        for fence in [three.fence(), two.fence(), one.fence()] {
             assert_eq!(
                 fences.next().map(|fence| fence.as_raw()),
                 Some(fence.as_raw())

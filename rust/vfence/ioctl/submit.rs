@@ -431,7 +431,7 @@ fn publish_fences<S: JobSyncobjs>(
     syncs: impl IntoIterator<Item = S>,
     out_fences: impl IntoIterator<Item = OutFence>,
 ) {
-    syncs.into_iter().for_each(JobSyncobjs::publish);
+    S::publish(syncs.into_iter());
     for (file, fd) in out_fences {
         file.install(fd);
     }

@@ -69,7 +69,7 @@ pub(crate) trait JobSyncobjs: Sized {
     /// Sets the fence of the job, if [`JobSyncobjs::needs_fence`].
     fn set_fence(&mut self, fence: NonChainFence);
 
-    /// Puts the fence of the job into the syncobjs that the job signals. Called once the job is
-    /// published; cannot fail.
-    fn publish(self);
+    /// Puts the fences of the jobs of a call, in their order, into the syncobjs that the jobs
+    /// signal. Called once the jobs are published; cannot fail.
+    fn publish(jobs: impl Iterator<Item = Self>);
 }
