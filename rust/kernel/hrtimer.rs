@@ -94,16 +94,36 @@ pub(crate) unsafe trait HrTimerOwner:
     /// May be called in any context but NMI, including the timer's callback.
     #[inline]
     fn start_timer(&self, expires: u64) {
+        self.start_timer_range(expires, 0);
+    }
+
+    /// Like [`HrTimerOwner::start_timer`], but the timer may expire up to `slack` ns later, with
+    /// another timer.
+    #[inline]
+    fn start_timer_range(&self, expires: u64, slack: u64) {
         // SAFETY: The timer is initialised, for this mode. By the safety requirements of this
         // trait, `self` outlives the timer's expiry or cancels it.
         unsafe {
             bindings::hrtimer_start_range_ns(
                 self.c_timer(),
                 ktime(expires),
-                0,
+                slack,
                 bindings::hrtimer_mode_HRTIMER_MODE_ABS,
             )
         };
+    }
+
+    /// Returns the time that the timer was last started for, in ns.
+    ///
+    /// In the callback, this time has passed, unless the timer was started again. The answer is
+    /// outdated as soon as the function returns unless the caller excludes a concurrent start.
+    #[inline]
+    fn timer_expires(&self) -> u64 {
+        // SAFETY: The timer is initialised. The core may write the field concurrently, and a racy
+        // read is fine, as in C's `hrtimer_get_softexpires()`.
+        let expires = unsafe { (&raw const (*self.c_timer())._softexpires).read_volatile() };
+        // CAST: The timer was started for a time that is not negative, or never, and is 0 then.
+        expires as u64
     }
 
     /// Returns whether the timer is started and its callback has not begun.
@@ -287,6 +307,18 @@ mod tests {
         assert!(!count.timer_is_queued());
         fsleep(Delta::from_millis(150));
         assert_eq!(count.times.load(Relaxed), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn slack_is_not_part_of_the_expiry() -> Result {
+        let count = count(false)?;
+        let expires = ktime_get() + 1_000_000;
+        count.start_timer_range(expires, 100_000);
+        assert_eq!(count.timer_expires(), expires);
+        wait(&count, 1);
+        assert!(ktime_get() >= expires);
+        assert_eq!(count.timer_expires(), expires);
         Ok(())
     }
 
