@@ -71,6 +71,7 @@ pub(crate) use generated::{
 #[cfg(CONFIG_DEBUG_LOCK_ALLOC)]
 pub(crate) use helpers::mutex_lock_killable;
 pub(crate) use helpers::{
+    cond_resched,
     copy_struct_from_user,
     dma_coerce_mask_and_coherent,
     dma_fence_begin_signalling,

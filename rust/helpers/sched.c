@@ -9,3 +9,8 @@ void rust_helper_get_current_comm(char *buf)
 	get_task_comm(comm, current);
 	memcpy(buf, comm, sizeof(comm));
 }
+
+void rust_helper_cond_resched(void)
+{
+	cond_resched();
+}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! The name of the current task, which the `kernel` crate's `Task` does not return.
+//! What the `kernel` crate's `Task` lacks: the name of the current task, voluntary preemption.
 //!
 //! C header: [`include/linux/sched.h`](srctree/include/linux/sched.h)
 
@@ -15,6 +15,15 @@ pub(crate) fn current_comm() -> [u8; TASK_COMM_LEN] {
     // SAFETY: The buffer has the size of a task's name.
     unsafe { bindings::get_current_comm(comm.as_mut_ptr()) };
     comm
+}
+
+/// Runs another task if the scheduler wants to.
+///
+/// A loop of unbounded length calls it on behalf of kernels that preempt no task in the kernel. May
+/// sleep.
+pub(crate) fn cond_resched() {
+    // SAFETY: The caller may sleep.
+    unsafe { bindings::cond_resched() };
 }
 
 #[kernel::macros::kunit_tests(vfence_task)]
