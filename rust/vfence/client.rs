@@ -145,7 +145,8 @@ impl Client {
         };
         let events = self.events.clone();
         let (fences, context) = (self.device.fences().clone(), Context::new().into());
-        let queue = Queue::new(id, fences, context, config(id)?, limits, events)?;
+        let backlog = self.device.queue_backlog();
+        let queue = Queue::new(id, fences, context, config(id)?, limits, events, backlog)?;
         let node = RBTreeNode::new(id, queue.clone(), GFP_KERNEL_ACCOUNT)?;
         let listing = self.device.new_queue_listing(self.id, &queue)?;
         reply(&queue)?;
@@ -155,7 +156,9 @@ impl Client {
             if queues.count >= limits.max_queues {
                 return Err(ENOSPC);
             }
-            // Nothing fails from here on, so the queue will be closed, which releases its worker.
+            // Nothing fails from here on, so the queue will be closed, which releases its worker
+            // and its place in the backlog.
+            Queue::assign_backlog(&queue);
             Queue::start_worker(&queue, self.device.worker_threads());
             queues.count += 1;
             queues.by_id.insert(node);

@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The device, which all its open files share: threads, DMA device, fault injection, list of
-//! queues.
+//! The device, which all its open files share: threads, interrupt budget, backlogs, DMA device,
+//! fault injection, list of queues.
 
 use crate::{
     kernel_ext::{
         dma_fence::DomainRef,
         dma_mapping::DmaDevice,
-        fault_inject::FaultAttr, //
+        fault_inject::FaultAttr,
+        workqueue::OwnedQueue, //
     },
     vfence::{
+        backlog::{
+            Backlog,
+            BacklogOwner, //
+        },
+        budget::InterruptBudget,
         listing::{
             List,
             Listing, //
@@ -41,6 +47,8 @@ pub(crate) struct Device {
     worker_threads: Arc<WorkerThreads>,
     /// The domain of the fences of queues and timelines.
     fences: DomainRef,
+    queue_backlog: BacklogOwner<QueueRef>,
+    timeline_backlog: BacklogOwner<TimelineRef>,
     /// The device that buffers are mapped for, and that stands for this one in the device model.
     pub(crate) dma: Arc<DmaDevice>,
     /// The attributes of the kernel's fault injection, which apply to the jobs of all queues.
@@ -71,10 +79,14 @@ impl Device {
     /// registering its DMA device does.
     pub(crate) fn new(fences: DomainRef) -> Result<Arc<Self>> {
         let attr = |name| FaultAttr::new(name, crate::NAME);
+        let budget = InterruptBudget::new()?;
+        let backlogs = Arc::new(OwnedQueue::new(c"vfence_backlog")?, GFP_KERNEL)?;
         Arc::pin_init(
             try_pin_init!(Self {
                 worker_threads: WorkerThreads::new(crate::NAME)?,
                 fences,
+                queue_backlog: BacklogOwner::new(&budget, &backlogs)?,
+                timeline_backlog: BacklogOwner::new(&budget, &backlogs)?,
                 dma: DmaDevice::new(crate::NAME)?,
                 fail <- attr(c"fail"),
                 hang <- attr(c"hang"),
@@ -95,6 +107,16 @@ impl Device {
     /// Returns the domain of the module's fences.
     pub(crate) fn fences(&self) -> &DomainRef {
         &self.fences
+    }
+
+    /// Returns the backlog of the queues.
+    pub(crate) fn queue_backlog(&self) -> &Arc<Backlog<QueueRef>> {
+        self.queue_backlog.backlog()
+    }
+
+    /// Returns the backlog of the timelines of sw_sync.
+    pub(crate) fn timeline_backlog(&self) -> &Arc<Backlog<TimelineRef>> {
+        self.timeline_backlog.backlog()
     }
 
     /// Returns the id of a new client: 1, 2, 3 …

@@ -11,14 +11,17 @@
 //! - `sw_sync`: a timeline of `/dev/sw_sync`.
 //! - `buffer`: dma-bufs: creation, mappings, implicit synchronisation, operations of jobs.
 //! - `job`: in-fences and handles of a job, and quotas of its client.
-//! - `events`, `limits`, `pause`, `uarg`, `charged`: events of a client, module parameters, the
-//!   pause between interrupts, arguments of ioctls, memory charged to the caller's cgroup.
+//! - `budget`, `backlog`: the interrupt time of a CPU, and the queues that have used it up.
+//! - `events`, `limits`, `uarg`, `charged`: events of a client, module parameters, arguments of
+//!   ioctls, memory charged to the caller's cgroup.
 //! - `sched`: the decisions of a queue, pure code that is tested on the host.
 //!
 //! Imports go down this list, never up: see `Documentation/design.md`.
 
 #![deny(unsafe_code)]
 
+pub(crate) mod backlog;
+pub(crate) mod budget;
 pub(crate) mod buffer;
 pub(crate) mod charged;
 pub(crate) mod client;
@@ -31,7 +34,6 @@ pub(crate) mod job;
 pub(crate) mod limits;
 pub(crate) mod listing;
 pub(crate) mod module;
-pub(crate) mod pause;
 pub(crate) mod queue;
 pub(crate) mod sched;
 pub(crate) mod sw_sync;

@@ -102,9 +102,13 @@ impl SwSync {
             TimelineName::truncated(&current_comm()),
             watchdog(),
             Limits::get().max_jobs as usize,
+            shared.device.timeline_backlog(),
         )?;
         let client = shared.device.new_client_id();
         let entry = shared.device.new_timeline_listing(client, &timeline)?;
+        // Nothing fails from here on, so the timeline will be closed, which releases its place in
+        // the backlog.
+        SwSyncTimeline::assign_backlog(&timeline);
         shared.device.list(entry);
         Ok(Self {
             shared: shared.clone(),

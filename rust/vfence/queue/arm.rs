@@ -116,10 +116,15 @@ impl NotifyReady for QueueRef {
             // A job of a manual queue has no in-fences.
             return;
         };
+        let now = ktime_get();
         // Another driver's timestamp may be ahead of the clock.
-        if jobs.ready(last.min(ktime_get()), seqno, error) {
+        if jobs.ready(last.min(now), seqno, error) {
             self.trace_start(&mut state.jobs);
-            self.rearm(&mut state);
+            let backlog = !self.try_rearm(&mut state, now);
+            drop(state);
+            if backlog {
+                self.backlog.push();
+            }
         }
     }
 }

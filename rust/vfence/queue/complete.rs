@@ -30,7 +30,8 @@ use crate::{
         },
         sched::types::{
             JobRecord,
-            Totals, //
+            Totals,
+            NEVER, //
         },
     },
 };
@@ -43,8 +44,25 @@ use kernel::{
     sync::SpinLockIrqGuard, //
 };
 
-/// Most jobs that complete, in-fences counted like jobs, before an interrupt or the worker yields.
+/// Most jobs that complete, in-fences counted like jobs, before an interrupt or a worker yields.
 pub(crate) const MAX_COMPLETED: usize = 128;
+
+/// How much [`Queue::complete`] does.
+pub(crate) struct Bounds {
+    /// Most jobs and in-fences, roughly.
+    pub(crate) work: usize,
+    /// The time, in ns, after which no second job completes.
+    pub(crate) until: u64,
+}
+
+impl Bounds {
+    /// For callers that complete what was pending when they began.
+    pub(crate) const NONE: Self = Self::work(usize::MAX);
+
+    pub(crate) const fn work(work: usize) -> Self {
+        Self { work, until: NEVER }
+    }
+}
 
 /// The lock under which the fences of a queue signal: `signalling`, or `state` of a manual queue.
 enum SignalLock<'a> {
@@ -153,32 +171,31 @@ impl Queue {
     }
 
     /// Completes the jobs that `next` takes from the scheduler at the time it is passed, until it
-    /// returns `None` or about `max` jobs and in-fences have been dealt with. Rearms the timer at
-    /// the end, except for a worker queue. Arms about as many callbacks of in-fences of the head
-    /// that is left.
+    /// returns `None` or `bounds` are reached. Arms about as many callbacks of in-fences of the
+    /// head that is left. Does not rearm the timer.
     ///
     /// Returns the number of jobs completed, and whether `next` returned `None` and no callback is
     /// left to arm.
     pub(crate) fn complete(
         &self,
-        max: usize,
+        bounds: Bounds,
         mut next: impl FnMut(&mut QueueState, u64) -> Option<QueueCompletedJob>,
     ) -> (u32, bool) {
         let _section = SignallingSection::begin();
         let (mut completed, mut work, mut wake) = (0, 0, Wake::none());
         let (mut all, mut unarmed) = (false, None);
-        while work < max {
+        while work < bounds.work {
             let mut lock = match self.lock_signalling() {
                 Some(signalling) => SignalLock::Signalling(signalling),
                 None => SignalLock::State(self.state.lock()),
             };
+            let now = ktime_get();
+            if now >= bounds.until && completed > 0 {
+                break;
+            }
             let taken = lock.with_state(self, |state| {
-                let Some(job) = next(state, ktime_get()) else {
+                let Some(job) = next(state, now) else {
                     unarmed = state.take_unarmed();
-                    // The worker begins operations first, which changes the next event.
-                    if self.worker.is_none() {
-                        self.rearm(state);
-                    }
                     return None;
                 };
                 self.poll_head(state);
@@ -197,7 +214,7 @@ impl Queue {
         }
         self.wake(wake);
         if let Some(unarmed) = unarmed {
-            all = self.arm(unarmed, max - work);
+            all = self.arm(unarmed, bounds.work - work);
         }
         (completed, all)
     }
@@ -258,7 +275,7 @@ impl Queue {
     pub(crate) fn reset(&self) -> u64 {
         let _stopped = self.stop_operations();
         let (begun, mut resets) = (ktime_get(), None);
-        self.complete(usize::MAX, |state, _| {
+        self.complete(Bounds::NONE, |state, _| {
             if resets.is_some() {
                 return None;
             }
@@ -284,10 +301,11 @@ impl Queue {
     pub(crate) fn close(&self) {
         self.stop_operations_for_good();
         let begun = ktime_get();
-        self.complete(usize::MAX, |state, _| state.jobs.pop_ended(begun));
-        self.complete(usize::MAX, |state, now| state.jobs.cancel(now));
+        self.complete(Bounds::NONE, |state, _| state.jobs.pop_ended(begun));
+        self.complete(Bounds::NONE, |state, now| state.jobs.cancel(now));
         // Nothing is pending, so nothing starts the timer again.
         self.cancel_timer();
+        self.backlog.release();
         if let Some(worker) = &self.worker {
             worker.release();
         }

@@ -30,6 +30,7 @@
 //! 15. `state` of a timer or worker queue: the scheduler is used. No fence signals, no callback is
 //!     removed and nothing is allocated below it.
 //! 16. `assignment` of a worker, a spinlock: the worker or a release of operations is queued.
+//! 17. `waiting` of a backlog, a spinlock: a queue or timeline goes on the list or leaves it.
 //!
 //! The callback of an in-fence runs with that fence's lock held and takes `state` of the waiting
 //! queue, hence 11, 14, 15. It is added without `state`, see `arm.rs`. A job of a manual queue has no in-fences, and the deadline of its fence
@@ -44,6 +45,9 @@
 //! - jobs of a worker queue in the worker, which the interrupt queues: on a workqueue, or in the
 //!   thread that has executed their operations;
 //! - jobs of a manual queue in the ioctl that signals them; only timed out jobs in the interrupt.
+//!
+//! The work item of the backlog takes the interrupt's place when the CPU's interrupt time is used
+//! up.
 //!
 //! `VFENCE_IOCTL_QUEUE_RESET` and closing a queue complete jobs in the context of the caller.
 
@@ -63,6 +67,11 @@ use crate::{
     new_wait_queue,
     uapi::VFENCE_HISTORY,
     vfence::{
+        backlog::{
+            Backlog,
+            Entry, //
+        },
+        budget::InterruptBudget,
         buffer::job_operations::JobOperations,
         charged::ChargedMemory,
         events::Events,
@@ -240,6 +249,9 @@ impl QueueState {
 pub(crate) struct Queue {
     #[pin]
     timer: HrTimer<Self>,
+    /// The interrupt time of each CPU.
+    budget: Arc<InterruptBudget>,
+    backlog: Arc<Entry<QueueRef>>,
     id: u32,
     kind: QueueKind,
     name: QueueName,
@@ -280,6 +292,7 @@ impl Queue {
         config: QueueConfig,
         limits: Limits,
         events: Arc<Events>,
+        backlog: &Arc<Backlog<QueueRef>>,
     ) -> Result<QueueRef> {
         let QueueConfig {
             kind,
@@ -311,6 +324,8 @@ impl Queue {
         };
         let queue = try_pin_init!(Self {
             timer <- HrTimer::new(),
+            budget: backlog.budget().clone(),
+            backlog: Entry::new(backlog)?,
             id,
             kind,
             name,
@@ -335,6 +350,12 @@ impl Queue {
         if let Some(worker) = &queue.worker {
             worker.assign(queue.clone(), threads.clone());
         }
+    }
+
+    /// Lets interrupts put the queue into the backlog, which may then refer to it until
+    /// [`Queue::close`]. Must be called before the first job.
+    pub(crate) fn assign_backlog(queue: &QueueRef) {
+        queue.backlog.assign(queue.clone());
     }
 
     /// Returns the id that user space knows the queue by.

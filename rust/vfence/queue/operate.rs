@@ -10,7 +10,10 @@ use crate::{
     vfence::{
         buffer::job_operations::JobOperations,
         queue::{
-            complete::MAX_COMPLETED,
+            complete::{
+                Bounds,
+                MAX_COMPLETED, //
+            },
             worker::{
                 Completed,
                 RunByWorker, //
@@ -73,7 +76,8 @@ impl RunByWorker for QueueRef {
         let _section = SignallingSection::begin();
         let (_, all) = {
             let _stopped = self.stop_operations();
-            self.complete(MAX_COMPLETED, |state, now| state.jobs.pop_due(now))
+            let bounds = Bounds::work(MAX_COMPLETED);
+            self.complete(bounds, |state, now| state.jobs.pop_due(now))
         };
         if !all {
             return Completed::Some;
@@ -87,7 +91,8 @@ impl RunByWorker for QueueRef {
     fn operate_some(&self) -> bool {
         let _section = SignallingSection::begin();
         // The job that runs is executing no operations meanwhile.
-        let (_, all) = self.complete(MAX_COMPLETED, |state, now| state.jobs.pop_due(now));
+        let bounds = Bounds::work(MAX_COMPLETED);
+        let (_, all) = self.complete(bounds, |state, now| state.jobs.pop_due(now));
         if !all {
             return false;
         }

@@ -15,6 +15,7 @@ use crate::{
         queue::{
             complete::{
                 fence_result,
+                Bounds,
                 Wake, //
             },
             config::QueueKind,
@@ -67,7 +68,8 @@ impl Queue {
                 let job = state.jobs.manual_mut()?.signal(now, seqno, error)?;
                 Some(QueueCompletedJob::from_manual(job))
             };
-            completed += self.complete(usize::MAX, next).0;
+            completed += self.complete(Bounds::NONE, next).0;
+            self.rearm(&mut self.state.lock());
         }
         completed
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The timer of a queue: it is started for the next event of the scheduler, and its interrupt
-//! completes jobs or wakes the worker.
+//! completes jobs or wakes the worker. The backlog goes on where interrupts stop.
 
 use crate::{
     kernel_ext::{
@@ -11,15 +11,21 @@ use crate::{
     },
     trace,
     vfence::{
+        backlog::CompleteSome,
+        budget::{
+            Charge,
+            SLACK, //
+        },
         job::in_fences::InFenceWait,
-        pause::end_of_pause,
         queue::{
             complete::{
+                Bounds,
                 Wake,
                 MAX_COMPLETED, //
             },
             config::QueueKind,
             Queue,
+            QueueRef,
             QueueScheduler,
             QueueState, //
         },
@@ -29,6 +35,7 @@ use crate::{
         },
     },
 };
+use core::mem;
 use kernel::{
     interrupt::LocalInterruptDisabled,
     prelude::*,
@@ -39,7 +46,11 @@ use kernel::{
     },
 };
 
-/// Most in-fences of a job that `expire_plain()` completes: it does not count them.
+/// Most jobs and in-fences, roughly, that the backlog completes before another queue's turn. A
+/// queue waits for one turn of each queue before it.
+const TURN: usize = 16;
+
+/// Most in-fences of a job that `expire_plain()` completes.
 const MAX_PLAIN_IN_FENCES: usize = 16;
 
 impl HrTimerCallback for Queue {
@@ -47,16 +58,20 @@ impl HrTimerCallback for Queue {
 
     fn run(queue: Pin<&Self>, ctx: HrTimerCallbackContext<'_, Self>) -> HrTimerRestart {
         let queue = queue.get_ref();
+        // `expiry` stays in the past, so that nothing starts the timer before the backlog does.
+        let Some(charge) = queue.budget.begin(queue.timer_expires()) else {
+            queue.backlog.push();
+            return HrTimerRestart::NoRestart;
+        };
         if let Some(worker) = &queue.worker {
             queue.state.lock().expiry = NEVER;
             worker.wake();
             return HrTimerRestart::NoRestart;
         }
         let irqs_disabled = Self::irqs_disabled(&ctx).filter(|_| queue.kind == QueueKind::Timer);
-        match irqs_disabled.and_then(|irqs_disabled| queue.expire_plain(irqs_disabled)) {
-            Some(true) => {}
-            Some(false) => queue.expire(MAX_COMPLETED - 1 - MAX_PLAIN_IN_FENCES),
-            None => queue.expire(MAX_COMPLETED),
+        let plain = irqs_disabled.and_then(|irqs_off| queue.expire_plain(irqs_off, &charge));
+        if plain != Some(true) {
+            queue.expire(&charge);
         }
         HrTimerRestart::NoRestart
     }
@@ -69,6 +84,19 @@ impl Queue {
         if let Some(time) = state.jobs.next_event() {
             self.rearm_at(state, time);
         }
+    }
+
+    /// Does the same in the callback of a fence, which may run for many queues at once. Returns
+    /// `false` if too many of their timers are due already: the queue belongs into the backlog.
+    pub(crate) fn try_rearm(&self, state: &mut QueueState, now: u64) -> bool {
+        let Some(time) = state.jobs.next_event() else {
+            return true;
+        };
+        if time <= now && !self.budget.may_start_due(now) {
+            return false;
+        }
+        self.rearm_at(state, time);
+        true
     }
 
     /// Starts the timer for `time`, in ns, unless it expires earlier.
@@ -90,10 +118,14 @@ impl Queue {
     /// Completes the job that the timer was started for, if it succeeds, has no event, and at most
     /// [`MAX_PLAIN_IN_FENCES`] in-fences.
     ///
-    /// Returns whether nothing else is due; the timer is rearmed then. Returns `None`, with no job
-    /// completed, for any other job.
+    /// Returns whether nothing else is due soon; the timer is rearmed then. Returns `None`, with no
+    /// job completed, for any other job.
     #[inline]
-    fn expire_plain(&self, irqs_disabled: &LocalInterruptDisabled) -> Option<bool> {
+    fn expire_plain(
+        &self,
+        irqs_disabled: &LocalInterruptDisabled,
+        charge: &Charge<'_>,
+    ) -> Option<bool> {
         let _section = SignallingSection::begin();
         let order = self.signalling.lock_with(irqs_disabled);
         let (job, wake, all);
@@ -117,7 +149,7 @@ impl Queue {
             } = job;
             trace::job_complete(|| (self.context, seqno, self.id, 0, start, end));
             wake = Wake::take(state, seqno);
-            all = idle || self.rearm_next(state);
+            all = idle || self.rearm_next(state, charge);
         }
         let PlainCompletion {
             seqno,
@@ -135,37 +167,74 @@ impl Queue {
     }
 
     /// Traces the start of the job that has become the head, and rearms the timer unless its event
-    /// is due already. Returns whether it is not, and no callback of an in-fence must be armed.
-    fn rearm_next(&self, state: &mut QueueState) -> bool {
+    /// is due, or soon. Returns whether it is not, and no callback of an in-fence must be armed.
+    fn rearm_next(&self, state: &mut QueueState, charge: &Charge<'_>) -> bool {
         if !self.poll_head(state) {
             return false;
         }
         self.trace_start(&mut state.jobs);
+        self.rearm_if_far(state, charge)
+    }
+
+    /// Rearms the timer in its interrupt unless the next event is due, or soon. Returns whether it
+    /// is not.
+    fn rearm_if_far(&self, state: &mut QueueState, charge: &Charge<'_>) -> bool {
         let Some(time) = state.jobs.next_event() else {
             return true;
         };
-        let later = time > ktime_get();
-        if later {
+        let far = charge.is_far(time, ktime_get());
+        if far {
             self.rearm_at(state, time);
         }
-        later
+        far
     }
 
-    /// Completes the jobs that are due, about `max` of them, and rearms the timer for the rest.
+    /// Completes jobs that are due, as long as the interrupt may, and rearms the timer for the
+    /// rest or leaves it to the backlog.
     // Out of line: `expire_plain()` must not pay for its stack frame.
     #[inline(never)]
-    fn expire(&self, max: usize) {
-        let mut begun = None;
-        let (_, all) = self.complete(max, |state, now| {
-            if begun.is_none() {
-                begun = Some(now);
+    fn expire(&self, charge: &Charge<'_>) {
+        let all = self.complete_expired(Bounds {
+            work: MAX_COMPLETED,
+            until: charge.until(),
+        });
+        if !all || !self.rearm_if_far(&mut self.state.lock(), charge) {
+            self.backlog.push();
+        }
+    }
+
+    /// Completes jobs that are due, after the timer has expired. Returns whether no more are due.
+    fn complete_expired(&self, bounds: Bounds) -> bool {
+        let mut expired = true;
+        let (_, all) = self.complete(bounds, |state, now| {
+            if mem::take(&mut expired) {
                 state.expiry = NEVER;
             }
             state.jobs.pop_due(now)
         });
-        if let (false, Some(begun)) = (all, begun) {
-            let time = end_of_pause(begun);
-            self.rearm_at(&mut self.state.lock(), time);
+        all
+    }
+}
+
+impl CompleteSome for QueueRef {
+    fn complete_some(&self) -> bool {
+        if let Some(worker) = &self.worker {
+            self.state.lock().expiry = NEVER;
+            worker.wake();
+            return true;
         }
+        let all = self.complete_expired(Bounds::work(TURN));
+        if all {
+            let mut state = self.state.lock();
+            if let Some(time) = state.jobs.next_event() {
+                // Not sooner, so that more jobs are due then; and together with other queues.
+                let time = time.max(ktime_get() + SLACK);
+                if time < state.expiry {
+                    state.expiry = time;
+                    self.start_timer_range(time, SLACK);
+                }
+            }
+        }
+        all
     }
 }

@@ -36,6 +36,11 @@ use crate::{
     },
     trace,
     vfence::{
+        backlog::{
+            Backlog,
+            Entry, //
+        },
+        budget::InterruptBudget,
         sched::types::NEVER,
         sw_sync::{
             age::{
@@ -69,6 +74,7 @@ use kernel::{
         aref::ARef,
         new_mutex,
         new_spinlock_irq,
+        Arc,
         Mutex,
         SpinLockIrq,
         SpinLockIrqGuard, //
@@ -123,7 +129,7 @@ pub(super) struct TimelineState {
     pub(super) counter: Counter,
     pub(super) pending: OrderedTree<PendingValue>,
     /// The expiry that the timer was started for, or [`NEVER`]. It is not later than the end of the
-    /// first fence's time.
+    /// first fence's time, except for the slack.
     pub(super) armed: u64,
     /// The number of fences that have left the tree and signalled.
     pub(super) completed: u64,
@@ -136,6 +142,9 @@ pub(super) struct TimelineState {
 pub(crate) struct SwSyncTimeline {
     #[pin]
     timer: HrTimer<Self>,
+    /// The interrupt time of each CPU.
+    pub(super) budget: Arc<InterruptBudget>,
+    pub(super) backlog: Arc<Entry<TimelineRef>>,
     context: u64,
     name: TimelineName,
     /// The time after which the watchdog ends a fence, in ns, or [`NEVER`].
@@ -216,6 +225,7 @@ impl SwSyncTimeline {
         name: TimelineName,
         watchdog: Option<u64>,
         max_pending: usize,
+        backlog: &Arc<Backlog<TimelineRef>>,
     ) -> Result<TimelineRef> {
         let state = TimelineState {
             counter: Counter::default(),
@@ -227,6 +237,8 @@ impl SwSyncTimeline {
         let context_id = context.id();
         let timeline = try_pin_init!(Self {
             timer <- HrTimer::new(),
+            budget: backlog.budget().clone(),
+            backlog: Entry::new(backlog)?,
             context: context_id,
             name,
             watchdog: watchdog.unwrap_or(NEVER),
@@ -235,6 +247,12 @@ impl SwSyncTimeline {
             state <- new_spinlock_irq!(state, "sw_sync_state"),
         }? Error);
         Timeline::new(fences, context, timeline, GFP_KERNEL_ACCOUNT)
+    }
+
+    /// Lets interrupts put the timeline into the backlog, which may then refer to it until
+    /// [`SwSyncTimeline::close`]. Must be called before the first fence.
+    pub(crate) fn assign_backlog(timeline: &TimelineRef) {
+        timeline.backlog.assign(timeline.clone());
     }
 
     /// Creates the allocator of the contexts of timelines.
@@ -476,6 +494,7 @@ impl SwSyncTimeline {
         }
         // No fence is pending, so no thread starts the timer again.
         self.cancel_timer();
+        self.backlog.release();
     }
 
     /// Returns the number of pending fences.

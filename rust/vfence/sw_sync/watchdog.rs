@@ -10,7 +10,8 @@ use crate::{
     },
     trace,
     vfence::{
-        pause::end_of_pause,
+        backlog::CompleteSome,
+        budget::SLACK,
         sched::types::NEVER,
         sw_sync::{
             counter::value,
@@ -18,6 +19,7 @@ use crate::{
             timeline::{
                 PendingValue,
                 SwSyncTimeline,
+                TimelineRef,
                 TimelineState,
                 ID, //
             },
@@ -34,30 +36,31 @@ use kernel::{
     },
 };
 
-/// The number of fences after which an interrupt stops ending fences.
-const MAX_ENDED: u64 = 128;
+/// Most blocks whose fences time out before the backlog turns to another timeline.
+const MAX_BLOCKS: usize = 16;
 
 impl HrTimerCallback for SwSyncTimeline {
     type Pointer<'a> = Pin<&'a Self>;
 
     fn run(this: Pin<&Self>, _ctx: HrTimerCallbackContext<'_, Self>) -> HrTimerRestart {
-        let begun = ktime_get();
-        let _section = SignallingSection::begin();
-        let mut last = None;
-        loop {
-            let mut state = this.state.lock();
-            state.armed = NEVER;
-            let ended = state.timeouts;
-            if ended >= *last.get_or_insert(ended + MAX_ENDED) {
+        // `armed` stays in the past, so that nothing starts the timer before the backlog does.
+        let Some(charge) = this.budget.begin(this.timer_expires()) else {
+            this.backlog.push();
+            return HrTimerRestart::NoRestart;
+        };
+        while !this.expire_some() {
+            if ktime_get() >= charge.until() {
+                this.backlog.push();
                 break;
             }
-            if !this.time_out_some(state) {
-                return HrTimerRestart::NoRestart;
-            }
         }
-        let expires = end_of_pause(begun);
-        this.arm(&mut this.state.lock().armed, expires);
         HrTimerRestart::NoRestart
+    }
+}
+
+impl CompleteSome for TimelineRef {
+    fn complete_some(&self) -> bool {
+        (0..MAX_BLOCKS).any(|_| self.expire_some())
     }
 }
 
@@ -77,8 +80,17 @@ impl SwSyncTimeline {
     pub(super) fn arm(&self, armed: &mut u64, expires: u64) {
         if expires < *armed {
             *armed = expires;
-            self.start_timer(expires);
+            self.start_timer_range(expires, SLACK);
         }
+    }
+
+    /// Signals some of the fences that have timed out, after the timer has expired. Returns whether
+    /// no more have; the timer is armed for the next one then.
+    fn expire_some(&self) -> bool {
+        let _section = SignallingSection::begin();
+        let mut state = self.state.lock();
+        state.armed = NEVER;
+        !self.time_out_some(state)
     }
 
     /// Signals the fences of the first block that have timed out, with `-ETIMEDOUT`, and gives up
@@ -120,7 +132,8 @@ impl SwSyncTimeline {
             .map_or(NEVER, |(_, first)| self.expiry(first.created));
         let more = next <= now;
         if !more {
-            self.arm(armed, next);
+            // Not sooner, so that more fences have timed out then.
+            self.arm(armed, next.max(now + SLACK));
         }
         for (fence, expiry) in ended.into_iter().flatten() {
             fence.complete_with(&guard, Err(ETIMEDOUT), expiry);
