@@ -4,9 +4,9 @@
 //!
 //! C header: [`include/linux/kthread.h`](srctree/include/linux/kthread.h)
 //!
-//! A workqueue decides how many threads run its work, and with which priority. Here the caller does:
-//! a [`KthreadWorker`] is one thread, with a nice value of its own. Queueing allocates nothing, so
-//! the thread makes progress under memory pressure.
+//! A workqueue decides how many threads run its work, and with which priority. Here the caller
+//! does: a [`KthreadWorker`] is one thread, with a nice value of its own. Queueing allocates
+//! nothing, so the thread makes progress under memory pressure.
 //!
 //! A type becomes a work item by a field of type [`KthreadWork`], [`impl_has_kthread_work!`] and
 //! [`KthreadWorkItem`], as with the `kernel` crate's `workqueue`:

@@ -202,7 +202,8 @@ static void dump_queues(void *context)
 }
 
 /*
- * A timeline is listed like a queue, and its memory does not depend on max_jobs, which is high here.
+ * A timeline is listed like a queue, and its memory does not depend on max_jobs, which is high
+ * here.
  */
 static void open_and_close(void *context)
 {

@@ -161,8 +161,8 @@ impl<T: DriverTimeline> Timeline<T> {
         // No atomic update: completions that the driver does not order are out of order anyway. No
         // `Atomic`, whose functions are calls of C.
         //
-        // SAFETY: The field is valid and aligned. Volatile accesses do not tear, so a concurrent one
-        // is no data race.
+        // SAFETY: The field is valid and aligned. Volatile accesses do not tear, so a concurrent
+        // one is no data race.
         let completed = unsafe { self.completed.get().read_volatile() };
         if seqno >= completed {
             // SAFETY: As above.

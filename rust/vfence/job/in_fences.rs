@@ -180,9 +180,9 @@ impl InFences {
     }
 }
 
-/// Calls `f` with each fence that `fence` contains, or with `fence` itself if it is not a container.
-/// Of a chain, these are the fences of the last [`MAX_LINKS`] pending links, and the link before
-/// those. `unwrapped` counts the fences.
+/// Calls `f` with each fence that `fence` contains, or with `fence` itself if it is not a
+/// container. Of a chain, these are the fences of the last [`MAX_LINKS`] pending links, and the
+/// link before those. `unwrapped` counts the fences.
 ///
 /// Fails with `ENOSPC` if `unwrapped` exceeds `max`, and as `f` does.
 pub(crate) fn unwrap_bounded(

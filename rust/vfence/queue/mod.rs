@@ -33,9 +33,9 @@
 //! 17. `waiting` of a backlog, a spinlock: a queue or timeline goes on the list or leaves it.
 //!
 //! The callback of an in-fence runs with that fence's lock held and takes `state` of the waiting
-//! queue, hence 11, 14, 15. It is added without `state`, see `arm.rs`. A job of a manual queue has no in-fences, and the deadline of its fence
-//! is kept in the fence. So no fence callback takes `state` of a manual queue, and its fences may
-//! signal under it.
+//! queue, hence 11, 14, 15. It is added without `state`, see `arm.rs`. A job of a manual queue has
+//! no in-fences, and the deadline of its fence is kept in the fence. So no fence callback takes
+//! `state` of a manual queue, and its fences may signal under it.
 //!
 //! # Contexts
 //!
