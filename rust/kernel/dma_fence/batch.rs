@@ -49,21 +49,41 @@ impl<T: DriverTimeline, const N: usize> FenceBatch<T, N> {
                 // INVARIANT: The place is initialised, and it exists.
                 self.len += 1;
             }
-            None => {
-                self.complete();
-                fence.complete(self.result, self.timestamp);
-            }
+            None => self.push_full(fence),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn push_full(&mut self, fence: PendingFence<T>) {
+        self.complete();
+        fence.complete(self.result, self.timestamp);
     }
 
     /// Signals the fences in the order of their appending, as [`PendingFence::complete_with`] does.
     #[inline(always)]
     pub(crate) fn complete_with<U>(&mut self, lock: &SpinLockIrqGuard<'_, U>) {
+        if N == 1 {
+            self.complete_all_with(lock);
+        } else {
+            self.complete_many_with(lock);
+        }
+    }
+
+    /// Keeps the loop out of line, so that its caller's own loop has the registers.
+    #[inline(never)]
+    fn complete_many_with<U>(&mut self, lock: &SpinLockIrqGuard<'_, U>) {
+        self.complete_all_with(lock);
+    }
+
+    #[inline(always)]
+    fn complete_all_with<U>(&mut self, lock: &SpinLockIrqGuard<'_, U>) {
         let (result, timestamp) = (self.result, self.timestamp);
         self.take(|fence| drop(fence.complete_with(lock, result, timestamp)));
     }
 
     /// Signals the fences as [`PendingFence::complete`] does.
+    #[inline(never)]
     fn complete(&mut self) {
         let (result, timestamp) = (self.result, self.timestamp);
         self.take(|fence| drop(fence.complete(result, timestamp)));

@@ -206,6 +206,9 @@ impl<T: DriverTimeline> PendingFence<T> {
 }
 
 impl<T: DriverTimeline> Drop for PendingFence<T> {
+    // Out of line, so that the check for a fence in an `Option` is inlined.
+    #[cold]
+    #[inline(never)]
     fn drop(&mut self) {
         // SAFETY: `self` goes, so this is the only call.
         unsafe {
