@@ -31,7 +31,8 @@ const CAPACITY: u64 = 50_000;
 /// flows into the bucket meanwhile.
 const REFUSAL: u64 = 1_000;
 
-/// The price of starting a timer that is due, in ns: its interrupt follows at once.
+/// The price of starting a timer in the callback of a fence, in ns: more than the callback takes,
+/// since its interrupt may follow at once.
 const START: u64 = 4_000;
 
 /// The shortest time, in ns, until an event for which an interrupt starts a timer. The time that
@@ -90,12 +91,12 @@ impl InterruptBudget {
         Some(Charge { bucket, full_since })
     }
 
-    /// Returns whether a timer may be started at the time `now` for an event that is due. Must be
-    /// called with interrupts disabled.
+    /// Returns whether the callback of a fence may make a job ready and start its timer at the time
+    /// `now`. Must be called with interrupts disabled.
     ///
-    /// Starting timers takes up to half of a bucket, so that their interrupt finds the rest. If
-    /// there are more, the caller keeps the CPU long enough, and the bucket is emptied.
-    pub(crate) fn may_start_due(&self, now: u64) -> bool {
+    /// Such callbacks take up to half of a bucket, so that the interrupts of the timers find the
+    /// rest. If there are more, the caller keeps the CPU long enough, and the bucket is emptied.
+    pub(crate) fn may_start(&self, now: u64) -> bool {
         let Some(bucket) = self.bucket() else {
             return false;
         };
@@ -153,12 +154,12 @@ mod tests {
         let irqs_off = local_interrupt_disable();
         let now = ktime_get();
         let mut started = 0;
-        while budget.may_start_due(now) {
+        while budget.may_start(now) {
             started += 1;
         }
         // The refusal has emptied the bucket, and so has this one.
-        let early = budget.may_start_due(now + CAPACITY / 2);
-        let late = budget.may_start_due(now + CAPACITY + 1);
+        let early = budget.may_start(now + CAPACITY / 2);
+        let late = budget.may_start(now + CAPACITY + 1);
         drop(irqs_off);
         assert_eq!(started, (CAPACITY / 2).div_ceil(START));
         assert!(!early && late);

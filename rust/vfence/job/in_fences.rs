@@ -36,6 +36,7 @@ use kernel::{
     sync::{
         aref::ARef,
         atomic::{
+            Acquire,
             Atomic,
             Full,
             Relaxed, //
@@ -215,7 +216,7 @@ pub(crate) trait NotifyReady: Clone + Send + Sync + 'static {
     /// `last`, in ns on `CLOCK_MONOTONIC`. `error` is the first error among them since the job was
     /// submitted, or 0.
     ///
-    /// Called in any context, with the lock of a fence held.
+    /// Called in the callback of a fence, with the fence's lock held and interrupts disabled.
     fn job_ready(&self, seqno: u64, last: u64, error: i32);
 }
 
@@ -236,11 +237,11 @@ impl<Q: NotifyReady> InFenceWait<Q> {
     }
 
     /// Returns the latest timestamp of the in-fences, in ns, and the error of the one that failed
-    /// first, or 0, if all have signalled and no callback is armed. Otherwise returns `None`, and
-    /// the callbacks must be armed. Takes no lock.
+    /// first, or 0, if all have signalled. Otherwise, or if only some callbacks are armed, returns
+    /// `None`, and the rest must be armed. Takes no lock.
     pub(crate) fn outcome(&self) -> Option<(u64, i32)> {
         if self.armed > 0 {
-            return None;
+            return self.countdown.outcome();
         }
         let (mut last, mut first) = (0, FirstError::default());
         for callback in &self.callbacks {
@@ -252,7 +253,8 @@ impl<Q: NotifyReady> InFenceWait<Q> {
     }
 
     /// Adds the callbacks to the in-fences, at most `max` of them in this call. Returns the
-    /// countdown if all are added; the caller decrements it once the wait is back in its job.
+    /// countdown if all are added; the caller ends it once the wait is back in its job, see
+    /// [`Countdown::end_arming`].
     ///
     /// Takes the locks of the in-fences, and calls the queue as their callbacks do.
     pub(crate) fn arm(&mut self, max: usize) -> Option<Arc<Countdown<Q>>> {
@@ -322,12 +324,17 @@ pub(crate) struct Countdown<Q: NotifyReady> {
 }
 
 impl<Q: NotifyReady> Countdown<Q> {
-    /// Decrements the count and reports the job as ready at zero. May be called in any context.
-    pub(crate) fn dec(&self) {
-        if self.left.fetch_sub(1, Full) == 1 {
-            let (last, error) = (self.last.load(Relaxed), self.error.load(Relaxed));
-            self.queue.job_ready(self.seqno, last, error);
-        }
+    /// Returns the arguments of [`NotifyReady::job_ready`] if the count is zero.
+    fn outcome(&self) -> Option<(u64, i32)> {
+        let done = self.left.load(Acquire) == 0;
+        done.then(|| (self.last.load(Relaxed), self.error.load(Relaxed)))
+    }
+
+    /// Decrements the count for the task that has armed the callbacks. Returns the arguments of
+    /// [`NotifyReady::job_ready`], which is not called, if the in-fences have signalled.
+    pub(crate) fn end_arming(&self) -> Option<(u64, i32)> {
+        self.left.fetch_sub(1, Full);
+        self.outcome()
     }
 }
 
@@ -344,7 +351,10 @@ impl<Q: NotifyReady> Signalled for Arc<Countdown<Q>> {
             // Only the first error is kept, so a failed exchange is not an error.
             let _ = self.error.cmpxchg(0, error.to_errno(), Relaxed);
         }
-        self.dec();
+        if self.left.fetch_sub(1, Full) == 1 {
+            let (last, error) = (self.last.load(Relaxed), self.error.load(Relaxed));
+            self.queue.job_ready(self.seqno, last, error);
+        }
     }
 }
 
@@ -407,7 +417,20 @@ mod tests {
     }
 
     #[test]
-    fn armed_wait_reports_after_its_last_callback_and_the_armer() -> Result {
+    fn armed_wait_reports_in_its_last_callback() -> Result {
+        let ready = Ready::new()?;
+        let (one, two) = (pending()?, pending()?);
+        let mut wait = wait(&ready, &[one.fence(), two.fence()])?;
+        let countdown = wait.arm(8).ok_or(EINVAL)?;
+        one.complete(Err(EIO), 5);
+        assert!(countdown.end_arming().is_none() && ready.calls().0 == 0);
+        two.complete(Ok(()), 3);
+        assert!(ready.calls() == (1, 7, 5, EIO.to_errno()));
+        Ok(())
+    }
+
+    #[test]
+    fn fences_that_signal_while_they_are_armed_do_not_report() -> Result {
         let ready = Ready::new()?;
         let (one, two, three) = (pending()?, pending()?, pending()?);
         let mut wait = wait(&ready, &[one.fence(), two.fence(), three.fence()])?;
@@ -418,8 +441,9 @@ mod tests {
         assert!(wait.outcome().is_none());
         let countdown = wait.arm(8).ok_or(EINVAL)?;
         assert!(wait.is_armed() && ready.calls().0 == 0);
-        countdown.dec();
-        assert!(ready.calls() == (1, 7, 9, EIO.to_errno()));
+        assert!(countdown.end_arming() == Some((9, EIO.to_errno())));
+        assert!(wait.outcome() == Some((9, EIO.to_errno())));
+        assert!(ready.calls().0 == 0);
         Ok(())
     }
 
@@ -440,7 +464,7 @@ mod tests {
             }
             assert!(signalled.outcome() == Some((2, EIO.to_errno())));
             let countdown = armed.arm(4).ok_or(EINVAL)?;
-            countdown.dec();
+            assert!(countdown.end_arming().is_none());
             last.complete(Err(ENOENT), 3);
             assert!(ready.calls().3 == EIO.to_errno());
         }

@@ -40,7 +40,7 @@ impl QueueState {
 
 impl Queue {
     /// Makes the head ready if its in-fences have signalled. Called whenever a job may have become
-    /// the head.
+    /// the head, and when a callback has left that to the backlog.
     ///
     /// Returns false if callbacks must be armed, see [`QueueState::take_unarmed`].
     #[inline]
@@ -67,13 +67,12 @@ impl Queue {
         let Some((last, error)) = wait.outcome() else {
             return wait.is_armed();
         };
-        // Another driver's timestamp may be ahead of the clock.
-        jobs.ready(last.min(ktime_get()), seqno, error);
+        self.make_ready(state, seqno, last, error, ktime_get());
         true
     }
 
     /// Arms about `max` callbacks of a head, and returns its wait to the job. Returns whether none
-    /// is left to arm. May be called in any context.
+    /// is left to arm. The caller rearms the timer. May be called in any context.
     pub(crate) fn arm(&self, unarmed: UnarmedWait, max: usize) -> bool {
         let UnarmedWait(seqno, mut wait) = unarmed;
         let countdown = wait.arm(max);
@@ -81,10 +80,22 @@ impl Queue {
         let all = countdown.is_some() || orphan.is_some();
         // Without `state`: dropping it takes the locks of the in-fences.
         drop(orphan);
-        if let Some(countdown) = countdown {
-            countdown.dec();
+        if let Some((last, error)) = countdown.and_then(|countdown| countdown.end_arming()) {
+            self.make_ready(&mut self.state.lock(), seqno, last, error, ktime_get());
         }
         all
+    }
+
+    /// Makes job `seqno` ready at the time `now`, see [`NotifyReady::job_ready`].
+    fn make_ready(&self, state: &mut QueueState, seqno: u64, last: u64, error: i32, now: u64) {
+        let Some(jobs) = state.jobs.timed_mut() else {
+            // A job of a manual queue has no in-fences.
+            return;
+        };
+        // Another driver's timestamp may be ahead of the clock.
+        if jobs.ready(last.min(now), seqno, error) {
+            self.trace_start(&mut state.jobs);
+        }
     }
 
     /// Returns a wait to job `seqno`, or to the caller if the job has completed.
@@ -105,26 +116,21 @@ impl Queue {
     pub(crate) fn arm_all(&self, unarmed: Option<UnarmedWait>) {
         if let Some(unarmed) = unarmed {
             self.arm(unarmed, usize::MAX);
+            self.rearm(&mut self.state.lock());
         }
     }
 }
 
 impl NotifyReady for QueueRef {
     fn job_ready(&self, seqno: u64, last: u64, error: i32) {
-        let mut state = self.state.lock();
-        let Some(jobs) = state.jobs.timed_mut() else {
-            // A job of a manual queue has no in-fences.
-            return;
-        };
         let now = ktime_get();
-        // Another driver's timestamp may be ahead of the clock.
-        if jobs.ready(last.min(now), seqno, error) {
-            self.trace_start(&mut state.jobs);
-            let backlog = !self.try_rearm(&mut state, now);
-            drop(state);
-            if backlog {
-                self.backlog.push();
-            }
+        if !self.budget.may_start(now) {
+            // The heads of too many queues wait for the fence. The backlog polls the head.
+            self.backlog.push();
+            return;
         }
+        let mut state = self.state.lock();
+        self.make_ready(&mut state, seqno, last, error, now);
+        self.rearm(&mut state);
     }
 }

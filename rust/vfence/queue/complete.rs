@@ -194,6 +194,8 @@ impl Queue {
                 break;
             }
             let taken = lock.with_state(self, |state| {
+                // A callback may have left the head to the backlog.
+                self.poll_head(state);
                 let Some(job) = next(state, now) else {
                     unarmed = state.take_unarmed();
                     return None;

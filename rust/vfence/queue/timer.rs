@@ -86,19 +86,6 @@ impl Queue {
         }
     }
 
-    /// Does the same in the callback of a fence, which may run for many queues at once. Returns
-    /// `false` if too many of their timers are due already: the queue belongs into the backlog.
-    pub(crate) fn try_rearm(&self, state: &mut QueueState, now: u64) -> bool {
-        let Some(time) = state.jobs.next_event() else {
-            return true;
-        };
-        if time <= now && !self.budget.may_start_due(now) {
-            return false;
-        }
-        self.rearm_at(state, time);
-        true
-    }
-
     /// Starts the timer for `time`, in ns, unless it expires earlier.
     fn rearm_at(&self, state: &mut QueueState, time: u64) {
         if time < state.expiry {
