@@ -72,7 +72,7 @@ impl Queue {
     }
 
     /// Arms about `max` callbacks of a head, and returns its wait to the job. Returns whether none
-    /// is left to arm. The caller rearms the timer. May be called in any context.
+    /// is left to arm. The caller rearms the timer. May be called where a spinlock may be taken.
     pub(crate) fn arm(&self, unarmed: UnarmedWait, max: usize) -> bool {
         let UnarmedWait(seqno, mut wait) = unarmed;
         let countdown = wait.arm(max);

@@ -199,7 +199,7 @@ impl<Q: RunByWorker> Worker<Q> {
         drop(assignment);
     }
 
-    /// Wakes the worker, to complete jobs. May be called in any context.
+    /// Wakes the worker, to complete jobs. May be called where a spinlock may be taken.
     pub(crate) fn wake(self: &Arc<Self>) {
         if let Some(assignment) = &*self.assignment.lock() {
             // It fails if the worker is queued already.
@@ -207,7 +207,7 @@ impl<Q: RunByWorker> Worker<Q> {
         }
     }
 
-    /// Wakes the worker, to execute operations. May be called in any context.
+    /// Wakes the worker, to execute operations. May be called where a spinlock may be taken.
     pub(crate) fn wake_operations(self: &Arc<Self>) {
         if let Some(assignment) = &*self.assignment.lock() {
             if let Some(thread) = assignment.threads.operation.get(assignment.thread) {
@@ -217,7 +217,8 @@ impl<Q: RunByWorker> Worker<Q> {
         }
     }
 
-    /// Releases the operations of a job in a work item. May be called in any context.
+    /// Releases the operations of a job in a work item. May be called where a spinlock may be
+    /// taken.
     pub(crate) fn release_operations(&self, operations: Arc<JobOperations>) {
         if let Some(assignment) = &*self.assignment.lock() {
             // It cannot be queued already: a job completes once.
