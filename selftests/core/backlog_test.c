@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Backlogs: queues with more jobs due at once than timer interrupts may complete. */
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include "lib/test.h"
 
@@ -114,8 +115,10 @@ TEST_F(backlog, of_worker_queues_completes_in_order)
 
 TEST_F(backlog, jobs_with_fences_signal_in_order)
 {
+	struct rlimit limit = { QUEUES * JOBS + 64, QUEUES * JOBS + 64 };
 	int fences[JOBS];
 
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
 	FILL(VFENCE_QUEUE_TIMER, VFENCE_SUBMIT_OUT_FENCE);
 	for (int i = 0; i < JOBS; i++)
 		fences[i] = self->jobs[i].out_fence;
