@@ -396,7 +396,7 @@ impl JobSyncobjs for DrmJobSyncobjs {
 /// Puts the fences of jobs into the syncobjs that the jobs signal.
 ///
 /// The core walks a timeline whenever a point is added. So only the last point of a timeline is
-/// added this way, or one that no other point of the timeline follows soon.
+/// added this way, or one that no later point of the timeline follows soon.
 fn publish_signals(mut signals: KVVec<SyncobjSignal>) {
     for index in 0..signals.len() {
         let Some((signal, later)) = signals[index..].split_first_mut() else {
@@ -404,13 +404,16 @@ fn publish_signals(mut signals: KVVec<SyncobjSignal>) {
         };
         let same = |later: &&SyncobjSignal| core::ptr::eq(&*later.syncobj, &*signal.syncobj);
         let next = later.iter().take(SIGNALS_AHEAD).find(same);
-        let followed = next.is_some_and(|next| next.point.is_some());
+        let next = next.and_then(|next| next.point.as_ref().map(|(_, point)| *point));
         let Some(fence) = signal.fence.take() else {
             continue;
         };
         match signal.point.take() {
             None => signal.syncobj.replace_fence(Some(fence.fence())),
-            Some((link, point)) if followed => signal.syncobj.append_point(link, fence, point),
+            // A waiter for this point must not wait for the next one if that is not later.
+            Some((link, point)) if next.is_some_and(|next| next > point) => {
+                signal.syncobj.append_point(link, fence, point);
+            }
             Some((link, point)) => signal.syncobj.add_point(link, &fence, point),
         }
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Batches with syncobjs: each job sees the fences that earlier jobs of the call signal. */
+#include <sys/eventfd.h>
 #include "drm/fixture.h"
 
 /* Three stages of two frames in one call; each job waits for fences of the same call. */
@@ -135,6 +136,28 @@ TEST_F(render, batch_adds_points_below_the_last)
 	signal_seqno(self->node, self->manual, 3, 0);
 	EXPECT_EQ(0, wait_job(self->node, self->timer, 2));
 	EXPECT_EQ(VFENCE_JOB_PENDING, job_of(self->node, self->manual, 4).state);
+}
+
+/* A waiter for point 10 that came before the call waits for that point's job only. */
+TEST_F(render, waiter_ignores_a_lower_point_of_the_batch)
+{
+	int event = eventfd(0, EFD_CLOEXEC);
+	struct pollfd pollfd = { .fd = event, .events = POLLIN };
+	__u32 other = manual_queue(self->node);
+	struct vfence_submit jobs[] = { { .queue = self->manual }, { .queue = other } };
+	struct drm_vfence_sync out[] = { at(self->timeline, 10), at(self->timeline, 5) };
+	struct drm_vfence_submit submits[] = {
+		drm_job(&jobs[0], NULL, 0, &out[0], 1), drm_job(&jobs[1], NULL, 0, &out[1], 1),
+	};
+
+	ASSERT_LE(0, event);
+	ASSERT_EQ(0, drmSyncobjEventfd(self->node, self->timeline, 10, event, 0));
+	ASSERT_EQ(0, drm_submit_batch(self->node, submits, 2, NULL));
+	EXPECT_EQ(0, poll(&pollfd, 1, 0));
+	signal_seqno(self->node, self->manual, 1, 0);
+	EXPECT_EQ(1, poll(&pollfd, 1, PATIENCE_MS));
+	EXPECT_EQ(VFENCE_JOB_PENDING, job_of(self->node, other, 1).state);
+	close(event);
 }
 
 TEST_F(render, batch_waits_for_no_more_than_the_point)
