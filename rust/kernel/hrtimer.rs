@@ -113,17 +113,24 @@ pub(crate) unsafe trait HrTimerOwner:
         };
     }
 
-    /// Returns the time that the timer was last started for, in ns.
+    /// Returns the time that the timer was last started for, in ns; `None` if it has slack, and so
+    /// may expire some time after that.
     ///
     /// In the callback, this time has passed, unless the timer was started again. The answer is
     /// outdated as soon as the function returns unless the caller excludes a concurrent start.
     #[inline]
-    fn timer_expires(&self) -> u64 {
-        // SAFETY: The timer is initialised. The core may write the field concurrently, and a racy
+    fn timer_expires(&self) -> Option<u64> {
+        let timer = self.c_timer();
+        // SAFETY: The timer is initialised. The core may write the fields concurrently, and a racy
         // read is fine, as in C's `hrtimer_get_softexpires()`.
-        let expires = unsafe { (&raw const (*self.c_timer())._softexpires).read_volatile() };
+        let (soft, hard) = unsafe {
+            (
+                (&raw const (*timer)._softexpires).read_volatile(),
+                (&raw const (*timer).node.expires).read_volatile(),
+            )
+        };
         // CAST: The timer was started for a time that is not negative, or never, and is 0 then.
-        expires as u64
+        (soft == hard).then_some(soft as u64)
     }
 
     /// Returns whether the timer is started and its callback has not begun.
@@ -311,14 +318,15 @@ mod tests {
     }
 
     #[test]
-    fn slack_is_not_part_of_the_expiry() -> Result {
+    fn expiry_is_known_unless_there_is_slack() -> Result {
         let count = count(false)?;
         let expires = ktime_get() + 1_000_000;
+        count.start_timer(expires);
+        assert_eq!(count.timer_expires(), Some(expires));
         count.start_timer_range(expires, 100_000);
-        assert_eq!(count.timer_expires(), expires);
+        assert_eq!(count.timer_expires(), None);
         wait(&count, 1);
         assert!(ktime_get() >= expires);
-        assert_eq!(count.timer_expires(), expires);
         Ok(())
     }
 

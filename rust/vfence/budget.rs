@@ -31,6 +31,9 @@ const CAPACITY: u64 = 50_000;
 /// flows into the bucket meanwhile.
 const REFUSAL: u64 = 1_000;
 
+/// The most that a bucket lacks after refusals, in ns.
+const MAX_DEBT: u64 = 2 * CAPACITY;
+
 /// The price of starting a timer in the callback of a fence, in ns: more than the callback takes,
 /// since its interrupt may follow at once.
 const START: u64 = 4_000;
@@ -70,23 +73,26 @@ impl InterruptBudget {
         self.0.get(CpuId::current().as_u32() as usize)
     }
 
-    /// Begins the callback of a timer that was due at `due`. Returns `None` if the CPU's bucket is
-    /// empty.
+    /// Begins the callback of a timer that was due at `due`, or at an unknown time. Returns `None`
+    /// if the CPU's bucket is empty.
     #[inline(always)]
-    pub(crate) fn begin(&self, due: u64) -> Option<Charge<'_>> {
+    pub(crate) fn begin(&self, due: Option<u64>) -> Option<Charge<'_>> {
         let bucket = self.bucket()?;
         let full_at = bucket.0.load(Relaxed);
-        let full_since = if due >= full_at {
+        let full_since = match due {
             // The clock need not be read. If the interrupt is late, the callback pays for it.
-            due
-        } else {
-            let now = ktime_get();
-            let used = full_at.saturating_sub(now);
-            if used >= CAPACITY {
-                bucket.0.store(full_at + REFUSAL, Relaxed);
-                return None;
+            Some(due) if due >= full_at => due,
+            _ => {
+                let now = ktime_get();
+                let used = full_at.saturating_sub(now);
+                if used >= CAPACITY {
+                    // A bound, so that callbacks are soon accepted after many were refused.
+                    let full_at = (full_at + REFUSAL).min(now + MAX_DEBT);
+                    bucket.0.store(full_at, Relaxed);
+                    return None;
+                }
+                now - used
             }
-            now - used
         };
         Some(Charge { bucket, full_since })
     }
@@ -172,7 +178,7 @@ mod tests {
         let irqs_off = local_interrupt_disable();
         // The callback is as late as the bucket allows.
         let due = ktime_get() - CAPACITY;
-        let charge = budget.begin(due).ok_or(EINVAL)?;
+        let charge = budget.begin(Some(due)).ok_or(EINVAL)?;
         let until = charge.until();
         let near = charge.is_far(due + 2 * CAPACITY, due + CAPACITY);
         let far = charge.is_far(due + 2 * CAPACITY + 1, due + CAPACITY);
@@ -190,16 +196,17 @@ mod tests {
         let budget = InterruptBudget::new()?;
         let irqs_off = local_interrupt_disable();
         let bucket = budget.bucket().ok_or(EINVAL)?;
-        let full_at = ktime_get() + 1_000_000_000;
-        bucket.0.store(full_at, Relaxed);
-        let refused = budget.begin(full_at - 1).is_none();
-        // A refusal has a price, too.
-        let price = bucket.0.load(Relaxed) - full_at;
-        // As if the CPU had been idle until then.
-        let accepted = budget.begin(full_at + REFUSAL).is_some();
+        let far = ktime_get() + 1_000_000_000;
+        bucket.0.store(far, Relaxed);
+        let refused = budget.begin(Some(far - 1)).is_none() && budget.begin(None).is_none();
+        // Refusals have a price, but only up to a bound.
+        let full_at = bucket.0.load(Relaxed);
+        let bound = ktime_get() + MAX_DEBT;
+        // The CPU is idle until then.
+        let accepted = budget.begin(Some(full_at)).is_some();
         drop(irqs_off);
         assert!(refused && accepted);
-        assert_eq!(price, REFUSAL);
+        assert!(full_at <= bound);
         Ok(())
     }
 }
