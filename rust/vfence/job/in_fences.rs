@@ -59,6 +59,9 @@ const MAX_UNWRAPPED: usize = VFENCE_MAX_WAITS as usize;
 /// for one fence. The headers state the number.
 const MAX_LINKS: usize = 8;
 
+/// Most in-fences of a job that an interrupt deals with.
+const MAX_IN_INTERRUPT: usize = 16;
+
 /// The in-fences of a job before it waits for them, containers unwrapped.
 pub(crate) struct InFences {
     /// The pending ones, each once, sorted by address.
@@ -167,10 +170,12 @@ impl InFences {
             error: Atomic::new(0),
         };
         let countdown = Arc::new(countdown, GFP_KERNEL_ACCOUNT)?;
+        let has_container = self.pending.iter().any(|fence| fence.is_container());
         let mut wait = InFenceWait {
             countdown: countdown.clone(),
             callbacks: KVec::with_capacity(self.pending.len(), GFP_KERNEL_ACCOUNT)?,
             armed: 0,
+            long: has_container || self.pending.len() > MAX_IN_INTERRUPT,
             charge: Charge::new(quota, self.pending.len())?,
         };
         for fence in self.pending {
@@ -227,10 +232,18 @@ pub(crate) struct InFenceWait<Q: NotifyReady> {
     callbacks: KVec<Callback<Arc<Countdown<Q>>>>,
     /// The number of callbacks that are armed, from the first one on.
     armed: usize,
+    /// See [`Self::is_long`].
+    long: bool,
     charge: Charge,
 }
 
 impl<Q: NotifyReady> InFenceWait<Q> {
+    /// Returns whether the wait is too long for an interrupt: to arm, to poll or to drop. A chain
+    /// takes as long as it has links that have signalled.
+    pub(crate) fn is_long(&self) -> bool {
+        self.long
+    }
+
     /// Returns whether all callbacks are armed.
     pub(crate) fn is_armed(&self) -> bool {
         self.armed == self.callbacks.len()
@@ -267,6 +280,11 @@ impl<Q: NotifyReady> InFenceWait<Q> {
             self.countdown.error.store(first.error, Relaxed);
         }
         for callback in self.callbacks[self.armed..].iter_mut().take(max) {
+            if self.long {
+                // Lets a chain drop its signalled links with interrupts enabled. The callback would
+                // walk them with the fence's lock held.
+                callback.fence().is_signaled();
+            }
             callback.arm();
             self.armed += 1;
         }

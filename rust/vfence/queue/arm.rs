@@ -24,10 +24,19 @@ use crate::{
         },
     },
 };
+
 /// The wait of a head that is about to be armed, and the seqno of the head.
 pub(crate) struct UnarmedWait(u64, InFenceWait<QueueRef>);
 
 impl QueueState {
+    /// Returns whether the head has in-fences that take too long for an interrupt. Another task may
+    /// be arming them; the head has none then.
+    pub(crate) fn head_is_long(&mut self) -> bool {
+        let head = self.jobs.completed() + 1;
+        let data = self.jobs.timed_mut().and_then(|jobs| jobs.data_mut(head));
+        data.is_some_and(|data| data.in_fences().is_some_and(InFenceWait::is_long))
+    }
+
     /// Takes the wait out of the head if the head waits and not all callbacks are armed. The caller
     /// must pass it to [`Queue::arm`] when it has unlocked `state`.
     pub(crate) fn take_unarmed(&mut self) -> Option<UnarmedWait> {

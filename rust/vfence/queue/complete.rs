@@ -53,6 +53,9 @@ pub(crate) struct Bounds {
     pub(crate) work: usize,
     /// The time, in ns, after which no second job completes.
     pub(crate) until: u64,
+    /// Whether to stop at a head that takes too long for an interrupt, see
+    /// [`QueueState::head_is_long`].
+    pub(crate) in_interrupt: bool,
 }
 
 impl Bounds {
@@ -60,7 +63,11 @@ impl Bounds {
     pub(crate) const NONE: Self = Self::work(usize::MAX);
 
     pub(crate) const fn work(work: usize) -> Self {
-        Self { work, until: NEVER }
+        Self {
+            work,
+            until: NEVER,
+            in_interrupt: false,
+        }
     }
 }
 
@@ -149,7 +156,7 @@ impl Queue {
         drop(rest);
     }
 
-    /// Wakes the tasks that wait for what [`Queue::finish`] has made known.
+    /// Wakes the tasks of a completion, after [`Queue::finish`].
     #[inline(always)]
     pub(crate) fn wake(&self, wake: Wake) {
         if wake.waiters.is_some() || wake.pollers || wake.readers {
@@ -175,7 +182,7 @@ impl Queue {
     /// head that is left. Does not rearm the timer.
     ///
     /// Returns the number of jobs completed, and whether `next` returned `None` and no callback is
-    /// left to arm.
+    /// left to arm. If not, the caller must go on.
     pub(crate) fn complete(
         &self,
         bounds: Bounds,
@@ -193,20 +200,27 @@ impl Queue {
             if now >= bounds.until && completed > 0 {
                 break;
             }
+            let mut long = false;
             let taken = lock.with_state(self, |state| {
+                if bounds.in_interrupt && state.head_is_long() {
+                    long = true;
+                    return None;
+                }
                 // A callback may have left the head to the backlog.
                 self.poll_head(state);
                 let Some(job) = next(state, now) else {
                     unarmed = state.take_unarmed();
                     return None;
                 };
-                self.poll_head(state);
+                if !(bounds.in_interrupt && state.head_is_long()) {
+                    self.poll_head(state);
+                }
                 self.trace_completion(state, &job);
                 wake.merge(Wake::take(state, job.seqno));
                 Some((job, *state.jobs.totals()))
             });
             let Some((job, totals)) = taken else {
-                all = true;
+                all = !long;
                 break;
             };
             completed += 1;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The timer of a queue: it is started for the next event of the scheduler, and its interrupt
-//! completes jobs or wakes the worker. The backlog goes on where interrupts stop.
+//! completes jobs or wakes the worker. The backlog completes the rest.
 
 use crate::{
     kernel_ext::{
@@ -49,9 +49,6 @@ use kernel::{
 /// Most jobs and in-fences, roughly, that the backlog completes before another queue's turn. A
 /// queue waits for one turn of each queue before it.
 const TURN: usize = 16;
-
-/// Most in-fences of a job that `expire_plain()` completes.
-const MAX_PLAIN_IN_FENCES: usize = 16;
 
 impl HrTimerCallback for Queue {
     type Pointer<'a> = Pin<&'a Self>;
@@ -102,8 +99,8 @@ impl Queue {
         }
     }
 
-    /// Completes the job that the timer was started for, if it succeeds, has no event, and at most
-    /// [`MAX_PLAIN_IN_FENCES`] in-fences.
+    /// Completes the job that the timer was started for, if it succeeds, and has neither an
+    /// event nor a long wait.
     ///
     /// Returns whether nothing else is due soon; the timer is rearmed then. Returns `None`, with no
     /// job completed, for any other job.
@@ -126,8 +123,7 @@ impl Queue {
             let due = state.expiry;
             let jobs = state.jobs.timed_mut()?;
             job = jobs.pop_plain(due, |data| {
-                let in_fences = data.in_fences().map_or(0, InFenceWait::len);
-                in_fences <= MAX_PLAIN_IN_FENCES
+                !data.in_fences().is_some_and(InFenceWait::is_long)
             })?;
             let idle = jobs.pending() == 0;
             state.expiry = NEVER;
@@ -156,7 +152,7 @@ impl Queue {
     /// Traces the start of the job that has become the head, and rearms the timer unless its event
     /// is due, or soon. Returns whether it is not, and no callback of an in-fence must be armed.
     fn rearm_next(&self, state: &mut QueueState, charge: &Charge<'_>) -> bool {
-        if !self.poll_head(state) {
+        if state.head_is_long() || !self.poll_head(state) {
             return false;
         }
         self.trace_start(&mut state.jobs);
@@ -184,6 +180,7 @@ impl Queue {
         let all = self.complete_expired(Bounds {
             work: MAX_COMPLETED,
             until: charge.until(),
+            in_interrupt: true,
         });
         if !all || !self.rearm_if_far(&mut self.state.lock(), charge) {
             self.backlog.push();
