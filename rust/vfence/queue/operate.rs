@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the worker of a queue does, and how others keep it from executing operations.
+//! The duties of a queue's worker, and the means to keep it from executing operations.
 
 use crate::{
     kernel_ext::{
@@ -103,13 +103,18 @@ impl RunByWorker for QueueRef {
         let Some((seqno, operations)) = self.begin_operations() else {
             return true;
         };
-        if let Some(result) = operations.step() {
+        let result = operations.step();
+        if let Some(result) = result {
             if let Some(jobs) = self.state.lock().jobs.timed_mut() {
                 jobs.operations_done(ktime_get(), seqno, result);
             }
         }
         // Unlock before the reference to the operations is dropped.
         drop(operating);
+        if let (Some(_), Some(worker)) = (result, &self.worker) {
+            // The job has ended, or ends by its duration. This thread may be preempted for long.
+            worker.wake();
+        }
         false
     }
 }

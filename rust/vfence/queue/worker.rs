@@ -96,7 +96,7 @@ pub(crate) trait RunByWorker: Clone + Send + Unpin + 'static {
     fn operate_some(&self) -> bool;
 }
 
-/// What a queue needs after [`RunByWorker::complete_due`].
+/// The state of a queue after [`RunByWorker::complete_due`].
 pub(crate) enum Completed {
     /// Nothing, until its timer expires or a job is submitted.
     All,
