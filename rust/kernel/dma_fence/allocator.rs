@@ -74,7 +74,7 @@ impl<T: DriverTimeline> ContextAllocator<T> {
         Ok(TypedContext::new(context))
     }
 
-    /// Returns the driver's data of a fence, which may have signalled.
+    /// Returns the driver's data of a fence, which may have signalled. May sleep.
     ///
     /// Returns `None` if the fence's context is not from this allocator.
     pub(crate) fn data_of<'a>(&self, fence: &'a Fence) -> Option<&'a T::FenceData> {
@@ -87,7 +87,7 @@ impl<T: DriverTimeline> ContextAllocator<T> {
         // allocated from the core. It is one of this allocator. Only a timeline of `T` can have
         // that as `TypedContext<T>`, so the fence is the `base` of a `FenceMemory<T>`. The
         // reference keeps that allocated for `'a`.
-        Some(unsafe { FenceMemory::data(FenceMemory::<T>::from_fence(fence)) })
+        Some(unsafe { FenceMemory::data(FenceMemory::<T>::from_fence(fence.as_raw())) })
     }
 }
 

@@ -125,21 +125,22 @@ impl<T: DriverTimeline> FenceMemory<T> {
         flags & TAG_MASK == TAG
     }
 
-    /// Returns the memory of a fence. A reference to the fence is not valid for all of it.
-    pub(super) fn from_fence(fence: &Fence) -> *mut Self {
-        core::ptr::with_exposed_provenance_mut(fence.as_raw().addr())
+    /// Returns the memory of a fence, which must be the `base` of a `FenceMemory<T>` for the result
+    /// to be valid. A reference to the fence, and a pointer that is derived from one, is not valid
+    /// for all of it.
+    pub(super) fn from_fence(fence: *mut bindings::dma_fence) -> *mut Self {
+        core::ptr::with_exposed_provenance_mut(fence.addr())
     }
 
     /// # Safety
     ///
-    /// `fence` must be the `base` of an initialised `FenceMemory<T>`, and valid for all of it. The
-    /// caller must have read the fence's operations, and found them attached, in the RCU read-side
-    /// section that `'a` is.
+    /// `fence` must be the `base` of an initialised `FenceMemory<T>`. The caller must have read the
+    /// fence's operations, and found them attached, in the RCU read-side section that `'a` is.
     unsafe fn timeline<'a>(fence: *mut bindings::dma_fence) -> &'a Timeline<T> {
-        // SAFETY: The operations were attached, so the fence had not signalled when the section
-        // began. Until it signals, a `PendingFence` owns a count of the timeline, whose memory is
-        // freed only after the section's end. The field is constant.
-        unsafe { &*(*fence.cast::<Self>()).timeline }
+        // SAFETY: The core detaches the operations before `signal()` of the fence's `PendingFence`
+        // gives up its count of the timeline, whose memory is freed a grace period after that. The
+        // section began before. The field is constant.
+        unsafe { &*(*Self::from_fence(fence)).timeline }
     }
 
     /// Returns the driver's data of a fence.
@@ -196,13 +197,18 @@ impl<T: DriverTimeline> FenceMemory<T> {
         // SAFETY: By the safety requirements of this function.
         let (timeline, data, seqno) = unsafe { Self::parts(fence) };
         timeline.enable_signaling(data, seqno);
-        // `false` would let the core signal the fence, which only its `PendingFence` may.
-        true
+        // `false` lets the core signal the fence, which does nothing if the fence has signalled. On
+        // uniprocessor kernels the operation can complete it, although that breaks the rules: no
+        // callback must be added to it then.
+        //
+        // SAFETY: The caller has a reference to the fence. `Fence` is a transparent wrapper.
+        !unsafe { &*fence.cast::<Fence>() }.signaled_flag()
     }
 
     /// # Safety
     ///
-    /// That of [`Self::timeline`].
+    /// `fence` must be the `base` of an initialised `FenceMemory<T>`. The caller must have read the
+    /// fence's operations, and found them attached, in the RCU read-side section that `'a` is.
     unsafe fn parts<'a>(
         fence: *mut bindings::dma_fence,
     ) -> (&'a Timeline<T>, &'a T::FenceData, T::Seqno) {
@@ -211,7 +217,7 @@ impl<T: DriverTimeline> FenceMemory<T> {
         let (timeline, data, seqno) = unsafe {
             (
                 Self::timeline(fence),
-                Self::data(fence.cast()),
+                Self::data(Self::from_fence(fence)),
                 (*fence).seqno,
             )
         };
