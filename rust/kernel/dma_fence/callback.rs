@@ -31,9 +31,9 @@ pub(crate) trait Signalled: Send + Sync + 'static {
     /// and may be preempted. If the fence has signalled before, [`Callback::arm`] calls it.
     ///
     /// It must not signal a fence. It may drop its own [`Callback`], which is then freed when it
-    /// returns, and the receiver with it; the drop of the module's
-    /// [`FenceDomain`](super::FenceDomain) waits until it has returned. It must not drop another
-    /// callback of the same fence.
+    /// returns, and the receiver with it, so the drop of the receiver must not sleep; the drop of
+    /// the module's [`FenceDomain`](super::FenceDomain) waits until it has returned. It must not
+    /// drop another callback of the same fence.
     fn signalled(&self, result: Result, timestamp: u64);
 }
 
@@ -232,7 +232,10 @@ mod tests {
         },
         *, //
     };
-    use crate::kernel_ext::timekeeping::ktime_get;
+    use crate::kernel_ext::{
+        timekeeping::ktime_get,
+        workqueue::OwnedQueue, //
+    };
     use kernel::{
         sync::{
             atomic::{
@@ -247,7 +250,6 @@ mod tests {
             delay::fsleep,
             Delta, //
         },
-        workqueue, //
     };
 
     #[test]
@@ -343,7 +345,8 @@ mod tests {
             let complete = move || {
                 fence.complete(Ok(()), 1);
             };
-            workqueue::system_unbound().try_spawn(GFP_KERNEL, complete)?;
+            let queue = OwnedQueue::new(c"kunit")?;
+            queue.try_spawn(GFP_KERNEL, complete)?;
             while !busy.begun.load(Relaxed) {
                 fsleep(Delta::from_micros(10));
             }

@@ -125,7 +125,7 @@ impl Fence {
     }
 
     /// Sleeps until the fence has signalled, interruptibly, and at most for `timeout` if there is
-    /// one. A timeout of 0 does not sleep.
+    /// one. Must be called where a task may sleep, even with a timeout of 0.
     ///
     /// The fence's driver must be able to signal meanwhile: the caller must hold no lock and no
     /// resource that it may need, such as memory that only the caller can free. Reservation objects
@@ -134,7 +134,8 @@ impl Fence {
     /// there.
     ///
     /// Fails with `ETIME` after the timeout, with `ERESTARTSYS` if a signal arrives first, and as
-    /// the driver does if it has a wait of its own.
+    /// the driver does if it has a wait of its own, with `EIO` if that returns before the fence has
+    /// signalled.
     pub(crate) fn wait(&self, timeout: Option<Jiffies>) -> Result<SignalledFence> {
         /// `MAX_SCHEDULE_TIMEOUT`, which is no timeout.
         const FOR_EVER: Jiffies = c_long::MAX as Jiffies;
@@ -173,7 +174,7 @@ impl Fence {
     /// `CLOCK_MONOTONIC`; `None` while it is pending.
     ///
     /// Calls no driver and takes no lock. Reads a flag, so it alone must not be waited for, as for
-    /// [`Fence::signaled_flag`].
+    /// [`Fence::signaled_flag`]. May return `None` for a while after the fence has signalled.
     pub(crate) fn outcome(&self) -> Option<(Result, u64)> {
         const TIMESTAMP: c_ulong = 1 << bindings::dma_fence_flag_bits_DMA_FENCE_FLAG_TIMESTAMP_BIT;
 
@@ -181,7 +182,6 @@ impl Fence {
         // SAFETY: The reference is a valid fence. All accesses to its flags are atomic.
         let flags = unsafe { Atomic::from_ptr(&raw mut (*fence).flags) };
         // The core sets this flag after the timestamp, so `dma_fence_timestamp()` does not spin.
-        // That relies, as all of its callers do, on the order in which the core stores the two.
         if flags.load(Acquire) & TIMESTAMP == 0 {
             return None;
         }
@@ -189,7 +189,10 @@ impl Fence {
         let error = unsafe { (*fence).error };
         // SAFETY: The fence has signalled.
         let timestamp = unsafe { bindings::dma_fence_timestamp(fence) };
-        Some((to_result(error), timestamp_ns(timestamp)))
+        // No barrier of the core orders its stores of the timestamp and the flag. The timestamp
+        // shares its place with a pointer of the list of callbacks, which is negative as a time.
+        let timestamp = u64::try_from(timestamp).ok()?;
+        Some((to_result(error), timestamp))
     }
 
     /// Asks the fence's driver to signal by `deadline`, in ns on `CLOCK_MONOTONIC`.
@@ -285,7 +288,7 @@ mod tests {
         },
         *, //
     };
-    use kernel::workqueue;
+    use crate::kernel_ext::workqueue::OwnedQueue;
 
     #[test]
     fn later_fences_of_a_context_include_earlier_ones() -> Result {
@@ -317,7 +320,8 @@ mod tests {
         let complete = move || {
             fence.complete(Err(EIO), 7);
         };
-        workqueue::system_unbound().try_spawn(GFP_KERNEL, complete)?;
+        let queue = OwnedQueue::new(c"kunit")?;
+        queue.try_spawn(GFP_KERNEL, complete)?;
         let signalled = reference.wait(None)?;
         assert_eq!(signalled.result(), Err(EIO));
         assert_eq!(signalled.timestamp(), 7);
