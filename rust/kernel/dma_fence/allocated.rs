@@ -46,7 +46,8 @@ impl<T: DriverTimeline> AllocatedFence<T> {
     /// those of the driver's jobs. Not to be mixed with [`Self::init`].
     ///
     /// The fences of a timeline must [complete](PendingFence::complete) in the order of their
-    /// seqnos; those with the same seqno in any order.
+    /// seqnos. Fences with the same seqno must be for the same work: a reservation object keeps one
+    /// of them.
     pub(crate) fn init_at(self, seqno: T::Seqno) -> PendingFence<T> {
         let context = self.timeline.context_id();
         // The memory points to the timeline, and has its count from here on.
@@ -71,16 +72,16 @@ impl<T: DriverTimeline> AllocatedFence<T> {
         unsafe { PendingFence::new(memory) }
     }
 
-    /// Initialises the fence as signalled, for work that is done already. Its seqno may be earlier
-    /// than those of completed fences: nobody can have waited for it. For `result` and `timestamp`
-    /// see [`PendingFence::complete`].
+    /// Initialises the fence as signalled, for work that is done already, and so is that of all
+    /// earlier seqnos. Its own may be earlier than those of completed fences: nobody can have
+    /// waited for it. For `result` and `timestamp` see [`PendingFence::complete`].
     pub(crate) fn init_signalled(
         self,
         seqno: T::Seqno,
         result: Result,
         timestamp: u64,
     ) -> SignalledFence {
-        self.init_at(seqno).complete_unordered(result, timestamp)
+        self.init_at(seqno).complete(result, timestamp)
     }
 }
 

@@ -43,8 +43,8 @@ type SignalFn = unsafe extern "C" fn(*mut bindings::dma_fence, bindings::ktime_t
 /// # Invariants
 ///
 /// The memory is valid, and its fence is initialised. The fence has not signalled, and there is no
-/// other `PendingFence` of it. The `PendingFence` owns a count of the fence and a count of its
-/// timeline.
+/// other `PendingFence` of it that is completed or dropped. The `PendingFence` owns a count of the
+/// fence and a count of its timeline.
 pub(crate) struct PendingFence<T: DriverTimeline>(NonNull<FenceMemory<T>>);
 
 // SAFETY: Any thread may signal a fence. Its data and its timeline are `Send` and `Sync`.
@@ -101,7 +101,7 @@ impl<T: DriverTimeline> PendingFence<T> {
     ///
     /// The fences of a timeline must complete in seqno order: whoever waits for a fence takes the
     /// earlier ones for done, and a reservation object forgets them. If seqnos do not wrap around,
-    /// the first fence that completes too late is logged.
+    /// the first fence that completes too late is logged. Dropping the fence is not checked.
     ///
     /// Calls the callbacks of all waiters. The caller must not hold a lock that a callback on any
     /// fence may take. May be called wherever a spinlock may be taken: in hard interrupts too, but
@@ -152,13 +152,13 @@ impl<T: DriverTimeline> PendingFence<T> {
     #[inline(always)]
     fn complete_by(self, result: Result, timestamp: u64, signal: SignalFn) -> SignalledFence {
         self.check_order();
-        self.signal_by(result, timestamp, signal)
-    }
-
-    /// Signals the fence without regard to the order of its timeline. Nobody else may wait for it
-    /// yet.
-    pub(super) fn complete_unordered(self, result: Result, timestamp: u64) -> SignalledFence {
-        self.signal_by(result, timestamp, bindings::dma_fence_signal_timestamp)
+        let this = ManuallyDrop::new(self);
+        // SAFETY: `this` is not dropped, so this is the only call. The callers pass a function that
+        // may be called in their context.
+        unsafe { this.signal(result, timestamp, signal) };
+        // SAFETY: `this` is not dropped, so the count of the fence is taken once. The fence has
+        // signalled.
+        unsafe { SignalledFence::new(ARef::from_raw(this.0.cast())) }
     }
 
     /// Notes the completion in the timeline.
@@ -168,17 +168,6 @@ impl<T: DriverTimeline> PendingFence<T> {
         // timeline.
         let timeline = unsafe { &*(*self.0.as_ptr()).timeline };
         timeline.complete_in_order(self.fence().seqno(), || self.is_shared());
-    }
-
-    #[inline(always)]
-    fn signal_by(self, result: Result, timestamp: u64, signal: SignalFn) -> SignalledFence {
-        let this = ManuallyDrop::new(self);
-        // SAFETY: `this` is not dropped, so this is the only call. The callers pass a function that
-        // may be called in their context.
-        unsafe { this.signal(result, timestamp, signal) };
-        // SAFETY: `this` is not dropped, so the count of the fence is taken once. The fence has
-        // signalled.
-        unsafe { SignalledFence::new(ARef::from_raw(this.0.cast())) }
     }
 
     /// # Safety

@@ -152,7 +152,8 @@ impl<T: DriverTimeline> Timeline<T> {
     /// Notes that the fence with the seqno `seqno` completes. `is_shared` returns whether others
     /// have a reference to it.
     ///
-    /// Wrapping seqnos are not checked: after a jump of 2³¹, a later one looks earlier.
+    /// Wrapping seqnos are not checked: after a jump of 2³¹, a later one looks earlier. Completions
+    /// at the same time, which the driver does not order, may pass unnoticed.
     #[inline(always)]
     pub(super) fn complete_in_order(&self, seqno: u64, is_shared: impl FnOnce() -> bool) {
         if T::Seqno::WRAPS {
@@ -165,7 +166,7 @@ impl<T: DriverTimeline> Timeline<T> {
         // one is no data race.
         let completed = unsafe { self.completed.get().read_volatile() };
         if seqno >= completed {
-            // SAFETY: As above.
+            // SAFETY: The field is valid and aligned. Volatile accesses do not tear.
             unsafe { self.completed.get().write_volatile(seqno) };
         } else if is_shared() {
             self.warn_misordered(seqno, completed);
