@@ -241,7 +241,7 @@ mod tests {
         },
     };
 
-    /// What the items of a test have in common.
+    /// The counts that the items of a test share.
     struct Counts {
         /// The number of times that any item has run.
         runs: Atomic<i32>,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! What the `kernel` crate's `Task` lacks: the name of the current task, voluntary preemption.
+//! The name of the current task, and voluntary preemption, which the `kernel` crate lacks.
 //!
 //! C header: [`include/linux/sched.h`](srctree/include/linux/sched.h)
 

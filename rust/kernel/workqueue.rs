@@ -24,7 +24,8 @@ use kernel::{
 /// An owned workqueue, with a rescuer thread (`WQ_MEM_RECLAIM`), and not bound to CPUs
 /// (`WQ_UNBOUND`).
 ///
-/// Dropping it waits for all queued work, including work that is queued by other work.
+/// Dropping it waits for all queued work, including work that is queued by other work. It must not
+/// be dropped by work of its own, which would wait for itself.
 ///
 /// There is no reference to the kernel crate's [`Queue`], which could enqueue delayed work. The
 /// core counts such work as queued only when its timer expires. `destroy_workqueue()` does not wait

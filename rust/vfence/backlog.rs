@@ -2,9 +2,9 @@
 
 //! The backlog: queues that have more to complete than interrupts may.
 //!
-//! Whoever finds that a queue has due jobs and no interrupt time is left, puts the queue on a list.
-//! One work item for all queues of the device takes them off in turn, and completes some jobs of
-//! each with interrupts enabled.
+//! A queue goes on a list when it has due jobs and the CPU has no interrupt time left. One work
+//! item for all queues of the device takes them off in turn, and completes some jobs of each with
+//! interrupts enabled.
 
 use crate::{
     kernel_ext::{
@@ -67,7 +67,8 @@ impl_has_work! {
     impl{Q: CompleteSome} HasWork<Self> for Backlog<Q> { self.work }
 }
 
-/// The owner of a backlog. Dropping it waits for the work item. The queues must be closed.
+/// The owner of a backlog. Dropping the last owner of a workqueue waits for its work items. The
+/// queues must be closed.
 pub(crate) struct BacklogOwner<Q: CompleteSome>(Arc<Backlog<Q>>);
 
 impl<Q: CompleteSome> BacklogOwner<Q> {

@@ -28,7 +28,8 @@ extern "C" {
  * when the head completes:
  *
  * - %VFENCE_QUEUE_TIMER: the head starts when all its in-fences have signalled, runs for its
- *   duration, and completes in the interrupt of a timer.
+ *   duration, and completes in the interrupt of a timer, or soon after it in a work item if much
+ *   is due.
  * - %VFENCE_QUEUE_WORKER: the same, but the job completes in process context, in a kernel thread
  *   of the device. Every statement about timer queues below holds for worker queues too.
  * - %VFENCE_QUEUE_MANUAL: the head completes when user space calls %VFENCE_IOCTL_SIGNAL or
@@ -133,9 +134,10 @@ extern "C" {
  * %DMA_BUF_IOCTL_EXPORT_SYNC_FILE and %DMA_BUF_IOCTL_IMPORT_SYNC_FILE operate on the same fences.
  * Buffers may be closed after the call.
  *
- * The operations of all clients run in a few kernel threads of the lowest priority, and use the CPU
- * time that other tasks leave. The operations of a busy system are slow, and a job with many may
- * reach the timeout of its queue.
+ * The operations of all clients run in a few kernel threads of the lowest priority, a queue at a
+ * time, and use the CPU time that other tasks leave, or little more. On a busy system, or beside
+ * many other queues with operations, they are slow, and a job with many may reach the timeout of
+ * its queue.
  *
  * The CPU performs the operations, with no more cache maintenance than for any access by the CPU.
  * A device that is not coherent with the CPU's caches, or that reaches the memory only through

@@ -26,10 +26,13 @@ const PATIENCE: u32 = 10_000;
 /// returns after all fences have signalled and all timelines are freed; and a timeline is freed a
 /// grace period after its last fence has signalled, when no CPU runs an operation of its fences any
 /// more. The drop then waits for another grace period, after which the calls of all dropped
-/// [`Callback`](super::Callback)s have returned. The code of the module that owns the domain may go
-/// then.
+/// [`Callback`](super::Callback)s have returned. The core does not call the code of the module that
+/// owns the domain after that.
 ///
-/// The module must drop it last. Like the registration of a driver, it must not be leaked.
+/// The module must drop it last, after its own threads and work items have ended: one of them may
+/// still be returning from the completion of the last fence. Like the registration of a driver, a
+/// domain must not be leaked, and neither must a `Callback` on a fence of another driver: the
+/// domain does not count it.
 ///
 /// # Invariants
 ///
@@ -39,7 +42,7 @@ pub(crate) struct FenceDomain(NonNull<DomainData>);
 
 // SAFETY: Any thread may drop the owner. The count of handles is atomic.
 unsafe impl Send for FenceDomain {}
-// SAFETY: As above.
+// SAFETY: The count of handles is atomic.
 unsafe impl Sync for FenceDomain {}
 
 /// A handle of a [`FenceDomain`], which the domain's drop waits for.
@@ -123,7 +126,7 @@ impl FenceDomain {
              pending fence is leaked, or references form a cycle\n",
             handles.load(Relaxed)
         );
-        // SAFETY: As above.
+        // SAFETY: The completion is initialised, and valid until `self` frees the data.
         unsafe { bindings::wait_for_completion(released) };
     }
 }
@@ -190,9 +193,8 @@ impl Drop for DomainRef {
                 // frees the data only after that.
                 unsafe { &raw const (*self.0.as_ptr()).released },
             );
-            // The waiter returns only after this function has released the completion's lock.
-            //
-            // SAFETY: As above.
+            // SAFETY: The completion is initialised. The waiter returns, and frees it, only after
+            // this function has released the completion's lock.
             unsafe { bindings::complete_all(released) };
         }
     }

@@ -51,8 +51,8 @@ unsafe impl<T: DriverTimeline> ForeignOwnable for PendingFence<T> {
 
     unsafe fn borrow<'a>(ptr: *mut c_void) -> BorrowedFence<'a, T> {
         BorrowedFence {
-            // SAFETY: As above. The `PendingFence` is not dropped, and nothing makes another one
-            // from the pointer before `'a` ends.
+            // SAFETY: The pointer is from `into_foreign()`, and the counts stay with it until `'a`
+            // ends. The `PendingFence` is neither dropped nor completed: it is borrowed only.
             fence: ManuallyDrop::new(unsafe { Self::from_foreign(ptr) }),
             _owner: PhantomData,
         }

@@ -18,7 +18,11 @@ pub(super) type InitFn = unsafe extern "C" fn(
 /// `u64` is for seqnos that do not wrap around. `u32` is for those that do: one seqno is later than
 /// another if their difference, modulo 2³², is less than 2³¹, so all pending fences must be within
 /// 2³¹ of each other.
-pub(crate) trait Seqno: Copy + Send + Sync + 'static {
+///
+/// # Safety
+///
+/// `INIT` must initialise a fence with the operations, lock, context and seqno that it is passed.
+pub(crate) unsafe trait Seqno: Copy + Send + Sync + 'static {
     /// Whether the seqnos wrap around.
     const WRAPS: bool;
 
@@ -33,7 +37,8 @@ pub(crate) trait Seqno: Copy + Send + Sync + 'static {
     fn into_raw(self) -> u64;
 }
 
-impl Seqno for u64 {
+// SAFETY: `INIT` is the core's function.
+unsafe impl Seqno for u64 {
     const WRAPS: bool = false;
     const INIT: InitFn = bindings::dma_fence_init64;
 
@@ -46,7 +51,8 @@ impl Seqno for u64 {
     }
 }
 
-impl Seqno for u32 {
+// SAFETY: `INIT` is the core's function.
+unsafe impl Seqno for u32 {
     const WRAPS: bool = true;
     const INIT: InitFn = bindings::dma_fence_init;
 

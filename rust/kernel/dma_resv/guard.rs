@@ -214,7 +214,7 @@ mod tests {
             guard.add(&NonContainerFence::from(&one), Usage::Write),
             Err(ENOSPC)
         );
-        guard.reserve(DmaResvGuard::MAX_SLOTS)?;
+        guard.reserve(1)?;
         guard.add(&NonContainerFence::from(&one), Usage::Write)
     }
 

@@ -16,7 +16,7 @@ pub(super) trait Watched {
     fn is_referenced(&self) -> bool;
 }
 
-/// What the tree says about a new fence.
+/// The place of a new fence in the tree.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// A referenced fence has the key.

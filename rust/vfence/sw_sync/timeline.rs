@@ -312,7 +312,7 @@ impl SwSyncTimeline {
         }
         let mut state = self.state.lock();
         for place in &mut blocks {
-            // What another thread has made superfluous is freed with the lock released.
+            // A block that another thread has made superfluous is freed with the lock released.
             *place = place.take().and_then(|block| state.pending.add(block));
         }
         Ok(())
