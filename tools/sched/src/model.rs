@@ -122,8 +122,10 @@ pub fn ends(kind: SchedulerKind, policy: &QueuePolicy, jobs: &[JobEvents], reset
             used = end.time;
         }
         previous = end.time;
-        // A reset or the close may take the job before the interrupt.
-        let taken = resets.iter().copied().filter(|reset| *reset >= end.time);
+        // A reset or the close may take the job before the interrupt. The reset that cancelled the
+        // job before takes no other.
+        let takes = |reset: &u64| *reset >= end.time && (end.kill || *reset > used);
+        let taken = resets.iter().copied().filter(takes);
         let noticed = taken.chain(job.closed).fold(end.due, u64::min);
         seen = seen.max(noticed);
         if end.stops {
