@@ -197,8 +197,11 @@ mod tests {
         let irqs_off = local_interrupt_disable();
         let bucket = budget.bucket().ok_or(EINVAL)?;
         let far = ktime_get() + 1_000_000_000;
-        bucket.0.store(far, Relaxed);
-        let refused = budget.begin(Some(far - 1)).is_none() && budget.begin(None).is_none();
+        let refuses = |due| {
+            bucket.0.store(far, Relaxed);
+            budget.begin(due).is_none()
+        };
+        let refused = refuses(None) && refuses(Some(far - 1));
         // Refusals have a price, but only up to a bound.
         let full_at = bucket.0.load(Relaxed);
         let bound = ktime_get() + MAX_DEBT;
