@@ -31,7 +31,7 @@ use kernel::{
 /// A fence may be used, and its last reference dropped, wherever a spinlock may be taken: also in
 /// hard interrupts, but not in those of `PREEMPT_RT`, where the locks of fences and drivers sleep.
 ///
-/// # What a signalled fence guarantees
+/// # Guarantees of a signalled fence
 ///
 /// After [`Fence::is_signaled`] or [`Fence::signaled_flag`] has returned `true`, or
 /// [`Fence::result`] a result, the caller sees all that the signaller wrote before it signalled
