@@ -3,44 +3,11 @@
  * In-fences of jobs behind the head: a queue waits only for those of its head, and what happened to
  * the others before is not lost.
  */
+#include "core/in_fence_fixture.h"
 #include "lib/process.h"
-#include "lib/test.h"
 
 /* More in-fences than an interrupt waits for at a time. */
 #define MANY 300
-
-FIXTURE(head)
-{
-	int device;
-	__u32 queue;
-	/* Two queues with one pending job each; @fences are the out-fences. */
-	__u32 gates[2];
-	int fences[2];
-};
-
-FIXTURE_VARIANTS_OF_NODES(head);
-
-FIXTURE_SETUP(head)
-{
-	self->device = variant->node->open();
-	ASSERT_LE(0, self->device);
-	self->queue = timer_queue(self->device);
-	ASSERT_NE(0, self->queue);
-	for (int i = 0; i < 2; i++) {
-		self->gates[i] = manual_queue(self->device);
-		self->fences[i] = submit(self->device, self->gates[i], 0);
-		ASSERT_LE(0, self->fences[i]);
-	}
-}
-
-FIXTURE_TEARDOWN(head)
-{
-	close(self->device);
-}
-
-/* Completes the job of one gate. */
-#define OPEN_GATE(gate, error) \
-	ASSERT_EQ(1, signal_seqno(self->device, self->gates[gate], 1, error))
 
 /* Submits a batch of @count jobs that wait for @fence. */
 static int submit_waiters(int device, __u32 queue, __u32 count, __u64 duration_ns, __s32 fence)
@@ -57,7 +24,7 @@ static int submit_waiters(int device, __u32 queue, __u32 count, __u64 duration_n
 	return submit_batch(device, jobs, count, NULL);
 }
 
-TEST_F(head, jobs_of_many_queues_wait_for_one_fence)
+TEST_F(in_fence, jobs_of_many_queues_wait_for_one_fence)
 {
 	enum { QUEUES = 32, JOBS = 40 };
 	__u32 queues[QUEUES];
@@ -85,7 +52,7 @@ TEST_F(head, jobs_of_many_queues_wait_for_one_fence)
 	}
 }
 
-TEST_F(head, error_reaches_all_jobs)
+TEST_F(in_fence, error_reaches_all_jobs)
 {
 	enum { JOBS = 40 };
 
@@ -100,7 +67,7 @@ TEST_F(head, error_reaches_all_jobs)
 	}
 }
 
-TEST_F(head, in_fence_that_signalled_during_the_job_before)
+TEST_F(in_fence, in_fence_that_signalled_during_the_job_before)
 {
 	int first = submit(self->device, self->queue, 30 * MSEC);
 	int second = submit_after(self->device, self->queue, MSEC, self->fences[0]);
@@ -113,7 +80,7 @@ TEST_F(head, in_fence_that_signalled_during_the_job_before)
 }
 
 /* The job before ends before the in-fence signals, but its interrupt comes after that. */
-TEST_F(head, in_fence_that_signalled_before_the_interrupt)
+TEST_F(in_fence, in_fence_that_signalled_before_the_interrupt)
 {
 	struct vfence_fault fault = {
 		.kind = VFENCE_FAULT_DROP_INTERRUPT, .every = 1, .limit = 1,
@@ -134,7 +101,7 @@ TEST_F(head, in_fence_that_signalled_before_the_interrupt)
 }
 
 /* Of several errors that a job meets as the head, the earliest counts, in any order of fences. */
-TEST_F(head, first_error_before_the_head_wins)
+TEST_F(in_fence, first_error_before_the_head_wins)
 {
 	__s32 reversed[] = { self->fences[1], self->fences[0] };
 	int first = submit(self->device, self->queue, 30 * MSEC);
@@ -148,7 +115,7 @@ TEST_F(head, first_error_before_the_head_wins)
 	EXPECT_EQ(-EIO, fence_wait(third));
 }
 
-TEST_F(head, error_before_the_head_wins_over_a_later_one)
+TEST_F(in_fence, error_before_the_head_wins_over_a_later_one)
 {
 	int first = submit(self->device, self->queue, MSEC);
 	int second = submit_waiting(self->device, self->queue, 0, self->fences, 2);
@@ -160,7 +127,7 @@ TEST_F(head, error_before_the_head_wins_over_a_later_one)
 	EXPECT_EQ(fence_timestamp(self->fences[1]), fence_timestamp(second));
 }
 
-TEST_F(head, interrupt_waits_for_many_in_fences)
+TEST_F(in_fence, interrupt_waits_for_many_in_fences)
 {
 	static __s32 many[MANY];
 	__u32 gate = manual_queue(self->device);
@@ -185,7 +152,7 @@ TEST_F(head, interrupt_waits_for_many_in_fences)
 		close(many[i]);
 }
 
-TEST_F(head, next_job_waits_after_a_timeout)
+TEST_F(in_fence, next_job_waits_after_a_timeout)
 {
 	__u32 queue = queue_with(self->device, (struct vfence_queue_create) {
 		.kind = VFENCE_QUEUE_TIMER, .timeout_ns = 20 * MSEC,
@@ -199,7 +166,7 @@ TEST_F(head, next_job_waits_after_a_timeout)
 	OPEN_GATE(0, 0);
 }
 
-TEST_F(head, jobs_end_while_they_wait)
+TEST_F(in_fence, jobs_end_while_they_wait)
 {
 	enum { JOBS = 100 };
 	__u32 stopped = queue_with(self->device, (struct vfence_queue_create) {
@@ -229,7 +196,7 @@ TEST_F(head, jobs_end_while_they_wait)
 	EXPECT_EQ(0, wait_idle(self->device, self->queue));
 }
 
-TEST_F(head, killed_process_leaves_no_wait)
+TEST_F(in_fence, killed_process_leaves_no_wait)
 {
 	int pipes[2];
 	pid_t child;
