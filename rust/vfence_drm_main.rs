@@ -59,21 +59,21 @@ module! {
 }
 
 /// The state of the loaded module. Unloading drops the fields in this order.
-#[pin_data]
 struct VfenceDrmModule {
-    registration: drm::Registration<vfence_drm::DrmDriver>,
-    #[pin]
-    state: vfence::module::ModuleState,
+    _registration: drm::Registration<vfence_drm::DrmDriver>,
+    _instance: Pin<KBox<vfence::instance::Instance>>,
+    _module: vfence::module::ModuleState,
 }
 
-impl kernel::InPlaceModule for VfenceDrmModule {
-    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
-        try_pin_init!(Self {
-            state <- vfence::module::ModuleState::new(),
-            registration: {
-                let (parent, device) = (state.device.dma.device(), state.device.clone());
-                drm::Registration::new(parent, device)?
-            },
+impl kernel::Module for VfenceDrmModule {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let module = vfence::module::ModuleState::new()?;
+        let instance = vfence::instance::Instance::new(&module, 0)?;
+        let device = instance.device();
+        Ok(Self {
+            _registration: drm::Registration::new(device.dma.device(), device.clone())?,
+            _instance: instance,
+            _module: module,
         })
     }
 }

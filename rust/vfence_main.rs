@@ -64,16 +64,17 @@ struct VfenceModule {
     #[pin]
     registration: MiscDeviceRegistration<vfence::client::Client>,
     sw_sync: Option<vfence_misc::sw_sync::SwSyncRegistration>,
-    #[pin]
-    state: vfence::module::ModuleState,
+    instance: Pin<KBox<vfence::instance::Instance>>,
+    module: vfence::module::ModuleState,
 }
 
 impl kernel::InPlaceModule for VfenceModule {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            state <- vfence::module::ModuleState::new(),
-            sw_sync: vfence_misc::sw_sync::register(&state.device)?,
-            registration <- MiscDeviceRegistration::register(NAME, Ok(state.device.clone())),
+            module: vfence::module::ModuleState::new()?,
+            instance: vfence::instance::Instance::new(module, 0)?,
+            sw_sync: vfence_misc::sw_sync::register(instance.device())?,
+            registration <- MiscDeviceRegistration::register(NAME, Ok(instance.device().clone())),
             _: {
                 if let Some(sw_sync) = &*sw_sync {
                     sw_sync.go_live();

@@ -48,7 +48,7 @@ impl FaultAttr {
 
     /// Creates an attribute and its directory `name` in debugfs's directory `parent`. Nothing fails
     /// until the administrator configures it there.
-    pub(crate) fn new(name: &'static CStr, parent: &'static CStr) -> impl PinInit<Self, Error> {
+    pub(crate) fn new<'a>(name: &'a CStr, parent: &'a CStr) -> impl PinInit<Self, Error> + 'a {
         try_pin_init!(&this in Self {
             attr <- Opaque::ffi_init(|slot| {
                 // SAFETY: `slot` is valid for writes.
@@ -102,7 +102,7 @@ impl FaultAttr {
     pub(crate) const AVAILABLE: bool = false;
 
     /// Creates an attribute.
-    pub(crate) fn new(_name: &'static CStr, _parent: &'static CStr) -> impl PinInit<Self, Error> {
+    pub(crate) fn new(_name: &CStr, _parent: &CStr) -> impl PinInit<Self, Error> {
         Ok::<_, Error>(Self)
     }
 

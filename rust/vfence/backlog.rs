@@ -3,7 +3,7 @@
 //! The backlog: queues that have more to complete than interrupts may.
 //!
 //! A queue goes on a list when it has due jobs and the CPU has no interrupt time left. One work
-//! item for all queues of the device takes them off in turn, and completes some jobs of each with
+//! item for all queues of the module takes them off in turn, and completes some jobs of each with
 //! interrupts enabled.
 
 use crate::{
@@ -53,7 +53,7 @@ struct Waiting<Q: CompleteSome> {
     workqueue: Option<Arc<OwnedQueue>>,
 }
 
-/// The backlog of a device.
+/// The backlog of a module.
 #[pin_data]
 pub(crate) struct Backlog<Q: CompleteSome> {
     budget: Arc<InterruptBudget>,

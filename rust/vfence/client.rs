@@ -85,7 +85,7 @@ impl Client {
         })
     }
 
-    /// Returns the device, which all clients share.
+    /// Returns the device.
     pub(crate) fn device(&self) -> &Device {
         &self.device
     }
@@ -144,8 +144,8 @@ impl Client {
             queues.last_id
         };
         let events = self.events.clone();
-        let (fences, context) = (self.device.fences().clone(), Context::new().into());
-        let backlog = self.device.queue_backlog();
+        let (fences, context) = (self.device.shared().fences().clone(), Context::new().into());
+        let backlog = self.device.shared().queue_backlog();
         let queue = Queue::new(id, fences, context, config(id)?, limits, events, backlog)?;
         let node = RBTreeNode::new(id, queue.clone(), GFP_KERNEL_ACCOUNT)?;
         let listing = self.device.new_queue_listing(self.id, &queue)?;
@@ -159,7 +159,7 @@ impl Client {
             // Nothing fails from here on, so the queue will be closed, which releases its worker
             // and its place in the backlog.
             Queue::assign_backlog(&queue);
-            Queue::start_worker(&queue, self.device.worker_threads());
+            Queue::start_worker(&queue, self.device.shared().worker_threads());
             queues.count += 1;
             queues.by_id.insert(node);
             self.device.list(listing);

@@ -1,29 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The device, which all its open files share: threads, interrupt budget, backlogs, DMA device,
-//! fault injection, list of queues.
+//! A device, which all its open files share: limits, DMA device, fault injection, list of queues.
 
 use crate::{
     kernel_ext::{
-        dma_fence::DomainRef,
+        dma_buf::DmaBuf,
         dma_mapping::DmaDevice,
-        fault_inject::FaultAttr,
-        workqueue::OwnedQueue, //
+        fault_inject::FaultAttr, //
     },
     vfence::{
-        backlog::{
-            Backlog,
-            BacklogOwner, //
-        },
-        budget::InterruptBudget,
+        buffer::create,
+        limits::Limits,
         listing::{
             List,
             Listing, //
         },
-        queue::{
-            worker::WorkerThreads,
-            QueueRef, //
-        },
+        queue::QueueRef,
+        shared::Shared,
         sw_sync::timeline::{
             self,
             TimelineRef, //
@@ -32,7 +25,9 @@ use crate::{
 };
 use kernel::{
     prelude::*,
+    str::CStr,
     sync::{
+        aref::ARef,
         atomic::{
             Atomic,
             Relaxed, //
@@ -41,14 +36,12 @@ use kernel::{
     },
 };
 
-/// The device, which all its open files share.
+/// A device, which all its open files share.
 #[pin_data]
 pub(crate) struct Device {
-    worker_threads: Arc<WorkerThreads>,
-    /// The domain of the fences of queues and timelines.
-    fences: DomainRef,
-    queue_backlog: BacklogOwner<QueueRef>,
-    timeline_backlog: BacklogOwner<TimelineRef>,
+    /// The resources that all devices of the module share.
+    shared: Arc<Shared>,
+    limits: Limits,
     /// The device that buffers are mapped for, and that stands for this one in the device model.
     pub(crate) dma: Arc<DmaDevice>,
     /// The attributes of the kernel's fault injection, which apply to the jobs of all queues.
@@ -75,23 +68,18 @@ pub(crate) enum Listed {
 }
 
 impl Device {
-    /// Creates the device. Its debugfs directory must exist. Fails with `ENOMEM`, and as
+    /// Creates the device `name`, whose debugfs directory must exist. Fails with `ENOMEM`, and as
     /// registering its DMA device does.
-    pub(crate) fn new(fences: DomainRef) -> Result<Arc<Self>> {
-        let attr = |name| FaultAttr::new(name, crate::NAME);
-        let budget = InterruptBudget::new()?;
-        let backlogs = Arc::new(OwnedQueue::new(c"vfence_backlog")?, GFP_KERNEL)?;
+    pub(crate) fn new(shared: Arc<Shared>, limits: Limits, name: &CStr) -> Result<Arc<Self>> {
         Arc::pin_init(
             try_pin_init!(Self {
-                worker_threads: WorkerThreads::new(crate::NAME)?,
-                fences,
-                queue_backlog: BacklogOwner::new(&budget, &backlogs)?,
-                timeline_backlog: BacklogOwner::new(&budget, &backlogs)?,
-                dma: DmaDevice::new(crate::NAME)?,
-                fail <- attr(c"fail"),
-                hang <- attr(c"hang"),
-                delay <- attr(c"delay"),
-                drop_interrupt <- attr(c"drop_interrupt"),
+                shared,
+                limits,
+                dma: DmaDevice::new(name)?,
+                fail <- FaultAttr::new(c"fail", name),
+                hang <- FaultAttr::new(c"hang", name),
+                delay <- FaultAttr::new(c"delay", name),
+                drop_interrupt <- FaultAttr::new(c"drop_interrupt", name),
                 listed <- List::new(),
                 clients: Atomic::new(0),
             }),
@@ -99,24 +87,19 @@ impl Device {
         )
     }
 
-    /// Returns the threads of the workers.
-    pub(crate) fn worker_threads(&self) -> &Arc<WorkerThreads> {
-        &self.worker_threads
+    /// Returns the resources that all devices of the module share.
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
-    /// Returns the domain of the module's fences.
-    pub(crate) fn fences(&self) -> &DomainRef {
-        &self.fences
+    /// Creates a buffer of `size` bytes, as [`create::create`] does.
+    pub(crate) fn create_buffer(&self, size: u64) -> Result<ARef<DmaBuf>> {
+        create::create(&self.dma, self.limits.max_buffer, size)
     }
 
-    /// Returns the backlog of the queues.
-    pub(crate) fn queue_backlog(&self) -> &Arc<Backlog<QueueRef>> {
-        self.queue_backlog.backlog()
-    }
-
-    /// Returns the backlog of the timelines of sw_sync.
-    pub(crate) fn timeline_backlog(&self) -> &Arc<Backlog<TimelineRef>> {
-        self.timeline_backlog.backlog()
+    /// Returns the limits of new queues and buffers.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// Returns the id of a new client: 1, 2, 3 …

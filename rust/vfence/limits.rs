@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The limits that the administrator sets with the parameters of the module.
+//! The limits of a device, which the module parameters set.
 
 use crate::module_parameters;
 use kernel::prelude::*;
@@ -26,9 +26,10 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// Returns the limits according to the current values of the parameters.
-    pub(crate) fn get() -> Self {
-        Self {
+    /// Returns the limits that the module parameters set. Fails with `EINVAL`, and logs the reason,
+    /// if one is out of range.
+    pub(crate) fn from_parameters() -> Result<Self> {
+        let limits = Self {
             watchdog: match *module_parameters::watchdog_ms.value_ref() {
                 0 => None,
                 ms => Some(u64::from(ms) * 1_000_000),
@@ -36,13 +37,7 @@ impl Limits {
             max_queues: *module_parameters::max_queues.value_ref(),
             max_jobs: *module_parameters::max_jobs.value_ref(),
             max_buffer: u64::from(*module_parameters::max_buffer_mib.value_ref()) << 20,
-        }
-    }
-
-    /// Checks the parameters when the module is loaded. Fails with `EINVAL`, and logs the reason,
-    /// if one is out of range.
-    pub(crate) fn check() -> Result {
-        let limits = Self::get();
+        };
         if limits.max_queues == 0 {
             pr_err!("max_queues=0: must be at least 1\n");
             return Err(EINVAL);
@@ -66,6 +61,6 @@ impl Limits {
         if limits.watchdog.is_none() {
             pr_notice!("watchdog_ms=0: the time until a fence signals is unbounded\n");
         }
-        Ok(())
+        Ok(limits)
     }
 }

@@ -4,9 +4,10 @@
 //!
 //! - `ioctl`: a file for each group of ioctls of the UAPI header. Jobs come in by `submit`.
 //! - `file`: the other file operations: open, release, read, poll, mmap, fdinfo.
-//! - `module`: the state of a loaded module; `debugfs`: its files there; `listing`: the list that
-//!   they show.
-//! - `device`, `client`: what all open files share, and one open file with its queues.
+//! - `module`: the state of a loaded module; `instance`: a device with its debugfs files;
+//!   `debugfs`, `listing`: the text of the file `queues`, and the list that it shows.
+//! - `client`, `device`, `shared`: an open file with its queues, what all open files of a device
+//!   share, and what all devices share.
 //! - `queue`: a queue, with its locks, timer, worker, and fences around a scheduler.
 //! - `sw_sync`: a timeline of `/dev/sw_sync`.
 //! - `buffer`: dma-bufs: creation, mappings, implicit synchronisation, operations of jobs.
@@ -29,6 +30,7 @@ pub(crate) mod debugfs;
 pub(crate) mod device;
 pub(crate) mod events;
 pub(crate) mod file;
+pub(crate) mod instance;
 pub(crate) mod ioctl;
 pub(crate) mod job;
 pub(crate) mod limits;
@@ -36,5 +38,6 @@ pub(crate) mod listing;
 pub(crate) mod module;
 pub(crate) mod queue;
 pub(crate) mod sched;
+pub(crate) mod shared;
 pub(crate) mod sw_sync;
 pub(crate) mod uarg;

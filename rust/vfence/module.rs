@@ -1,42 +1,47 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The state of a loaded module, besides the registrations of its device nodes.
+//! The state of a loaded module, besides its devices.
 
 use crate::{
     kernel_ext::dma_fence::FenceDomain,
     vfence::{
-        debugfs::QueuesFile,
-        device::Device,
-        limits::Limits, //
+        limits::Limits,
+        shared::Shared, //
     },
 };
 use kernel::{
-    debugfs,
     prelude::*,
     sync::Arc, //
 };
 
-/// The device and its debugfs files. The fields are dropped in this order, after the device nodes
-/// are unregistered.
-#[pin_data]
+/// The resources that devices share, and the fences of the module. The fields are dropped in this
+/// order, after the devices.
 pub(crate) struct ModuleState {
-    #[pin]
-    queues: debugfs::File<QueuesFile>,
-    pub(crate) device: Arc<Device>,
-    directory: debugfs::Dir,
-    fences: FenceDomain,
+    limits: Limits,
+    shared: Arc<Shared>,
+    _fences: FenceDomain,
 }
 
 impl ModuleState {
-    /// Creates the device and its debugfs files. Fails with `EINVAL` if a module parameter is out
-    /// of range, `ENOMEM`.
-    pub(crate) fn new() -> impl PinInit<Self, Error> {
-        try_pin_init!(Self {
-            _: { Limits::check()? },
-            fences: FenceDomain::new()?,
-            directory: debugfs::Dir::new(crate::NAME),
-            device: Device::new(fences.handle())?,
-            queues <- directory.read_only_file(c"queues", QueuesFile(device.clone())),
+    /// Creates the state of a module without devices. Fails with `EINVAL`, and logs the reason, if a
+    /// module parameter is out of range, `ENOMEM`.
+    pub(crate) fn new() -> Result<Self> {
+        let limits = Limits::from_parameters()?;
+        let fences = FenceDomain::new()?;
+        Ok(Self {
+            limits,
+            shared: Shared::new(fences.handle())?,
+            _fences: fences,
         })
+    }
+
+    /// Returns the limits of a new device.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Returns the resources that the module's devices share.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 }

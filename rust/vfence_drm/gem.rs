@@ -14,7 +14,6 @@ use crate::{
         drm_vfence_gem_info, //
     },
     vfence::{
-        buffer::create,
         client::Client,
         uarg::{
             must_be_zero,
@@ -26,12 +25,13 @@ use kernel::prelude::*;
 
 /// `DRM_IOCTL_VFENCE_GEM_CREATE`: creates a buffer and a handle for it.
 ///
-/// Fails with `EINVAL` if `flags` is not 0, as [`create::create`] does, with `EFAULT` and `ENOMEM`.
+/// Fails with `EINVAL` if `flags` is not 0, as [`Device::create_buffer`](crate::vfence::device::Device::create_buffer)
+/// does, with `EFAULT` and `ENOMEM`.
 /// The handle is kept only if the reply can be written.
 pub(super) fn create<D: Driver<File = Client>>(file: &File<D>, argument: &UserArg) -> Result {
     let mut args: drm_vfence_gem_create = argument.read()?;
     must_be_zero(args.flags)?;
-    let buf = create::create(&file.inner().device().dma, args.size)?;
+    let buf = file.inner().device().create_buffer(args.size)?;
     args.size = buf.size() as u64;
     let handle = NewHandle::new(file, buf)?;
     args.handle = handle.number();

@@ -25,7 +25,6 @@ use crate::{
     },
     vfence::{
         device::Device,
-        limits::Limits,
         sw_sync::{
             name::TimelineName,
             timeline::{
@@ -97,12 +96,12 @@ impl SwSync {
             return Err(ENODEV);
         }
         let timeline = SwSyncTimeline::new(
-            shared.device.fences().clone(),
+            shared.device.shared().fences().clone(),
             shared.contexts.alloc()?,
             TimelineName::truncated(&current_comm()),
             watchdog(),
-            Limits::get().max_jobs as usize,
-            shared.device.timeline_backlog(),
+            shared.device.limits().max_jobs as usize,
+            shared.device.shared().timeline_backlog(),
         )?;
         let client = shared.device.new_client_id();
         let entry = shared.device.new_timeline_listing(client, &timeline)?;

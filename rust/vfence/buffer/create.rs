@@ -16,7 +16,6 @@ use crate::{
         scatterlist::MappedSgTable,
         vmalloc::Pages, //
     },
-    vfence::limits::Limits,
     LocalModule, //
 };
 use kernel::{
@@ -82,15 +81,15 @@ pub(crate) fn is_vfence_buffer(buf: &DmaBuf) -> bool {
 /// Creates a buffer of `size` bytes, rounded up to whole pages, that operations will map for
 /// `device`. The memory is zeroed and charged to the caller's memory cgroup.
 ///
-/// Fails with `EINVAL` if `size` is 0, `ENOSPC` if it is above [`Limits::max_buffer`], `ENOMEM`.
-pub(crate) fn create(device: &Arc<DmaDevice>, size: u64) -> Result<ARef<DmaBuf>> {
+/// Fails with `EINVAL` if `size` is 0, `ENOSPC` if it is above `max_size`, `ENOMEM`.
+pub(crate) fn create(device: &Arc<DmaDevice>, max_size: u64, size: u64) -> Result<ARef<DmaBuf>> {
     if size == 0 {
         return Err(EINVAL);
     }
-    if size > Limits::get().max_buffer {
+    if size > max_size {
         return Err(ENOSPC);
     }
-    // `max_buffer` may exceed the address space.
+    // `max_size` may exceed the address space.
     let size = usize::try_from(size).map_err(|_| ENOSPC)?;
     let pages = Arc::new(Pages::new(size, GFP_KERNEL_ACCOUNT)?, GFP_KERNEL_ACCOUNT)?;
     let exporter = ExportedBuffer {

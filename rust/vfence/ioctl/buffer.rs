@@ -6,7 +6,6 @@ use crate::{
     kernel_ext::dma_buf::DmaBuf,
     uapi::vfence_buffer_create,
     vfence::{
-        buffer::create,
         client::Client,
         uarg::{
             must_be_zero,
@@ -26,7 +25,7 @@ use kernel::{
 pub(crate) fn create(client: &Client, argument: &UserArg) -> Result {
     let mut args: vfence_buffer_create = argument.read()?;
     must_be_zero(args.flags)?;
-    let buf = create::create(&client.device().dma, args.size)?;
+    let buf = client.device().create_buffer(args.size)?;
     let fd = FileDescriptorReservation::get_unused_fd_flags(O_CLOEXEC)?;
     args.size = buf.size() as u64;
     // CAST: Descriptors fit.

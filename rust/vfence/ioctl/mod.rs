@@ -71,7 +71,7 @@ pub(crate) fn dispatch<H: HandleLookup>(
 ) -> Result {
     let argument = UserArg::new(cmd, arg);
     match without_size(cmd) {
-        QUERY => queue::query(&argument),
+        QUERY => queue::query(client, &argument),
         QUEUE_CREATE => queue::create(client, &argument),
         QUEUE_DESTROY => queue::destroy(client, &argument),
         QUEUE_INFO => queue::info(client, &argument),

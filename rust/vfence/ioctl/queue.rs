@@ -51,11 +51,11 @@ use kernel::{
 };
 
 /// `VFENCE_IOCTL_QUERY`.
-pub(super) fn query(argument: &UserArg) -> Result {
+pub(super) fn query(client: &Client, argument: &UserArg) -> Result {
     let query: vfence_query =
         argument.read_versioned(&[offset_of!(vfence_query, max_buffer_size)])?;
     must_be_zero(query.flags)?;
-    let limits = Limits::get();
+    let limits = client.device().limits();
     argument.write(&vfence_query {
         api_version: VFENCE_API_VERSION,
         capabilities: u64::from(
@@ -79,7 +79,7 @@ pub(super) fn create(client: &Client, argument: &UserArg) -> Result {
     must_be_zero(create.flags)?;
     must_be_zero(create.pad)?;
     must_be_zero(create.pad2)?;
-    let limits = Limits::get();
+    let limits = client.device().limits();
     let kind = QueueKind::from_user(create.kind)?;
     let policy = policy_from_user(kind, &limits, &create)?;
     let (name, seed) = (create.name, create.seed);

@@ -69,7 +69,7 @@ pub(crate) struct WorkerThreads {
 }
 
 impl WorkerThreads {
-    /// Creates the threads of the device `name`. Fails with `ENOMEM`, `EINTR`.
+    /// Creates the threads of the module `name`. Fails with `ENOMEM`, `EINTR`.
     pub(crate) fn new(name: &CStr) -> Result<Arc<Self>> {
         let mut operation = KVec::new();
         for index in 0..num_online_cpus().min(MAX_THREADS) {

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A device with its directory in debugfs, as the module owns it.
+
+use crate::vfence::{
+    debugfs::QueuesFile,
+    device::Device,
+    module::ModuleState, //
+};
+use kernel::{
+    debugfs,
+    prelude::*,
+    str::{
+        CStr,
+        CString, //
+    },
+    sync::Arc, //
+};
+
+/// A device and its debugfs files. The fields are dropped in this order, after the device's nodes
+/// are unregistered.
+#[pin_data]
+pub(crate) struct Instance {
+    #[pin]
+    queues: debugfs::File<QueuesFile>,
+    device: Arc<Device>,
+    directory: debugfs::Dir,
+}
+
+impl Instance {
+    /// Creates the device with the number `index`, and its debugfs files. Device 0 has the name of
+    /// the module, so that its name does not depend on the number of devices; device 1 has that
+    /// name with the suffix `.1`, and so on.
+    ///
+    /// Fails with `ENOMEM`, and as registering the device in the device model does.
+    pub(crate) fn new(module: &ModuleState, index: u32) -> Result<Pin<KBox<Self>>> {
+        if index == 0 {
+            return Self::named(module, crate::NAME);
+        }
+        let name = CString::try_from_fmt(fmt!("{}.{}", crate::NAME, index))?;
+        Self::named(module, &name)
+    }
+
+    fn named(module: &ModuleState, name: &CStr) -> Result<Pin<KBox<Self>>> {
+        KBox::try_pin_init(
+            try_pin_init!(Self {
+                directory: debugfs::Dir::new(name),
+                device: Device::new(module.shared().clone(), module.limits(), name)?,
+                queues <- directory.read_only_file(c"queues", QueuesFile(device.clone())),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Returns the device.
+    pub(crate) fn device(&self) -> &Arc<Device> {
+        &self.device
+    }
+}
