@@ -81,8 +81,9 @@ $(obj)/rust/uapi_generated.rs: $(src)/rust/uapi/uapi_helper.h FORCE
 # The bindings of vfence_drm.ko.
 $(obj)/rust/drm_bindings_generated.rs: private bindgen_flags = --no-recursive-allowlist \
 	--allowlist-function 'drm_syncobj_(add_point|create|find|find_fence|replace_fence)' \
+	--allowlist-function 'drm_mode_size_dumb|drm_driver_color_mode_format' \
 	--allowlist-type 'drm_syncobj' --opaque-type 'drm_syncobj' \
-	--allowlist-var 'RUST_CONST_DRM_.*'
+	--allowlist-var 'RUST_CONST_DRM_.*|DRM_FORMAT_INVALID'
 $(obj)/rust/drm_bindings_generated.rs: $(src)/rust/bindings/drm_bindings_helper.h FORCE
 	$(call if_changed_dep,bindgen)
 

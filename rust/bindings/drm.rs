@@ -40,13 +40,18 @@ mod helpers {
     ));
 }
 
+// Named imports take precedence over the glob: some configurations have these in the kernel's
+// bindings too.
 pub(crate) use generated::{
+    drm_driver_color_mode_format,
+    drm_mode_size_dumb,
     drm_syncobj,
     drm_syncobj_add_point,
     drm_syncobj_create,
     drm_syncobj_find,
     drm_syncobj_find_fence,
     drm_syncobj_replace_fence,
+    DRM_FORMAT_INVALID,
     RUST_CONST_DRM_FILE_PAGE_OFFSET_START as DRM_FILE_PAGE_OFFSET_START, //
 };
 pub(crate) use helpers::{

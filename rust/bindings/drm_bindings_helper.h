@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /* DRM headers that the kernel's bindings crate leaves out. */
 
+#include <drm/drm_dumb_buffers.h>
+#include <drm/drm_fourcc.h>
 #include <drm/drm_syncobj.h>
 #include <drm/drm_vma_manager.h>
 

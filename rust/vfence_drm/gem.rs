@@ -5,6 +5,7 @@
 use crate::{
     drm::{
         Driver,
+        DumbBuffer,
         File,
         NewHandle,
         Object, //
@@ -14,6 +15,7 @@ use crate::{
         drm_vfence_gem_info, //
     },
     vfence::{
+        buffer::create,
         client::Client,
         uarg::{
             must_be_zero,
@@ -25,8 +27,7 @@ use kernel::prelude::*;
 
 /// `DRM_IOCTL_VFENCE_GEM_CREATE`: creates a buffer and a handle for it.
 ///
-/// Fails with `EINVAL` if `flags` is not 0, as [`Device::create_buffer`](crate::vfence::device::Device::create_buffer)
-/// does, with `EFAULT` and `ENOMEM`.
+/// Fails with `EINVAL` if `flags` is not 0, as [`create::create`] does, with `EFAULT` and `ENOMEM`.
 /// The handle is kept only if the reply can be written.
 pub(super) fn create<D: Driver<File = Client>>(file: &File<D>, argument: &UserArg) -> Result {
     let mut args: drm_vfence_gem_create = argument.read()?;
@@ -39,6 +40,29 @@ pub(super) fn create<D: Driver<File = Client>>(file: &File<D>, argument: &UserAr
     argument.write(&args)?;
     handle.keep();
     Ok(())
+}
+
+/// `DRM_IOCTL_MODE_CREATE_DUMB`: creates a buffer for pixels and a handle for it.
+///
+/// Fails as [`create::create`] does, with `EINVAL` and `ENOMEM`.
+pub(super) fn create_dumb<'a, D: Driver<File = Client>>(
+    file: &'a File<D>,
+    buffer: &mut DumbBuffer<'_>,
+) -> Result<NewHandle<'a, D>> {
+    let size = buffer.set_size(0)?;
+    NewHandle::new(file, file.inner().device().create_buffer(size)?)
+}
+
+/// `DRM_IOCTL_MODE_MAP_DUMB`: returns the mmap offset of the object with a handle.
+///
+/// Fails with `ENOENT` for an unknown handle, `EINVAL` for a buffer of another exporter, as in the
+/// core, with `ENOSPC` and `ENOMEM`.
+pub(super) fn map_dumb<D: Driver>(file: &File<D>, handle: u32) -> Result<u64> {
+    let object = Object::lookup(file, handle)?;
+    if !create::is_vfence_buffer(object.buf()) {
+        return Err(EINVAL);
+    }
+    object.mmap_offset()
 }
 
 /// `DRM_IOCTL_VFENCE_GEM_INFO`: returns the size and the mmap offset of the object with a handle.

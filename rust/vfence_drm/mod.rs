@@ -10,8 +10,10 @@
 use crate::{
     drm::{
         Driver,
+        DumbBuffer,
         Feature,
-        File, //
+        File,
+        NewHandle, //
     },
     drm_uapi::{
         drm_vfence_gem_create,
@@ -69,6 +71,8 @@ impl Driver for DrmDriver {
         .and(Feature::SYNCOBJ)
         .and(Feature::SYNCOBJ_TIMELINE);
 
+    const DUMB_PREFERRED_DEPTH: u32 = 24;
+
     fn ioctl(file: &File<Self>, number: u32, argument: usize) -> Result<isize> {
         match without_size(number) {
             GEM_CREATE => gem::create(file, &UserArg::new(number, argument))?,
@@ -85,5 +89,16 @@ impl Driver for DrmDriver {
             }
         }
         Ok(0)
+    }
+
+    fn dumb_create<'a>(
+        file: &'a File<Self>,
+        buffer: &mut DumbBuffer<'_>,
+    ) -> Result<NewHandle<'a, Self>> {
+        gem::create_dumb(file, buffer)
+    }
+
+    fn dumb_map_offset(file: &File<Self>, handle: u32) -> Result<u64> {
+        gem::map_dumb(file, handle)
     }
 }

@@ -122,4 +122,22 @@ TEST_F(memcg, buffer_is_charged)
 	EXPECT_GE(before + STEPS, charged());
 }
 
+TEST_F(memcg, dumb_buffer_is_charged)
+{
+	struct drm_mode_create_dumb create = { .width = 4096, .height = 4096, .bpp = 32 };
+	int node = render_open();
+	long long before = charged();
+	struct drm_mode_destroy_dumb destroy;
+
+	ASSERT_LE(0, node);
+	ASSERT_EQ(0, ioctl(node, DRM_IOCTL_MODE_CREATE_DUMB, &create));
+	EXPECT_LE(before + (64 << 20), charged() + STEPS);
+	destroy.handle = create.handle;
+	ASSERT_EQ(0, ioctl(node, DRM_IOCTL_MODE_DESTROY_DUMB, &destroy));
+	for (int i = 0; i < 1000 && charged() > before + STEPS; i++)
+		usleep(10000);
+	EXPECT_GE(before + STEPS, charged());
+	close(node);
+}
+
 TEST_HARNESS_MAIN

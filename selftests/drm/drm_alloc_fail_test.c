@@ -124,6 +124,42 @@ TEST_F(drm_fault, gem_create)
 	EXPECT_EQ(calls - failures, handles);
 }
 
+TEST_F(drm_fault, dumb_create)
+{
+	struct drm_mode_create_dumb create, valid = { .width = 1024, .height = 3, .bpp = 32 };
+	int calls = 0, failures = 0, handles = 0;
+
+	EACH_FAULT(DRM_IOCTL_MODE_CREATE_DUMB, create, ({
+		calls++;
+		valid;
+	}), ({
+		failures++;
+		/* The reply is written, unless writing it is what failed. */
+		EXPECT_EQ(0, create.handle);
+	}));
+	EXPECT_EQ(3 * 4096, create.size);
+	/* Calls that failed left no handle. */
+	for (__u32 handle = 1; handle <= MOST_FAULTS; handle++) {
+		struct drm_mode_destroy_dumb destroy = { .handle = handle };
+
+		handles += !ioctl(self->device, DRM_IOCTL_MODE_DESTROY_DUMB, &destroy);
+	}
+	EXPECT_EQ(calls - failures, handles);
+}
+
+TEST_F(drm_fault, dumb_map)
+{
+	struct drm_mode_create_dumb create = { .width = 1024, .height = 1, .bpp = 32 };
+	struct drm_mode_map_dumb map;
+
+	/* The first call for an object allocates its offset, so each round needs another one. */
+	EACH_FAULT(DRM_IOCTL_MODE_MAP_DUMB, map, ({
+		ASSERT_EQ(0, ioctl(self->device, DRM_IOCTL_MODE_CREATE_DUMB, &create));
+		(struct drm_mode_map_dumb) { .handle = create.handle };
+	}), EXPECT_EQ(0, map.offset));
+	EXPECT_NE(MAP_FAILED, gem_map(self->device, map.offset, 4096));
+}
+
 TEST_F(drm_fault, gem_info)
 {
 	struct drm_vfence_gem_create create = { .size = 4096 };

@@ -32,13 +32,16 @@ extern "C" {
  *   neither adds nor removes write permission). Jobs use GEM objects by handle: see
  *   %DRM_VFENCE_USE_HANDLE. A writable mmap() of a dma-buf that is not open for writing fails
  *   with EACCES.
+ * - *Dumb buffers*: GEM objects with their own memory, for programs that know no driver's ioctls,
+ *   such as Mesa's software rasterisers. See below.
  *
  * All users of the device share one range of offsets for mmap() of GEM objects, 1 TiB (4 GiB on
  * 32-bit machines). An object takes as much of the range as its size, while it has a handle: an
- * object of %DRM_IOCTL_VFENCE_GEM_CREATE from the start, an imported one from the first
- * %DRM_IOCTL_VFENCE_GEM_INFO. A buffer that several open files import is an object of each. The
- * core does not limit the share of a user, so one user can use up the range. The two ioctls then
- * fail with ENOSPC for others who need an offset. Jobs, syncobjs and mmap() of dma-bufs need none.
+ * object of %DRM_IOCTL_VFENCE_GEM_CREATE from the start, a dumb buffer or an imported one from the
+ * first %DRM_IOCTL_MODE_MAP_DUMB or %DRM_IOCTL_VFENCE_GEM_INFO. A buffer that several open files
+ * import is an object of each. The core does not limit the share of a user, so one user can use up
+ * the range. The three ioctls then fail with ENOSPC for others who need an offset. Jobs, syncobjs
+ * and mmap() of dma-bufs need none.
  *
  * The ioctls of <linux/vfence.h> work as described there, except the fast ioctls, which cannot be
  * expressed as DRM ioctls: they fail with ENOTTY. DRM_VFENCE_IOCTL() converts an ioctl number of
@@ -50,8 +53,32 @@ extern "C" {
  * with EBUSY instead of EAGAIN, because libdrm's drmIoctl() repeats a call that fails with EAGAIN
  * or EINTR.
  *
- * While a client has a node open, the module is in use and cannot be unloaded. The device has no
- * dumb buffers.
+ * While a client has a node open, the module is in use and cannot be unloaded.
+ *
+ * DOC: dumb buffers
+ *
+ * %DRM_IOCTL_MODE_CREATE_DUMB, %DRM_IOCTL_MODE_MAP_DUMB and %DRM_IOCTL_MODE_DESTROY_DUMB work on
+ * both nodes. The DRM core has them on primary nodes only; here the driver answers them before the
+ * core, and %DRM_CAP_DUMB_BUFFER (1), %DRM_CAP_DUMB_PREFERRED_DEPTH (24) and
+ * %DRM_CAP_DUMB_PREFER_SHADOW (0) as well. The device still has no outputs: a display needs the
+ * buffer's dma-buf.
+ *
+ * A dumb buffer is a GEM object like that of %DRM_IOCTL_VFENCE_GEM_CREATE, whose memory it has:
+ * jobs use it, %DRM_IOCTL_PRIME_HANDLE_TO_FD exports it, %DRM_IOCTL_GEM_CLOSE releases it, too. Its
+ * lines follow each other without a gap, and the size is whole pages. Pixels of 1, 2 or 4 bits are
+ * packed; any other &drm_mode_create_dumb.bpp is rounded up to whole bytes, as in the core. For a
+ * value that no format has, the core logs a warning; this device does not.
+ * &drm_mode_create_dumb.flags is ignored.
+ *
+ * ======  ========================================================================================
+ * EINVAL  CREATE_DUMB: a width, height or bpp of 0, or a size that 32 bits cannot hold. MAP_DUMB: a
+ *         buffer that is not from vfence; %DRM_IOCTL_VFENCE_GEM_INFO has an offset for these.
+ *         DESTROY_DUMB: there is no such handle.
+ * ENOENT  MAP_DUMB: there is no such handle.
+ * ENOMEM  There is no memory, or the limit of the caller's memory cgroup is reached.
+ * ENOSPC  CREATE_DUMB: more than &vfence_query.max_buffer_size. MAP_DUMB: no offset for mmap() is
+ *         left.
+ * ======  ========================================================================================
  *
  * DOC: errors
  *

@@ -9,6 +9,7 @@
 
 use super::{
     driver::Driver,
+    dumb,
     file::File,
     gem, //
 };
@@ -46,6 +47,13 @@ use kernel::{
 
 /// The driver's data of a device.
 type SharedData<T> = <<T as Driver>::File as FileOperations>::Data;
+
+/// Returns whether the driver defines the ioctl `number`.
+fn is_of_driver(number: u32) -> bool {
+    let (kind, function) = (number >> 8 & 0xff, number & 0xff);
+    kind == u32::from(bindings::DRM_IOCTL_BASE)
+        && (bindings::DRM_COMMAND_BASE..bindings::DRM_COMMAND_END).contains(&function)
+}
 
 /// A device: C's `struct drm_device` and the driver's data.
 #[repr(C)]
@@ -157,23 +165,17 @@ impl<T: Driver> DrmDevice<T> {
         ret
     }
 
-    /// Returns whether the driver, not the core, handles an ioctl.
+    /// Returns whether this file, not the core, handles an ioctl.
     fn is_own(number: c_uint) -> bool {
-        let (kind, function) = (number >> 8 & 0xff, number & 0xff);
-        kind == u32::from(bindings::DRM_IOCTL_BASE)
-            && (bindings::DRM_COMMAND_BASE..bindings::DRM_COMMAND_END).contains(&function)
+        is_of_driver(number) || T::HAS_DUMB_CREATE && dumb::is_ioctl(number)
     }
 
     /// # Safety
     ///
     /// `file` must be an open file of a `DrmDevice<T>`, and stay open during the call.
     unsafe extern "C" fn ioctl(file: *mut bindings::file, number: c_uint, arg: c_ulong) -> c_long {
-        if !Self::is_own(number) {
-            // SAFETY: By the safety requirements of this function.
-            return unsafe { bindings::drm_ioctl(file, number, arg) };
-        }
-        // SAFETY: By the safety requirements of this function.
-        unsafe { Self::own_ioctl(file, number, arg) }
+        // SAFETY: By the safety requirements of this function, which are those of `drm_ioctl()`.
+        unsafe { Self::ioctl_or(file, number, arg, bindings::drm_ioctl) }
     }
 
     /// # Safety
@@ -185,17 +187,40 @@ impl<T: Driver> DrmDevice<T> {
         number: c_uint,
         arg: c_ulong,
     ) -> c_long {
-        if !Self::is_own(number) {
-            // SAFETY: By the safety requirements of this function.
-            return unsafe { bindings::drm_compat_ioctl(file, number, arg) };
-        }
         // CAST: The upper half of a 32-bit program's argument is undefined.
         let arg = arg as u32 as c_ulong;
+        // SAFETY: By the safety requirements of this function, which are those of
+        // `drm_compat_ioctl()`.
+        unsafe { Self::ioctl_or(file, number, arg, bindings::drm_compat_ioctl) }
+    }
+
+    /// Handles an ioctl, or has the core do so.
+    ///
+    /// # Safety
+    ///
+    /// `file` must be an open file of a `DrmDevice<T>`, and stay open during the call. `core` must
+    /// accept such a file.
+    #[inline]
+    unsafe fn ioctl_or(
+        file: *mut bindings::file,
+        number: c_uint,
+        arg: c_ulong,
+        core: unsafe extern "C" fn(*mut bindings::file, c_uint, c_ulong) -> c_long,
+    ) -> c_long {
+        if !Self::is_own(number) {
+            // SAFETY: By the safety requirements of this function.
+            let ret = unsafe { core(file, number, arg) };
+            let unknown = ret == EOPNOTSUPP.to_errno() as c_long;
+            // The core knows the capabilities of dumb buffers for KMS drivers only.
+            if !(unknown && T::HAS_DUMB_CREATE && dumb::is_get_cap(number)) {
+                return ret;
+            }
+        }
         // SAFETY: By the safety requirements of this function.
         unsafe { Self::own_ioctl(file, number, arg) }
     }
 
-    /// Calls the driver from the core's ioctl code, which checks the caller's permissions.
+    /// Runs an ioctl below the core's ioctl code, which checks the caller's permissions.
     ///
     /// # Safety
     ///
@@ -228,7 +253,12 @@ impl<T: Driver> DrmDevice<T> {
     ) -> c_int {
         // SAFETY: By the safety requirements of this function.
         let (file, ioctl) = unsafe { (File::<T>::from_raw(file), &*ioctl.cast::<DriverIoctl>()) };
-        match T::ioctl(file, ioctl.number, ioctl.argument) {
+        let result = if !T::HAS_DUMB_CREATE || is_of_driver(ioctl.number) {
+            T::ioctl(file, ioctl.number, ioctl.argument)
+        } else {
+            dumb::ioctl(file, ioctl.number, ioctl.argument).map(|()| 0)
+        };
+        match result {
             // CAST: The return values of drivers fit.
             Ok(ret) => ret as c_int,
             Err(error) => error.to_errno(),

@@ -6,12 +6,20 @@
 //!
 //! The `kernel` crate's driver and file belong to its own `drm::Device`; see `device.rs`.
 
-use super::file::File;
+use super::{
+    dumb::DumbBuffer,
+    file::File,
+    gem::{
+        NewHandle,
+        Object, //
+    }, //
+};
 use crate::{
     drm_bindings as bindings,
     kernel_ext::file_operations::FileOperations, //
 };
 use kernel::{
+    error::VTABLE_DEFAULT_ERROR,
     prelude::*,
     str::CStr, //
 };
@@ -51,9 +59,30 @@ pub(crate) trait Driver: Sized + 'static {
     /// The features of the devices.
     const FEATURES: Feature;
 
+    /// The depth of color, in bits, that programs should choose for dumb buffers; 0 for no
+    /// preference.
+    const DUMB_PREFERRED_DEPTH: u32 = 0;
+    /// Whether programs should draw to their own memory and copy that to a dumb buffer.
+    const DUMB_PREFER_SHADOW: bool = false;
+
     /// Called for the driver's ioctls, those from `DRM_COMMAND_BASE` on. `number` is the whole
     /// ioctl number. `argument` is the caller's value: the core copies nothing. Needs no
     /// authentication. Structures of 32-bit programs must have the same layout, with 64-bit
     /// pointers.
     fn ioctl(file: &File<Self>, number: u32, argument: usize) -> Result<isize>;
+
+    /// Creates a dumb buffer, whose size [`DumbBuffer::set_size`] computes, and a handle of it. A
+    /// driver without this function has no dumb buffers.
+    fn dumb_create<'a>(
+        _file: &'a File<Self>,
+        _buffer: &mut DumbBuffer<'_>,
+    ) -> Result<NewHandle<'a, Self>> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Returns the offset for `mmap()` of the object with a handle. The core refuses imported
+    /// objects with `EINVAL`, which this trait leaves to the driver.
+    fn dumb_map_offset(file: &File<Self>, handle: u32) -> Result<u64> {
+        Object::lookup(file, handle)?.mmap_offset()
+    }
 }

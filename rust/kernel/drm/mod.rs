@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
 //! The Direct Rendering Manager for drivers without hardware: devices with selectable features,
-//! buffer objects that wrap dma-bufs, and syncobjs.
+//! buffer objects that wrap dma-bufs, dumb buffers, and syncobjs.
 //!
 //! C headers: those in [`include/drm/`](srctree/include/drm/)
 //!
@@ -17,6 +17,7 @@
 
 mod device;
 mod driver;
+mod dumb;
 mod file;
 mod gem;
 mod syncobj;
@@ -26,6 +27,7 @@ pub(crate) use driver::{
     Driver,
     Feature, //
 };
+pub(crate) use dumb::DumbBuffer;
 pub(crate) use file::File;
 pub(crate) use gem::{
     NewHandle,
