@@ -55,24 +55,24 @@ module! {
             default: 256,
             description: "Largest buffer in MiB, 1 to 1048576",
         },
+        devices: u32 {
+            default: 1,
+            description: "Number of devices, 1 to 64",
+        },
     },
 }
 
 /// The state of the loaded module. Unloading drops the fields in this order.
 struct VfenceDrmModule {
-    _registration: drm::Registration<vfence_drm::DrmDriver>,
-    _instance: Pin<KBox<vfence::instance::Instance>>,
+    _devices: KVec<Pin<KBox<vfence_drm::virtual_device::VirtualDevice>>>,
     _module: vfence::module::ModuleState,
 }
 
 impl kernel::Module for VfenceDrmModule {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let module = vfence::module::ModuleState::new()?;
-        let instance = vfence::instance::Instance::new(&module, 0)?;
-        let device = instance.device();
         Ok(Self {
-            _registration: drm::Registration::new(device.dma.device(), device.clone())?,
-            _instance: instance,
+            _devices: vfence_drm::virtual_device::create_all(&module)?,
             _module: module,
         })
     }

@@ -41,6 +41,7 @@ use syncobj::DrmHandles;
 
 mod gem;
 mod syncobj;
+pub(crate) mod virtual_device;
 
 const GEM_CREATE: u32 = without_size(_IOWR::<drm_vfence_gem_create>(
     DRM_TYPE,

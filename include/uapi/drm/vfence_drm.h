@@ -21,7 +21,8 @@ extern "C" {
  * The DRM device behaves like /dev/vfence and adds DRM objects. It has a primary node without
  * outputs and a render node; no ioctl needs more privilege than opening the render node. An open
  * file is a client, as on /dev/vfence. The two devices share nothing except what user space
- * passes between them as file descriptors.
+ * passes between them as file descriptors. The module parameter devices=N creates N such devices,
+ * which share nothing else either.
  *
  * - *Syncobjs*, binary and timeline: the device reports %DRM_CAP_SYNCOBJ and
  *   %DRM_CAP_SYNCOBJ_TIMELINE, and all ioctls of the DRM core for them (libdrm's drmSyncobj*())
