@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* An ordinary user of the groups render and video, who has access to the device nodes. */
+#ifndef CLIENTS_USER_H
+#define CLIENTS_USER_H
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define USER_ID 1000
+#define RUNTIME_DIR "/run/vfence-user"
+
+/* Gives a device node to a group, as udev's rules do. A node that is missing is ignored. */
+static inline void node_to_group(const char *directory, const char *name, gid_t group)
+{
+	char path[300];
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	if (!chown(path, 0, group))
+		chmod(path, 0660);
+}
+
+/*
+ * Makes this process one of an ordinary user, with an empty XDG_RUNTIME_DIR. The guest runs no
+ * udev, so the function gives the nodes to the groups first. Returns 0, or -1 with a message.
+ */
+static inline int become_user(void)
+{
+	struct group *render = getgrnam("render");
+	gid_t groups[2] = { render ? render->gr_gid : 0 };
+	struct group *video = getgrnam("video");
+	DIR *dri = opendir("/dev/dri");
+
+	groups[1] = video ? video->gr_gid : 0;
+	if (!groups[0] || !groups[1]) {
+		fprintf(stderr, "no group render or video\n");
+		return -1;
+	}
+	for (struct dirent *entry; dri && (entry = readdir(dri));)
+		if (entry->d_name[0] != '.')
+			node_to_group("/dev/dri", entry->d_name,
+				      groups[entry->d_name[0] == 'c']);
+	if (dri)
+		closedir(dri);
+	node_to_group("/dev", "vfence", groups[0]);
+	node_to_group("/dev", "udmabuf", groups[0]);
+	if ((mkdir(RUNTIME_DIR, 0700) && errno != EEXIST) ||
+	    chown(RUNTIME_DIR, USER_ID, USER_ID) || setgroups(2, groups) || setgid(USER_ID) ||
+	    setuid(USER_ID)) {
+		perror("an ordinary user");
+		return -1;
+	}
+	setenv("XDG_RUNTIME_DIR", RUNTIME_DIR, 1);
+	setenv("HOME", RUNTIME_DIR, 1);
+	return chdir(RUNTIME_DIR);
+}
+
+#endif /* CLIENTS_USER_H */
