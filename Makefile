@@ -25,13 +25,14 @@ endif
 # The command is passed in the environment, unexpanded: make would expand its `$`.
 export VFENCE_CMD := $(value CMD)
 run: python
-	@$(ENV) run $(KERNEL:%=--kernel=%) $(if $(value CMD),-- "$$VFENCE_CMD")
+	@$(ENV) run $(KERNEL:%=--kernel=%) $(CLIENT:%=--client=%) \
+		$(if $(value CMD),-- "$$VFENCE_CMD")
 
 shell: python
 	@$(ENV) shell $(KERNEL:%=--kernel=%)
 
 test: python
-	@$(ENV) test $(KERNEL:%=--kernel=%)
+	@$(ENV) test $(KERNEL:%=--kernel=%) $(if $(filter-out 0,$(CLIENTS)),--clients)
 
 # BASELINE=update writes the figures to the baseline.
 bench: python
@@ -62,8 +63,10 @@ help:
 	@echo "make                            build them for Debian's kernel: build/stock/*.ko"
 	@echo 'make run                        run the demonstration in a guest'
 	@echo "make run CMD='…'                load the modules in a guest and run a command"
+	@echo 'make run CLIENT=weston          start a compositor on vfence_drm, and a client on it'
 	@echo 'make shell                      load the modules in a guest and run a shell'
 	@echo 'make test                       run all tests, on the host and in both guests'
+	@echo 'make test CLIENTS=1             test compositors and other clients, with vfence_drm'
 	@echo "make run|shell|test KERNEL=…    stock: Debian's kernel; debug: lockdep, KASAN"
 	@echo 'make bench                      compare vfence with sw_sync, in instructions'
 	@echo 'make bench BASELINE=update      the same, and write the baseline for later runs'

@@ -12,6 +12,7 @@ import tempfile
 import bench
 import build
 import cache
+import clients
 import guest
 import host
 import imports
@@ -81,15 +82,28 @@ def _words(modules, with_drm):
 def _run(kernel, command):
     modules = build.modules(kernel)
     build.programs()
+    return _boot(kernel, modules, build.PATH, command)
+
+
+def _run_client(name):
+    client = clients.client(name)
+    modules = build.modules("stock")
+    build.client_programs()
+    return _boot("stock", modules, build.CLIENT_PATH, client.command,
+                 root=clients.path(client.suite), qemu=clients.QEMU)
+
+
+def _boot(kernel, modules, path, command, **options):
+    """Boots a guest that runs `command`, or the demonstration; returns the exit status."""
     cwd = _working_directory()
     # Each run has a directory of its own: two runs must not read each other's log.
     with tempfile.TemporaryDirectory(prefix="run-", dir=build.results(kernel)) as scratch:
         log, console = os.path.join(scratch, "log"), os.path.join(scratch, "console")
-        script = _RUN.format(**_words(modules, bool(command)), path=shlex.quote(build.PATH),
+        script = _RUN.format(**_words(modules, bool(command)), path=shlex.quote(path),
                              cwd=shlex.quote(cwd), command=shlex.quote(command or _DEMO),
                              sentinel=guest.SENTINEL, log=shlex.quote(log))
         try:
-            status = guest.boot(kernel, script, console, binds=_binds(cwd))
+            status = guest.boot(kernel, script, console, binds=_binds(cwd), **options)
             problems = guest.problems(log, console)
         except Failure as failure:
             status, problems = 1, [str(failure)]
@@ -133,8 +147,10 @@ def main():
     commands.add_parser("build", help="build the modules for Debian's kernel")
     run = commands.add_parser("run", help="run a command in the guest")
     run.add_argument("command", nargs="?", help="shell command; default: the demonstration")
+    run.add_argument("--client", help=f"run a client instead: {', '.join(clients.CLIENTS)}")
     shell = commands.add_parser("shell", help="start a shell in the guest")
     test = commands.add_parser("test", help="run all tests")
+    test.add_argument("--clients", action="store_true", help="run only the suites with clients")
     for command in (run, shell, test):
         command.add_argument("--kernel", choices=testrun.KERNELS, help="guest kernel")
     measure = commands.add_parser("bench", help="measure the cost of the calls")
@@ -159,12 +175,16 @@ def main():
         if args.action == "uapi":
             say(f"vfence: {' '.join(uapi.update())}")
             return 0
+        if args.action == "run" and args.client:
+            return _run_client(args.client)
         if args.action == "run":
             return _run(args.kernel or "stock", args.command)
         if args.action == "shell":
             return _shell(args.kernel or "stock")
         if args.action == "bench":
             return bench.run(args.update)
+        if args.clients:
+            return testrun.run_clients()
         return testrun.run([args.kernel] if args.kernel else testrun.KERNELS)
     except Failure as failure:
         say(f"vfence: {failure}")

@@ -10,6 +10,7 @@ import subprocess
 
 import cache
 import chroot
+import clients
 import kernel
 from report import Failure, Step, run_logged
 
@@ -17,6 +18,7 @@ CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__fil
 BUILD = os.path.join(CHECKOUT, "build")
 TARGET = os.path.join(BUILD, "target")
 SELFTESTS = os.path.join(BUILD, "selftests")
+CLIENTS = os.path.join(BUILD, "clients")
 HERE = [(CHECKOUT, CHECKOUT)]
 # The kernel's harness, which the C self-tests include.
 KSELFTEST = f"{kernel.SOURCE}/tools/testing/selftests"
@@ -29,7 +31,9 @@ _NO_WARNINGS = ["KCFLAGS=-Werror", "KRUSTFLAGS=-Dwarnings", "CLIPPY=1",
 MODULES = ["vfence", "vfence_drm"]
 
 # The directories of the programs, for the guest.
-PATH = f"{SELFTESTS}:{TARGET}/release:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
+_SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
+PATH = f"{SELFTESTS}:{TARGET}/release:{_SYSTEM}"
+CLIENT_PATH = f"{CLIENTS}:{_SYSTEM}"
 
 
 def results(name):
@@ -45,10 +49,10 @@ def _alone():
     return cache.lock(os.path.join(BUILD, "lock"), "building in this checkout")
 
 
-def _logged(command, log, what, binds=()):
+def _logged(command, log, what, binds=(), lower=None):
     """Runs `command` in the checkout with its output in `log`; prints only if slow or failed."""
     argv = chroot.argv(command, cwd=CHECKOUT, binds=[*HERE, *binds],
-                       env={"CARGO_TARGET_DIR": TARGET})
+                       env={"CARGO_TARGET_DIR": TARGET}, lower=lower)
     with Step(what, patience=3):
         open(log, "wb").close()
         run_logged(argv, log, what)
@@ -120,6 +124,18 @@ def self_tests(what, *names):
         _logged(["make", "-C", "selftests", f"OUTPUT={SELFTESTS}", f"KSELFTEST={KSELFTEST}",
                  f"-j{os.cpu_count()}", *(f"{SELFTESTS}/{name}" for name in names)],
                 os.path.join(BUILD, "selftests.log"), what, [(source, kernel.SOURCE)])
+
+
+def client_programs():
+    """Builds the programs of selftests/clients against the libraries of the older root."""
+    source = os.path.join(kernel.packages(), "source")
+    lower = clients.path(clients.SUITES[0])
+    with _alone():
+        os.makedirs(CLIENTS, exist_ok=True)
+        _logged(["make", "-C", "selftests/clients", f"OUTPUT={CLIENTS}", f"KSELFTEST={KSELFTEST}",
+                 f"-j{os.cpu_count()}"],
+                os.path.join(BUILD, "clients.log"), "building the clients",
+                [(source, kernel.SOURCE)], lower)
 
 
 def check(command, env=()):

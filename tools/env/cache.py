@@ -23,7 +23,7 @@ _TAG_TEXT = """Signature: 8a477f597d28d172789f06886806bc55
 # This is the cache of vfence's environment; `make distclean` removes it.
 """
 # The names that `make distclean` may remove.
-_OURS = re.compile(r"(root|packages|stock|debug|bench)-[0-9a-f]{12}(\.partial|\.old)*"
+_OURS = re.compile(r"(root|packages|stock|debug|bench|clients_\w+)-[0-9a-f]{12}(\.partial|\.old)*"
                    r"|cargo|logs|mnt|kvm-probe|\w+\.lock|CACHEDIR\.TAG")
 
 # The stages that this process uses, each with a descriptor that holds a shared lock.

@@ -72,10 +72,11 @@ def _script(binds, lower, scratch):
     return "\n".join(lines)
 
 
-def argv(command, cwd="/", binds=(), env=None):
+def argv(command, cwd="/", binds=(), env=None, lower=None):
     """Returns the command line that runs `command` inside.
 
     `binds` is a list of (path outside, path inside). The caller must hold the stages in it.
+    `lower` is another root file system.
     """
     cargo = os.path.join(cache.directory(), "cargo")
     scratch = os.path.join(cache.directory(), "mnt")
@@ -83,7 +84,7 @@ def argv(command, cwd="/", binds=(), env=None):
         os.makedirs(path, exist_ok=True)
     everything = [(path, path) for path in _NETWORK_FILES if os.path.exists(path)]
     everything += [(cargo, CARGO_HOME), *binds]
-    return [*jail.PREFIX, "sh", "-c", _script(everything, root.path(), scratch), "sh",
+    return [*jail.PREFIX, "sh", "-c", _script(everything, lower or root.path(), scratch), "sh",
             *_environment(env or {}),
             "sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", cwd, *command]
 

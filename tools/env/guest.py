@@ -40,7 +40,7 @@ _INIT = [(os.path.join(_HERE, "init"),
          (os.path.join(_HERE, "init-run"), f"{chroot.MOUNT}/init-run")]
 
 
-def _virtme(name, script, kvm, console="/dev/null", verbose=False, counted=False):
+def _virtme(name, script, kvm, console="/dev/null", verbose=False, counted=False, more=()):
     command = [
         "virtme-run", "--kimg", kernel.image(name), "--mods=auto", "--root", "/", "--rw",
         "--cpus", "1" if counted else "2", "--memory", MEMORY, "--disable-monitor",
@@ -49,7 +49,7 @@ def _virtme(name, script, kvm, console="/dev/null", verbose=False, counted=False
         # On a busy host the guest waits for the CPU, which is not a stall.
         "--kopt", "rcupdate.rcu_cpu_stall_timeout=60", "--kopt", "watchdog_thresh=30",
     ]
-    qemu = []
+    qemu = [*more]
     if script is not None:
         command += ["--script-sh", script]
         # virtme-run can only hide the console or mix it with the script's output.
@@ -168,13 +168,16 @@ def kvm_works():
 
 
 def boot(name, script, console="/dev/null", *, binds, verbose=False, counted=False,
-         timeout=None, out=None, err=None, stdin=None):
+         timeout=None, out=None, err=None, stdin=None, root=None, qemu=()):
     """Boots kernel `name`, runs the shell `script` and returns its exit status.
 
     Returns None if the guest did not end within `timeout` seconds. `console` is the file for the
     kernel's console, which `binds` mount at the same path; with `verbose` the console has all
     messages, else only severe ones. The script writes to the open files `out` and `err`, by default
     to the standard output and error of this process.
+
+    `root` is the guest's root file system, by default that of the tools; `qemu` are more options of
+    the emulator.
 
     A `counted` guest is always emulated and has one CPU. Its clock counts executed instructions, so
     its measurements are reproducible.
@@ -185,9 +188,10 @@ def boot(name, script, console="/dev/null", *, binds, verbose=False, counted=Fal
         with open(os.path.join(shared, "script"), "w") as text:
             text.write(script)
         command = _virtme(name, f": > {_SHARED}/up; exec bash {_SHARED}/script", kvm,
-                          console, verbose, counted)
+                          console, verbose, counted, qemu)
         everything = [*kernel.binds(name), *_INIT, *binds, (shared, _SHARED)]
-        return _spawn(chroot.argv(command, binds=everything), os.path.join(shared, "up"), timeout,
+        return _spawn(chroot.argv(command, binds=everything, lower=root),
+                      os.path.join(shared, "up"), timeout,
                       stdin if stdin is not None else _standard_input(),
                       out or sys.stdout.buffer, err or sys.stderr.buffer)
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Runs the suites of a list inside the guest, and loads the modules anew for each.
 
-Arguments: the kernel's name, the list, the directory for results, the seconds that a suite may
+Arguments: the guest's name, the list, the directory for results, the seconds that a suite may
 take, the modules. The output of a suite goes to a file of its own. One line of JSON about it goes
 to `results`, and reaches the disk before the next suite starts: if the guest dies, the file shows
 which suites have run.
@@ -16,6 +16,7 @@ import time
 import typing
 
 import build
+import clients
 
 KUNIT_FILTER = "/sys/module/kunit/parameters/filter_glob"
 _KMEMLEAK = "/sys/kernel/debug/kmemleak"
@@ -23,6 +24,8 @@ _KMEMLEAK = "/sys/kernel/debug/kmemleak"
 _KMEMLEAK_AGE = 6
 
 KERNELS = ["stock", "debug"]
+# The guests with clients, by their root file systems. Their kernel is the stock kernel.
+ROOTS = clients.SUITES
 # The second word of a line of the list, and the number of modules that it loads.
 _LOADED = {None: 1, "misc": 1, "nomodule": 0, "drm": 2}
 # The KUnit suites that run at the first load of a module. vfence_drm contains those of vfence too.
@@ -31,7 +34,7 @@ KUNIT = {"vfence": "*.*", "vfence_drm": "vfence_drm*"}
 
 
 class Suite(typing.NamedTuple):
-    """One line of the list, as it applies to a kernel."""
+    """One line of the list, as it applies to a guest."""
     program: str
     # The number of modules that are loaded.
     modules: int
@@ -48,14 +51,14 @@ _OPTIONS = ("only", "seconds", "debug-without")
 
 
 def _suite(line, kernel):
-    """Returns the Suite of a line; None if the line is for another kernel."""
+    """Returns the Suite of a line; None if the line is for another guest."""
     program, *words = line.split()
     load, *words = words or [None]
     if load not in _LOADED or not all("=" in word for word in words):
         raise ValueError(f"bad line: {line}")
     options = dict(word.split("=", 1) for word in words if word.split("=")[0] in _OPTIONS)
-    if options.get("only", kernel) not in KERNELS:
-        raise ValueError(f"no such kernel: {line}")
+    if options.get("only", kernel) not in [*KERNELS, *ROOTS]:
+        raise ValueError(f"no such guest: {line}")
     without = options.get("debug-without", "").split(",") if kernel == "debug" else []
     suite = Suite(program, _LOADED[load],
                   [word for word in words if word.split("=")[0] not in _OPTIONS],
@@ -65,9 +68,9 @@ def _suite(line, kernel):
 
 
 def suites(text, kernel):
-    """Returns the Suites of a list that run on a kernel.
+    """Returns the Suites of a list that run in the guest `kernel`.
 
-    `only=` names the one kernel that runs a suite, `seconds=` sets its time limit, and
+    `only=` names the one guest that runs a suite, `seconds=` sets its time limit, and
     `debug-without=` names the fixture variants that the debug kernel leaves out.
     """
     lines = [line for line in (raw.split("#", 1)[0] for raw in text.splitlines()) if line.strip()]

@@ -32,13 +32,18 @@ def path():
 
 
 def _build(directory, log):
+    make(directory, log, SUITE, PACKAGES, mirror.lines(SUITE))
+
+
+def make(directory, log, suite, packages, sources, options=()):
+    """Installs Debian `suite` with `packages` in `directory`; `options` are those of mmdebstrap."""
     run_logged([
         *jail.PREFIX, "mmdebstrap", "--mode=root", "--variant=minbase", f"--keyring={host.KEYRING}",
-        f"--include={','.join(PACKAGES)}", *host.apt_options(),
+        f"--include={','.join(packages)}", *host.apt_options(), *options,
         # No sync for each file: the tree is renamed when it is complete. No documentation: it is a
         # fifth of the files.
         "--dpkgopt=force-unsafe-io",
         "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
         "--dpkgopt=path-exclude=/usr/share/locale/*",
-        SUITE, directory, *mirror.lines(SUITE),
+        suite, directory, *sources,
     ], log, "making the root file system")

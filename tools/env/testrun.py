@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""`make test`: the checks of the sources, then every suite in both guests.
+"""`make test`: the checks of the sources, then every suite in both guests; or the clients.
 
 The report is one KTAP document; its last line has the totals. A build that fails, a guest that
 dies and a suite that did not run each are a failed result of their own.
@@ -11,9 +11,11 @@ import os
 import shlex
 import shutil
 import subprocess
+import typing
 
 import build
 import cache
+import clients
 import columns
 import coverage
 import guest
@@ -26,15 +28,33 @@ from report import Failure, Step, count_lines
 
 KERNELS = inside.KERNELS
 _SUITES = os.path.join(build.CHECKOUT, "selftests", "suites")
+_CLIENT_SUITES = os.path.join(build.CHECKOUT, "selftests", "clients", "suites")
 _HERE = os.path.dirname(os.path.abspath(__file__))
-# Time limits of one suite and of the whole guest, in seconds.
-_SUITE_LIMIT = {"stock": 120, "debug": 300}
-_GUEST_LIMIT = {"stock": 1200, "debug": 3300}
+
+
+class _Guest(typing.NamedTuple):
+    """A guest and the list of suites that it runs."""
+    # The prefix of the suites' names, and the word of `only=` in the list.
+    name: str
+    kernel: str
+    # Time limits of one suite and of the whole guest, in seconds.
+    suite_limit: int
+    limit: int
+    suites: str = _SUITES
+    path: str = build.PATH
+    # Options of the guest.
+    options: dict = {}
+
+
+_GUESTS = {
+    "stock": _Guest("stock", "stock", 120, 1200),
+    "debug": _Guest("debug", "debug", 300, 3300),
+}
 
 _SCRIPT = """
 export PATH={path} HOME=/root LC_ALL=C.UTF-8
 cd {checkout}
-python3 {inside} {kernel} {suites} {results} {limit} {modules}
+python3 {inside} {name} {suites} {results} {limit} {modules}
 status=$?
 echo '{sentinel}' > /dev/kmsg
 exit $status
@@ -80,26 +100,26 @@ def _read(path):
         return ""
 
 
-def _programs(kernel):
-    """Returns the programs that run in the guest of kernel `kernel`; fails if there are none."""
+def _programs(name, path):
+    """Returns the programs of the list `path` that guest `name` runs; fails if there are none."""
     try:
-        with open(_SUITES) as text:
-            programs = [suite.program for suite in inside.suites(text.read(), kernel)]
+        with open(path) as text:
+            programs = [suite.program for suite in inside.suites(text.read(), name)]
     except (FileNotFoundError, ValueError) as error:
         raise Failure(f"the list of suites: {error}") from error
     if not programs:
-        raise Failure(f"the list of suites is empty: {_SUITES}")
+        raise Failure(f"the list of suites is empty: {path}")
     return programs
 
 
-def _program_suites(kernel, programs, directory):
+def _program_suites(guest_name, programs, directory):
     """Yields a suite for each of `programs`; one that did not run has failed."""
     records = {}
     for line in _read(os.path.join(directory, "results")).splitlines():
         record = json.loads(line)
         records[record["name"]] = record
     for program in programs:
-        name = f"{kernel}.{program}"
+        name = f"{guest_name}.{program}"
         output = _read(os.path.join(directory, f"{program}.log"))
         if program not in records:
             suite = ktap.Suite(name, output=output)
@@ -125,46 +145,47 @@ def _debug_suites(directory):
     yield ktap.command("debug.kmemleak", leaks, 1 if leaks.strip() else 0)
 
 
-def _guest_suites(kernel):
-    """Yields the suites that run in the guest of kernel `kernel`, and the check of its log."""
+def _guest_suites(one):
+    """Yields the suites that run in the _Guest `one`, and the check of its log."""
+    name = one.name
     try:
-        programs = _programs(kernel)
-        modules = build.modules(kernel)
+        programs = _programs(name, one.suites)
+        modules = build.modules(one.kernel)
     except Failure as failure:
-        yield ktap.command(f"{kernel}.guest", str(failure), 1)
+        yield ktap.command(f"{name}.guest", str(failure), 1)
         return
-    directory = os.path.join(build.results(kernel), "results")
+    directory = os.path.join(build.results(name), "results")
     shutil.rmtree(directory, ignore_errors=True)
     os.makedirs(directory)
-    console = os.path.join(build.results(kernel), "console.log")
+    console = os.path.join(build.results(name), "console.log")
     # If the emulator does not start, the log of an earlier guest must not count.
     open(console, "w").close()
     script = _SCRIPT.format(
-        kernel=kernel, path=shlex.quote(build.PATH), checkout=shlex.quote(build.CHECKOUT),
-        inside=shlex.quote(os.path.join(_HERE, "inside.py")), suites=shlex.quote(_SUITES),
+        name=name, path=shlex.quote(one.path), checkout=shlex.quote(build.CHECKOUT),
+        inside=shlex.quote(os.path.join(_HERE, "inside.py")), suites=shlex.quote(one.suites),
         modules=shlex.join(modules), results=shlex.quote(directory),
-        limit=_SUITE_LIMIT[kernel], sentinel=guest.SENTINEL)
+        limit=one.suite_limit, sentinel=guest.SENTINEL)
     died = None
     results = os.path.join(directory, "results")
     with open(os.path.join(directory, "driver.log"), "wb") as out, \
-            Step(f"{kernel} guest", f"{len(programs)} suites",
+            Step(f"{name} guest", f"{len(programs)} suites",
                  progress=lambda: f"{count_lines(results)} suites done"):
         try:
-            status = guest.boot(kernel, script, console, binds=build.HERE, verbose=True,
-                                timeout=_GUEST_LIMIT[kernel], out=out, err=out,
-                                stdin=subprocess.DEVNULL)
+            status = guest.boot(one.kernel, script, console, binds=build.HERE, verbose=True,
+                                timeout=one.limit, out=out, err=out,
+                                stdin=subprocess.DEVNULL, **one.options)
         except Failure as failure:
             status, died = 0, str(failure)
-    yield from _program_suites(kernel, programs, directory)
-    if kernel == "debug":
+    yield from _program_suites(name, programs, directory)
+    if one.kernel == "debug":
         yield from _debug_suites(directory)
     log = _read(console)
-    suite = ktap.Suite(f"{kernel}.log", [ktap.Result("ended", "passed")],
+    suite = ktap.Suite(f"{name}.log", [ktap.Result("ended", "passed")],
                        "\n".join(log.splitlines()[-60:]))
     if died:
         suite.fail("boot", died)
     elif status is None:
-        suite.fail("time", f"the guest ran for more than {_GUEST_LIMIT[kernel]} s")
+        suite.fail("time", f"the guest ran for more than {one.limit} s")
     elif status:
         said = _read(os.path.join(directory, "driver.log"))
         suite.fail("driver", f"exit status {status}: {' '.join(said.split())}")
@@ -180,20 +201,41 @@ def _all(kernels):
     except Failure as failure:
         yield ktap.command("programs", str(failure), 1)
     for kernel in kernels:
-        yield from _guest_suites(kernel)
+        yield from _guest_suites(_GUESTS[kernel])
+
+
+def _clients():
+    """Yields the suites with the clients of each distribution."""
+    try:
+        build.client_programs()
+    except Failure as failure:
+        yield ktap.command("clients", str(failure), 1)
+    for suite in clients.SUITES:
+        yield from _guest_suites(_Guest(
+            suite, "stock", 600, 2400, _CLIENT_SUITES, build.CLIENT_PATH,
+            {"root": clients.path(suite), "qemu": clients.QEMU}))
 
 
 def run(kernels):
     """Runs all suites, prints the report and returns the exit status."""
+    return _report(_all(kernels))
+
+
+def run_clients():
+    """Runs the suites with clients, prints the report and returns the exit status."""
+    return _report(_clients())
+
+
+def _report(found):
     os.makedirs(build.BUILD, exist_ok=True)
     with cache.lock(os.path.join(build.BUILD, "test.lock"), "testing this checkout"):
-        return _run(kernels)
+        return _print(found)
 
 
-def _run(kernels):
+def _print(found):
     suites = []
     print("KTAP version 1", flush=True)
-    for suite in _all(kernels):
+    for suite in found:
         suites.append(suite)
         print(ktap.render(len(suites), suite), flush=True)
     print(f"1..{len(suites)}")

@@ -61,7 +61,7 @@ class Emulator(unittest.TestCase):
     def test_counted_guest_never_uses_kvm(self):
         with mock.patch.object(guest, "kvm_works", side_effect=AssertionError), \
                 mock.patch.object(guest.kernel, "binds", lambda name: []), \
-                mock.patch.object(guest.chroot, "argv", lambda command, binds: command), \
+                mock.patch.object(guest.chroot, "argv", lambda command, binds, lower: command), \
                 mock.patch.object(guest, "_spawn", lambda command, *_: command):
             self.assertIn("-icount", guest.boot("bench", "true", binds=[], counted=True,
                                                 stdin=subprocess.DEVNULL))

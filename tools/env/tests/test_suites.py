@@ -23,6 +23,11 @@ class List(unittest.TestCase):
         self.assertEqual(inside.suites(text, "stock"), [Suite("long", 1, ["a=1"])])
         self.assertEqual(inside.suites(text, "debug"), [Suite("checked", 1, [])])
 
+    def test_only_one_root(self):
+        text = "old drm only=trixie\nboth drm\n"
+        self.assertEqual(inside.suites(text, "trixie"), [Suite("old", 2, []), Suite("both", 2, [])])
+        self.assertEqual(inside.suites(text, "forky"), [Suite("both", 2, [])])
+
     def test_time_limit(self):
         text = "slow misc a=1 seconds=900 only=stock\nunload nomodule seconds=7\n"
         self.assertEqual(inside.suites(text, "stock"),
@@ -45,18 +50,13 @@ class List(unittest.TestCase):
 
 
 class Collected(Scratch):
-    def setUp(self):
-        super().setUp()
-        self.addCleanup(setattr, testrun, "_SUITES", testrun._SUITES)
-        testrun._SUITES = self.path("suites")
-
     def test_missing_empty_and_bad_lists_fail(self):
         with self.assertRaises(Failure):
-            testrun._programs("stock")
+            testrun._programs("stock", self.path("suites"))
         for text in ("# nothing yet\n", "basic twice\n"):
             self.write("suites", text)
             with self.subTest(text), self.assertRaises(Failure):
-                testrun._programs("stock")
+                testrun._programs("stock", self.path("suites"))
 
     def test_suite_that_did_not_run_fails(self):
         self.write("a.log", "1..1\nok 1 case\n")
