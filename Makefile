@@ -22,6 +22,49 @@ all: python
 	@$(ENV) build
 endif
 
+# Everything but the modules is installed below PREFIX, and all of it below DESTDIR.
+PREFIX ?= /usr
+FILES = $(DESTDIR)$(PREFIX)/lib/udev/rules.d/60-vfence.rules \
+	$(addprefix $(DESTDIR)$(PREFIX)/include/,linux/vfence.h linux/sw_sync.h drm/vfence_drm.h)
+
+# Applies a changed rule to nodes that exist, unless the files are for another system.
+define apply_rules
+@test -n '$(DESTDIR)' || test ! -e /run/udev/control || { udevadm control --reload && \
+	udevadm trigger --action=add --sysname-match=vfence --sysname-match=udmabuf; }
+endef
+
+install: install-modules $(FILES)
+	$(apply_rules)
+
+$(DESTDIR)$(PREFIX)/lib/udev/rules.d/%: udev/% FORCE
+	install -D -m 644 $< $@
+
+$(DESTDIR)$(PREFIX)/include/%: include/uapi/% FORCE
+	install -D -m 644 $< $@
+
+ifdef KDIR
+install-modules:
+	@test -e modules.order || \
+		{ echo 'nothing to install: run make KDIR=$(KDIR) first' >&2; exit 1; }
+	$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_PATH='$(DESTDIR)' \
+		$(if $(DESTDIR),DEPMOD=true) modules_install
+else
+install-modules: python
+	@$(ENV) install $(DESTDIR:%='%')
+endif
+
+uninstall:
+	rm -f $(FILES)
+	@for updates in $(DESTDIR)/lib/modules/*/updates; do \
+		test -d "$$updates" || continue; \
+		rm -f "$$updates"/vfence.ko* "$$updates"/vfence_drm.ko*; \
+		rmdir --ignore-fail-on-non-empty "$$updates"; \
+		test -n '$(DESTDIR)' || depmod "$$(basename "$${updates%/updates}")"; \
+	done
+	$(apply_rules)
+
+FORCE:
+
 # The command is passed in the environment, unexpanded: make would expand its `$`.
 export VFENCE_CMD := $(value CMD)
 run: python
@@ -72,6 +115,8 @@ help:
 	@echo 'make bench BASELINE=update      the same, and write the baseline for later runs'
 	@echo 'make uapi                       generate the Rust structures from the UAPI headers'
 	@echo 'make imports                    print the import graph of rust/'
+	@echo 'make install [KDIR=…]           install the modules, the udev rules and the headers'
+	@echo 'make uninstall                  remove them, from all kernels'
 	@echo 'make clean                      remove the build results'
 	@echo 'make distclean                  remove the build results and the cache'
 
@@ -80,4 +125,5 @@ python:
 		apt-get install -qq --yes --no-install-recommends python3 >&2; } || \
 		{ echo 'missing: python3; install with: sudo apt-get install python3' >&2; exit 1; }
 
-.PHONY: all run shell test bench uapi imports clean distclean help python
+.PHONY: FORCE all install install-modules uninstall run shell test bench uapi imports clean \
+	distclean help python

@@ -17,6 +17,7 @@ import guest
 import host
 import imports
 import inside
+import install
 import testrun
 import uapi
 from report import Failure, say
@@ -158,6 +159,8 @@ def main():
     graph = commands.add_parser("imports", help="print the import graph of rust/")
     graph.add_argument("checkout", nargs="?", default=build.CHECKOUT,
                        help="directory; default: this checkout")
+    target = commands.add_parser("install", help="install the modules for Debian's kernel")
+    target.add_argument("destination", nargs="?", default="", help="root of the files; default: /")
     commands.add_parser("uapi", help="generate the Rust structures from the UAPI headers")
     commands.add_parser("distclean", help="remove the cache")
     args = parser.parse_args()
@@ -172,6 +175,8 @@ def main():
         if args.action == "build":
             say(f"vfence: {' '.join(build.modules('stock'))}")
             return 0
+        if args.action == "install":
+            return install.run(args.destination)
         if args.action == "uapi":
             say(f"vfence: {' '.join(uapi.update())}")
             return 0

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-2.0
+"""`make install` and `make uninstall` treat the same files; the udev rules name the right nodes."""
+
+import os
+import re
+import subprocess
+
+import build
+import install
+import kernel
+from report import Failure
+from tests.scratch import Scratch
+
+_RULES = "udev/60-vfence.rules"
+_FILES = {
+    "usr/include/drm/vfence_drm.h": "include/uapi/drm/vfence_drm.h",
+    "usr/include/linux/sw_sync.h": "include/uapi/linux/sw_sync.h",
+    "usr/include/linux/vfence.h": "include/uapi/linux/vfence.h",
+    f"usr/lib/udev/rules.d/{os.path.basename(_RULES)}": _RULES,
+}
+# Does what the kernel's modules_install does, for a kernel that compresses modules.
+_KBUILD = """
+modules_install:
+	for ko in $(M)/*.ko; do \\
+		install -D $$ko $(INSTALL_MOD_PATH)/lib/modules/1.2/updates/$$(basename $$ko).xz; \\
+	done
+	test $(DEPMOD) = true
+"""
+
+
+def _read(path):
+    with open(path) as text:
+        return text.read()
+
+
+class Install(Scratch):
+    def setUp(self):
+        super().setUp()
+        for path in ("Makefile", *_FILES.values()):
+            self.write(f"tree/{path}", _read(os.path.join(build.CHECKOUT, path)))
+        self.write("kernel/Makefile", _KBUILD)
+
+    def make(self, target):
+        done = subprocess.run(["make", "-C", self.path("tree"), f"KDIR={self.path('kernel')}",
+                               f"DESTDIR={self.path('root')}", target], check=False, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        return done.returncode, done.stdout
+
+    def installed(self):
+        root = self.path("root")
+        return sorted(os.path.relpath(os.path.join(folder, name), root)
+                      for folder, _, names in os.walk(root) for name in names)
+
+    def test_install_and_uninstall(self):
+        for name in ("modules.order", "vfence.ko", "vfence_drm.ko"):
+            self.write(f"tree/{name}", "")
+        self.write("root/lib/modules/1.2/updates/other.ko", "")
+        status, output = self.make("install")
+        self.assertEqual(status, 0, output)
+        updates = "lib/modules/1.2/updates"
+        self.assertEqual(self.installed(),
+                         [f"{updates}/other.ko", f"{updates}/vfence.ko.xz",
+                          f"{updates}/vfence_drm.ko.xz", *sorted(_FILES)])
+        for target, source in _FILES.items():
+            self.assertEqual(_read(self.path(f"root/{target}")), _read(self.path(f"tree/{source}")))
+            self.assertEqual(os.stat(self.path(f"root/{target}")).st_mode & 0o777, 0o644)
+        status, output = self.make("uninstall")
+        self.assertEqual(status, 0, output)
+        self.assertEqual(self.installed(), [f"{updates}/other.ko"])
+
+    def test_modules_that_were_not_built_are_reported(self):
+        status, output = self.make("install")
+        self.assertNotEqual(status, 0)
+        self.assertIn("nothing to install: run make KDIR=", output)
+
+
+class InstallForDebian(Scratch):
+    def setUp(self):
+        super().setUp()
+        for module, name in ((kernel, "release"), (build, "modules")):
+            self.addCleanup(setattr, module, name, getattr(module, name))
+        kernel.release = lambda: "1.2-amd64"
+        build.modules = lambda name: [self.path("vfence.ko"), self.path("vfence_drm.ko")]
+        for path in build.modules("stock"):
+            self.write(path, "")
+
+    def test_modules_are_installed_below_the_destination(self):
+        install.run(self.path("root"))
+        self.assertEqual(sorted(os.listdir(self.path("root/lib/modules/1.2-amd64/updates"))),
+                         ["vfence.ko", "vfence_drm.ko"])
+
+    def test_missing_kernel_is_named(self):
+        with self.assertRaisesRegex(Failure, "no kernel 1.2-amd64"):
+            install.run("")
+
+
+class Rules(Scratch):
+    """A device node is `name` of a subsystem; assignments are the keys that a rule sets."""
+
+    def setUp(self):
+        super().setUp()
+        text = _read(os.path.join(build.CHECKOUT, _RULES)).replace("\\\n", "")
+        self.rules = []
+        for line in text.splitlines():
+            if line.strip() and not line.startswith("#"):
+                self.rules.append([self.word(word) for word in line.split(",")])
+
+    def word(self, word):
+        found = re.fullmatch(r'\s*([A-Z]+)(==|\+=|=)"([^"]*)"\s*', word)
+        self.assertTrue(found, f"not a rule: {word}")
+        return found.groups()
+
+    def assigned(self, name, subsystem):
+        """Returns what the rules assign to a device if all files exist for which they test."""
+        device = {"KERNEL": name, "SUBSYSTEM": subsystem}
+        found = {}
+        for rule in self.rules:
+            matches = [(key, value) for key, operator, value in rule if operator == "=="]
+            if all(device.get(key, value) == value for key, value in matches):
+                found.update((key, value) for key, operator, value in rule if operator != "==")
+        return found
+
+    def test_nodes_of_the_group_render(self):
+        self.assertEqual(self.assigned("vfence", "misc"), {"GROUP": "render", "MODE": "0660"})
+        udmabuf = self.assigned("udmabuf", "misc")
+        self.assertEqual(udmabuf.pop("RUN").split()[1:],
+                         ["--modify", "group:kvm:rw", "$devnode"])
+        self.assertEqual(udmabuf, {"GROUP": "render", "MODE": "0660"})
+
+    def test_other_nodes_are_left_alone(self):
+        for name, subsystem in (("sw_sync", "misc"), ("vfence", "block"), ("renderD128", "drm")):
+            self.assertEqual(self.assigned(name, subsystem), {}, name)
