@@ -31,6 +31,9 @@ mod vfence_drm;
 /// The name of the module, of its debugfs directory and of its device.
 const NAME: &CStr = c"vfence_drm";
 
+/// The prefix of engines in fdinfo: that of `Documentation/gpu/drm-usage-stats.rst` in the kernel.
+const FDINFO: &str = "drm";
+
 module! {
     type: VfenceDrmModule,
     name: "vfence_drm",

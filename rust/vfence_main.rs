@@ -23,6 +23,9 @@ mod vfence_misc;
 /// The name of the module, of its debugfs directory and of its device.
 const NAME: &CStr = c"vfence";
 
+/// The prefix of engines in fdinfo: the driver's own, because the device is no DRM device.
+const FDINFO: &str = "vfence";
+
 module! {
     type: VfenceModule,
     name: "vfence",

@@ -11,6 +11,7 @@ use crate::{
     vfence::{
         buffer::map::MappingTable,
         device::Device,
+        engines::Engines,
         events::Events,
         job::quota::Quota,
         limits::Limits,
@@ -27,6 +28,7 @@ use kernel::{
         RBTree,
         RBTreeNode, //
     },
+    str::CStr,
     sync::{
         new_mutex,
         Arc,
@@ -62,6 +64,7 @@ pub(crate) struct Client {
 struct Queues {
     by_id: RBTree<u32, QueueRef>,
     count: u32,
+    engines: Engines,
     /// The id of the queue created last.
     last_id: u32,
 }
@@ -77,6 +80,7 @@ impl Client {
             queues <- new_mutex!(Queues {
                 by_id: RBTree::new(),
                 count: 0,
+                engines: Engines::new(),
                 last_id: 0,
             }),
             in_fence_quota: Quota::new(VFENCE_MAX_WAITS)?,
@@ -115,6 +119,17 @@ impl Client {
         for queue in self.queues.lock().by_id.values() {
             f(queue);
         }
+    }
+
+    /// Calls `f` with the name of each engine, the number of its queues, and the time in ns for
+    /// which they have been busy.
+    pub(crate) fn for_each_engine(&self, f: impl FnMut(&CStr, u32, u64)) {
+        let queues = &mut *self.queues.lock();
+        let busy = queues
+            .by_id
+            .values()
+            .map(|queue| (queue.name(), queue.busy()));
+        queues.engines.show(busy, f);
     }
 
     /// Returns whether some queue can take another job. If none can, the next completion wakes
@@ -156,6 +171,7 @@ impl Client {
             if queues.count >= limits.max_queues {
                 return Err(ENOSPC);
             }
+            queues.engines.add(queue.name())?;
             // Nothing fails from here on, so the queue will be closed, which releases its worker
             // and its place in the backlog.
             Queue::assign_backlog(&queue);
@@ -184,6 +200,10 @@ impl Client {
         };
         self.last_signalled.lock().take_if(|last| last.id() == id);
         queue.close();
+        self.queues
+            .lock()
+            .engines
+            .remove(queue.name(), queue.busy());
         Ok(())
     }
 

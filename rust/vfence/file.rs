@@ -69,5 +69,17 @@ impl FileOperations for Client {
         seq_print!(seq, "vfence-queues:\t{}\n", queues);
         seq_print!(seq, "vfence-jobs:\t{}\n", jobs);
         seq_print!(seq, "vfence-events:\t{}\n", client.events.unread());
+        client.for_each_engine(|name, queues, busy| {
+            seq_print!(seq, "{}-engine-{}:\t{} ns\n", crate::FDINFO, name, busy);
+            if queues > 1 {
+                seq_print!(
+                    seq,
+                    "{}-engine-capacity-{}:\t{}\n",
+                    crate::FDINFO,
+                    name,
+                    queues
+                );
+            }
+        });
     }
 }

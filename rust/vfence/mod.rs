@@ -7,7 +7,7 @@
 //! - `module`: the state of a loaded module; `instance`: a device with its debugfs files;
 //!   `debugfs`, `listing`: the text of the file `queues`, and the list that it shows.
 //! - `client`, `device`, `shared`: an open file with its queues, what all open files of a device
-//!   share, and what all devices share.
+//!   share, and what all devices share; `engines`: the queues of a client in fdinfo.
 //! - `queue`: a queue, with its locks, timer, worker, and fences around a scheduler.
 //! - `sw_sync`: a timeline of `/dev/sw_sync`.
 //! - `buffer`: dma-bufs: creation, mappings, implicit synchronisation, operations of jobs.
@@ -28,6 +28,7 @@ pub(crate) mod charged;
 pub(crate) mod client;
 pub(crate) mod debugfs;
 pub(crate) mod device;
+pub(crate) mod engines;
 pub(crate) mod events;
 pub(crate) mod file;
 pub(crate) mod instance;

@@ -81,6 +81,23 @@ extern "C" {
  *         left.
  * ======  ========================================================================================
  *
+ * DOC: fdinfo
+ *
+ * /proc/PID/fdinfo/FD of a node has the keys of Documentation/gpu/drm-usage-stats.rst in the
+ * kernel, and the vfence-* keys of /dev/vfence:
+ *
+ * - drm-driver, drm-client-id, and drm-client-name after %DRM_IOCTL_SET_CLIENT_NAME.
+ * - drm-engine-NAME: the time for which the queues with the name NAME have been busy, which is the
+ *   sum of &vfence_event.end_ns - &vfence_event.start_ns over the jobs that ran, plus the time of
+ *   the running jobs so far. A job that hangs is busy until its timeout or a reset. The jobs of a
+ *   manual queue take no time. Destroying a queue keeps its time, and the value never decreases.
+ * - drm-engine-capacity-NAME: the number of queues with that name, if it is more than 1.
+ *
+ * In NAME, an underscore replaces each character other than letters, digits, '.', '-' and '_', and
+ * the first '-' of a name like "capacity-x". A file lists at most 15 engines, in the order in
+ * which their first queues were created: gputop of IGT 2.5 aborts if it finds more. Queues with a
+ * 15th name and all later ones belong to the engine "other", which a file without queues also has.
+ *
  * DOC: errors
  *
  * The fence of a job carries the job's error. For a job that waits for the syncobj, it counts like

@@ -400,6 +400,11 @@ impl Queue {
         self.state.lock().jobs.pending()
     }
 
+    /// Returns the time in ns for which jobs have run, the running job included.
+    pub(crate) fn busy(&self) -> u64 {
+        self.state.lock().jobs.busy(ktime_get())
+    }
+
     /// Returns whether the queue can take another job. If not, the next completion wakes pollers.
     pub(crate) fn poll_free_slot(&self) -> bool {
         let mut state = self.state.lock();

@@ -12,7 +12,7 @@ use kernel::{
 };
 
 /// The name of a queue, padded with NULs; at least one.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct QueueName([u8; Self::LEN]);
 
 impl QueueName {
@@ -30,6 +30,32 @@ impl QueueName {
             name[..given.to_bytes().len()].copy_from_slice(given.to_bytes());
         }
         Ok(Self(name))
+    }
+
+    /// Returns a name that the driver chooses.
+    pub(crate) const fn from_c_str(given: &CStr) -> Self {
+        let (given, mut name) = (given.to_bytes(), [0; Self::LEN]);
+        assert!(given.len() < Self::LEN);
+        let mut i = 0;
+        while i < given.len() {
+            name[i] = given[i];
+            i += 1;
+        }
+        Self(name)
+    }
+
+    /// Returns the name for the key `drm-engine-NAME` of fdinfo, which has no whitespace and no
+    /// colon. The name is user space's, so `_` replaces all but letters, digits, `.`, `-` and `_`.
+    pub(crate) fn as_key(&self) -> Self {
+        /// A key of its own begins with `drm-engine-capacity-`.
+        const CAPACITY: &[u8] = b"capacity-";
+
+        let keeps = |byte: u8| byte.is_ascii_alphanumeric() || b"\0.-_".contains(&byte);
+        let mut name = self.0.map(|byte| if keeps(byte) { byte } else { b'_' });
+        if name.starts_with(CAPACITY) {
+            name[CAPACITY.len() - 1] = b'_';
+        }
+        Self(name)
     }
 
     /// Returns the name with all its NULs.
@@ -57,6 +83,20 @@ mod tests {
     #[test]
     fn name_without_nul_is_refused() {
         assert!(QueueName::from_user(&[b'x'; QueueName::LEN], 1).is_err());
+    }
+
+    #[test]
+    fn key_has_no_separators() {
+        let keys = [
+            (c"video-enhance_2.x", c"video-enhance_2.x"),
+            (c"a b:\t7 ns\ndrm-x", c"a_b__7_ns_drm-x"),
+            (c"\xc3\xa4\x7f", c"___"),
+            (c"capacity-render", c"capacity_render"),
+            (c"capacity", c"capacity"),
+        ];
+        for (name, key) in keys {
+            assert_eq!(QueueName::from_c_str(name).as_key().as_c_str(), key);
+        }
     }
 
     #[test]

@@ -172,6 +172,15 @@ where
         either!(self, scheduler => scheduler.totals())
     }
 
+    /// Returns the time in ns for which jobs have run by the time `now`, the running job included.
+    /// The jobs of a manual queue do not run.
+    pub(crate) fn busy(&self, now: u64) -> u64 {
+        match self {
+            Self::Timed(timed) => timed.busy(now),
+            Self::Manual(_) => 0,
+        }
+    }
+
     /// Returns the optional fence of job `seqno`, or `None` if the job is not pending.
     pub(crate) fn fence_mut(&mut self, seqno: u64) -> Option<&mut D::Fence> {
         match self {

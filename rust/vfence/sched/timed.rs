@@ -131,6 +131,8 @@ where
     execution: Option<Execution>,
     outcome: Option<Outcome>,
     operations_end: OperationsEnd,
+    /// The time in ns for which the jobs that have ended ran.
+    busy: u64,
     /// The seqno of the last job that [`TimedScheduler::begin_operations`] returned.
     last_begun: u64,
     /// The seqno of the last job that [`TimedScheduler::take_start`] returned.
@@ -168,6 +170,7 @@ where
             execution: None,
             outcome: None,
             operations_end: OperationsEnd::default(),
+            busy: 0,
             last_begun: 0,
             last_start: 0,
         }
@@ -503,6 +506,12 @@ where
         Some((seqno, self.start))
     }
 
+    /// Returns the time in ns for which jobs have run by the time `now`, the running job included.
+    pub(crate) fn busy(&self, now: u64) -> u64 {
+        let until = self.outcome.map_or(now, |outcome| outcome.end.min(now));
+        self.busy + until.saturating_sub(self.start)
+    }
+
     /// Returns the state of job `seqno` at the time `now`.
     pub(crate) fn state(&self, now: u64, seqno: u64) -> JobState {
         let slot = match self.jobs.find(seqno) {
@@ -549,6 +558,7 @@ where
         // Not before the end of the previous job, even if the caller's clock went backwards.
         let end = end.max(self.head_since);
         let start = if self.start <= end { self.start } else { 0 };
+        self.busy += end.saturating_sub(self.start);
         let seqno = self.jobs.pending.first();
         let (slot, segment) = self.jobs.pending.pop()?;
         let record = JobRecord {

@@ -11,6 +11,7 @@ mod counter;
 #[path = "../../../rust/vfence/sched/mod.rs"]
 mod sched;
 
+mod busy_test;
 mod counter_test;
 mod deadline_test;
 mod fault_plan_test;

@@ -155,6 +155,8 @@ struct Schedule {
     now: u64,
     /// The time of the last event.
     last: u64,
+    /// How long jobs had run after the last event.
+    busy: u64,
     /// The index of the last job whose operations began.
     begun: Option<usize>,
 }
@@ -172,6 +174,7 @@ impl Schedule {
             last_start: 0,
             now: 1000,
             last: 0,
+            busy: 0,
             begun: None,
         }
     }
@@ -490,8 +493,23 @@ impl Schedule {
         ends(self.kind, &self.policy, &self.jobs, &self.resets)
     }
 
+    /// Checks how long jobs have run: the time of those that have ended, and not less than before.
+    fn check_busy(&mut self) {
+        let ran = self.ends.iter().filter(|end| end.start != 0);
+        let ended: u64 = ran.map(|end| end.time - end.start).sum();
+        assert_eq!(self.scheduler.busy(0), ended);
+        let busy = self.scheduler.busy(self.now);
+        assert!(busy >= self.busy);
+        match self.scheduler.state(self.now, self.ends.len() as u64 + 1) {
+            JobState::Running(record) => assert!(busy - ended <= self.now - record.start),
+            _ => assert_eq!(busy, ended),
+        }
+        self.busy = busy;
+    }
+
     /// Checks the scheduler after an event.
     fn check(&mut self) {
+        self.check_busy();
         assert_eq!(self.scheduler.submitted(), self.jobs.len() as u64);
         assert_eq!(self.scheduler.completed(), self.ends.len() as u64);
         assert_eq!(self.scheduler.pending(), self.jobs.len() - self.ends.len());
