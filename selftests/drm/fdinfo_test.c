@@ -444,6 +444,67 @@ TEST_F(fdinfo, busy_time_does_not_decrease)
 	EXPECT_LE(last, busy(self->node, "timer"));
 }
 
+static __u64 memory(int node, const char *stat)
+{
+	char key[64];
+
+	snprintf(key, sizeof(key), "drm-%s-memory", stat);
+	return read_value(node, key);
+}
+
+TEST_F(fdinfo, memory_is_that_of_gem_objects)
+{
+	struct drm_vfence_gem_create small = { .size = PAGE }, large = { .size = 256 * PAGE };
+	int misc = device_open(), foreign = buffer_create(misc, 4 * PAGE), buffer;
+	__u32 imported;
+
+	EXPECT_EQ(0, memory(self->node, "total"));
+	EXPECT_EQ(0, memory(self->node, "shared"));
+	ASSERT_NE(0, gem_create(self->node, &small));
+	ASSERT_NE(0, gem_create(self->node, &large));
+	EXPECT_EQ(257 * PAGE, memory(self->node, "total"));
+	EXPECT_EQ(257 * PAGE, memory(self->node, "resident"));
+	EXPECT_EQ(0, memory(self->node, "shared"));
+	EXPECT_EQ(1, read_and_parse(self->node));
+	/* Exported and imported objects are shared. */
+	ASSERT_EQ(0, drmPrimeHandleToFD(self->node, small.handle, DRM_CLOEXEC, &buffer));
+	EXPECT_EQ(PAGE, memory(self->node, "shared"));
+	ASSERT_EQ(0, drmPrimeFDToHandle(self->node, foreign, &imported));
+	EXPECT_EQ(5 * PAGE, memory(self->node, "shared"));
+	EXPECT_EQ(261 * PAGE, memory(self->node, "total"));
+	EXPECT_EQ(261 * PAGE, memory(self->node, "resident"));
+	close(buffer);
+	close(foreign);
+	EXPECT_EQ(0, drmCloseBufferHandle(self->node, small.handle));
+	EXPECT_EQ(0, drmCloseBufferHandle(self->node, imported));
+	EXPECT_EQ(256 * PAGE, memory(self->node, "total"));
+	EXPECT_EQ(0, drmCloseBufferHandle(self->node, large.handle));
+	EXPECT_EQ(0, memory(self->node, "total"));
+	close(misc);
+}
+
+TEST_F(fdinfo, memory_that_jobs_use_is_active)
+{
+	struct drm_vfence_gem_create object = { .size = 2 * PAGE }, idle = { .size = PAGE };
+	struct vfence_use use = { .flags = VFENCE_USE_WRITE | DRM_VFENCE_USE_HANDLE };
+	struct vfence_submit job = buffer_job(timer_queue(self->node), 0, &use, 1, NULL, 0);
+	__u32 manual = manual_queue(self->node);
+	int gate = submit(self->node, manual, 0);
+
+	use.fd = gem_create(self->node, &object);
+	ASSERT_NE(0, use.fd);
+	ASSERT_NE(0, gem_create(self->node, &idle));
+	EXPECT_EQ(ABSENT, memory(self->node, "active"));
+	job.in_fences = ptr_to_u64(&gate);
+	job.in_fence_count = 1;
+	ASSERT_EQ(0, submit_job(self->node, &job));
+	EXPECT_EQ(2 * PAGE, memory(self->node, "active"));
+	EXPECT_EQ(2, read_and_parse(self->node));
+	EXPECT_EQ(1, signal_seqno(self->node, manual, 1, 0));
+	EXPECT_EQ(0, wait_idle(self->node, job.queue));
+	EXPECT_EQ(ABSENT, memory(self->node, "active"));
+}
+
 /* /dev/vfence is no DRM device: tools must not take it for one. */
 TEST(misc_device_has_keys_of_its_own)
 {

@@ -92,6 +92,10 @@ extern "C" {
  *   the running jobs so far. A job that hangs is busy until its timeout or a reset. The jobs of a
  *   manual queue take no time. Destroying a queue keeps its time, and the value never decreases.
  * - drm-engine-capacity-NAME: the number of queues with that name, if it is more than 1.
+ * - drm-total-memory, drm-shared-memory, drm-resident-memory, drm-active-memory: the size of the
+ *   GEM objects that the file has handles of; of those that were exported or imported; of all
+ *   again, because their memory stays allocated; and of those with pending fences. The core omits
+ *   the last two if there are none.
  *
  * In NAME, an underscore replaces each character other than letters, digits, '.', '-' and '_', and
  * the first '-' of a name like "capacity-x". A file lists at most 15 engines, in the order in

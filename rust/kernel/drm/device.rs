@@ -67,6 +67,7 @@ impl<T: Driver> DrmDevice<T> {
         open: Some(Self::open),
         postclose: Some(Self::postclose),
         release: Some(Self::release),
+        show_fdinfo: Some(bindings::drm_show_memory_stats),
         gem_prime_import: Some(gem::import),
         name: as_char_ptr_in_const_context(T::NAME).cast_mut(),
         desc: as_char_ptr_in_const_context(T::DESCRIPTION).cast_mut(),

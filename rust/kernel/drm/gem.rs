@@ -62,6 +62,7 @@ impl Object {
         free: Some(Self::free),
         export: Some(Self::export),
         mmap: Some(Self::mmap),
+        status: Some(Self::status),
         ..pin_init::zeroed()
     };
 
@@ -203,6 +204,18 @@ impl Object {
             unsafe { bindings::drm_gem_object_put(base) };
         }
         ret
+    }
+
+    /// Returns the status of an object's memory for fdinfo. The exporter of the dma-buf provides
+    /// the memory, and does not say whether it has allocated all of it.
+    ///
+    /// # Safety
+    ///
+    /// None: the function does not use `base`.
+    unsafe extern "C" fn status(
+        _base: *mut bindings::drm_gem_object,
+    ) -> bindings::drm_gem_object_status {
+        bindings::drm_gem_object_status_DRM_GEM_OBJECT_RESIDENT
     }
 }
 
