@@ -10,6 +10,7 @@ which suites have run.
 import glob
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -44,10 +45,14 @@ class Suite(typing.NamedTuple):
     seconds: int = None
     # Arguments of the program.
     arguments: tuple = ()
+    # Whether an ordinary user runs the program.
+    by_user: bool = False
 
 
 # The words of a line that are not parameters of the modules.
-_OPTIONS = ("only", "seconds", "debug-without")
+_OPTIONS = ("only", "seconds", "debug-without", "user")
+# The ids of an ordinary user and of the group render. The guest's files need not have their names.
+_USER, _RENDER = 1000, 1001
 
 
 def _suite(line, kernel):
@@ -59,11 +64,13 @@ def _suite(line, kernel):
     options = dict(word.split("=", 1) for word in words if word.split("=")[0] in _OPTIONS)
     if options.get("only", kernel) not in [*KERNELS, *ROOTS]:
         raise ValueError(f"no such guest: {line}")
+    if options.get("user", "render") != "render":
+        raise ValueError(f"no such user: {line}")
     without = options.get("debug-without", "").split(",") if kernel == "debug" else []
     suite = Suite(program, _LOADED[load],
                   [word for word in words if word.split("=")[0] not in _OPTIONS],
                   int(options["seconds"]) if "seconds" in options else None,
-                  tuple(f"-V{variant}" for variant in without if variant))
+                  tuple(f"-V{variant}" for variant in without if variant), "user" in options)
     return suite if options.get("only", kernel) == kernel else None
 
 
@@ -71,7 +78,8 @@ def suites(text, kernel):
     """Returns the Suites of a list that run in the guest `kernel`.
 
     `only=` names the one guest that runs a suite, `seconds=` sets its time limit, and
-    `debug-without=` names the fixture variants that the debug kernel leaves out.
+    `debug-without=` names the fixture variants that the debug kernel leaves out. `user=render`
+    lets an ordinary user of the group render run the suite.
     """
     lines = [line for line in (raw.split("#", 1)[0] for raw in text.splitlines()) if line.strip()]
     programs = [line.split()[0] for line in lines]
@@ -109,6 +117,22 @@ def _name(module):
     return os.path.basename(module).removesuffix(".ko")
 
 
+def _argv(suite):
+    """Returns the command that runs a suite."""
+    if not suite.by_user:
+        return [suite.program, *suite.arguments]
+    # Do what the udev rules do.
+    for node in ("/dev/vfence", "/dev/udmabuf", *glob.glob("/dev/dri/renderD*")):
+        if os.path.exists(node):
+            os.chown(node, 0, _RENDER)
+            os.chmod(node, 0o660)
+    # The checkout may be in a directory that only root can open.
+    program = shutil.copy(shutil.which(suite.program), "/tmp")
+    os.chmod(program, 0o755)
+    return ["setpriv", f"--reuid={_USER}", f"--regid={_USER}", f"--groups={_RENDER}", "--",
+            program, *suite.arguments]
+
+
 def _run(suite, modules, todo, directory, seconds):
     """Runs one suite and returns its record for `results`.
 
@@ -136,7 +160,7 @@ def _run(suite, modules, todo, directory, seconds):
         try:
             # A new session, so that timeout(1) kills the program's children too.
             record["status"] = call("setsid", "--wait", "timeout", "--kill-after=5",
-                                    str(seconds), suite.program, *suite.arguments,
+                                    str(seconds), *_argv(suite),
                                     timeout=seconds + 30)
         except subprocess.TimeoutExpired:
             record["status"] = 124

@@ -41,10 +41,15 @@ class List(unittest.TestCase):
                          [Suite("both", 2, ["a=1"], None, ("-Vrender",)),
                           Suite("four", 2, [], None, ("-Vrender_a", "-Vrender_b"))])
 
+    def test_ordinary_user(self):
+        text = "open misc user=render a=1\nprivate misc\n"
+        self.assertEqual(inside.suites(text, "debug"),
+                         [Suite("open", 1, ["a=1"], by_user=True), Suite("private", 1, [])])
+
     def test_bad_lines(self):
         for text in ("basic nomodul\n", "basic nomodule twice\n", "basic drm nomodule\n",
                      "basic\nbasic nomodule\n", "basic misc seconds=long\n",
-                     "basic misc only=release\n"):
+                     "basic misc only=release\n", "basic misc user=root\n"):
             with self.subTest(text), self.assertRaises(ValueError):
                 inside.suites(text, "stock")
 
