@@ -9,6 +9,7 @@
 #include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,6 +26,18 @@ static inline void node_to_group(const char *directory, const char *name, gid_t 
 		chmod(path, 0660);
 }
 
+/* Gives the nodes of a directory whose names begin with @prefix to a group. */
+static inline void nodes_to_group(const char *directory, const char *prefix, gid_t group)
+{
+	DIR *dir = opendir(directory);
+
+	for (struct dirent *entry; dir && (entry = readdir(dir));)
+		if (!strncmp(entry->d_name, prefix, strlen(prefix)))
+			node_to_group(directory, entry->d_name, group);
+	if (dir)
+		closedir(dir);
+}
+
 /*
  * Makes this process one of an ordinary user, with an empty XDG_RUNTIME_DIR. The guest runs no
  * udev, so the function gives the nodes to the groups first. Returns 0, or -1 with a message.
@@ -34,19 +47,15 @@ static inline int become_user(void)
 	struct group *render = getgrnam("render");
 	gid_t groups[2] = { render ? render->gr_gid : 0 };
 	struct group *video = getgrnam("video");
-	DIR *dri = opendir("/dev/dri");
 
 	groups[1] = video ? video->gr_gid : 0;
 	if (!groups[0] || !groups[1]) {
 		fprintf(stderr, "no group render or video\n");
 		return -1;
 	}
-	for (struct dirent *entry; dri && (entry = readdir(dri));)
-		if (entry->d_name[0] != '.')
-			node_to_group("/dev/dri", entry->d_name,
-				      groups[entry->d_name[0] == 'c']);
-	if (dri)
-		closedir(dri);
+	nodes_to_group("/dev/dri", "card", groups[1]);
+	nodes_to_group("/dev/dri", "renderD", groups[0]);
+	nodes_to_group("/dev", "video", groups[1]);
 	node_to_group("/dev", "vfence", groups[0]);
 	node_to_group("/dev", "udmabuf", groups[0]);
 	if ((mkdir(RUNTIME_DIR, 0700) && errno != EEXIST) ||
