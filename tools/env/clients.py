@@ -37,6 +37,7 @@ class Client(typing.NamedTuple):
 
 CLIENTS = {
     "weston": Client("forky", "wayland_demo weston"),
+    "lavapipe": Client("forky", "lavapipe_demo"),
 }
 
 
