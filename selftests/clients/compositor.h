@@ -34,6 +34,11 @@ static const struct compositor compositors[] = {
 		.argv = { "weston", "--backend=headless", "--renderer=gl", "--no-config",
 			  "--idle-time=0", "--socket=wayland-0" },
 	},
+	{
+		.name = "kwin",
+		.argv = { "kwin_wayland", "--virtual", "--width", "640", "--height", "480",
+			  "--no-lockscreen", "--no-global-shortcuts", "--socket", "wayland-0" },
+	},
 };
 
 static inline const struct compositor *compositor_named(const char *name)
@@ -126,7 +131,8 @@ static inline pid_t compositor_start(const struct compositor *compositor)
 
 /*
  * Ends a compositor and the programs that it has started, which hold buffers of the device. Returns
- * 0 if it ended by itself, or by SIGTERM; else 1, after printing its log.
+ * 0 if it ended by itself, or by SIGTERM, which KWin reports as its exit status; else 1, after
+ * printing its log.
  */
 static inline int compositor_stop(pid_t process)
 {
@@ -141,7 +147,8 @@ static inline int compositor_stop(pid_t process)
 	kill(-process, SIGKILL);
 	while (wait(NULL) > 0)
 		;
-	if (ended && ((WIFEXITED(status) && !WEXITSTATUS(status)) ||
+	if (ended && ((WIFEXITED(status) && (!WEXITSTATUS(status) ||
+					     WEXITSTATUS(status) == SIGTERM)) ||
 		      (WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM)))
 		return 0;
 	if (ended)
