@@ -7,7 +7,7 @@
 //! The `kernel` crate's driver and file belong to its own `drm::Device`; see `device.rs`.
 
 use super::{
-    dumb::DumbBuffer,
+    dumb_buffer::DumbBuffer,
     file::File,
     gem::{
         NewHandle,

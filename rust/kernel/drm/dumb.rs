@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! Dumb buffers: buffer objects for pixels, which every driver creates by the same ioctls.
+//! The ioctls for dumb buffers, buffer objects for pixels, which are the same for every driver.
 //!
 //! C header: [`include/drm/drm_dumb_buffers.h`](srctree/include/drm/drm_dumb_buffers.h)
 //!
@@ -11,6 +11,7 @@
 
 use super::{
     driver::Driver,
+    dumb_buffer::DumbBuffer,
     file::File,
     gem::NewHandle, //
 };
@@ -27,7 +28,6 @@ use kernel::{
         _IOC_SIZE,
         _IOC_TYPE, //
     },
-    page::PAGE_SIZE,
     prelude::*,
     uaccess::{
         UserPtr,
@@ -58,54 +58,6 @@ pub(super) fn is_ioctl(number: u32) -> bool {
 /// Returns whether `number` is `DRM_IOCTL_GET_CAP`.
 pub(super) fn is_get_cap(number: u32) -> bool {
     is_drm(number) && _IOC_NR(number) == GET_CAP
-}
-
-/// The buffer that a program asks for: C's `struct drm_mode_create_dumb`.
-pub(crate) struct DumbBuffer<'a> {
-    device: *mut bindings::drm_device,
-    args: &'a mut bindings::drm_mode_create_dumb,
-}
-
-impl DumbBuffer<'_> {
-    /// Sets the bytes from one line to the next, a multiple of `pitch_align` if that is not 0, and
-    /// the size of the buffer, whole pages. Returns the size.
-    ///
-    /// Fails with `EINVAL` if 32 bits cannot hold the size.
-    pub(crate) fn set_size(&mut self, pitch_align: usize) -> Result<u64> {
-        let mut args = *self.args;
-        // SAFETY: The device is valid.
-        let format = unsafe { bindings::drm_driver_color_mode_format(self.device, args.bpp) };
-        if format == bindings::DRM_FORMAT_INVALID {
-            // A pixel takes whole bytes. The core also assumes so, but for some values of `bpp` it
-            // logs a warning, which a program must not be able to cause.
-            args.width = args.width.checked_mul(bytes(args.bpp)).ok_or(EINVAL)?;
-            args.bpp = 8;
-        }
-        // SAFETY: Both pointers are valid.
-        to_result(unsafe { bindings::drm_mode_size_dumb(self.device, &mut args, pitch_align, 0) })?;
-        (self.args.pitch, self.args.size) = (args.pitch, args.size);
-        Ok(args.size)
-    }
-}
-
-/// Returns the whole bytes of a pixel.
-fn bytes(bpp: u32) -> u32 {
-    bpp.div_ceil(8)
-}
-
-/// Does the checks of `drm_mode_create_dumb()`, which come before those of the driver.
-///
-/// Fails with `EINVAL` if a field is 0 or if 32 bits cannot hold the size.
-fn check(width: u32, height: u32, bpp: u32) -> Result {
-    if width == 0 || height == 0 || bpp == 0 || bpp > u32::MAX - 8 {
-        return Err(EINVAL);
-    }
-    let pitch = bytes(bpp).checked_mul(width).ok_or(EINVAL)?;
-    let size = height.checked_mul(pitch).ok_or(EINVAL)?;
-    // CAST: A page is smaller than 4 GiB.
-    size.checked_next_multiple_of(PAGE_SIZE as u32)
-        .ok_or(EINVAL)?;
-    Ok(())
 }
 
 /// A structure of the UAPI.
@@ -176,7 +128,7 @@ impl UserArgument {
 /// Handles an ioctl for which [`is_ioctl`] or [`is_get_cap`] returns true. As in the core, the
 /// outputs of a call that fails are 0.
 ///
-/// Fails as the driver does, with `EFAULT`, with `EINVAL` as [`check`] does and for an unknown
+/// Fails as the driver does, with `EFAULT`, with `EINVAL` as [`DumbBuffer::new`] does and for an unknown
 /// handle of `DESTROY`, and with `EOPNOTSUPP` for a capability that is not one of dumb buffers.
 pub(super) fn ioctl<T: Driver>(file: &File<T>, number: u32, address: usize) -> Result {
     let argument = UserArgument::new(number, address);
@@ -215,9 +167,7 @@ fn create<'a, T: Driver>(
     file: &'a File<T>,
     args: &mut bindings::drm_mode_create_dumb,
 ) -> Result<NewHandle<'a, T>> {
-    check(args.width, args.height, args.bpp)?;
-    let device = file.device();
-    let handle = T::dumb_create(file, &mut DumbBuffer { device, args })?;
+    let handle = T::dumb_create(file, &mut DumbBuffer::new(file, args)?)?;
     args.handle = handle.number();
     Ok(handle)
 }
@@ -239,22 +189,6 @@ fn capability<T: Driver>(capability: u64) -> Result<u64> {
 #[kernel::macros::kunit_tests(vfence_drm_dumb)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn size_must_have_32_bits() {
-        const PAGE: u32 = PAGE_SIZE as u32;
-        let refused = |width, height, bpp| check(width, height, bpp) == Err(EINVAL);
-        for (width, height, bpp) in [(0, 1, 1), (1, 0, 1), (1, 1, 0), (1, 1, u32::MAX)] {
-            assert!(refused(width, height, bpp));
-        }
-        // The largest size is 4 GiB less a page.
-        assert_eq!(check(1 << 15, (1 << 15) - 1, 32), Ok(()));
-        assert_eq!(check(u32::MAX - PAGE + 1, 1, 8), Ok(()));
-        assert!(refused(u32::MAX - PAGE + 2, 1, 8));
-        assert!(refused(1 << 15, 1 << 15, 32));
-        assert!(refused(1 << 30, 1, 32));
-        assert!(refused(9, 1, u32::MAX - 8));
-    }
 
     #[test]
     fn only_the_number_decides() {

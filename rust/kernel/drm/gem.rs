@@ -15,10 +15,7 @@
 //!                                      └── DRM_IOCTL_PRIME_HANDLE_TO_FD, mmap() at mmap_offset()
 //! ```
 
-use super::{
-    driver::Driver,
-    file::File, //
-};
+use super::file::File;
 use crate::{
     drm_bindings as bindings,
     kernel_ext::dma_buf::DmaBuf, //
@@ -111,13 +108,13 @@ impl Object {
     }
 
     /// Returns the object with the handle `handle` of an open file. Fails with `ENOENT`.
-    pub(crate) fn lookup<T: Driver>(file: &File<T>, handle: u32) -> Result<ObjectRef<'_>> {
+    pub(crate) fn lookup<T>(file: &File<T>, handle: u32) -> Result<ObjectRef<'_>> {
         // SAFETY: The file is open.
         let base = unsafe { bindings::drm_gem_object_lookup(file.as_raw(), handle) };
         if base.is_null() {
             return Err(ENOENT);
         }
-        // SAFETY: All objects of a `Driver`'s device come from `create()`.
+        // SAFETY: All objects of a `File`'s device come from `create()`.
         let object = unsafe { Self::from_raw(base) };
         // INVARIANT: `drm_gem_object_lookup()` took a count, which the `ObjectRef` takes over. The
         // file refers to the device.
@@ -264,14 +261,14 @@ impl Drop for ObjectRef<'_> {
 }
 
 /// A handle that was not returned to user space yet. Dropping it deletes the handle.
-pub(crate) struct NewHandle<'a, T: Driver> {
+pub(crate) struct NewHandle<'a, T> {
     file: &'a File<T>,
     number: u32,
     object: ObjectRef<'a>,
     kept: bool,
 }
 
-impl<'a, T: Driver> NewHandle<'a, T> {
+impl<'a, T> NewHandle<'a, T> {
     /// Creates an object for `buf`, and a handle of it in an open file.
     ///
     /// Fails with `ENOMEM`, and with `ENOSPC` if the file has too many handles.
@@ -308,7 +305,7 @@ impl<'a, T: Driver> NewHandle<'a, T> {
     }
 }
 
-impl<T: Driver> Drop for NewHandle<'_, T> {
+impl<T> Drop for NewHandle<'_, T> {
     fn drop(&mut self) {
         if !self.kept {
             // SAFETY: The file is open. If user space guessed the number and closed the handle, the

@@ -18,6 +18,7 @@
 mod device;
 mod driver;
 mod dumb;
+mod dumb_buffer;
 mod file;
 mod gem;
 mod syncobj;
@@ -27,7 +28,7 @@ pub(crate) use driver::{
     Driver,
     Feature, //
 };
-pub(crate) use dumb::DumbBuffer;
+pub(crate) use dumb_buffer::DumbBuffer;
 pub(crate) use file::File;
 pub(crate) use gem::{
     NewHandle,
