@@ -20,7 +20,7 @@ import ktap
 _LAYERS = [
     ("node", r"\w+_main\.rs|vfence_(misc|drm)/.*"),
     ("ioctl", r"vfence/(ioctl/.*|file\.rs)"),
-    ("client", r"vfence/(client|device|debugfs|listing|module)\.rs"),
+    ("client", r"vfence/(client|engines|device|shared|instance|debugfs|listing|module)\.rs"),
     ("queue", r"vfence/(queue|sw_sync)/.*"),
     ("buffer", r"vfence/buffer/.*"),
     ("job", r"vfence/job/.*"),
@@ -35,7 +35,7 @@ _ORDER = {name: index for index, (name, _) in enumerate(_LAYERS)}
 _CLOSED = "sched"
 
 # Items of the crate root that each kernel module defines for the files that both modules compile.
-_ROOT_ITEMS = {"NAME", "LocalModule", "THIS_MODULE", "module_parameters"}
+_ROOT_ITEMS = {"NAME", "FDINFO", "LocalModule", "THIS_MODULE", "module_parameters"}
 
 _BLANK = re.compile(r"""//[^\n]*|/\*.*?\*/|\b[bc]?r(\#*)".*?"\1|[bc]?"(?:\\.|[^"\\])*"
                         |b?'(?:\\[^'\n]+|[^\\'\n])'""", re.S | re.X)
