@@ -23,8 +23,8 @@ pub(crate) struct ModuleState {
 }
 
 impl ModuleState {
-    /// Creates the state of a module without devices. Fails with `EINVAL`, and logs the reason, if a
-    /// module parameter is out of range, `ENOMEM`.
+    /// Creates the state of a module without devices. Fails with `EINVAL`, and logs the reason, if
+    /// a module parameter is out of range, `ENOMEM`.
     pub(crate) fn new() -> Result<Self> {
         let limits = Limits::from_parameters()?;
         let fences = FenceDomain::new()?;
