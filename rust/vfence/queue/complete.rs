@@ -266,7 +266,7 @@ impl Queue {
         let JobRecord {
             start, end, error, ..
         } = job.record;
-        trace::job_complete(|| (self.context, job.seqno, self.id, error, start, end));
+        trace::job_complete(|event| event(self.context, job.seqno, self.id, error, start, end));
         self.trace_start(&mut state.jobs);
     }
 

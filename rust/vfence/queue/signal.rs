@@ -121,7 +121,7 @@ impl Queue {
         let mut completed = 0;
         let mut done = |seqno, fence: JobFence| {
             completed += 1;
-            trace::job_complete(|| (self.context, seqno, self.id, error, 0, now));
+            trace::job_complete(|event| event(self.context, seqno, self.id, error, 0, now));
             if let Some(fence) = fence {
                 fences.push(fence);
             }

@@ -147,7 +147,7 @@ impl Queue {
     ) -> Result<(u64, bool), J> {
         let (duration, in_fences) = (job.duration(), job.in_fences());
         let (seqno, start_timer) = job.submit(state, now)?;
-        trace::job_submit(|| (self.context, seqno, self.id, duration, in_fences));
+        trace::job_submit(|event| event(self.context, seqno, self.id, duration, in_fences));
         Ok((seqno, start_timer))
     }
 }

@@ -95,7 +95,7 @@ impl Queue {
     pub(crate) fn trace_start(&self, jobs: &mut QueueScheduler) {
         let start = jobs.timed_mut().and_then(|jobs| jobs.take_start());
         if let Some((seqno, start)) = start {
-            trace::job_start(|| (self.context, seqno, self.id, start));
+            trace::job_start(|event| event(self.context, seqno, self.id, start));
         }
     }
 
@@ -130,7 +130,7 @@ impl Queue {
             let PlainCompletion {
                 seqno, start, end, ..
             } = job;
-            trace::job_complete(|| (self.context, seqno, self.id, 0, start, end));
+            trace::job_complete(|event| event(self.context, seqno, self.id, 0, start, end));
             wake = Wake::take(state, seqno);
             all = idle || self.rearm_next(state, charge);
         }

@@ -366,7 +366,7 @@ impl SwSyncTimeline {
         if let Err(refused) = pending.insert(key, PendingValue { created, fence }) {
             return PlaceResult::NoBlock(refused.fence);
         }
-        trace::job_submit(|| (self.context, u64::from(value), ID, 0, 0));
+        trace::job_submit(|event| event(self.context, u64::from(value), ID, 0, 0));
         // Otherwise, the timer is armed for the first fence, which does not time out later.
         if pending.len() == 1 {
             self.arm(armed, self.expiry(created));
@@ -467,7 +467,7 @@ impl SwSyncTimeline {
             |key, pending| {
                 *completed += 1;
                 let value = u64::from(value(key));
-                trace::job_complete(|| (self.context, value, ID, error, 0, now));
+                trace::job_complete(|event| event(self.context, value, ID, error, 0, now));
                 batch.push(pending.fence);
             },
         );

@@ -121,7 +121,7 @@ impl SwSyncTimeline {
                 }
                 let (value, expiry) = (u64::from(value(key)), self.expiry(pending.created));
                 let error = ETIMEDOUT.to_errno();
-                trace::job_complete(|| (self.context_id(), value, ID, error, 0, expiry));
+                trace::job_complete(|event| event(self.context_id(), value, ID, error, 0, expiry));
                 if let Some(place) = places.next() {
                     *place = Some((pending.fence, expiry));
                 }
