@@ -34,8 +34,9 @@ pub(crate) trait FileOperations: Send + Sync + Sized + 'static {
     /// The data that all open files of the device share.
     type Data: Send + Sync + 'static;
 
-    /// Called when the device is opened.
-    fn open(data: &Self::Data) -> Result<Pin<KBox<Self>>>;
+    /// Called when the device is opened. `id` is the number that the subsystem gives the open file
+    /// in fdinfo, if it does.
+    fn open(data: &Self::Data, id: Option<u64>) -> Result<Pin<KBox<Self>>>;
 
     /// Called when the last reference to the open file is dropped.
     fn release(this: Pin<KBox<Self>>);

@@ -140,7 +140,7 @@ impl<T: MiscDevice> MiscDeviceRegistration<T> {
         // SAFETY: By the type invariants a device with these operations is the `inner` field of a
         // registration, which is valid while the device is registered.
         let registration = unsafe { &*container_of!(inner, Self, inner) };
-        match T::open(&registration.data) {
+        match T::open(&registration.data, None) {
             Ok(opened) => {
                 // SAFETY: The file is not open yet, so its fields may be changed. `read()` supports
                 // `IOCB_NOWAIT`, as `FMODE_NOWAIT` promises.

@@ -39,6 +39,7 @@ use kernel::{
 /// An open file of the device.
 #[pin_data]
 pub(crate) struct Client {
+    /// Shown in debugfs; on a DRM node also as `drm-client-id` in fdinfo.
     id: u64,
     device: Arc<Device>,
     /// The queue of the last submission, unless it was destroyed. Held while jobs are prepared and
@@ -71,9 +72,9 @@ struct Queues {
 
 impl Client {
     /// Creates a client without queues. Fails with `ENOMEM`.
-    pub(crate) fn new(device: Arc<Device>) -> impl PinInit<Self, Error> {
+    pub(crate) fn new(id: u64, device: Arc<Device>) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            id: device.new_client_id(),
+            id,
             device,
             last_submitted <- new_mutex!(None),
             last_signalled <- new_mutex!(None),

@@ -30,8 +30,9 @@ use kernel::{
 impl FileOperations for Client {
     type Data = Arc<Device>;
 
-    fn open(device: &Arc<Device>) -> Result<Pin<KBox<Self>>> {
-        KBox::pin_init(Client::new(device.clone()), GFP_KERNEL_ACCOUNT)
+    fn open(device: &Arc<Device>, id: Option<u64>) -> Result<Pin<KBox<Self>>> {
+        let id = id.unwrap_or_else(|| device.new_client_id());
+        KBox::pin_init(Client::new(id, device.clone()), GFP_KERNEL_ACCOUNT)
     }
 
     fn release(client: Pin<KBox<Self>>) {

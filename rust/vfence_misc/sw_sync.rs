@@ -195,7 +195,7 @@ fn watchdog() -> Option<u64> {
 impl FileOperations for SwSync {
     type Data = Arc<SwSyncShared>;
 
-    fn open(shared: &Arc<SwSyncShared>) -> Result<Pin<KBox<Self>>> {
+    fn open(shared: &Arc<SwSyncShared>, _id: Option<u64>) -> Result<Pin<KBox<Self>>> {
         Ok(KBox::pin(Self::new(shared)?, GFP_KERNEL_ACCOUNT)?)
     }
 

@@ -211,6 +211,19 @@ TEST_F(fdinfo, identifies_the_client)
 }
 
 /* gputop keeps the list of engines of its first look, so the client must have one from its open. */
+TEST_F(fdinfo, client_has_the_same_number_in_debugfs)
+{
+	__u64 id = read_value(self->node, "drm-client-id");
+	static char queues[1 << 16];
+	char line[64];
+
+	need_mount("debugfs", DEBUGFS, DEBUGFS "/vfence_drm/queues");
+	ASSERT_NE(0, queue_create(self->node, VFENCE_QUEUE_TIMER, "numbered"));
+	ASSERT_TRUE(read_file(DEBUGFS "/vfence_drm/queues", queues, sizeof(queues)));
+	snprintf(line, sizeof(line), "client %llu queue 1 numbered ", id);
+	EXPECT_NE(NULL, strstr(queues, line));
+}
+
 TEST_F(fdinfo, client_without_queues_has_an_engine)
 {
 	EXPECT_EQ(0, busy(self->node, "other"));

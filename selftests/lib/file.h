@@ -49,6 +49,20 @@ static inline bool write_file(const char *path, const char *text)
 	return done;
 }
 
+/* Reads a file into @text. Returns whether the kernel accepted it. */
+static inline bool read_file(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t length = 0;
+	ssize_t more;
+
+	while ((more = read(fd, text + length, size - 1 - length)) > 0)
+		length += more;
+	text[length] = 0;
+	close(fd);
+	return !more;
+}
+
 /* Mounts a file system at @at unless @file, which it contains, exists. */
 static inline void need_mount(const char *type, const char *at, const char *file)
 {

@@ -124,7 +124,9 @@ impl<T: Driver> DrmDevice<T> {
         // SAFETY: By the safety requirements of this function. The data is constant until
         // `release()`.
         let data = unsafe { &(*Self::from_raw(device)).data };
-        match T::File::open(data) {
+        // SAFETY: By the safety requirements of this function. The field is constant.
+        let id = unsafe { (*file).client_id };
+        match T::File::open(data, Some(id)) {
             Ok(opened) => {
                 // SAFETY: The field is for the driver's use, and the file is not open yet.
                 unsafe { (*file).driver_priv = opened.into_foreign() };
