@@ -31,8 +31,14 @@ if {load} && cd {cwd}; then
     bash -c {command}
     status=$?
     cd /
+    # The worker releases the buffers of jobs a little after their files are closed.
     for module in vfence_drm vfence; do
-        ! grep -q "^$module " /proc/modules || rmmod $module || status=$((status ? status : 1))
+        tries=0
+        while grep -q "^$module " /proc/modules && ! rmmod $module 2> /run/rmmod; do
+            tries=$((tries + 1))
+            [ $tries -lt 50 ] || {{ cat /run/rmmod >&2; status=$((status ? status : 1)); break; }}
+            sleep 0.1
+        done
     done
 else
     status=125
