@@ -80,30 +80,19 @@ static const struct wl_buffer_listener buffer_listener = { .release = buffer_rel
 /* Returns whether the compositor has released a frame's buffer. The release may have a fence. */
 static inline bool frame_is_released(struct window *window, __u64 number)
 {
-	if (window->sync != SYNC_TIMELINES)
-		return window_frame(window, number)->released_ns;
-	return !syncobj_wait_until(window->node, window->release, number,
-				   DRM_SYNCOBJ_WAIT_FLAGS_WAIT_AVAILABLE, 0);
+	struct frame *frame = window_frame(window, number);
+
+	if (window->sync == SYNC_TIMELINES && !frame->released_ns &&
+	    !syncobj_wait_until(window->node, window->release, number,
+				DRM_SYNCOBJ_WAIT_FLAGS_WAIT_AVAILABLE, 0))
+		frame->released_ns = now_ns();
+	return frame->released_ns;
 }
 
 /* Waits until the compositor has released a frame's buffer. Returns 0 if it has. */
 static inline int frame_wait_released(struct window *window, __u64 number)
 {
 	return window_until(window, frame_is_released(window, number)) ? 0 : -1;
-}
-
-/* Returns when a frame's buffer was released, or 0: a timeline has the time of the fence itself. */
-static inline __u64 frame_released_ns(struct window *window, __u64 number)
-{
-	__u64 released;
-	int fence;
-
-	if (window->sync != SYNC_TIMELINES)
-		return window_frame(window, number)->released_ns;
-	fence = syncobj_export_point(window->node, window->release, number);
-	released = fence < 0 ? 0 : fence_timestamp(fence);
-	close(fence);
-	return released;
 }
 
 /*

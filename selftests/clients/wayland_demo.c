@@ -2,7 +2,7 @@
 /*
  * Starts a compositor, unmodified, and shows a window in it whose buffers and timelines are on the
  * node of vfence_drm. Prints when the fence of each frame signals, beside when the compositor
- * presents the frame and releases its buffer.
+ * presents the frame and when the window sees that the compositor has released the buffer.
  */
 #include "compositor.h"
 #include "frame.h"
@@ -54,7 +54,7 @@ static void print_row(struct window *window, __u64 number)
 	printf("%5llu  %-14s", number, steps[number - 1].what);
 	print_after(frame, fence_timestamp(frame->fence));
 	print_after(frame, frame->presented_ns);
-	print_after(frame, frame_released_ns(window, number));
+	print_after(frame, frame->released_ns);
 	printf("   %s\n", status == 1 ? "signalled" : strerrorname_np(-status));
 	fflush(stdout);
 }
@@ -66,7 +66,7 @@ static int show(struct window *window)
 	printf("shows a window of vfence_drm; synchronised by %s\n\n", sync_names[window->sync]);
 	printf("After the commit of the frame:\n");
 	printf("%5s  %-14s %14s %14s %14s   %s\n", "frame", "job", "fence", "presented",
-	       "released", "status of the fence");
+	       "release seen", "status of the fence");
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
 		number = frame_show(window, steps[i].job);
 		if (!number) {

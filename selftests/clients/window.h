@@ -44,7 +44,7 @@ struct frame {
 	__u64 committed_ns;
 	/* Rounded up, if the compositor uses another clock. */
 	__u64 presented_ns;
-	/* When the compositor's release event arrived; not for timelines. */
+	/* When the window saw that the compositor has released the buffer. */
 	__u64 released_ns;
 	bool discarded;
 	/* A sync_file of the job. */
@@ -182,7 +182,7 @@ static inline int window_dispatch(struct window *window, int timeout_ms)
 #define window_until(window, condition) \
 	({ \
 		__u64 end_ = now_ns() + COMPOSITOR_MS * MSEC; \
-		while (!(condition) && now_ns() < end_ && !window_dispatch(window, 50)) \
+		while (!(condition) && now_ns() < end_ && !window_dispatch(window, 10)) \
 			; \
 		(condition); \
 	})
