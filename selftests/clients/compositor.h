@@ -35,6 +35,16 @@ static const struct compositor compositors[] = {
 			  "--idle-time=0", "--socket=wayland-0" },
 	},
 	{
+		.name = "sway",
+		.argv = { "sway", "--config", "/dev/null" },
+		.env = { "WLR_BACKENDS=headless", "WLR_RENDERER=gles2" },
+	},
+	{
+		.name = "labwc",
+		.argv = { "labwc", "--config-dir", RUNTIME_DIR },
+		.env = { "WLR_BACKENDS=headless", "WLR_RENDERER=gles2" },
+	},
+	{
 		.name = "kwin",
 		.argv = { "kwin_wayland", "--virtual", "--width", "640", "--height", "480",
 			  "--no-lockscreen", "--no-global-shortcuts", "--socket", "wayland-0" },
@@ -157,6 +167,23 @@ static inline int compositor_stop(pid_t process)
 		printf("# the compositor did not end within %d s\n", STOP_SECONDS);
 	compositor_print_log();
 	return 1;
+}
+
+/* Runs the cases of a suite, as an ordinary user, with a compositor. Returns the exit status. */
+static inline int compositor_run(const char *name, int (*run)(int argc, char **argv), int argc,
+				 char **argv)
+{
+	const struct compositor *compositor = compositor_named(name);
+	pid_t process;
+	int ret;
+
+	if (!compositor || become_user())
+		return 1;
+	process = compositor_start(compositor);
+	if (process < 0)
+		return 1;
+	ret = run(argc, argv);
+	return compositor_stop(process) || ret;
 }
 
 #endif /* CLIENTS_COMPOSITOR_H */

@@ -147,15 +147,5 @@ TEST_F_TIMEOUT(wayland, other_windows_are_shown_after_a_client_leaves_with_a_pen
 
 int main(int argc, char **argv)
 {
-	const struct compositor *compositor = compositor_named(COMPOSITOR);
-	pid_t process;
-	int ret;
-
-	if (!compositor || become_user())
-		return 1;
-	process = compositor_start(compositor);
-	if (process < 0)
-		return 1;
-	ret = test_harness_run(argc, argv);
-	return compositor_stop(process) || ret;
+	return compositor_run(COMPOSITOR, test_harness_run, argc, argv);
 }

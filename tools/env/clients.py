@@ -37,6 +37,8 @@ class Client(typing.NamedTuple):
 
 CLIENTS = {
     "weston": Client("forky", "wayland_demo weston"),
+    "sway": Client("forky", "wayland_demo sway"),
+    "labwc": Client("forky", "wayland_demo labwc"),
     "lavapipe": Client("forky", "lavapipe_demo"),
 }
 
