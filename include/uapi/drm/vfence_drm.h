@@ -54,6 +54,11 @@ extern "C" {
  * with EBUSY instead of EAGAIN, because libdrm's drmIoctl() repeats a call that fails with EAGAIN
  * or EINTR.
  *
+ * The ioctls of KMS fail with EOPNOTSUPP, as for other devices without outputs. There is one
+ * exception, for programs that describe devices, such as drm_info: in a file of the primary node
+ * that is open for reading only, %DRM_IOCTL_MODE_GETRESOURCES and
+ * %DRM_IOCTL_MODE_GETPLANERESOURCES return empty lists.
+ *
  * While a client has a node open, the module is in use and cannot be unloaded.
  *
  * DOC: dumb buffers

@@ -11,7 +11,8 @@ use super::{
     driver::Driver,
     dumb,
     file::File,
-    gem, //
+    gem,
+    modeset, //
 };
 use crate::{
     drm_bindings as bindings,
@@ -213,9 +214,19 @@ impl<T: Driver> DrmDevice<T> {
         if !Self::is_own(number) {
             // SAFETY: By the safety requirements of this function.
             let ret = unsafe { core(file, number, arg) };
-            let unknown = ret == EOPNOTSUPP.to_errno() as c_long;
+            if ret != EOPNOTSUPP.to_errno() as c_long {
+                return ret;
+            }
+            if modeset::is_query(number) {
+                // SAFETY: By the safety requirements of this function.
+                let flags = unsafe { (*file).f_flags };
+                return match modeset::answer(flags, number, arg) {
+                    Ok(()) => 0,
+                    Err(error) => error.to_errno() as c_long,
+                };
+            }
             // The core knows the capabilities of dumb buffers for KMS drivers only.
-            if !(unknown && T::HAS_DUMB_CREATE && dumb::is_get_cap(number)) {
+            if !(T::HAS_DUMB_CREATE && dumb::is_get_cap(number)) {
                 return ret;
             }
         }

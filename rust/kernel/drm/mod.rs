@@ -21,6 +21,7 @@ mod dumb;
 mod dumb_buffer;
 mod file;
 mod gem;
+mod modeset;
 mod syncobj;
 
 pub(crate) use device::Registration;
