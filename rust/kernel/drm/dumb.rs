@@ -128,8 +128,9 @@ impl UserArgument {
 /// Handles an ioctl for which [`is_ioctl`] or [`is_get_cap`] returns true. As in the core, the
 /// outputs of a call that fails are 0.
 ///
-/// Fails as the driver does, with `EFAULT`, with `EINVAL` as [`DumbBuffer::new`] does and for an unknown
-/// handle of `DESTROY`, and with `EOPNOTSUPP` for a capability that is not one of dumb buffers.
+/// Fails as the driver does, with `EFAULT`, with `EINVAL` as [`DumbBuffer::new`] does and for an
+/// unknown handle of `DESTROY`, and with `EOPNOTSUPP` for a capability that is not one of dumb
+/// buffers.
 pub(super) fn ioctl<T: Driver>(file: &File<T>, number: u32, address: usize) -> Result {
     let argument = UserArgument::new(number, address);
     match _IOC_NR(number) {

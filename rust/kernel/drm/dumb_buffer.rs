@@ -50,7 +50,7 @@ impl<'a> DumbBuffer<'a> {
             args.width = args.width.checked_mul(bytes(args.bpp)).ok_or(EINVAL)?;
             args.bpp = 8;
         }
-        // SAFETY: The device is valid by the type invariants, and so is the pointer to a local variable.
+        // SAFETY: By the type invariants the device is valid. `args` is a local variable.
         to_result(unsafe { bindings::drm_mode_size_dumb(self.device, &mut args, pitch_align, 0) })?;
         (self.args.pitch, self.args.size) = (args.pitch, args.size);
         Ok(args.size)
