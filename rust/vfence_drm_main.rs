@@ -65,6 +65,13 @@ module! {
     },
 }
 
+kernel_ext::module_param::string_param! {
+    BUS,
+    "bus",
+    default: c"faux",
+    description: "Bus of the devices: faux or platform"
+}
+
 /// The state of the loaded module. Unloading drops the fields in this order.
 struct VfenceDrmModule {
     _devices: KVec<Pin<KBox<vfence_drm::virtual_device::VirtualDevice>>>,
@@ -75,7 +82,7 @@ impl kernel::Module for VfenceDrmModule {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let module = vfence::module::ModuleState::new()?;
         Ok(Self {
-            _devices: vfence_drm::virtual_device::create_all(&module)?,
+            _devices: vfence_drm::virtual_device::create_all(&module, BUS.value())?,
             _module: module,
         })
     }

@@ -10,7 +10,10 @@ use kernel::{
     prelude::*,
     str::CStr, //
 };
-use kernel_ext::miscdevice::MiscDeviceRegistration;
+use kernel_ext::{
+    dma_mapping::Bus,
+    miscdevice::MiscDeviceRegistration, //
+};
 
 mod bindings;
 #[path = "kernel/mod.rs"]
@@ -75,7 +78,7 @@ impl kernel::InPlaceModule for VfenceModule {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             module: vfence::module::ModuleState::new()?,
-            instance: vfence::instance::Instance::new(module, 0)?,
+            instance: vfence::instance::Instance::new(module, Bus::Faux, 0)?,
             sw_sync: vfence_misc::sw_sync::register(instance.device())?,
             registration <- MiscDeviceRegistration::register(NAME, Ok(instance.device().clone())),
             _: {

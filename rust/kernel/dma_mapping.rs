@@ -4,15 +4,15 @@
 //!
 //! C header: [`include/linux/dma-mapping.h`](srctree/include/linux/dma-mapping.h)
 //!
-//! The `kernel` crate sets DMA masks only in the probe of a bus device. A faux device has none, so
+//! The `kernel` crate sets DMA masks only in the probe of a bus device. These devices have none, so
 //! this file calls the C function.
 
-use crate::bindings;
+use crate::{
+    bindings,
+    kernel_ext::platform::PlatformDevice, //
+};
 use kernel::{
-    device::{
-        Bound,
-        Device, //
-    },
+    device::Device,
     error::to_result,
     faux,
     prelude::*,
@@ -26,17 +26,34 @@ pub(crate) fn raw(device: &Device) -> *mut bindings::device {
     core::ptr::from_ref(device).cast_mut().cast()
 }
 
-/// A faux device that buffers can be mapped for, and that can address all memory.
+/// The bus of a software device.
+#[derive(Clone, Copy)]
+pub(crate) enum Bus {
+    /// The bus for devices without hardware.
+    Faux,
+    /// The bus for devices that cannot be enumerated. The device has no driver.
+    Platform,
+}
+
+/// A device without hardware that buffers can be mapped for, and that can address all memory.
 ///
-/// The device is bound until the `DmaDevice` is dropped, which removes it. A mapping must be undone
-/// while its device is bound, so the owner of a mapping holds a reference to the `DmaDevice`.
-pub(crate) struct DmaDevice(faux::Registration);
+/// The device is registered until the `DmaDevice` is dropped, which removes it. A mapping must be
+/// undone before, so the owner of a mapping holds a reference to the `DmaDevice`.
+pub(crate) struct DmaDevice(Registered);
+
+enum Registered {
+    Faux(faux::Registration),
+    Platform(PlatformDevice),
+}
 
 impl DmaDevice {
-    /// Registers a device. Fails with `ENODEV` if the core does not register it, `EIO` if it cannot
-    /// address all memory, `ENOMEM`.
-    pub(crate) fn new(name: &CStr) -> Result<Arc<Self>> {
-        let device = Self(faux::Registration::new(name, None)?);
+    /// Registers the device `name` on `bus`. Fails with `ENODEV` or `EEXIST` if the core does not
+    /// register it, `EIO` if it cannot address all memory, `ENOMEM`.
+    pub(crate) fn new(bus: Bus, name: &CStr) -> Result<Arc<Self>> {
+        let device = Self(match bus {
+            Bus::Faux => Registered::Faux(faux::Registration::new(name, None)?),
+            Bus::Platform => Registered::Platform(PlatformDevice::new(name)?),
+        });
         // SAFETY: The device is valid and not in use yet.
         to_result(unsafe {
             bindings::dma_coerce_mask_and_coherent(raw(device.device()), u64::MAX)
@@ -54,12 +71,14 @@ impl DmaDevice {
 
     /// Returns whether `device` is this device.
     pub(crate) fn is(&self, device: &Device) -> bool {
-        let own: &Device = self.device();
-        core::ptr::eq(own, device)
+        core::ptr::eq(self.device(), device)
     }
 
     /// Returns the device.
-    pub(crate) fn device(&self) -> &Device<Bound> {
-        self.0.as_ref().as_ref()
+    pub(crate) fn device(&self) -> &Device {
+        match &self.0 {
+            Registered::Faux(faux) => faux.as_ref().as_ref(),
+            Registered::Platform(platform) => platform.as_ref(),
+        }
     }
 }

@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn device_sees_all_of_the_pages() -> Result {
-        let device = DmaDevice::new(c"kunit-dma")?;
+        let device = DmaDevice::new(Bus::Faux, c"kunit-dma")?;
         let pages = Arc::new(Pages::new(5 * PAGE_SIZE, GFP_KERNEL)?, GFP_KERNEL)?;
         let direction = DataDirection::Bidirectional;
         let mapped = MappedSgTable::new(pages.clone(), device.clone(), direction)?;
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn mapping_needs_a_direction() -> Result {
-        let device = DmaDevice::new(c"kunit-dma-none")?;
+        let device = DmaDevice::new(Bus::Faux, c"kunit-dma-none")?;
         let pages = Arc::new(Pages::new(PAGE_SIZE, GFP_KERNEL)?, GFP_KERNEL)?;
         let mapped = MappedSgTable::new(pages, device, DataDirection::None);
         assert!(mapped.is_err_and(|error| error == EINVAL));
@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     fn segments_fit_the_limit_of_the_device() -> Result {
-        let device = DmaDevice::new(c"kunit-dma-pieces")?;
+        let device = DmaDevice::new(Bus::Faux, c"kunit-dma-pieces")?;
         // Physically contiguous pages would make longer segments.
         let pages = Arc::new(Pages::new(1024 * PAGE_SIZE, GFP_KERNEL)?, GFP_KERNEL)?;
         let mapped = MappedSgTable::new(pages, device, DataDirection::Bidirectional)?;

@@ -5,7 +5,10 @@
 use crate::{
     kernel_ext::{
         dma_buf::DmaBuf,
-        dma_mapping::DmaDevice,
+        dma_mapping::{
+            Bus,
+            DmaDevice, //
+        },
         fault_inject::FaultAttr, //
     },
     vfence::{
@@ -68,14 +71,19 @@ pub(crate) enum Listed {
 }
 
 impl Device {
-    /// Creates the device `name`, whose debugfs directory must exist. Fails with `ENOMEM`, and as
-    /// registering its DMA device does.
-    pub(crate) fn new(shared: Arc<Shared>, limits: Limits, name: &CStr) -> Result<Arc<Self>> {
+    /// Creates the device `name` on `bus`. Its debugfs directory must exist. Fails with `ENOMEM`,
+    /// and as registering its DMA device does.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        limits: Limits,
+        bus: Bus,
+        name: &CStr,
+    ) -> Result<Arc<Self>> {
         Arc::pin_init(
             try_pin_init!(Self {
                 shared,
                 limits,
-                dma: DmaDevice::new(name)?,
+                dma: DmaDevice::new(bus, name)?,
                 fail <- FaultAttr::new(c"fail", name),
                 hang <- FaultAttr::new(c"hang", name),
                 delay <- FaultAttr::new(c"delay", name),

@@ -2,10 +2,13 @@
 
 //! A device with its directory in debugfs, as the module owns it.
 
-use crate::vfence::{
-    debugfs::QueuesFile,
-    device::Device,
-    module::ModuleState, //
+use crate::{
+    kernel_ext::dma_mapping::Bus,
+    vfence::{
+        debugfs::QueuesFile,
+        device::Device,
+        module::ModuleState, //
+    },
 };
 use kernel::{
     debugfs,
@@ -28,24 +31,24 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
-    /// Creates the device with the number `index`, and its debugfs files. Device 0 has the name of
-    /// the module, so that its name does not depend on the number of devices; device 1 has that
-    /// name with the suffix `.1`, and so on.
+    /// Creates the device with the number `index` on `bus`, and its debugfs files. Device 0 has the
+    /// name of the module, so that its name does not depend on the number of devices; device 1 has
+    /// that name with the suffix `.1`, and so on.
     ///
     /// Fails with `ENOMEM`, and as registering the device in the device model does.
-    pub(crate) fn new(module: &ModuleState, index: u32) -> Result<Pin<KBox<Self>>> {
+    pub(crate) fn new(module: &ModuleState, bus: Bus, index: u32) -> Result<Pin<KBox<Self>>> {
         if index == 0 {
-            return Self::named(module, crate::NAME);
+            return Self::named(module, bus, crate::NAME);
         }
         let name = CString::try_from_fmt(fmt!("{}.{}", crate::NAME, index))?;
-        Self::named(module, &name)
+        Self::named(module, bus, &name)
     }
 
-    fn named(module: &ModuleState, name: &CStr) -> Result<Pin<KBox<Self>>> {
+    fn named(module: &ModuleState, bus: Bus, name: &CStr) -> Result<Pin<KBox<Self>>> {
         KBox::try_pin_init(
             try_pin_init!(Self {
                 directory: debugfs::Dir::new(name),
-                device: Device::new(module.shared().clone(), module.limits(), name)?,
+                device: Device::new(module.shared().clone(), module.limits(), bus, name)?,
                 queues <- directory.read_only_file(c"queues", QueuesFile(device.clone())),
             }),
             GFP_KERNEL,

@@ -5,6 +5,7 @@
 use super::DrmDriver;
 use crate::{
     drm::Registration,
+    kernel_ext::dma_mapping::Bus,
     module_parameters,
     vfence::{
         instance::Instance,
@@ -14,6 +15,7 @@ use crate::{
 use kernel::{
     new_mutex,
     prelude::*,
+    str::CStr,
     sync::Mutex, //
 };
 
@@ -31,10 +33,10 @@ pub(crate) struct VirtualDevice {
 
 impl VirtualDevice {
     /// Creates a device without nodes.
-    fn new(module: &ModuleState, index: u32) -> Result<Pin<KBox<Self>>> {
+    fn new(module: &ModuleState, bus: Bus, index: u32) -> Result<Pin<KBox<Self>>> {
         KBox::try_pin_init(
             try_pin_init!(Self {
-                instance: Instance::new(module, index)?,
+                instance: Instance::new(module, bus, index)?,
                 registration <- new_mutex!(None),
             }),
             GFP_KERNEL,
@@ -53,16 +55,21 @@ impl VirtualDevice {
 }
 
 /// Creates the devices of the module, and their nodes. Fails with `EINVAL`, and logs the reason, if
-/// the parameter `devices` is out of range, `ENOMEM`, and as the registrations do.
-pub(crate) fn create_all(module: &ModuleState) -> Result<KVec<Pin<KBox<VirtualDevice>>>> {
+/// the parameter `devices` is out of range or there is no such `bus`, with `ENOMEM`, and as the
+/// registrations do.
+pub(crate) fn create_all(
+    module: &ModuleState,
+    bus: &CStr,
+) -> Result<KVec<Pin<KBox<VirtualDevice>>>> {
     let count = *module_parameters::devices.value_ref();
     if !(1..=MAX_DEVICES).contains(&count) {
         pr_err!("devices={}: must be from 1 to {}\n", count, MAX_DEVICES);
         return Err(EINVAL);
     }
+    let bus = bus_named(bus)?;
     let mut devices = KVec::with_capacity(count as usize, GFP_KERNEL)?;
     for index in 0..count {
-        devices.push(VirtualDevice::new(module, index)?, GFP_KERNEL)?;
+        devices.push(VirtualDevice::new(module, bus, index)?, GFP_KERNEL)?;
     }
     for (index, device) in devices.iter().enumerate() {
         if let Err(error) = device.register() {
@@ -79,4 +86,17 @@ pub(crate) fn create_all(module: &ModuleState) -> Result<KVec<Pin<KBox<VirtualDe
         }
     }
     Ok(devices)
+}
+
+/// Returns the bus called `name`. Fails with `EINVAL`, and logs the reason, if
+/// there is no such bus.
+fn bus_named(name: &CStr) -> Result<Bus> {
+    match name.to_bytes() {
+        b"faux" => Ok(Bus::Faux),
+        b"platform" => Ok(Bus::Platform),
+        _ => {
+            pr_err!("bus={}: must be faux or platform\n", name);
+            Err(EINVAL)
+        }
+    }
 }

@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn importer_attaches_pins_and_maps() -> Result {
-        let device = DmaDevice::new(c"kunit-dma-buf")?;
+        let device = DmaDevice::new(Bus::Faux, c"kunit-dma-buf")?;
         let (buf, calls) = buffer()?;
         let attachment = Attachment::new(buf.clone(), device)?;
         assert_eq!(calls.get(), [1, 0, 0, 0]);
@@ -211,8 +211,8 @@ mod tests {
     #[test]
     fn importers_for_one_device_share_a_mapping() -> Result {
         let (device, other) = (
-            DmaDevice::new(c"kunit-dma-buf-kept")?,
-            DmaDevice::new(c"kunit-dma-buf-other")?,
+            DmaDevice::new(Bus::Faux, c"kunit-dma-buf-kept")?,
+            DmaDevice::new(Bus::Faux, c"kunit-dma-buf-other")?,
         );
         let (buf, calls) = exported(Some(device.clone()), Refused::None)?;
         let map = |device: &Arc<DmaDevice>| {
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn refusal_of_the_exporter_fails_the_importer() -> Result {
-        let device = DmaDevice::new(c"kunit-dma-buf-refused")?;
+        let device = DmaDevice::new(Bus::Faux, c"kunit-dma-buf-refused")?;
         for refused in [Refused::Attachments, Refused::Pins, Refused::Mappings] {
             let (buf, calls) = exported(None, refused)?;
             let attachment = Attachment::new(buf, device.clone());
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn uses_need_a_direction() -> Result {
-        let device = DmaDevice::new(c"kunit-dma-buf-none")?;
+        let device = DmaDevice::new(Bus::Faux, c"kunit-dma-buf-none")?;
         let (buf, calls) = buffer()?;
         let mapping = Attachment::new(buf.clone(), device)?.map(DataDirection::None);
         assert!(mapping.is_err_and(|error| error == EINVAL));
@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn cpu_access_begins_and_ends() -> Result {
-        let device = DmaDevice::new(c"kunit-dma-buf-cpu")?;
+        let device = DmaDevice::new(Bus::Faux, c"kunit-dma-buf-cpu")?;
         let (buf, calls) = buffer()?;
         for mapped in [false, true] {
             let mut mapping = None;
