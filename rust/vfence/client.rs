@@ -16,7 +16,10 @@ use crate::{
         job::quota::Quota,
         limits::Limits,
         queue::{
-            config::QueueConfig,
+            config::{
+                QueueConfig,
+                QueueKind, //
+            },
             Queue,
             QueueRef, //
         },
@@ -163,6 +166,7 @@ impl Client {
         let (fences, context) = (self.device.shared().fences().clone(), Context::new().into());
         let backlog = self.device.shared().queue_backlog();
         let queue = Queue::new(id, fences, context, config(id)?, limits, events, backlog)?;
+        self.set_default_faults(&queue)?;
         let node = RBTreeNode::new(id, queue.clone(), GFP_KERNEL_ACCOUNT)?;
         let listing = self.device.new_queue_listing(self.id, &queue)?;
         reply(&queue)?;
@@ -184,6 +188,20 @@ impl Client {
         // The new queue has free slots.
         self.events.pollers.notify_all();
         Ok(())
+    }
+
+    /// Gives a new queue the fault plan of the device's settings, if there is one.
+    // Out of line: the plan is large.
+    #[inline(never)]
+    fn set_default_faults(&self, queue: &Queue) -> Result {
+        if queue.kind() == QueueKind::Manual {
+            return Ok(());
+        }
+        match self.device.settings().faults.plan() {
+            // Queues without a timeout ignore dropped interrupts, as with the kernel's injection.
+            Some(plan) => queue.set_fault_plan(plan, false),
+            None => Ok(()),
+        }
     }
 
     /// Destroys a queue and completes its pending jobs with `-ECANCELED`. Fails with `ENOENT`, and

@@ -19,6 +19,7 @@ use crate::{
             Listing, //
         },
         queue::QueueRef,
+        settings::Settings,
         shared::Shared,
         sw_sync::timeline::{
             self,
@@ -44,7 +45,8 @@ use kernel::{
 pub(crate) struct Device {
     /// The resources that all devices of the module share.
     shared: Arc<Shared>,
-    limits: Limits,
+    #[pin]
+    settings: Settings,
     /// The device that buffers are mapped for, and that stands for this one in the device model.
     pub(crate) dma: Arc<DmaDevice>,
     /// The attributes of the kernel's fault injection, which apply to the jobs of all queues.
@@ -71,18 +73,14 @@ pub(crate) enum Listed {
 }
 
 impl Device {
-    /// Creates the device `name` on `bus`. Its debugfs directory must exist. Fails with `ENOMEM`,
-    /// and as registering its DMA device does.
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        limits: Limits,
-        bus: Bus,
-        name: &CStr,
-    ) -> Result<Arc<Self>> {
+    /// Creates the device `name` on `bus`. Its debugfs directory must exist. Fails with `EINVAL`,
+    /// and logs the reason, if a module parameter is out of range, with `ENOMEM`, and as
+    /// registering its DMA device does.
+    pub(crate) fn new(shared: Arc<Shared>, bus: Bus, name: &CStr) -> Result<Arc<Self>> {
         Arc::pin_init(
             try_pin_init!(Self {
                 shared,
-                limits,
+                settings <- Settings::from_parameters(),
                 dma: DmaDevice::new(bus, name)?,
                 fail <- FaultAttr::new(c"fail", name),
                 hang <- FaultAttr::new(c"hang", name),
@@ -102,12 +100,17 @@ impl Device {
 
     /// Creates a buffer of `size` bytes, as [`create::create`] does.
     pub(crate) fn create_buffer(&self, size: u64) -> Result<ARef<DmaBuf>> {
-        create::create(&self.dma, self.limits.max_buffer, size)
+        create::create(&self.dma, self.limits().max_buffer, size)
     }
 
-    /// Returns the limits of new queues and buffers.
+    /// Returns the settings.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Returns the limits of a queue or buffer that is created now.
     pub(crate) fn limits(&self) -> Limits {
-        self.limits
+        self.settings.limits()
     }
 
     /// Returns the id of a new client: 1, 2, 3 …

@@ -26,6 +26,8 @@ use kernel::{
 pub(crate) struct Instance {
     #[pin]
     queues: debugfs::File<QueuesFile>,
+    #[pin]
+    settings: debugfs::Scope<Arc<Device>>,
     device: Arc<Device>,
     directory: debugfs::Dir,
 }
@@ -48,7 +50,13 @@ impl Instance {
         KBox::try_pin_init(
             try_pin_init!(Self {
                 directory: debugfs::Dir::new(name),
-                device: Device::new(module.shared().clone(), module.limits(), bus, name)?,
+                device: Device::new(module.shared().clone(), bus, name)?,
+                settings <- directory.scope(device.clone(), c"settings", |device, directory| {
+                    for number in device.settings().numbers() {
+                        directory.read_write_file(number.name, number);
+                    }
+                    directory.read_write_file(c"faults", &device.settings().faults);
+                }),
                 queues <- directory.read_only_file(c"queues", QueuesFile(device.clone())),
             }),
             GFP_KERNEL,

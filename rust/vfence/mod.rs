@@ -13,8 +13,10 @@
 //! - `buffer`: dma-bufs: creation, mappings, implicit synchronisation, operations of jobs.
 //! - `job`: in-fences and handles of a job, and quotas of its client.
 //! - `budget`, `backlog`: the interrupt time of a CPU, and the queues that have used it up.
-//! - `events`, `limits`, `uarg`, `charged`: events of a client, module parameters, arguments of
-//!   ioctls, memory charged to the caller's cgroup.
+//! - `settings`, `limits`, `faults`: the settings of a device, and those that a queue keeps: its
+//!   limits, and the rules of its fault plan.
+//! - `events`, `uarg`, `charged`: events of a client, arguments of ioctls, memory charged to the
+//!   caller's cgroup.
 //! - `sched`: the decisions of a queue, pure code that is tested on the host.
 //!
 //! Imports go down this list, never up: see `Documentation/design.md`.
@@ -30,6 +32,7 @@ pub(crate) mod debugfs;
 pub(crate) mod device;
 pub(crate) mod engines;
 pub(crate) mod events;
+pub(crate) mod faults;
 pub(crate) mod file;
 pub(crate) mod instance;
 pub(crate) mod ioctl;
@@ -39,6 +42,7 @@ pub(crate) mod listing;
 pub(crate) mod module;
 pub(crate) mod queue;
 pub(crate) mod sched;
+pub(crate) mod settings;
 pub(crate) mod shared;
 pub(crate) mod sw_sync;
 pub(crate) mod uarg;

@@ -4,10 +4,7 @@
 
 use crate::{
     kernel_ext::dma_fence::FenceDomain,
-    vfence::{
-        limits::Limits,
-        shared::Shared, //
-    },
+    vfence::shared::Shared, //
 };
 use kernel::{
     prelude::*,
@@ -17,27 +14,18 @@ use kernel::{
 /// The resources that devices share, and the fences of the module. The fields are dropped in this
 /// order, after the devices.
 pub(crate) struct ModuleState {
-    limits: Limits,
     shared: Arc<Shared>,
     _fences: FenceDomain,
 }
 
 impl ModuleState {
-    /// Creates the state of a module without devices. Fails with `EINVAL`, and logs the reason, if
-    /// a module parameter is out of range, `ENOMEM`.
+    /// Creates the state of a module without devices. Fails with `ENOMEM`.
     pub(crate) fn new() -> Result<Self> {
-        let limits = Limits::from_parameters()?;
         let fences = FenceDomain::new()?;
         Ok(Self {
-            limits,
             shared: Shared::new(fences.handle())?,
             _fences: fences,
         })
-    }
-
-    /// Returns the limits of a new device.
-    pub(crate) fn limits(&self) -> Limits {
-        self.limits
     }
 
     /// Returns the resources that the module's devices share.

@@ -238,11 +238,15 @@ impl<'a, H: HandleLookup> Submission<'a, H> {
             .as_ref()
             .is_some_and(|inputs| inputs.uses.any_adds_fence());
         let (fence, out_fence) = job_fence(reservation.queue(), seqno, submit, syncs, adds)?;
+        let mut duration = DurationRange {
+            min: submit.duration_ns,
+            max: submit.duration_max_ns,
+        };
+        if duration.min | duration.max == 0 {
+            duration.min = reservation.queue().limits().duration;
+        }
         let job = TimedRequest {
-            duration: DurationRange {
-                min: submit.duration_ns,
-                max: submit.duration_max_ns,
-            },
+            duration,
             error: submit.error,
             hang: submit.flags & VFENCE_SUBMIT_HANG != 0,
             event,
