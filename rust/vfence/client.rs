@@ -20,6 +20,7 @@ use crate::{
                 QueueConfig,
                 QueueKind, //
             },
+            sched_trace::TraceOwner,
             Queue,
             QueueRef, //
         },
@@ -42,7 +43,7 @@ use kernel::{
 /// An open file of the device.
 #[pin_data]
 pub(crate) struct Client {
-    /// Shown in debugfs; on a DRM node also as `drm-client-id` in fdinfo.
+    /// Shown in debugfs and in events; on a DRM node also as `drm-client-id` in fdinfo.
     id: u64,
     device: Arc<Device>,
     /// The queue of the last submission, unless it was destroyed. Held while jobs are prepared and
@@ -96,6 +97,11 @@ impl Client {
     /// Returns the device.
     pub(crate) fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// Returns the owner of the client's queues, as events show it.
+    pub(crate) fn trace_owner(&self) -> TraceOwner {
+        TraceOwner::new(self.id, self.device.dma.device().name())
     }
 
     /// Returns the queue with the id `id`. Fails with `ENOENT`.

@@ -87,6 +87,7 @@ pub(super) fn create(client: &Client, argument: &UserArg) -> Result {
         Ok(QueueConfig {
             kind,
             name: QueueName::from_user(&name, id)?,
+            owner: client.trace_owner(),
             policy,
             seed,
         })

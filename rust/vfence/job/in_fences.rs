@@ -296,6 +296,11 @@ impl<Q: NotifyReady> InFenceWait<Q> {
         self.charge.units()
     }
 
+    /// Returns the in-fences whose callbacks are not armed, in the order in which they will be.
+    pub(crate) fn unarmed(&self) -> impl Iterator<Item = &Fence> {
+        self.callbacks[self.armed..].iter().map(Callback::fence)
+    }
+
     /// Returns the in-fences, signalled ones included.
     pub(crate) fn fences(&self) -> impl Iterator<Item = &Fence> {
         self.callbacks.iter().map(Callback::fence)

@@ -84,6 +84,7 @@ impl Queue {
     /// is left to arm. The caller rearms the timer. May be called where a spinlock may be taken.
     pub(crate) fn arm(&self, unarmed: UnarmedWait, max: usize) -> bool {
         let UnarmedWait(seqno, mut wait) = unarmed;
+        self.trace_wait(seqno, &wait, max);
         let countdown = wait.arm(max);
         let orphan = self.return_wait(seqno, wait);
         let all = countdown.is_some() || orphan.is_some();

@@ -212,10 +212,10 @@ impl Queue {
                     unarmed = state.take_unarmed();
                     return None;
                 };
+                self.trace_completion(state, &job);
                 if !(bounds.in_interrupt && state.head_is_long()) {
                     self.poll_head(state);
                 }
-                self.trace_completion(state, &job);
                 wake.merge(Wake::take(state, job.seqno));
                 Some((job, *state.jobs.totals()))
             });
@@ -267,6 +267,7 @@ impl Queue {
             start, end, error, ..
         } = job.record;
         trace::job_complete(|event| event(self.context, job.seqno, self.id, error, start, end));
+        self.trace_done(job.seqno);
         self.trace_start(&mut state.jobs);
     }
 

@@ -9,7 +9,10 @@ use crate::{
         vfence_queue_kind_VFENCE_QUEUE_WORKER as WORKER, //
     },
     vfence::{
-        queue::name::QueueName,
+        queue::{
+            name::QueueName,
+            sched_trace::TraceOwner, //
+        },
         sched::types::{
             QueuePolicy,
             SchedulerKind, //
@@ -59,6 +62,7 @@ impl QueueKind {
 pub(crate) struct QueueConfig {
     pub(crate) kind: QueueKind,
     pub(crate) name: QueueName,
+    pub(crate) owner: TraceOwner,
     pub(crate) policy: QueuePolicy,
     /// Random durations are drawn from it.
     pub(crate) seed: u64,

@@ -85,6 +85,7 @@ use crate::{
             counter_page::CounterPage,
             deadline::Deadline,
             name::QueueName,
+            sched_trace::TraceOwner,
             worker::{
                 Operating,
                 Worker,
@@ -143,6 +144,7 @@ pub(crate) mod info;
 pub(crate) mod name;
 pub(crate) mod operate;
 pub(crate) mod reserve;
+pub(crate) mod sched_trace;
 pub(crate) mod signal;
 pub(crate) mod submit;
 pub(crate) mod timer;
@@ -255,6 +257,7 @@ pub(crate) struct Queue {
     id: u32,
     kind: QueueKind,
     name: QueueName,
+    owner: TraceOwner,
     context: u64,
     limits: Limits,
     events: Arc<Events>,
@@ -297,6 +300,7 @@ impl Queue {
         let QueueConfig {
             kind,
             name,
+            owner,
             policy,
             seed,
         } = config;
@@ -329,6 +333,7 @@ impl Queue {
             id,
             kind,
             name,
+            owner,
             context: context_id,
             limits,
             events,

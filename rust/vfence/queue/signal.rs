@@ -122,6 +122,7 @@ impl Queue {
         let mut done = |seqno, fence: JobFence| {
             completed += 1;
             trace::job_complete(|event| event(self.context, seqno, self.id, error, 0, now));
+            self.trace_done(seqno);
             if let Some(fence) = fence {
                 fences.push(fence);
             }

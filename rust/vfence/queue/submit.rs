@@ -148,6 +148,7 @@ impl Queue {
         let (duration, in_fences) = (job.duration(), job.in_fences());
         let (seqno, start_timer) = job.submit(state, now)?;
         trace::job_submit(|event| event(self.context, seqno, self.id, duration, in_fences));
+        self.trace_queued(state, seqno);
         Ok((seqno, start_timer))
     }
 }

@@ -96,6 +96,7 @@ impl Queue {
         let start = jobs.timed_mut().and_then(|jobs| jobs.take_start());
         if let Some((seqno, start)) = start {
             trace::job_start(|event| event(self.context, seqno, self.id, start));
+            self.trace_run(jobs, seqno);
         }
     }
 
@@ -131,6 +132,7 @@ impl Queue {
                 seqno, start, end, ..
             } = job;
             trace::job_complete(|event| event(self.context, seqno, self.id, 0, start, end));
+            self.trace_done(seqno);
             wake = Wake::take(state, seqno);
             all = idle || self.rearm_next(state, charge);
         }

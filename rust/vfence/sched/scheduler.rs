@@ -152,6 +152,15 @@ where
         either!(self, scheduler => scheduler.pending())
     }
 
+    /// Returns the number of jobs that run, at most one on a timed queue. All pending jobs of a
+    /// manual queue do.
+    pub(crate) fn running(&self) -> usize {
+        match self {
+            Self::Timed(timed) => usize::from(timed.head_has_started()),
+            Self::Manual(manual) => manual.pending(),
+        }
+    }
+
     /// Returns how many jobs can be submitted before the next call of [`Scheduler::add_segment`].
     pub(crate) fn free_slots(&self) -> usize {
         either!(self, scheduler => scheduler.free_slots())

@@ -506,6 +506,11 @@ where
         Some((seqno, self.start))
     }
 
+    /// Returns whether [`TimedScheduler::take_start`] has returned the head.
+    pub(crate) fn head_has_started(&self) -> bool {
+        self.last_start == self.jobs.pending.first()
+    }
+
     /// Returns the time in ns for which jobs have run by the time `now`, the running job included.
     pub(crate) fn busy(&self, now: u64) -> u64 {
         let until = self.outcome.map_or(now, |outcome| outcome.end.min(now));

@@ -219,6 +219,7 @@ impl Schedule {
     /// Takes and checks the start of the head.
     fn take_start(&mut self) {
         let Some(jobs) = self.scheduler.timed_mut() else {
+            assert_eq!(self.scheduler.running(), self.scheduler.pending());
             return;
         };
         if let Some((seqno, start)) = jobs.take_start() {
@@ -228,6 +229,8 @@ impl Schedule {
             self.last_start = seqno;
             assert_eq!(timed(&mut self.scheduler).take_start(), None);
         }
+        let has_started = self.last_start == self.scheduler.completed() + 1;
+        assert_eq!(self.scheduler.running(), usize::from(has_started));
     }
 
     fn interrupt(&mut self) {
