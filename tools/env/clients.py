@@ -39,6 +39,7 @@ CLIENTS = {
     "weston": Client("forky", "wayland_demo weston"),
     "sway": Client("forky", "wayland_demo sway"),
     "labwc": Client("forky", "wayland_demo labwc"),
+    "kwin": Client("forky", "wayland_demo kwin"),
     "lavapipe": Client("forky", "lavapipe_demo"),
 }
 
