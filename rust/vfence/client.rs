@@ -20,7 +20,7 @@ use crate::{
                 QueueConfig,
                 QueueKind, //
             },
-            sched_trace::TraceOwner,
+            trace_owner::TraceOwner,
             Queue,
             QueueRef, //
         },

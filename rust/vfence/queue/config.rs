@@ -11,7 +11,7 @@ use crate::{
     vfence::{
         queue::{
             name::QueueName,
-            sched_trace::TraceOwner, //
+            trace_owner::TraceOwner, //
         },
         sched::types::{
             QueuePolicy,

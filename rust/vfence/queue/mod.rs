@@ -85,7 +85,7 @@ use crate::{
             counter_page::CounterPage,
             deadline::Deadline,
             name::QueueName,
-            sched_trace::TraceOwner,
+            trace_owner::TraceOwner,
             worker::{
                 Operating,
                 Worker,
@@ -148,6 +148,7 @@ pub(crate) mod sched_trace;
 pub(crate) mod signal;
 pub(crate) mod submit;
 pub(crate) mod timer;
+pub(crate) mod trace_owner;
 pub(crate) mod worker;
 
 /// A counted reference to a queue.

@@ -28,30 +28,11 @@ use kernel::{
     },
 };
 
-/// The size of a device's name. A longer name is truncated.
-const DEV_LEN: usize = 32;
-
 /// The size of a ring's name: a queue's name and two numbers.
 const RING_LEN: usize = QueueName::LEN + 32;
 
 /// Records an event of the class of `drm_sched_job_run`.
 type RecordJob = fn(&CStr, &CStr, u64, u64, u32, i32, u64);
-
-/// The owner of a queue, as events show it.
-pub(crate) struct TraceOwner {
-    client: u64,
-    dev: [u8; DEV_LEN],
-}
-
-impl TraceOwner {
-    /// Returns the owner of a queue of the client `client` of the device `dev`.
-    pub(crate) fn new(client: u64, dev: &CStr) -> Self {
-        let mut name = [0; DEV_LEN];
-        let len = dev.to_bytes().len().min(DEV_LEN - 1);
-        name[..len].copy_from_slice(&dev.to_bytes()[..len]);
-        Self { client, dev: name }
-    }
-}
 
 impl Queue {
     /// Traces job `seqno`, which has been submitted.
@@ -106,10 +87,9 @@ impl Queue {
             // It fits.
             let _ = text.write_fmt(fmt!("{}_{}.{}", name, self.owner.client, self.id));
         }
-        let c_str = |bytes| CStr::from_bytes_until_nul(bytes).unwrap_or(c"");
         record(
-            c_str(&self.owner.dev),
-            c_str(&ring),
+            self.owner.dev(),
+            CStr::from_bytes_until_nul(&ring).unwrap_or(c""),
             self.context,
             seqno,
             // CAST: A queue has at most 1048576 jobs.
