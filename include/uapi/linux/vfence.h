@@ -501,7 +501,8 @@ struct vfence_submit {
 	__u32 flags;
 	/**
 	 * @duration_ns: in: how long the job runs once it has started, in ns; a job of 0 ends when
-	 * it starts. At most &vfence_query.watchdog_ns. Must be 0 on a manual queue.
+	 * it starts, unless the administrator has set another duration for jobs without one. At
+	 * most &vfence_query.watchdog_ns. Must be 0 on a manual queue.
 	 */
 	__u64 duration_ns;
 	/** @in_fences: in: pointer to an array of @in_fence_count sync_file fds (__s32). */
@@ -861,7 +862,8 @@ struct vfence_fault {
 /**
  * struct vfence_queue_faults - set the fault plan of a queue
  *
- * Argument of %VFENCE_IOCTL_QUEUE_FAULTS. The plan replaces the previous one and applies to jobs
+ * Argument of %VFENCE_IOCTL_QUEUE_FAULTS. A new queue has the plan that the administrator has set
+ * for the device, by default none. The plan replaces the previous one and applies to jobs
  * submitted from now on: the faults of a job are decided at its submission. The faults of a plan
  * are independent of each other, including those of the same kind. A plan with the same @seed
  * injects the same faults into the same jobs.
