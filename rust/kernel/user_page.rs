@@ -5,7 +5,8 @@
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
 //!
 //! A `Page` of the `kernel` crate can be mapped by user space, but its methods do not access its
-//! memory atomically.
+//! memory atomically. If the core clears the mappings of a file (`unmap_mapping_range()`), the next
+//! access of user space to a mapped `Page` raises `SIGBUS`. The page here is mapped again.
 
 use crate::bindings;
 use core::ptr::NonNull;
@@ -65,8 +66,8 @@ impl UserPage {
 
     /// Maps the page at `vma`, which becomes read-only, not executable and not expandable for good.
     ///
-    /// Fails with `EINVAL` if `vma` is executable or is not one page, `EACCES` if it is writable,
-    /// `ENOMEM`. The mapping holds a reference to the page, which may outlive `self`.
+    /// Fails with `EINVAL` if `vma` is executable or is not one page, `EACCES` if it is writable.
+    /// The mapping holds a reference to the page, which may outlive `self`.
     pub(crate) fn map(&self, vma: &VmaNew) -> Result {
         if vma.end() - vma.start() != PAGE_SIZE {
             return Err(EINVAL);
@@ -74,7 +75,57 @@ impl UserPage {
         vma.try_clear_maywrite().map_err(|_| EACCES)?;
         vma.try_clear_mayexec()?;
         vma.set_dontexpand();
-        vma.set_mixedmap().vm_insert_page(vma.start(), &self.page)
+        let (vma, page) = (vma.as_ptr(), self.page.as_ptr());
+        // SAFETY: The page is valid. The mapping is not published yet, so the fields may be set.
+        // `close()` drops the reference to the page.
+        unsafe {
+            bindings::get_page(page);
+            (*vma).vm_private_data = page.cast();
+            (*vma).vm_ops = &Self::MAPPING_OPERATIONS;
+        }
+        Ok(())
+    }
+
+    const MAPPING_OPERATIONS: bindings::vm_operations_struct = bindings::vm_operations_struct {
+        open: Some(Self::open),
+        close: Some(Self::close),
+        fault: Some(Self::fault),
+        ..pin_init::zeroed()
+    };
+
+    /// Takes a reference to the page for a copy of a mapping.
+    ///
+    /// # Safety
+    ///
+    /// `vma` must be a copy of a mapping of [`Self::map`].
+    unsafe extern "C" fn open(vma: *mut bindings::vm_area_struct) {
+        // SAFETY: By the safety requirements of this function. The original has a reference.
+        unsafe { bindings::get_page((*vma).vm_private_data.cast()) };
+    }
+
+    /// # Safety
+    ///
+    /// `vma` must be a mapping of [`Self::map`], or a copy for which [`Self::open`] was called. The
+    /// function must be called once.
+    unsafe extern "C" fn close(vma: *mut bindings::vm_area_struct) {
+        // SAFETY: By the safety requirements of this function.
+        unsafe { bindings::put_page((*vma).vm_private_data.cast()) };
+    }
+
+    /// Returns the page to the core, which maps it.
+    ///
+    /// # Safety
+    ///
+    /// `fault` must be a fault in a mapping of [`Self::map`] or in a copy.
+    unsafe extern "C" fn fault(fault: *mut bindings::vm_fault) -> bindings::vm_fault_t {
+        // SAFETY: By the safety requirements of this function the mapping has a reference to the
+        // page. The core takes over another one.
+        unsafe {
+            let page = (*(*fault).__bindgen_anon_1.vma).vm_private_data.cast();
+            bindings::get_page(page);
+            (*fault).page = page;
+        }
+        0
     }
 }
 
