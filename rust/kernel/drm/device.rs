@@ -5,7 +5,8 @@
 //! C header: [`include/drm/drm_device.h`](srctree/include/drm/drm_device.h)
 //!
 //! A DRM device of the `kernel` crate has a fixed set of features without `DRIVER_SYNCOBJ`, no file
-//! operations of the driver, and no ioctls whose structures can grow. This file has all three.
+//! operations of the driver, no ioctls whose structures can grow, and cannot be unplugged. Devices
+//! here have all four.
 
 use super::{
     driver::Driver,
@@ -16,27 +17,14 @@ use super::{
 };
 use crate::{
     drm_bindings as bindings,
-    kernel_ext::{
-        dma_mapping::raw,
-        file_operations::{
-            FileCallbacks,
-            FileOperations,
-            FromRawFile, //
-        },
+    kernel_ext::file_operations::{
+        FileCallbacks,
+        FileOperations,
+        FromRawFile, //
     },
-};
-use core::{
-    alloc::Layout,
-    mem::offset_of,
-    ptr::NonNull, //
 };
 use kernel::{
-    alloc::allocator::Kmalloc,
     container_of,
-    error::{
-        from_err_ptr,
-        to_result, //
-    },
     module::this_module,
     prelude::*,
     str::as_char_ptr_in_const_context,
@@ -47,7 +35,7 @@ use kernel::{
 };
 
 /// The driver's data of a device.
-type SharedData<T> = <<T as Driver>::File as FileOperations>::Data;
+pub(super) type SharedData<T> = <<T as Driver>::File as FileOperations>::Data;
 
 /// Returns whether the driver defines the ioctl `number`.
 fn is_of_driver(number: u32) -> bool {
@@ -58,13 +46,13 @@ fn is_of_driver(number: u32) -> bool {
 
 /// A device: C's `struct drm_device` and the driver's data.
 #[repr(C)]
-struct DrmDevice<T: Driver> {
-    base: Opaque<bindings::drm_device>,
-    data: SharedData<T>,
+pub(super) struct DrmDevice<T: Driver> {
+    pub(super) base: Opaque<bindings::drm_device>,
+    pub(super) data: SharedData<T>,
 }
 
 impl<T: Driver> DrmDevice<T> {
-    const DRIVER: bindings::drm_driver = bindings::drm_driver {
+    pub(super) const DRIVER: bindings::drm_driver = bindings::drm_driver {
         open: Some(Self::open),
         postclose: Some(Self::postclose),
         release: Some(Self::release),
@@ -336,61 +324,5 @@ impl<T: Driver> File<T> {
         // SAFETY: By the type invariants `DrmDevice::open()` set the field, which is valid while
         // the file is open.
         unsafe { <Pin<KBox<T::File>> as ForeignOwnable>::borrow((*self.as_raw()).driver_priv) }
-    }
-}
-
-/// A registered device. Dropping it unregisters the device and removes its nodes.
-///
-/// # Invariants
-///
-/// The device is registered, and the `Registration` owns a count of it.
-pub(crate) struct Registration<T: Driver>(NonNull<DrmDevice<T>>);
-
-// SAFETY: Any thread may unregister a device.
-unsafe impl<T: Driver> Send for Registration<T> {}
-// SAFETY: No function takes `&self`.
-unsafe impl<T: Driver> Sync for Registration<T> {}
-
-impl<T: Driver> Registration<T> {
-    /// Registers a device below `parent`, whose open files share `data`.
-    ///
-    /// Fails with `ENOSPC` if there are too many devices, `ENOMEM`.
-    pub(crate) fn new(parent: &kernel::device::Device, data: SharedData<T>) -> Result<Self> {
-        let layout = Kmalloc::aligned_layout(Layout::new::<DrmDevice<T>>());
-        // SAFETY: The driver is static. The parent is valid, and the core takes its own reference.
-        let device = from_err_ptr(unsafe {
-            bindings::__drm_dev_alloc(
-                raw(parent),
-                const { &DrmDevice::<T>::DRIVER },
-                layout.size(),
-                offset_of!(DrmDevice<T>, base),
-            )
-        })?;
-        let device = NonNull::new(device.cast::<DrmDevice<T>>()).ok_or(ENOMEM)?;
-        // SAFETY: The memory has the layout of a `DrmDevice<T>`, and nothing else uses it. The data
-        // is initialised before `release()`, which drops it, can run.
-        unsafe { (&raw mut (*device.as_ptr()).data).write(data) };
-        // SAFETY: The core initialised `base`.
-        let base = Opaque::cast_into(unsafe { &raw const (*device.as_ptr()).base });
-        // SAFETY: The device is initialised.
-        if let Err(error) = to_result(unsafe { bindings::drm_dev_register(base, 0) }) {
-            // SAFETY: This function owns the reference, and gives it up.
-            unsafe { bindings::drm_dev_put(base) };
-            return Err(error);
-        }
-        // INVARIANT: The device is registered.
-        Ok(Self(device))
-    }
-}
-
-impl<T: Driver> Drop for Registration<T> {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariants.
-        let base = Opaque::cast_into(unsafe { &raw const (*self.0.as_ptr()).base });
-        // SAFETY: By the type invariants.
-        unsafe {
-            bindings::drm_dev_unregister(base);
-            bindings::drm_dev_put(base);
-        }
     }
 }

@@ -22,9 +22,9 @@ mod dumb_buffer;
 mod file;
 mod gem;
 mod modeset;
+mod registration;
 mod syncobj;
 
-pub(crate) use device::Registration;
 pub(crate) use driver::{
     Driver,
     Feature, //
@@ -35,6 +35,7 @@ pub(crate) use gem::{
     NewHandle,
     Object, //
 };
+pub(crate) use registration::Registration;
 pub(crate) use syncobj::{
     find_fence,
     Syncobj, //
