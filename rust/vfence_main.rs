@@ -14,6 +14,7 @@ use kernel_ext::{
     dma_mapping::Bus,
     miscdevice::MiscDeviceRegistration, //
 };
+use vfence::device::NodeData;
 
 mod bindings;
 #[path = "kernel/mod.rs"]
@@ -80,7 +81,10 @@ impl kernel::InPlaceModule for VfenceModule {
             module: vfence::module::ModuleState::new()?,
             instance: vfence::instance::Instance::new(module, Bus::Faux, 0)?,
             sw_sync: vfence_misc::sw_sync::register(instance.device())?,
-            registration <- MiscDeviceRegistration::register(NAME, Ok(instance.device().clone())),
+            registration <- MiscDeviceRegistration::register(
+                NAME,
+                NodeData::new(instance.device().clone()),
+            ),
             _: {
                 if let Some(sw_sync) = &*sw_sync {
                     sw_sync.go_live();

@@ -98,6 +98,7 @@ pub(crate) use helpers::{
     page_address,
     put_page,
     set_current_state,
+    set_notify_signal,
     to_dma_fence_chain,
     wq_has_sleeper,
     ww_acquire_done,

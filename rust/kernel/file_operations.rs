@@ -27,6 +27,8 @@ use kernel::{
 pub(crate) const READABLE: u32 = bindings::POLLIN | bindings::POLLRDNORM;
 /// The events of `poll()` when there is room for a write.
 pub(crate) const WRITABLE: u32 = bindings::POLLOUT | bindings::POLLWRNORM;
+/// The events of `poll()` when the device is gone.
+pub(crate) const HUNG_UP: u32 = bindings::POLLERR | bindings::POLLHUP;
 
 /// An open file of a device.
 #[vtable]
@@ -44,9 +46,9 @@ pub(crate) trait FileOperations: Send + Sync + Sized + 'static {
     /// `read()`. With `nonblocking` it must not wait.
     fn read(this: Pin<&Self>, nonblocking: bool, to: &mut IovIterDest<'_>) -> Result<usize>;
 
-    /// `poll()`: registers with `table` and returns the events that have occurred, [`READABLE`] and
-    /// [`WRITABLE`]. Without this operation, the core reports both events, and `epoll_ctl()` fails
-    /// with `EPERM`.
+    /// `poll()`: registers with `table` and returns the events that have occurred, [`READABLE`],
+    /// [`WRITABLE`] and [`HUNG_UP`]. Without this operation, the core reports the first two, and
+    /// `epoll_ctl()` fails with `EPERM`.
     fn poll(_this: Pin<&Self>, _file: &File, _table: &PollTable<'_>) -> u32 {
         build_error!(VTABLE_DEFAULT_ERROR)
     }

@@ -9,6 +9,7 @@
 #![allow(dead_code)]
 #![deny(clippy::undocumented_unsafe_blocks, unsafe_op_in_unsafe_fn)]
 
+pub(crate) mod blocked_tasks;
 pub(crate) mod cpumask;
 pub(crate) mod dma_buf;
 pub(crate) mod dma_fence;

@@ -10,7 +10,11 @@ use crate::{
     uapi::VFENCE_MAX_WAITS,
     vfence::{
         buffer::map::MappingTable,
-        device::Device,
+        device::{
+            self,
+            Device,
+            NodeData, //
+        },
         engines::Engines,
         events::Events,
         job::quota::Quota,
@@ -76,10 +80,10 @@ struct Queues {
 
 impl Client {
     /// Creates a client without queues. Fails with `ENOMEM`.
-    pub(crate) fn new(id: u64, device: Arc<Device>) -> impl PinInit<Self, Error> {
+    pub(crate) fn new(id: u64, node: &NodeData) -> impl PinInit<Self, Error> + '_ {
         try_pin_init!(Self {
             id,
-            device,
+            device: node.device.clone(),
             last_submitted <- new_mutex!(None),
             last_signalled <- new_mutex!(None),
             queues <- new_mutex!(Queues {
@@ -90,8 +94,15 @@ impl Client {
             }),
             in_fence_quota: Quota::new(VFENCE_MAX_WAITS)?,
             mappings: MappingTable::new()?,
-            events: Events::new()?,
+            events: Events::new(node.presence.clone())?,
         })
+    }
+
+    /// Lists the client in the device, until [`Client::close`]. Fails with `ENOMEM`.
+    pub(crate) fn list(&self) -> Result {
+        let listing = Device::new_client_listing(self.id, &self.events)?;
+        self.device.list(listing);
+        Ok(())
     }
 
     /// Returns the device.
@@ -153,7 +164,8 @@ impl Client {
     /// Creates a queue with the properties that `config` returns for its id. `reply` writes the
     /// reply to user space; if it fails, the queue does not exist.
     ///
-    /// Fails with `ENOSPC` at the limit, `ENOMEM`, and as `config` and `reply` do.
+    /// Fails with `ENOSPC` at the limit, `ENOMEM`, as `config` and `reply` do, and as
+    /// [`Presence::check`](super::presence::Presence::check) does.
     pub(crate) fn create_queue(
         &self,
         limits: Limits,
@@ -182,14 +194,19 @@ impl Client {
             if queues.count >= limits.max_queues {
                 return Err(ENOSPC);
             }
-            queues.engines.add(queue.name())?;
+            self.device.list(listing);
+            // If the device is lost after this, the queue is found in the list.
+            let check = self.events.presence().check();
+            if let Err(error) = check.and_then(|()| queues.engines.add(queue.name())) {
+                self.device.unlist(self.id, id);
+                return Err(error);
+            }
             // Nothing fails from here on, so the queue will be closed, which releases its worker
             // and its place in the backlog.
             Queue::assign_backlog(&queue);
             Queue::start_worker(&queue, self.device.shared().worker_threads());
             queues.count += 1;
             queues.by_id.insert(node);
-            self.device.list(listing);
         }
         // The new queue has free slots.
         self.events.pollers.notify_all();
@@ -243,5 +260,6 @@ impl Client {
             self.device.unlist(self.id, queue.id());
             queue.close();
         }
+        self.device.unlist(self.id, device::CLIENT);
     }
 }

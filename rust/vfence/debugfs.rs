@@ -51,6 +51,7 @@ impl Writer for QueuesFile {
                     write_jobs(f, &queue)?;
                 }
                 Listed::Timeline(timeline) => write_timeline(f, client, &timeline)?,
+                Listed::Client(_) => {}
             }
         }
         Ok(())

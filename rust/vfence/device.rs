@@ -13,11 +13,13 @@ use crate::{
     },
     vfence::{
         buffer::create,
+        events::Events,
         limits::Limits,
         listing::{
             List,
             Listing, //
         },
+        presence::Presence,
         queue::QueueRef,
         settings::Settings,
         shared::Shared,
@@ -58,18 +60,37 @@ pub(crate) struct Device {
     pub(crate) delay: FaultAttr,
     #[pin]
     pub(crate) drop_interrupt: FaultAttr,
-    /// The queues of all clients and the timelines of sw_sync, for debugfs.
+    /// All clients, their queues, and the timelines of sw_sync: for debugfs, and to find them when
+    /// the device is lost.
     #[pin]
     listed: List<Listed>,
     /// The number of clients there have been.
     clients: Atomic<u64>,
 }
 
-/// An entry of the list for debugfs.
+/// The queue id in the key of a client itself, below those of its queues.
+pub(crate) const CLIENT: u32 = 0;
+
+/// An entry of the list.
 #[derive(Clone)]
 pub(crate) enum Listed {
+    Client(Arc<Events>),
     Queue(QueueRef),
     Timeline(TimelineRef),
+}
+
+/// The data that the nodes of a device pass to the clients that open them.
+pub(crate) struct NodeData {
+    pub(crate) device: Arc<Device>,
+    pub(crate) presence: Arc<Presence>,
+}
+
+impl NodeData {
+    /// Returns the data of new nodes of `device`. Fails with `ENOMEM`.
+    pub(crate) fn new(device: Arc<Device>) -> Result<Self> {
+        let presence = Presence::new()?;
+        Ok(Self { device, presence })
+    }
 }
 
 impl Device {
@@ -136,12 +157,17 @@ impl Device {
         Listing::new((client, timeline::ID), Listed::Timeline(timeline.clone()))
     }
 
+    /// Allocates the list entry of `client`. Fails with `ENOMEM`.
+    pub(crate) fn new_client_listing(client: u64, events: &Arc<Events>) -> Result<Listing<Listed>> {
+        Listing::new((client, CLIENT), Listed::Client(events.clone()))
+    }
+
     /// Adds an entry to the list.
     pub(crate) fn list(&self, listing: Listing<Listed>) {
         self.listed.insert(listing);
     }
 
-    /// Removes the entry of `client` with the queue id `queue`.
+    /// Removes the entry of `client` with the queue id `queue`, or [`CLIENT`].
     pub(crate) fn unlist(&self, client: u64, queue: u32) {
         self.listed.remove((client, queue));
     }
@@ -152,5 +178,33 @@ impl Device {
         self.listed
             .walk()
             .map(|((client, _), listed)| (client, listed))
+    }
+
+    /// Ends the use of the device by the clients whose presence is `presence`: their calls, pending
+    /// jobs and jobs to come fail with `error`, and those that wait are woken.
+    ///
+    /// The queues of clients that have lost the device before have no jobs left.
+    // Only a DRM device can be lost.
+    #[allow(dead_code)]
+    pub(crate) fn lose(&self, presence: &Presence, error: Error) {
+        presence.lose(error);
+        for (_, listed) in self.listed() {
+            match listed {
+                Listed::Client(events) => events.notify(),
+                Listed::Queue(queue) => queue.lose(error),
+                Listed::Timeline(_) => {}
+            }
+        }
+    }
+
+    /// Resets all queues.
+    // Only a DRM device does so.
+    #[allow(dead_code)]
+    pub(crate) fn reset_queues(&self) {
+        for (_, listed) in self.listed() {
+            if let Listed::Queue(queue) = listed {
+                queue.reset();
+            }
+        }
     }
 }

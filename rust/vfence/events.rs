@@ -17,6 +17,7 @@ use crate::{
     },
     vfence::{
         charged::ChargedMemory,
+        presence::Presence,
         sched::ring::{
             Ring,
             RingMemory, //
@@ -71,11 +72,13 @@ pub(crate) struct Events {
     readers: WaitQueue,
     /// The tasks that poll the device, for an event or for a free slot in a queue.
     pub(crate) pollers: PollCondVarBox,
+    /// The presence of the device. Once the device is lost, nobody waits here.
+    presence: Arc<Presence>,
 }
 
 impl Events {
-    /// Returns an empty list of events. Fails with `ENOMEM`.
-    pub(crate) fn new() -> Result<Arc<Self>> {
+    /// Returns an empty list of events of a device with `presence`. Fails with `ENOMEM`.
+    pub(crate) fn new(presence: Arc<Presence>) -> Result<Arc<Self>> {
         let directory = ChargedMemory::directory(UnreadRing::directory_len(MAX_EVENTS))?;
         let state = EventState {
             unread: Ring::new(directory, 0),
@@ -87,9 +90,16 @@ impl Events {
                 state <- new_spinlock_irq!(state),
                 readers <- new_wait_queue!("vfence_readers"),
                 pollers: PollCondVarBox::new(c"vfence_pollers", kernel::static_lock_class!())?,
+                presence,
             }),
             GFP_KERNEL_ACCOUNT,
         )
+    }
+
+    /// Returns the presence of the device.
+    #[inline]
+    pub(crate) fn presence(&self) -> &Presence {
+        &self.presence
     }
 
     /// Returns the number of events that can be read.
@@ -116,7 +126,8 @@ impl Events {
         let _ = state.unread.push(event);
     }
 
-    /// Wakes readers and pollers after [`Events::report`], in the same contexts.
+    /// Wakes readers and pollers after [`Events::report`], in the same contexts, or after the
+    /// device was lost.
     pub(crate) fn notify(&self) {
         self.readers.wake_all();
         self.pollers.notify_all();
@@ -125,12 +136,14 @@ impl Events {
     /// Moves as many events to user space as fit into `to`; waits for the first one, or fails with
     /// `EAGAIN` if `nonblocking`. Returns the number of bytes.
     ///
-    /// Fails with `EINVAL` if no event fits, `ERESTARTSYS`, `EFAULT`.
+    /// Fails with `EINVAL` if no event fits, `ERESTARTSYS`, `EFAULT`, and as [`Presence::check`]
+    /// does.
     pub(crate) fn read(&self, nonblocking: bool, to: &mut IovIterDest<'_>) -> Result<usize> {
         if to.len() < SIZE {
             return Err(EINVAL);
         }
         loop {
+            self.presence.check()?;
             if let Some(reader) = Reader::begin(self) {
                 return reader.copy(to);
             }
@@ -138,7 +151,7 @@ impl Events {
                 return Err(EAGAIN);
             }
             wait_until([(&self.readers, 0)], u64::MAX, || {
-                self.state.lock().readable()
+                self.state.lock().readable() || self.presence.check().is_err()
             })?;
         }
     }

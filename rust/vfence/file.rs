@@ -5,12 +5,13 @@
 use crate::{
     kernel_ext::file_operations::{
         FileOperations,
+        HUNG_UP,
         READABLE,
         WRITABLE, //
     },
     vfence::{
         client::Client,
-        device::Device, //
+        device::NodeData, //
     },
 };
 use kernel::{
@@ -20,19 +21,18 @@ use kernel::{
     prelude::*,
     seq_file::SeqFile,
     seq_print,
-    sync::{
-        poll::PollTable,
-        Arc, //
-    },
+    sync::poll::PollTable, //
 };
 
 #[vtable]
 impl FileOperations for Client {
-    type Data = Arc<Device>;
+    type Data = NodeData;
 
-    fn open(device: &Arc<Device>, id: Option<u64>) -> Result<Pin<KBox<Self>>> {
-        let id = id.unwrap_or_else(|| device.new_client_id());
-        KBox::pin_init(Client::new(id, device.clone()), GFP_KERNEL_ACCOUNT)
+    fn open(node: &NodeData, id: Option<u64>) -> Result<Pin<KBox<Self>>> {
+        let id = id.unwrap_or_else(|| node.device.new_client_id());
+        let client = KBox::pin_init(Client::new(id, node), GFP_KERNEL_ACCOUNT)?;
+        client.list()?;
+        Ok(client)
     }
 
     fn release(client: Pin<KBox<Self>>) {
@@ -45,6 +45,9 @@ impl FileOperations for Client {
 
     fn poll(client: Pin<&Self>, file: &File, table: &PollTable<'_>) -> u32 {
         table.register_wait(file, &client.events.pollers);
+        if client.events.presence().check().is_err() {
+            return HUNG_UP;
+        }
         let mut events = 0;
         if client.events.unread() > 0 {
             events |= READABLE;
@@ -56,6 +59,7 @@ impl FileOperations for Client {
     }
 
     fn mmap(client: Pin<&Self>, page: usize, vma: &VmaNew) -> Result {
+        client.events.presence().check()?;
         let id = u32::try_from(page).map_err(|_| EINVAL)?;
         let queue = client.queue(id).map_err(|_| EINVAL)?;
         queue.map_counters(vma)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The list that debugfs shows: the queues of all clients, and the timelines of sw_sync.
+//! The list of a device: its clients, their queues, and the timelines of sw_sync.
 //!
-//! Creating and destroying a queue takes the lock of the list, so a reader holds it only to find
-//! the next entry. The list may change between two entries. A walk visits only entries that were
-//! in the list when it reached their client. It therefore ends, however many queues are created
-//! meanwhile.
+//! The entries are found by debugfs, and when the device is lost. Creating and destroying a queue
+//! takes the lock of the list, so a reader holds it only to find the next entry. The list may
+//! change between two entries. A walk visits only entries that were in the list when it reached
+//! their client. It therefore ends, however many queues are created meanwhile.
 
 use kernel::{
     prelude::*,
@@ -19,7 +19,8 @@ use kernel::{
     },
 };
 
-/// The id of a client, and the id of one of its queues. Both increase, and are not reused.
+/// The id of a client, and the id of one of its queues, or 0 for the client itself. Both increase,
+/// and are not reused.
 pub(crate) type ListingKey = (u64, u32);
 
 /// The memory of an entry of a [`List`].

@@ -15,8 +15,8 @@
 //! - `budget`, `backlog`: the interrupt time of a CPU, and the queues that have used it up.
 //! - `settings`, `limits`, `faults`: the settings of a device, and those that a queue keeps: its
 //!   limits, and the rules of its fault plan.
-//! - `events`, `uarg`, `charged`: events of a client, arguments of ioctls, memory charged to the
-//!   caller's cgroup.
+//! - `presence`, `events`, `uarg`, `charged`: whether the device is there, events of a client,
+//!   arguments of ioctls, memory charged to the caller's cgroup.
 //! - `sched`: the decisions of a queue, pure code that is tested on the host.
 //!
 //! Imports go down this list, never up: see `Documentation/design.md`.
@@ -40,6 +40,7 @@ pub(crate) mod job;
 pub(crate) mod limits;
 pub(crate) mod listing;
 pub(crate) mod module;
+pub(crate) mod presence;
 pub(crate) mod queue;
 pub(crate) mod sched;
 pub(crate) mod settings;

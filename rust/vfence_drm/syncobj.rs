@@ -33,6 +33,7 @@ use crate::{
     },
     uapi::vfence_use,
     vfence::{
+        client::Client,
         job::{
             handles::{
                 HandleLookup,
@@ -75,7 +76,7 @@ pub(super) struct DrmHandles<'a, D: Driver> {
     links: Cell<usize>,
 }
 
-impl<'a, D: Driver> DrmHandles<'a, D> {
+impl<'a, D: Driver<File = Client>> DrmHandles<'a, D> {
     /// Returns the handles of `file` for one call.
     pub(super) fn new(file: &'a File<D>) -> Self {
         Self {
@@ -131,8 +132,14 @@ impl<'a, D: Driver> DrmHandles<'a, D> {
             }
             return Ok(syncobjs.batch_waits.push(wait, GFP_KERNEL_ACCOUNT)?);
         }
-        let wait = sync.flags & DRM_VFENCE_SYNC_WAIT_FOR_SUBMIT != 0;
-        let fence = find_fence(self.file, sync.handle, sync.point, wait)?;
+        let find = |wait| find_fence(self.file, sync.handle, sync.point, wait);
+        let fence = if sync.flags & DRM_VFENCE_SYNC_WAIT_FOR_SUBMIT == 0 {
+            find(false)?
+        } else {
+            // The core sleeps, up to 5 s, until the fence is submitted.
+            let client = self.file.inner();
+            client.events.presence().interrupt_if_lost(|| find(true))?
+        };
         self.add_fences(syncobjs, &fence)
     }
 
@@ -251,7 +258,7 @@ fn signals<'a>(
     jobs.iter().enumerate().flat_map(of_job)
 }
 
-impl<D: Driver> HandleLookup for DrmHandles<'_, D> {
+impl<D: Driver<File = Client>> HandleLookup for DrmHandles<'_, D> {
     // The last field of the first version.
     const MIN_SUBMIT_SIZE: usize = offset_of!(drm_vfence_submit, out_sync_count) + size_of::<u32>();
     const MAY_SLEEP: bool = true;

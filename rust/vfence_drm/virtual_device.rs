@@ -8,6 +8,7 @@ use crate::{
     kernel_ext::dma_mapping::Bus,
     module_parameters,
     vfence::{
+        device::NodeData,
         instance::Instance,
         module::ModuleState, //
     },
@@ -48,7 +49,8 @@ impl VirtualDevice {
         let mut registration = self.registration.lock();
         if registration.is_none() {
             let device = self.instance.device();
-            *registration = Some(Registration::new(device.dma.device(), device.clone())?);
+            let node = NodeData::new(device.clone())?;
+            *registration = Some(Registration::new(device.dma.device(), node)?);
         }
         Ok(())
     }

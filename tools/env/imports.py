@@ -24,7 +24,7 @@ _LAYERS = [
     ("queue", r"vfence/(queue|sw_sync)/.*"),
     ("buffer", r"vfence/buffer/.*"),
     ("job", r"vfence/job/.*"),
-    ("common", r"vfence/(events|settings|limits|faults|backlog|budget|uarg|charged)\.rs"),
+    ("common", r"vfence/(presence|events|settings|limits|faults|backlog|budget|uarg|charged)\.rs"),
     ("sched", r"vfence/sched/.*"),
     ("uapi", r"uapi/.*|trace/.*"),
     ("kernel", r"kernel/.*"),

@@ -313,6 +313,17 @@ impl Queue {
         resets.unwrap_or(0)
     }
 
+    /// Completes all pending jobs with `error`, unless they have ended, and also those that are
+    /// submitted from now on: the device is lost. No reset restarts the queue.
+    pub(crate) fn lose(&self, error: Error) {
+        let _stopped = self.stop_operations();
+        let begun = ktime_get();
+        self.complete(Bounds::NONE, |state, _| state.jobs.pop_ended(begun));
+        self.complete(Bounds::NONE, |state, now| {
+            state.jobs.lose(now, error.to_errno())
+        });
+    }
+
     /// Completes all pending jobs, with `-ECANCELED` unless they have ended, and stops the timer
     /// and the worker. The caller prevents further submissions.
     pub(crate) fn close(&self) {

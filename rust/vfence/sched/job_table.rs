@@ -16,6 +16,7 @@ use super::{
         QueuePolicy,
         TimeoutPolicy,
         Totals,
+        CANCELED,
         NEVER, //
     },
 };
@@ -40,8 +41,9 @@ where
     on_timeout: TimeoutPolicy,
     /// In ns.
     last_submitted: u64,
-    /// Whether each job ends with `-ECANCELED` as soon as it is the head.
-    pub(super) stopped: bool,
+    /// The error with which each job ends as soon as it is the head: `-ECANCELED` if the queue is
+    /// stopped, another one if its device is lost; 0 if jobs run.
+    pub(super) stop_error: i32,
     pub(super) totals: Totals,
 }
 
@@ -62,7 +64,7 @@ where
             timeout: policy.timeout.unwrap_or(NEVER),
             on_timeout: policy.on_timeout,
             last_submitted: 0,
-            stopped: false,
+            stop_error: 0,
             totals: Totals::default(),
         })
     }
@@ -93,9 +95,24 @@ where
         self.pending.add_segment(segment)
     }
 
-    /// Returns whether the queue is stopped.
+    /// Returns whether the queue is stopped, or its device lost.
+    #[inline]
     pub(crate) fn stopped(&self) -> bool {
-        self.stopped
+        self.stop_error != 0
+    }
+
+    /// Stops the queue, unless its device is lost.
+    pub(super) fn stop(&mut self) {
+        if self.stop_error == 0 {
+            self.stop_error = CANCELED;
+        }
+    }
+
+    /// Restarts a stopped queue, unless its device is lost.
+    pub(super) fn restart(&mut self) {
+        if self.stop_error == CANCELED {
+            self.stop_error = 0;
+        }
     }
 
     /// Returns the timeout in ns, `None` for no bound.
@@ -141,11 +158,11 @@ where
             Cause::Timeout => {
                 self.totals.timeouts += 1;
                 match self.on_timeout {
-                    TimeoutPolicy::Cancel => self.stopped = true,
+                    TimeoutPolicy::Cancel => self.stop(),
                     TimeoutPolicy::Continue => self.totals.resets += 1,
                 }
             }
-            Cause::Closed => self.stopped = true,
+            Cause::Closed => self.stop(),
             Cause::InFence | Cause::Other => {}
         }
     }

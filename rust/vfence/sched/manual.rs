@@ -168,9 +168,9 @@ where
     /// the cause of its end.
     fn head_outcome(&self) -> Option<(u64, i32, Cause)> {
         let head = self.jobs.head()?;
-        if self.jobs.stopped {
+        if self.jobs.stopped() {
             let end = self.last_end.max(head.submitted);
-            return Some((end, CANCELED, Cause::Other));
+            return Some((end, self.jobs.stop_error, Cause::Other));
         }
         let bound = head.submitted.saturating_add(self.jobs.timeout);
         (bound != NEVER).then_some((bound, TIMED_OUT, Cause::Timeout))
@@ -216,7 +216,7 @@ where
     // Inline, so that the caller moves the fence once.
     #[inline(always)]
     pub(crate) fn signal_next(&mut self, now: u64, error: i32) -> Option<FenceAndSegment<F, M>> {
-        if self.jobs.stopped || now < self.last_end {
+        if self.jobs.stopped() || now < self.last_end {
             return None;
         }
         let (seqno, timeout) = (self.jobs.pending.first(), self.jobs.timeout);
@@ -244,7 +244,7 @@ where
         wanted: impl Fn(u64) -> bool,
         mut completed: impl FnMut(u64, F),
     ) -> Option<M::Segment<ManualSlot<F>>> {
-        if self.jobs.stopped || now < self.last_end {
+        if self.jobs.stopped() || now < self.last_end {
             return None;
         }
         // The submission time of the oldest job that has not timed out.
@@ -278,11 +278,23 @@ where
         self.end_head(now, Some(CANCELED), Cause::Closed)
     }
 
+    /// Ends the head with `error`, a negative errno other than `-ECANCELED`, because the device is
+    /// lost: so do all later jobs, and no reset restarts the queue. The caller repeats the call
+    /// until it returns `None`, after [`ManualScheduler::pop_due`] has returned `None`.
+    pub(crate) fn lose(
+        &mut self,
+        now: u64,
+        error: i32,
+    ) -> Option<CompletedJob<F, M::Segment<ManualSlot<F>>>> {
+        self.jobs.stop_error = error;
+        self.end_head(now, Some(error), Cause::Other)
+    }
+
     /// Resets the queue, after [`ManualScheduler::pop_due`] has returned `None`: restarts a stopped
     /// queue.
     pub(crate) fn reset(&mut self) {
         self.jobs.totals.resets += 1;
-        self.jobs.stopped = false;
+        self.jobs.restart();
     }
 
     /// Returns the state of job `seqno`.

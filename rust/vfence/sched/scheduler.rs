@@ -10,7 +10,7 @@
 //!
 //! A timeout or an in-fence's error *stops* a queue whose [`QueuePolicy`] says so. A stopped queue
 //! ends each of its jobs with `-ECANCELED`, without running it or waiting for anything, until it is
-//! reset.
+//! reset. A queue whose device is *lost* does the same with another error, for good.
 
 use super::{
     job_table::JobTable,
@@ -166,7 +166,7 @@ where
         either!(self, scheduler => scheduler.free_slots())
     }
 
-    /// Returns whether the queue is stopped.
+    /// Returns whether the queue is stopped, or its device lost.
     pub(crate) fn stopped(&self) -> bool {
         either!(self, scheduler => scheduler.stopped())
     }
@@ -230,6 +230,20 @@ where
         match self {
             Self::Timed(timed) => timed.cancel(now).map(CompletedJob::from_timed),
             Self::Manual(manual) => manual.cancel(now).map(CompletedJob::from_manual),
+        }
+    }
+
+    /// Ends the head with `error`, a negative errno other than `-ECANCELED`, because the device is
+    /// lost: so do all later jobs, and no reset restarts the queue. The caller repeats the call
+    /// until it returns `None`, after [`Scheduler::pop_ended`] has returned `None`.
+    pub(crate) fn lose(
+        &mut self,
+        now: u64,
+        error: i32,
+    ) -> Option<CompletedJob<D, JobSegment<D, M>>> {
+        match self {
+            Self::Timed(timed) => timed.lose(now, error).map(CompletedJob::from_timed),
+            Self::Manual(manual) => manual.lose(now, error).map(CompletedJob::from_manual),
         }
     }
 

@@ -263,7 +263,7 @@ where
     #[inline]
     pub(crate) fn waiting_head(&mut self) -> Option<(u64, &mut D)> {
         let seqno = self.jobs.pending.first();
-        if self.jobs.stopped {
+        if self.jobs.stopped() {
             return None;
         }
         let head = self.jobs.pending.get_mut(seqno)?;
@@ -333,7 +333,7 @@ where
         let Some(head) = self.jobs.head() else {
             return;
         };
-        if head.ready != NEVER && !self.jobs.stopped && !self.fails_by_in_fence(head) {
+        if head.ready != NEVER && !self.jobs.stopped() && !self.fails_by_in_fence(head) {
             let start = head.ready.max(self.head_since);
             let mut execution = None;
             if !head.hang {
@@ -348,11 +348,11 @@ where
     /// Returns the outcome of the head from the other fields.
     fn head_outcome(&self) -> Option<Outcome> {
         let head = self.jobs.head()?;
-        if self.jobs.stopped {
+        if self.jobs.stopped() {
             return Some(Outcome {
                 due: self.head_since,
                 end: self.head_since,
-                error: CANCELED,
+                error: self.jobs.stop_error,
                 cause: Cause::Other,
             });
         }
@@ -483,11 +483,23 @@ where
         self.end_head(now, CANCELED, Cause::Closed)
     }
 
+    /// Ends the head with `error`, a negative errno other than `-ECANCELED`, because the device is
+    /// lost: so do all later jobs, and no reset restarts the queue. The caller repeats the call
+    /// until it returns `None`, after [`TimedScheduler::pop_ended`] has returned `None`.
+    pub(crate) fn lose(
+        &mut self,
+        now: u64,
+        error: i32,
+    ) -> Option<CompletedJob<D, M::Segment<TimedSlot<D>>>> {
+        self.jobs.stop_error = error;
+        self.end_head(now, error, Cause::Other)
+    }
+
     /// Resets the queue at the time `now`, after [`TimedScheduler::pop_ended`] has returned `None`:
     /// cancels the running job, which is returned, and restarts a stopped queue.
     pub(crate) fn reset(&mut self, now: u64) -> Option<CompletedJob<D, M::Segment<TimedSlot<D>>>> {
         self.jobs.totals.resets += 1;
-        self.jobs.stopped = false;
+        self.jobs.restart();
         if self.start <= now {
             return self.end_head(now, CANCELED, Cause::Other);
         }
@@ -546,7 +558,7 @@ where
         let completed = self.pop_head(end, error)?;
         self.jobs.count_end(error, cause);
         if cause == Cause::InFence && self.on_in_fence_error == InFencePolicy::Cancel {
-            self.jobs.stopped = true;
+            self.jobs.stop();
         }
         self.next_head(completed.record.end);
         Some(completed)

@@ -304,3 +304,44 @@ fn reset_restarts_the_jobs_of_a_stopped_queue() {
     assert!(scheduler.reset(90).is_none());
     assert_end(scheduler.pop_due(110), "b", 110, 0);
 }
+
+#[test]
+fn lost_queue_ends_all_jobs_with_the_error_for_good() {
+    const NO_DEVICE: i32 = -19;
+
+    for kind in [SchedulerKind::Timed, SchedulerKind::Manual] {
+        let mut scheduler = stopping(kind);
+        submit(&mut scheduler, 0, job("a", 50));
+        submit(&mut scheduler, 10, waiting("b", 10));
+        assert!(scheduler.pop_ended(20).is_none());
+        assert_end(scheduler.lose(20, NO_DEVICE), "a", 20, NO_DEVICE);
+        assert_end(scheduler.lose(21, NO_DEVICE), "b", 21, NO_DEVICE);
+        assert!(scheduler.lose(22, NO_DEVICE).is_none());
+        // A submission that began before the loss, and a reset.
+        submit(&mut scheduler, 30, waiting("c", 10));
+        assert_eq!(scheduler.next_event(), Some(30));
+        assert!(scheduler.reset(30).is_none());
+        assert!(scheduler.stopped());
+        assert_end(scheduler.pop_due(30), "c", 30, NO_DEVICE);
+        if kind == SchedulerKind::Manual {
+            submit(&mut scheduler, 40, job("d", 0));
+            assert!(manual(&mut scheduler).signal_next(40, 0).is_none());
+            assert_end(manual(&mut scheduler).signal(40, 4, 0), "d", 40, NO_DEVICE);
+        }
+        assert!(scheduler.cancel(50).is_none());
+    }
+}
+
+#[test]
+fn stopped_queue_can_be_lost() {
+    for kind in [SchedulerKind::Timed, SchedulerKind::Manual] {
+        let mut scheduler = stopping(kind);
+        submit(&mut scheduler, 0, hanging("a"));
+        assert_end(scheduler.pop_due(100), "a", 100, TIMED_OUT);
+        assert!(scheduler.lose(110, -5).is_none());
+        // A wedged device is unplugged.
+        assert!(scheduler.lose(120, -19).is_none());
+        submit(&mut scheduler, 130, job("b", 0));
+        assert_end(scheduler.pop_due(130), "b", 130, -19);
+    }
+}
