@@ -63,6 +63,20 @@ impl Instance {
         )
     }
 
+    /// Returns an initialiser of another file of the device.
+    // Only DRM devices have one.
+    #[allow(dead_code)]
+    pub(crate) fn file<'a, T>(
+        &'a self,
+        name: &'a CStr,
+        data: impl PinInit<T, Error> + 'a,
+    ) -> impl PinInit<debugfs::File<T>, Error> + 'a
+    where
+        T: debugfs::Reader + debugfs::Writer + Send + Sync + 'static,
+    {
+        self.directory.read_write_file(name, data)
+    }
+
     /// Returns the device.
     pub(crate) fn device(&self) -> &Arc<Device> {
         &self.device

@@ -2,8 +2,9 @@
 
 //! The DRM driver: the ioctls of `/dev/vfence` on a primary and a render node, with DRM objects.
 //!
-//! `gem` has the ioctls for GEM objects, `syncobj` the syncobjs that jobs wait for and signal. The
-//! other ioctls are those of [`vfence::ioctl`](crate::vfence::ioctl).
+//! `gem` has the ioctls for GEM objects, `syncobj` the syncobjs that jobs wait for and signal, and
+//! `control` registers, unplugs and wedges the device. The other ioctls are those of
+//! [`vfence::ioctl`](crate::vfence::ioctl).
 
 #![deny(unsafe_code)]
 
@@ -39,6 +40,7 @@ use kernel::{
 };
 use syncobj::DrmHandles;
 
+pub(crate) mod control;
 mod gem;
 mod syncobj;
 pub(crate) mod virtual_device;
@@ -73,6 +75,10 @@ impl Driver for DrmDriver {
         .and(Feature::SYNCOBJ_TIMELINE);
 
     const DUMB_PREFERRED_DEPTH: u32 = 24;
+
+    fn may_use(file: &File<Self>) -> Result {
+        file.inner().events.presence().check()
+    }
 
     fn ioctl(file: &File<Self>, number: u32, argument: usize) -> Result<isize> {
         match without_size(number) {

@@ -2,22 +2,19 @@
 
 //! The virtual devices of the module: as many as the parameter `devices` says.
 
-use super::DrmDriver;
+use super::control::Control;
 use crate::{
-    drm::Registration,
     kernel_ext::dma_mapping::Bus,
     module_parameters,
     vfence::{
-        device::NodeData,
         instance::Instance,
         module::ModuleState, //
     },
 };
 use kernel::{
-    new_mutex,
+    debugfs,
     prelude::*,
-    str::CStr,
-    sync::Mutex, //
+    str::CStr, //
 };
 
 /// The largest valid `devices`.
@@ -26,9 +23,9 @@ const MAX_DEVICES: u32 = 64;
 /// A device of the module, with its nodes.
 #[pin_data]
 pub(crate) struct VirtualDevice {
-    /// The device's primary and render node, if it has them. Dropped before the instance.
+    /// The device's nodes, and the file that unplugs them. Dropped before the instance.
     #[pin]
-    registration: Mutex<Option<Registration<DrmDriver>>>,
+    control: debugfs::File<Control>,
     instance: Pin<KBox<Instance>>,
 }
 
@@ -38,7 +35,7 @@ impl VirtualDevice {
         KBox::try_pin_init(
             try_pin_init!(Self {
                 instance: Instance::new(module, bus, index)?,
-                registration <- new_mutex!(None),
+                control <- instance.file(c"control", Control::new(instance.device().clone())),
             }),
             GFP_KERNEL,
         )
@@ -46,13 +43,11 @@ impl VirtualDevice {
 
     /// Creates the nodes, unless the device has them.
     fn register(&self) -> Result {
-        let mut registration = self.registration.lock();
-        if registration.is_none() {
-            let device = self.instance.device();
-            let node = NodeData::new(device.clone())?;
-            *registration = Some(Registration::new(device.dma.device(), node)?);
+        match self.control.plug() {
+            // Root has plugged in the device already.
+            Err(EBUSY) => Ok(()),
+            result => result,
         }
-        Ok(())
     }
 }
 

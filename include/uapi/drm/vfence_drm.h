@@ -59,7 +59,8 @@ extern "C" {
  * that is open for reading only, %DRM_IOCTL_MODE_GETRESOURCES and
  * %DRM_IOCTL_MODE_GETPLANERESOURCES return empty lists.
  *
- * While a client has a node open, the module is in use and cannot be unloaded.
+ * While a client has a node open, the module is in use and cannot be unloaded. The device can
+ * disappear nevertheless: see "loss of the device".
  *
  * DOC: dumb buffers
  *
@@ -76,15 +77,25 @@ extern "C" {
  * value that no format has, the core logs a warning; this device does not.
  * &drm_mode_create_dumb.flags is ignored.
  *
- * ======  ========================================================================================
- * EINVAL  CREATE_DUMB: a width, height or bpp of 0, or a size that 32 bits cannot hold. MAP_DUMB: a
- *         buffer that is not from vfence; %DRM_IOCTL_VFENCE_GEM_INFO has an offset for these.
- *         DESTROY_DUMB: there is no such handle.
- * ENOENT  MAP_DUMB: there is no such handle.
- * ENOMEM  There is no memory, or the limit of the caller's memory cgroup is reached.
- * ENOSPC  CREATE_DUMB: more than &vfence_query.max_buffer_size. MAP_DUMB: no offset for mmap() is
- *         left.
- * ======  ========================================================================================
+ * ======  ================================================================================= *
+ * DOC: loss of the device
+ *
+ * Root can unplug the device, or wedge it, as if it were hardware (Documentation/uapi.md says how).
+ * Clients that have opened it before lose it for good:
+ *
+ * - All pending jobs complete with -ENODEV if the device was unplugged, with -EIO if it was wedged,
+ *   in-fences or not.
+ * - All ioctls, also those of the DRM core, read() and mmap() fail with the same error. So do calls
+ *   that are blocked in read() or for %DRM_VFENCE_SYNC_WAIT_FOR_SUBMIT; %VFENCE_IOCTL_WAIT succeeds
+ *   if the jobs have completed. poll() reports POLLERR and POLLHUP, and nothing else. A call of the
+ *   core that waits for a point to be submitted (%DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT) waits
+ *   until its timeout.
+ * - Mappings of GEM objects and of counters, dma-bufs, sync_files, and descriptors of syncobjs stay
+ *   valid.
+ *
+ * The nodes of an unplugged device are gone. A device that is plugged in again is another one, with
+ * new nodes. A wedged device keeps its nodes, and new clients can open them, but all calls fail
+ * until the device has been unplugged and plugged in.
  *
  * DOC: fdinfo
  *

@@ -186,7 +186,7 @@ impl<T: Driver> DrmDevice<T> {
         unsafe { Self::ioctl_or(file, number, arg, bindings::drm_compat_ioctl) }
     }
 
-    /// Handles an ioctl, or has the core do so.
+    /// Handles an ioctl, or has the core do so, unless the driver refuses it.
     ///
     /// # Safety
     ///
@@ -199,6 +199,10 @@ impl<T: Driver> DrmDevice<T> {
         arg: c_ulong,
         core: unsafe extern "C" fn(*mut bindings::file, c_uint, c_ulong) -> c_long,
     ) -> c_long {
+        // SAFETY: By the safety requirements of this function.
+        if let Err(error) = unsafe { Self::may_use(file) } {
+            return error.to_errno() as c_long;
+        }
         if !Self::is_own(number) {
             // SAFETY: By the safety requirements of this function.
             let ret = unsafe { core(file, number, arg) };
@@ -220,6 +224,14 @@ impl<T: Driver> DrmDevice<T> {
         }
         // SAFETY: By the safety requirements of this function.
         unsafe { Self::own_ioctl(file, number, arg) }
+    }
+
+    /// # Safety
+    ///
+    /// `file` must be an open file of a `DrmDevice<T>`, and stay open during the call.
+    unsafe fn may_use(file: *mut bindings::file) -> Result {
+        // SAFETY: By the safety requirements of this function. `drm_open()` has set the field.
+        T::may_use(unsafe { File::from_raw((*file).private_data.cast()) })
     }
 
     /// Runs an ioctl below the core's ioctl code, which checks the caller's permissions.

@@ -35,7 +35,10 @@ pub(crate) use gem::{
     NewHandle,
     Object, //
 };
-pub(crate) use registration::Registration;
+pub(crate) use registration::{
+    Recovery,
+    Registration, //
+};
 pub(crate) use syncobj::{
     find_fence,
     Syncobj, //

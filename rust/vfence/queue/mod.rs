@@ -6,6 +6,7 @@
 //!
 //! A lock may be taken while locks above it are held, never the other way round:
 //!
+//!  0. `plugged` of a DRM device, a mutex: the device is registered, wedged or unplugged.
 //!  1. A client's `last_submitted`, a mutex: jobs are prepared and published. User memory is
 //!     accessed below it, so tasks wait for it killably.
 //!  2. A client's `last_signalled`, a mutex: `VFENCE_IOCTL_SIGNAL_NEXT` finds the queue and
@@ -49,7 +50,8 @@
 //! The work item of the backlog takes the interrupt's place when the CPU's interrupt time is used
 //! up.
 //!
-//! `VFENCE_IOCTL_QUEUE_RESET` and closing a queue complete jobs in the context of the caller.
+//! `VFENCE_IOCTL_QUEUE_RESET`, closing a queue and the loss of the device complete jobs in the
+//! context of the caller.
 
 use crate::{
     impl_hr_timer_owner,
