@@ -77,7 +77,16 @@ extern "C" {
  * value that no format has, the core logs a warning; this device does not.
  * &drm_mode_create_dumb.flags is ignored.
  *
- * ======  ================================================================================= *
+ * ======  ========================================================================================
+ * EINVAL  CREATE_DUMB: a width, height or bpp of 0, or a size that 32 bits cannot hold. MAP_DUMB: a
+ *         buffer that is not from vfence; %DRM_IOCTL_VFENCE_GEM_INFO has an offset for these.
+ *         DESTROY_DUMB: there is no such handle.
+ * ENOENT  MAP_DUMB: there is no such handle.
+ * ENOMEM  There is no memory, or the limit of the caller's memory cgroup is reached.
+ * ENOSPC  CREATE_DUMB: more than &vfence_query.max_buffer_size. MAP_DUMB: no offset for mmap() is
+ *         left.
+ * ======  ========================================================================================
+ *
  * DOC: loss of the device
  *
  * Root can unplug the device, or wedge it, as if it were hardware (Documentation/uapi.md says how).
