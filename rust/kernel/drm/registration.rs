@@ -6,8 +6,8 @@
 //!
 //! ```text
 //!   Registration::new ──▶ Registration ──┬─ drop() ──▶ the nodes are gone; nobody has them open
-//!                               │        └─ unplug() ─▶ the nodes are gone; open files remain, whose
-//!                         wedged_event()                ioctls fail with ENODEV
+//!                               │        └─ unplug() ─▶ the nodes are gone; open files remain,
+//!                         wedged_event()                whose ioctls fail with ENODEV
 //! ```
 
 use super::{
