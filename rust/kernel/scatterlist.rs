@@ -254,6 +254,7 @@ impl Drop for MappedSgTable {
 #[kernel::macros::kunit_tests(vfence_scatterlist)]
 mod tests {
     use super::*;
+    use crate::kernel_ext::dma_mapping::Bus;
 
     #[test]
     fn device_sees_all_of_the_pages() -> Result {

@@ -188,7 +188,10 @@ mod tests {
         },
         *, //
     };
-    use crate::kernel_ext::dma_mapping::DmaDevice;
+    use crate::kernel_ext::dma_mapping::{
+        Bus,
+        DmaDevice, //
+    };
 
     // KUnit runs in a kernel thread, where the last reference to a file is dropped asynchronously,
     // so each case has its own devices.
