@@ -118,6 +118,9 @@ static inline pid_t compositor_start(const struct compositor *compositor)
 	char socket[64];
 	pid_t process;
 
+	/* A compositor that was killed leaves its socket. */
+	while (!compositor_socket(socket, sizeof(socket)) && !unlink(socket))
+		;
 	fflush(stdout);
 	/* compositor_stop() waits for the orphans too. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -135,6 +138,7 @@ static inline pid_t compositor_start(const struct compositor *compositor)
 		}
 		usleep(100000);
 	}
+	kill(-process, SIGKILL);
 	compositor_print_log();
 	return -1;
 }
@@ -174,16 +178,21 @@ static inline int compositor_run(const char *name, int (*run)(int argc, char **a
 				 char **argv)
 {
 	const struct compositor *compositor = compositor_named(name);
-	pid_t process;
-	int ret;
+	pid_t process, cases;
+	int status = -1;
 
 	if (!compositor || become_user())
 		return 1;
 	process = compositor_start(compositor);
 	if (process < 0)
 		return 1;
-	ret = run(argc, argv);
-	return compositor_stop(process) || ret;
+	fflush(stdout);
+	/* The harness ends its process. */
+	cases = fork();
+	if (!cases)
+		exit(run(argc, argv));
+	waitpid(cases, &status, 0);
+	return compositor_stop(process) || status;
 }
 
 #endif /* CLIENTS_COMPOSITOR_H */
