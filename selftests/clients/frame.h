@@ -11,27 +11,19 @@ static inline void feedback_output(void *data, struct wp_presentation_feedback *
 	(void)data, (void)feedback, (void)output;
 }
 
-static inline __u64 clock_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return now.tv_sec * SEC + now.tv_nsec;
-}
-
+/*
+ * The time of presentation is that of the event: weston computes the event's timestamp from the
+ * refresh rate, and it is too early when the frame took longer than a refresh period.
+ */
 static inline void feedback_presented(void *data, struct wp_presentation_feedback *feedback,
 				      uint32_t sec_high, uint32_t sec_low, uint32_t nsec,
 				      uint32_t refresh, uint32_t sequence_high,
 				      uint32_t sequence_low, uint32_t flags)
 {
-	struct frame *frame = data;
-	__u64 presented = (((__u64)sec_high << 32) | sec_low) * SEC + nsec;
-	/* CLOCK_MONOTONIC is read later, so the result is not too early. */
-	__u64 now = clock_ns(frame->window->clock);
-
-	frame->presented_ns = now_ns() - (now - presented);
+	((struct frame *)data)->presented_ns = now_ns();
 	wp_presentation_feedback_destroy(feedback);
-	(void)refresh, (void)sequence_high, (void)sequence_low, (void)flags;
+	(void)sec_high, (void)sec_low, (void)nsec, (void)refresh, (void)sequence_high;
+	(void)sequence_low, (void)flags;
 }
 
 static inline void feedback_discarded(void *data, struct wp_presentation_feedback *feedback)
@@ -144,9 +136,7 @@ static inline __u64 frame_begin(struct window *window)
 
 	if (buffer->frame && frame_wait_released(window, buffer->frame))
 		return 0;
-	*window_frame(window, number) = (struct frame) {
-		.window = window, .fence = -1, .release_fence = -1,
-	};
+	*window_frame(window, number) = (struct frame) { .fence = -1, .release_fence = -1 };
 	window->last = number;
 	return number;
 }

@@ -73,7 +73,7 @@ TEST_F_TIMEOUT(wayland, late_frame_is_shown_after_its_point, 400)
 	__u64 number;
 
 	EXPECT_FRAMES(window, 1);
-	number = frame_show(window, (struct vfence_submit) { .duration_ns = SEC });
+	number = frame_show(window, (struct vfence_submit) { .duration_ns = 2 * SEC });
 	ASSERT_NE(0, number);
 	EXPECT_SHOWN_AFTER_FENCE(window_frame(window, number));
 	EXPECT_LE(window_frame(window, number)->committed_ns,

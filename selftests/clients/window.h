@@ -36,13 +36,9 @@ static const char *const sync_names[] __attribute__((unused)) = {
 	[SYNC_IMPLICIT] = "fences of the buffer (the compositor has no explicit synchronisation)",
 };
 
-struct window;
-
 /* Times are in ns on CLOCK_MONOTONIC, and 0 as long as the event has not occurred. */
 struct frame {
-	struct window *window;
 	__u64 committed_ns;
-	/* Rounded up, if the compositor uses another clock. */
 	__u64 presented_ns;
 	/* When the window saw that the compositor has released the buffer. */
 	__u64 released_ns;
@@ -68,7 +64,6 @@ struct window {
 	struct wp_linux_drm_syncobj_manager_v1 *timelines;
 	struct zwp_linux_explicit_synchronization_v1 *files;
 	struct wp_presentation *presentation;
-	clockid_t clock;
 
 	struct wl_surface *surface;
 	struct xdg_surface *xdg_surface;
@@ -97,17 +92,6 @@ static inline void shell_ping(void *data, struct xdg_wm_base *shell, uint32_t se
 
 static const struct xdg_wm_base_listener shell_listener = { .ping = shell_ping };
 
-static inline void presentation_clock(void *data, struct wp_presentation *presentation,
-				      uint32_t clock)
-{
-	(void)presentation;
-	((struct window *)data)->clock = clock;
-}
-
-static const struct wp_presentation_listener presentation_listener = {
-	.clock_id = presentation_clock,
-};
-
 static inline void registry_global(void *data, struct wl_registry *registry, uint32_t name,
 				   const char *interface, uint32_t version)
 {
@@ -126,8 +110,6 @@ static inline void registry_global(void *data, struct wl_registry *registry, uin
 #undef BIND
 	if (!strcmp(interface, xdg_wm_base_interface.name))
 		xdg_wm_base_add_listener(window->shell, &shell_listener, window);
-	if (!strcmp(interface, wp_presentation_interface.name))
-		wp_presentation_add_listener(window->presentation, &presentation_listener, window);
 }
 
 static inline void registry_remove(void *data, struct wl_registry *registry, uint32_t name)
