@@ -25,4 +25,5 @@ const _: () = {
     assert!(size_of::<drm_vfence_submit>() == 40);
     assert!(size_of::<drm_vfence_gem_create>() == 24);
     assert!(size_of::<drm_vfence_gem_info>() == 24);
+    assert!(size_of::<drm_vfence_syncobj_signal>() == 24);
 };

@@ -2,8 +2,9 @@
 
 //! The DRM driver: the ioctls of `/dev/vfence` on a primary and a render node, with DRM objects.
 //!
-//! `gem` has the ioctls for GEM objects, `syncobj` the syncobjs that jobs wait for and signal, and
-//! `control` registers, unplugs and wedges the device. The other ioctls are those of
+//! `gem` has the ioctls for GEM objects, `syncobj` the syncobjs that jobs wait for and signal,
+//! `signal` the ioctl that signals them without a job, and `control` registers, unplugs and wedges
+//! the device. The other ioctls are those of
 //! [`vfence::ioctl`](crate::vfence::ioctl).
 
 #![deny(unsafe_code)]
@@ -19,8 +20,10 @@ use crate::{
     drm_uapi::{
         drm_vfence_gem_create,
         drm_vfence_gem_info,
+        drm_vfence_syncobj_signal,
         DRM_VFENCE_GEM_CREATE,
-        DRM_VFENCE_GEM_INFO, //
+        DRM_VFENCE_GEM_INFO,
+        DRM_VFENCE_SYNCOBJ_SIGNAL, //
     },
     uapi::VFENCE_IOCTL_TYPE,
     vfence::{
@@ -34,7 +37,10 @@ use crate::{
 };
 use kernel::{
     bindings,
-    ioctl::_IOWR,
+    ioctl::{
+        _IOW,
+        _IOWR, //
+    },
     prelude::*,
     str::CStr, //
 };
@@ -42,6 +48,7 @@ use syncobj::DrmHandles;
 
 pub(crate) mod control;
 mod gem;
+mod signal;
 mod syncobj;
 pub(crate) mod virtual_device;
 
@@ -52,6 +59,10 @@ const GEM_CREATE: u32 = without_size(_IOWR::<drm_vfence_gem_create>(
 const GEM_INFO: u32 = without_size(_IOWR::<drm_vfence_gem_info>(
     DRM_TYPE,
     FIRST + DRM_VFENCE_GEM_INFO,
+));
+const SYNCOBJ_SIGNAL: u32 = without_size(_IOW::<drm_vfence_syncobj_signal>(
+    DRM_TYPE,
+    FIRST + DRM_VFENCE_SYNCOBJ_SIGNAL,
 ));
 
 /// The type of DRM ioctls.
@@ -84,6 +95,7 @@ impl Driver for DrmDriver {
         match without_size(number) {
             GEM_CREATE => gem::create(file, &UserArg::new(number, argument))?,
             GEM_INFO => gem::info(file, &UserArg::new(number, argument))?,
+            SYNCOBJ_SIGNAL => signal::signal(file, &UserArg::new(number, argument))?,
             _ => {
                 // The reverse of DRM_VFENCE_IOCTL(): size and direction stay, type and number
                 // change.

@@ -91,7 +91,7 @@ impl<'a, D: Driver<File = Client>> DrmHandles<'a, D> {
     ///
     /// Fails with `EINVAL` for more than `DRM_VFENCE_MAX_SYNCS` in the call or for flags other than
     /// `flags`, with `EFAULT` or `E2BIG` for the array, and as `f` does.
-    fn each(
+    pub(super) fn each(
         &self,
         array: u64,
         count: u32,
@@ -309,18 +309,18 @@ impl<D: Driver<File = Client>> HandleLookup for DrmHandles<'_, D> {
     }
 }
 
-/// A syncobj that a job signals.
-struct SyncobjSignal {
+/// A syncobj that a job, or a call without one, signals.
+pub(super) struct SyncobjSignal {
     syncobj: ARef<Syncobj>,
     /// The point of a timeline and its link, `None` for a binary syncobj.
     point: Option<(AllocatedLink, u64)>,
-    /// The fence of the job, from [`JobSyncobjs::set_fence`] on.
+    /// The fence, from [`SyncobjSignal::set_fence`] on.
     fence: Option<NonChainFence>,
 }
 
 impl SyncobjSignal {
     /// Fails with `ENOENT` for an unknown handle, `ENOMEM`.
-    fn new<D: Driver>(file: &File<D>, sync: &drm_vfence_sync) -> Result<Self> {
+    pub(super) fn new<D: Driver>(file: &File<D>, sync: &drm_vfence_sync) -> Result<Self> {
         Ok(Self {
             syncobj: Syncobj::find(file, sync.handle)?,
             fence: None,
@@ -329,6 +329,11 @@ impl SyncobjSignal {
                 point => Some((AllocatedLink::new(GFP_KERNEL_ACCOUNT)?, point)),
             },
         })
+    }
+
+    /// Sets the fence that [`publish_signals`] puts into the syncobj.
+    pub(super) fn set_fence(&mut self, fence: NonChainFence) {
+        self.fence = Some(fence);
     }
 }
 
@@ -376,7 +381,7 @@ impl JobSyncobjs for DrmJobSyncobjs {
 
     fn set_fence(&mut self, fence: NonChainFence) {
         for signal in &mut self.signals {
-            signal.fence = Some(fence.clone());
+            signal.set_fence(fence.clone());
         }
         self.fence = Some(fence);
     }
@@ -400,11 +405,11 @@ impl JobSyncobjs for DrmJobSyncobjs {
     }
 }
 
-/// Puts the fences of jobs into the syncobjs that the jobs signal.
+/// Puts the fences of `signals` into their syncobjs.
 ///
 /// The core walks a timeline whenever a point is added. So only the last point of a timeline is
 /// added this way, or one that no later point of the timeline follows soon.
-fn publish_signals(mut signals: KVVec<SyncobjSignal>) {
+pub(super) fn publish_signals(mut signals: KVVec<SyncobjSignal>) {
     for index in 0..signals.len() {
         let Some((signal, later)) = signals[index..].split_first_mut() else {
             break;

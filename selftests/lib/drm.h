@@ -51,6 +51,20 @@ static inline int drm_submit_batch(int node, struct drm_vfence_submit *jobs, __u
 	return ret;
 }
 
+/* Puts a fence with an error into syncobjs. */
+static inline int syncobjs_fail(int node, const struct drm_vfence_sync *syncs, __u32 count,
+				int error)
+{
+	struct drm_vfence_syncobj_signal signal = {
+		.syncs = ptr_to_u64(syncs),
+		.sync_count = count,
+		.sync_size = sizeof(*syncs),
+		.error = error,
+	};
+
+	return ioctl(node, DRM_IOCTL_VFENCE_SYNCOBJ_SIGNAL, &signal);
+}
+
 /* Returns a new syncobj, or 0. */
 static inline __u32 syncobj_create(int node)
 {

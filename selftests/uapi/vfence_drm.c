@@ -29,6 +29,13 @@ FIELD(drm_vfence_gem_info, flags, 4, 4);
 FIELD(drm_vfence_gem_info, size, 8, 8);
 FIELD(drm_vfence_gem_info, mmap_offset, 16, 8);
 
+SIZE(drm_vfence_syncobj_signal, 24);
+FIELD(drm_vfence_syncobj_signal, syncs, 0, 8);
+FIELD(drm_vfence_syncobj_signal, sync_count, 8, 4);
+FIELD(drm_vfence_syncobj_signal, sync_size, 12, 4);
+FIELD(drm_vfence_syncobj_signal, error, 16, 4);
+FIELD(drm_vfence_syncobj_signal, flags, 20, 4);
+
 NUMBER(DRM_VFENCE_MAX_SYNCS, 4096);
 NUMBER(DRM_VFENCE_MAX_LINKS, 1048576);
 NUMBER(DRM_VFENCE_USE_HANDLE, 0x80000000);
@@ -42,3 +49,4 @@ NUMBER(DRM_IOCTL_VFENCE_SUBMIT, 0xc0286444);
 NUMBER(DRM_IOCTL_VFENCE_SUBMIT_BATCH, 0xc0186446);
 NUMBER(DRM_IOCTL_VFENCE_GEM_CREATE, 0xc0186460);
 NUMBER(DRM_IOCTL_VFENCE_GEM_INFO, 0xc0186461);
+NUMBER(DRM_IOCTL_VFENCE_SYNCOBJ_SIGNAL, 0x40186462);

@@ -141,6 +141,13 @@ extern "C" {
  * The core drops signalled points of a timeline, and their errors, once the timeline has later
  * points. To observe the error of a point, export a sync_file, or submit the job that waits for
  * the point, before that.
+ *
+ * To test what a program, or a query of the core to come, does with errors, put one at a point:
+ *
+ * - with a job that fails: &vfence_submit.error, or &vfence_signal.error on a manual queue. The
+ *   point is pending until the job completes, and is replaced if the syncobj is reset meanwhile.
+ * - at once, without a queue: %DRM_IOCTL_VFENCE_SYNCOBJ_SIGNAL. The core's
+ *   %DRM_IOCTL_SYNCOBJ_SIGNAL and %DRM_IOCTL_SYNCOBJ_TIMELINE_SIGNAL have no field for an error.
  */
 
 /**
@@ -271,6 +278,38 @@ struct drm_vfence_gem_info {
 	__u64 mmap_offset;
 };
 
+/**
+ * struct drm_vfence_syncobj_signal - put a signalled fence with an error into syncobjs
+ *
+ * Argument of %DRM_IOCTL_VFENCE_SYNCOBJ_SIGNAL. Replaces the fence of a binary syncobj
+ * (&drm_vfence_sync.point is 0), or adds a point to a timeline, as a job that signals the syncobj
+ * does: see &struct drm_vfence_sync. All elements get the same fence: it has signalled with @error,
+ * at the time of the call, and is the only one of its context. A call that fails leaves all
+ * syncobjs unchanged.
+ *
+ * A point of a timeline has signalled only once all earlier points have: the error of a point that
+ * follows a pending one shows when that one has signalled.
+ *
+ * ======  ========================================================================================
+ * EINVAL  @error is not an errno, see below; @sync_count is 0 or exceeds %DRM_VFENCE_MAX_SYNCS;
+ *         flags, here or in an element.
+ * ENOENT  There is no such handle.
+ * ENOMEM  There is no memory, or the limit of the caller's memory cgroup is reached.
+ * ======  ========================================================================================
+ */
+struct drm_vfence_syncobj_signal {
+	/** @syncs: in: pointer to an array of &struct drm_vfence_sync. */
+	__u64 syncs;
+	/** @sync_count: in: length of @syncs, at least 1. */
+	__u32 sync_count;
+	/** @sync_size: in: sizeof(struct drm_vfence_sync). */
+	__u32 sync_size;
+	/** @error: in: negative errno, -4095 to -1. */
+	__s32 error;
+	/** @flags: in: must be 0. */
+	__u32 flags;
+};
+
 /** define DRM_VFENCE_SUBMIT - command index for libdrm's drmCommandWriteRead() */
 #define DRM_VFENCE_SUBMIT 0x04
 /** define DRM_VFENCE_SUBMIT_BATCH - command index for libdrm's drmCommandWriteRead() */
@@ -279,6 +318,8 @@ struct drm_vfence_gem_info {
 #define DRM_VFENCE_GEM_CREATE 0x20
 /** define DRM_VFENCE_GEM_INFO - command index for libdrm's drmCommandWriteRead() */
 #define DRM_VFENCE_GEM_INFO 0x21
+/** define DRM_VFENCE_SYNCOBJ_SIGNAL - command index for libdrm's drmCommandWrite() */
+#define DRM_VFENCE_SYNCOBJ_SIGNAL 0x22
 
 /**
  * DRM_VFENCE_IOCTL() - convert an ioctl number of <linux/vfence.h> to that on a DRM node
@@ -306,6 +347,9 @@ struct drm_vfence_gem_info {
 /** define DRM_IOCTL_VFENCE_GEM_INFO - see &struct drm_vfence_gem_info */
 #define DRM_IOCTL_VFENCE_GEM_INFO \
 	DRM_IOWR(DRM_COMMAND_BASE + DRM_VFENCE_GEM_INFO, struct drm_vfence_gem_info)
+/** define DRM_IOCTL_VFENCE_SYNCOBJ_SIGNAL - see &struct drm_vfence_syncobj_signal */
+#define DRM_IOCTL_VFENCE_SYNCOBJ_SIGNAL \
+	DRM_IOW(DRM_COMMAND_BASE + DRM_VFENCE_SYNCOBJ_SIGNAL, struct drm_vfence_syncobj_signal)
 
 #if defined(__cplusplus)
 }
