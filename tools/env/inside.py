@@ -82,11 +82,12 @@ def suites(text, kernel):
     lets an ordinary user of the group render run the suite.
     """
     lines = [line for line in (raw.split("#", 1)[0] for raw in text.splitlines()) if line.strip()]
-    programs = [line.split()[0] for line in lines]
+    listed = [suite for suite in (_suite(line, kernel) for line in lines) if suite]
+    programs = [suite.program for suite in listed]
     for program in programs:
         if programs.count(program) > 1:
             raise ValueError(f"listed twice: {program}")
-    return [suite for suite in (_suite(line, kernel) for line in lines) if suite]
+    return listed
 
 
 def _mark(text):
@@ -152,7 +153,8 @@ def _run(suite, modules, todo, directory, seconds):
                 # vfence_drm needs drm, which is a module in Debian's kernel.
                 call("modprobe", "--quiet", "drm")
             _filter_kunit(todo.pop(_name(module), "none"))
-            if call("insmod", module, *suite.parameters):
+            # The KUnit suites of the debug kernel run in insmod.
+            if call("insmod", module, *suite.parameters, timeout=300):
                 record["problems"].append(f"insmod {_name(module)} failed")
                 break
             loaded.append(module)

@@ -46,6 +46,10 @@ class List(unittest.TestCase):
         self.assertEqual(inside.suites(text, "debug"),
                          [Suite("open", 1, ["a=1"], by_user=True), Suite("private", 1, [])])
 
+    def test_once_for_each_guest(self):
+        text = "basic misc only=stock a=1\nbasic misc only=debug a=2\n"
+        self.assertEqual(inside.suites(text, "debug"), [Suite("basic", 1, ["a=2"])])
+
     def test_bad_lines(self):
         for text in ("basic nomodul\n", "basic nomodule twice\n", "basic drm nomodule\n",
                      "basic\nbasic nomodule\n", "basic misc seconds=long\n",
