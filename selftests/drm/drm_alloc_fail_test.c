@@ -105,6 +105,28 @@ TEST_F(drm_fault, submit_batch)
 	EXPECT_EQ(0, syncobj_wait(self->device, self->timeline, 3));
 }
 
+TEST_F(drm_fault, syncobj_signal)
+{
+	struct drm_vfence_sync syncs[] = {
+		{ .handle = self->binary }, { .handle = self->timeline, .point = 7 },
+	};
+	struct drm_vfence_syncobj_signal signal;
+
+	EACH_FAULT(DRM_IOCTL_VFENCE_SYNCOBJ_SIGNAL, signal, ({
+		drmSyncobjReset(self->device, &self->binary, 1);
+		drmSyncobjReset(self->device, &self->timeline, 1);
+		(struct drm_vfence_syncobj_signal) {
+			.syncs = ptr_to_u64(syncs), .sync_count = 2,
+			.sync_size = sizeof(syncs[0]), .error = -EIO,
+		};
+	}), ({
+		EXPECT_EQ(-EINVAL, syncobj_signalled(self->device, self->binary, 0));
+		EXPECT_EQ(-EINVAL, syncobj_signalled(self->device, self->timeline, 7));
+	}));
+	EXPECT_EQ(1, syncobj_signalled(self->device, self->binary, 0));
+	EXPECT_EQ(1, syncobj_signalled(self->device, self->timeline, 7));
+}
+
 TEST_F(drm_fault, gem_create)
 {
 	struct drm_vfence_gem_create create, valid = { .size = 3 * 4096 };

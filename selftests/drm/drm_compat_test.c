@@ -66,6 +66,21 @@ TEST_F(drm_compat, jobs_wait_for_and_signal_points)
 	EXPECT_EQ(0, wait_for(self, 1ULL << 41, patience()));
 }
 
+TEST_F(drm_compat, syncobj_gets_a_fence_with_an_error)
+{
+	struct drm_vfence_sync sync = { .handle = self->syncobj, .point = 1ULL << 40 };
+	struct drm_vfence_syncobj_signal signal = {
+		.syncs = ptr_to_u64(&sync), .sync_count = 1, .sync_size = sizeof(sync),
+		.error = -EIO,
+	};
+
+	ASSERT_EQ(0, ioctl(self->node, DRM_IOCTL_VFENCE_SYNCOBJ_SIGNAL, &signal));
+	EXPECT_EQ(0, wait_for(self, 1ULL << 40, 0));
+	ASSERT_EQ(0, submit_at(self, self->timer, 1ULL << 40, 1ULL << 41));
+	EXPECT_EQ(0, wait_for(self, 1ULL << 41, patience()));
+	EXPECT_EQ(-EIO, job_of(self->node, self->timer, 1).error);
+}
+
 TEST_F(drm_compat, mmap_offsets_beyond_4_gib_work)
 {
 	struct drm_vfence_gem_create create = { .size = 8192 };

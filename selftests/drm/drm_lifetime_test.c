@@ -91,11 +91,16 @@ TEST_F(drm_lifetime, buffer_refuses_unload)
 TEST_F(drm_lifetime, fences_outlive_the_module)
 {
 	__u32 handle = 0;
-	int exported;
+	struct drm_vfence_sync failed = { .handle = syncobj_create(self->node) };
+	int exported, without_job;
 
+	ASSERT_EQ(0, syncobjs_fail(self->node, &failed, 1, -EIO));
+	without_job = syncobj_export(self->node, failed.handle);
 	close(self->node);
 	EXPECT_EQ(-ECANCELED, fence_wait(self->fence));
 	ASSERT_EQ(0, module_unload_soon("vfence_drm"));
+	EXPECT_EQ(-EIO, fence_status(without_job));
+	close(without_job);
 	EXPECT_EQ(-ECANCELED, fence_status(self->fence));
 	EXPECT_EQ(POLLIN, polled(self->fence, POLLIN));
 	/* A syncobj belongs to the core: the next device finds the fence in it. */
