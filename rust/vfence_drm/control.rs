@@ -109,15 +109,19 @@ impl Control {
         Ok(())
     }
 
-    /// Wedges the device, or resets it if no recovery is necessary, and sends the uevent. Fails
-    /// with `ENODEV` if the device is unplugged, `EIO` if it is wedged, `ENOMEM`.
+    /// Wedges the device, or resets it if no recovery is necessary, and sends the uevent. If the
+    /// device is wedged, only sends the uevent again, which an earlier call may have failed to do.
+    ///
+    /// Fails with `ENODEV` if the device is unplugged, with `EIO` if it is wedged and is to be
+    /// reset, and with `ENOMEM` if only the uevent could not be sent.
     fn wedge(&self, recovery: Recovery) -> Result {
         let plugged = self.plugged.lock();
         let plugged = plugged.as_ref().ok_or(ENODEV)?;
-        plugged.presence.check()?;
+        let wedged = plugged.presence.check();
         if recovery == Recovery::NONE {
+            wedged?;
             self.device.reset_queues();
-        } else {
+        } else if wedged.is_ok() {
             self.device.lose(&plugged.presence, EIO);
         }
         plugged.registration.wedged_event(recovery)

@@ -419,7 +419,10 @@ TEST_F(unplug, commands_are_checked)
 	EXPECT_TRUE(state_is("plugged"));
 	ASSERT_EQ(0, command("wedge vendor-specific"));
 	EXPECT_TRUE(state_is("wedged"));
-	EXPECT_REFUSED(EIO, command("wedge rebind"));
+	/* The uevent can be sent again, but the device cannot be reset. */
+	ASSERT_EQ(0, command("wedge rebind"));
+	EXPECT_REFUSED(EIO, command("wedge none"));
+	EXPECT_TRUE(state_is("wedged"));
 	EXPECT_REFUSED(EBUSY, command("plug"));
 	ASSERT_EQ(0, command("unplug"));
 	EXPECT_TRUE(state_is("unplugged"));
@@ -475,6 +478,7 @@ TEST_F(unplug, wedged_device_refuses_calls_until_it_returns)
 		{ "wedge", "WEDGED=unknown" },
 	};
 	struct vfence_query query = { 0 };
+	struct drm_vfence_gem_create gem = { .size = 4096 };
 	struct vfence_event event;
 	uint64_t cap;
 	int uevents = uevent_socket();
@@ -488,6 +492,7 @@ TEST_F(unplug, wedged_device_refuses_calls_until_it_returns)
 		};
 		int late;
 
+		ASSERT_NE(0, gem_create(self->node, &gem));
 		ASSERT_EQ(0, command(ways[i].command));
 		for (size_t j = 0; j < ARRAY_LEN(fences); j++) {
 			EXPECT_EQ(-EIO, fence_status(fences[j]));
@@ -501,6 +506,10 @@ TEST_F(unplug, wedged_device_refuses_calls_until_it_returns)
 		EXPECT_NE(0, drmGetCap(self->node, DRM_CAP_PRIME, &cap));
 		EXPECT_EQ(EIO, errno);
 		EXPECT_REFUSED(EIO, read(self->node, &event, sizeof(event)));
+		EXPECT_EQ(MAP_FAILED, gem_map(self->node, gem.mmap_offset, 4096));
+		EXPECT_EQ(EIO, errno);
+		EXPECT_EQ(MAP_FAILED, (void *)map_counters(self->node, 4096));
+		EXPECT_EQ(EIO, errno);
 		EXPECT_EQ(POLLERR | POLLHUP, polled(self->node, POLLIN));
 		/* The node is still there. */
 		late = reopen(self->node);

@@ -288,6 +288,10 @@ impl<T: Driver> DrmDevice<T> {
         vma: *mut bindings::vm_area_struct,
     ) -> c_int {
         // SAFETY: By the safety requirements of this function.
+        if let Err(error) = unsafe { Self::may_use(file) } {
+            return error.to_errno();
+        }
+        // SAFETY: By the safety requirements of this function.
         let page = unsafe { (*vma).vm_pgoff };
         // SAFETY: By the safety requirements of this function.
         unsafe {

@@ -65,7 +65,8 @@ pub(crate) trait Driver: Sized + 'static {
     /// Whether programs should draw to their own memory and copy that to a dumb buffer.
     const DUMB_PREFER_SHADOW: bool = false;
 
-    /// Called before each ioctl, those of the core included, which fails as this function does.
+    /// Called before each ioctl, those of the core included, and before `mmap()`. The call fails as
+    /// this function does.
     fn may_use(file: &File<Self>) -> Result;
 
     /// Called for the driver's ioctls, those from `DRM_COMMAND_BASE` on. `number` is the whole
