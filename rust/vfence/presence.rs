@@ -52,7 +52,7 @@ impl Presence {
     }
 
     /// Calls `f`, which may sleep until a signal arrives. If the device is lost, it is interrupted,
-    /// and its error is that of the loss.
+    /// and the error is that of the loss.
     ///
     /// Fails as [`Presence::check`] and `f` do, and with `ENOMEM`.
     // Only DRM has such functions.
@@ -60,10 +60,10 @@ impl Presence {
     pub(crate) fn interrupt_if_lost<R>(&self, f: impl FnOnce() -> Result<R>) -> Result<R> {
         self.blocked.run(|| {
             self.check()?;
-            f().or_else(|error| {
-                self.check()?;
-                Err(error)
-            })
+            let result = f();
+            // Also if `f` has succeeded: sleeps in the rest of the call would be interrupted.
+            self.check()?;
+            result
         })
     }
 
