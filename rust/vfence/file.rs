@@ -73,6 +73,10 @@ impl FileOperations for Client {
         seq_print!(seq, "vfence-queues:\t{}\n", queues);
         seq_print!(seq, "vfence-jobs:\t{}\n", jobs);
         seq_print!(seq, "vfence-events:\t{}\n", client.events.unread());
+        // The core's keys, which identify the client, are missing too.
+        if client.events.presence().check() == Err(ENODEV) {
+            return;
+        }
         client.for_each_engine(|name, queues, busy| {
             seq_print!(seq, "{}-engine-{}:\t{} ns\n", crate::FDINFO, name, busy);
             if queues > 1 {
