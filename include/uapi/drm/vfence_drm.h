@@ -54,10 +54,10 @@ extern "C" {
  * with EBUSY instead of EAGAIN, because libdrm's drmIoctl() repeats a call that fails with EAGAIN
  * or EINTR.
  *
- * The ioctls of KMS fail with EOPNOTSUPP, as for other devices without outputs. There is one
- * exception, for programs that describe devices, such as drm_info: in a file of the primary node
- * that is open for reading only, %DRM_IOCTL_MODE_GETRESOURCES and
- * %DRM_IOCTL_MODE_GETPLANERESOURCES return empty lists.
+ * The ioctls of KMS fail as for other devices without outputs: with EOPNOTSUPP on the primary node,
+ * with EACCES on the render node. There is one exception, for programs that describe devices, such
+ * as drm_info: in a file of the primary node that is open for reading only,
+ * %DRM_IOCTL_MODE_GETRESOURCES and %DRM_IOCTL_MODE_GETPLANERESOURCES return empty lists.
  *
  * While a client has a node open, the module is in use and cannot be unloaded. The device can
  * disappear nevertheless: see "loss of the device".
@@ -96,9 +96,10 @@ extern "C" {
  *   in-fences or not.
  * - All ioctls, also those of the DRM core, read() and mmap() fail with the same error. So do calls
  *   that are blocked in read() or for %DRM_VFENCE_SYNC_WAIT_FOR_SUBMIT; %VFENCE_IOCTL_WAIT succeeds
- *   if the jobs have completed. poll() reports POLLERR and POLLHUP, and nothing else. A call of the
- *   core that waits for a point to be submitted (%DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT) waits
- *   until its timeout.
+ *   if the jobs have completed. poll() reports POLLERR and POLLHUP, and nothing else.
+ * - The core does not wake what waits for a point that nobody has submitted, on any DRM device: a
+ *   call with %DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT waits until its timeout or a signal, and an
+ *   eventfd of %DRM_IOCTL_SYNCOBJ_EVENTFD is not signalled. Points of pending jobs are reached.
  * - Mappings of GEM objects and of counters, dma-bufs, sync_files, and descriptors of syncobjs stay
  *   valid.
  *
@@ -109,7 +110,7 @@ extern "C" {
  * DOC: fdinfo
  *
  * /proc/PID/fdinfo/FD of a node has the keys of Documentation/gpu/drm-usage-stats.rst in the
- * kernel, and the vfence-* keys of /dev/vfence:
+ * kernel, unless the device has been unplugged, and the vfence-* keys of /dev/vfence:
  *
  * - drm-driver, drm-client-id, and drm-client-name after %DRM_IOCTL_SET_CLIENT_NAME.
  * - drm-engine-NAME: the time for which the queues with the name NAME have been busy, which is the
