@@ -128,10 +128,19 @@ def _argv(suite):
             os.chown(node, 0, _RENDER)
             os.chmod(node, 0o660)
     # The checkout may be in a directory that only root can open.
-    program = shutil.copy(shutil.which(suite.program), "/tmp")
-    os.chmod(program, 0o755)
+    program = shutil.which(suite.program)
+    if program:
+        program = shutil.copy(program, "/tmp")
+        os.chmod(program, 0o755)
+    # setpriv reports a program that was not built.
     return ["setpriv", f"--reuid={_USER}", f"--regid={_USER}", f"--groups={_RENDER}", "--",
-            program, *suite.arguments]
+            program or suite.program, *suite.arguments]
+
+
+def _in_kernel():
+    """Returns the names of the modules that are loaded."""
+    with open("/proc/modules") as modules:
+        return {line.split()[0] for line in modules}
 
 
 def _run(suite, modules, todo, directory, seconds):
@@ -148,7 +157,9 @@ def _run(suite, modules, todo, directory, seconds):
                                   env=dict(os.environ, **build.environment(modules))).returncode
         before = _kunit()
         loaded = []
-        for module in modules[:suite.modules]:
+        stale = sorted(_in_kernel() & set(map(_name, modules)))
+        record["problems"] += [f"{name} is still loaded" for name in stale]
+        for module in modules[:0 if stale else suite.modules]:
             if loaded:
                 # vfence_drm needs drm, which is a module in Debian's kernel.
                 call("modprobe", "--quiet", "drm")
@@ -160,10 +171,13 @@ def _run(suite, modules, todo, directory, seconds):
             loaded.append(module)
         _keep_kunit(_kunit() - before, directory)
         try:
+            # A program must not judge another module than its own. As in env(1), exit status 125
+            # means that it did not run.
+            #
             # A new session, so that timeout(1) kills the program's children too.
-            record["status"] = call("setsid", "--wait", "timeout", "--kill-after=5",
-                                    str(seconds), *_argv(suite),
-                                    timeout=seconds + 30)
+            record["status"] = 125 if record["problems"] else call(
+                "setsid", "--wait", "timeout", "--kill-after=5", str(seconds), *_argv(suite),
+                timeout=seconds + 30)
         except subprocess.TimeoutExpired:
             record["status"] = 124
         if record["status"] in (124, 137):

@@ -2,7 +2,9 @@
 """The list of suites is parsed, and every suite of a guest has a result."""
 
 import json
+import types
 import unittest
+from unittest import mock
 
 import inside
 import testrun
@@ -56,6 +58,50 @@ class List(unittest.TestCase):
                      "basic misc only=release\n", "basic misc user=root\n"):
             with self.subTest(text), self.assertRaises(ValueError):
                 inside.suites(text, "stock")
+
+
+class Driver(Scratch):
+    def run_suite(self, suite, failing=None, loaded=()):
+        """Runs `suite` without a guest; returns its record and the commands.
+
+        The command `failing` fails, and the modules `loaded` are in the kernel before.
+        """
+        commands = []
+
+        def run(argv, **_):
+            commands.append(argv)
+            return types.SimpleNamespace(returncode=1 if argv[0] == failing else 0)
+
+        with mock.patch.object(inside.subprocess, "run", run), \
+                mock.patch.object(inside, "_in_kernel", lambda: set(loaded)):
+            record = inside._run(suite, ["/m/vfence.ko", "/m/vfence_drm.ko"], {}, self.directory, 9)
+        return record, commands
+
+    def test_program_runs_between_load_and_unload(self):
+        record, commands = self.run_suite(Suite("basic", 1, ["a=1"]))
+        self.assertEqual(commands[0], ("insmod", "/m/vfence.ko", "a=1"))
+        self.assertEqual(commands[1][-1], "basic")
+        self.assertEqual(commands[2:], [("rmmod", "vfence")])
+        self.assertEqual((record["status"], record["problems"]), (0, []))
+
+    def test_program_does_not_run_after_a_failed_insmod(self):
+        record, commands = self.run_suite(Suite("basic", 2, []), failing="insmod")
+        self.assertEqual(commands, [("insmod", "/m/vfence.ko")])
+        self.assertEqual((record["status"], record["problems"]), (125, ["insmod vfence failed"]))
+
+    def test_program_does_not_run_on_a_module_of_an_earlier_suite(self):
+        for modules in (0, 1, 2):
+            record, commands = self.run_suite(Suite("basic", modules, []),
+                                              loaded=["drm", "vfence"])
+            self.assertEqual(commands, [])
+            self.assertEqual((record["status"], record["problems"]),
+                             (125, ["vfence is still loaded"]))
+
+    def test_program_of_a_user_may_be_missing(self):
+        with mock.patch.object(inside.glob, "glob", lambda _: []), \
+                mock.patch.object(inside.os.path, "exists", lambda _: False):
+            self.assertEqual(inside._argv(Suite("no_such_test", 1, [], by_user=True))[-1],
+                             "no_such_test")
 
 
 class Collected(Scratch):
