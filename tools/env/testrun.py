@@ -209,11 +209,17 @@ def _clients():
     try:
         build.client_programs()
     except Failure as failure:
+        # The suites would judge the programs of an earlier build.
         yield ktap.command("clients", str(failure), 1)
+        return
     for suite in clients.SUITES:
+        try:
+            options = {"root": clients.path(suite), "qemu": clients.QEMU}
+        except Failure as failure:
+            yield ktap.command(f"{suite}.guest", str(failure), 1)
+            continue
         yield from _guest_suites(_Guest(
-            suite, "stock", 600, 2400, _CLIENT_SUITES, build.CLIENT_PATH,
-            {"root": clients.path(suite), "qemu": clients.QEMU}))
+            suite, "stock", 600, 2400, _CLIENT_SUITES, build.CLIENT_PATH, options))
 
 
 def run(kernels):

@@ -7,6 +7,7 @@ import unittest
 from unittest import mock
 
 import inside
+import ktap
 import testrun
 from inside import Suite
 from report import Failure
@@ -102,6 +103,35 @@ class Driver(Scratch):
                 mock.patch.object(inside.os.path, "exists", lambda _: False):
             self.assertEqual(inside._argv(Suite("no_such_test", 1, [], by_user=True))[-1],
                              "no_such_test")
+
+
+class Clients(unittest.TestCase):
+    def collect(self, broken):
+        """Returns the names of the suites with clients and those of the roots that were made.
+
+        Making a root whose name is in `broken` fails, and so does the build in the first one.
+        """
+        made = []
+
+        def path(suite):
+            made.append(suite)
+            if suite in broken:
+                raise Failure("no network")
+            return suite
+
+        with mock.patch.object(testrun.clients, "path", path), \
+                mock.patch.object(testrun.build, "client_programs", lambda: path("trixie")), \
+                mock.patch.object(testrun, "_guest_suites", lambda one: [ktap.Suite(one.name)]):
+            return [suite.name for suite in testrun._clients()], made
+
+    def test_each_root_is_a_guest(self):
+        self.assertEqual(self.collect([])[0], ["trixie", "forky"])
+
+    def test_root_that_cannot_be_made_is_a_failed_guest(self):
+        self.assertEqual(self.collect(["forky"])[0], ["trixie", "forky.guest"])
+
+    def test_no_guest_without_the_programs(self):
+        self.assertEqual(self.collect(["trixie"]), (["clients"], ["trixie"]))
 
 
 class Collected(Scratch):
