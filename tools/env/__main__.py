@@ -143,6 +143,15 @@ def _distclean():
     return 1 if rest else 0
 
 
+def _check_words(args):
+    """Fails if `args` combine words of which one would have no effect."""
+    with_clients = getattr(args, "client", None) or getattr(args, "clients", False)
+    if with_clients and args.kernel not in (None, "stock"):
+        raise Failure(f"clients run on the stock kernel: leave out KERNEL={args.kernel}")
+    if with_clients and getattr(args, "command", None):
+        raise Failure("CLIENT has a command of its own: leave out CMD")
+
+
 def _stop(number, _):
     """Ends the run on a signal like on Ctrl-C, so that its child processes end too."""
     raise SystemExit(128 + number)
@@ -173,6 +182,7 @@ def main():
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
     try:
+        _check_words(args)
         if args.action == "distclean":
             return _distclean()
         if args.action == "imports":

@@ -3,6 +3,8 @@
 
 import os
 import re
+import subprocess
+import sys
 import unittest
 from unittest import mock
 
@@ -32,6 +34,23 @@ class Names(unittest.TestCase):
             program, *arguments = client.command.split()
             if program == "wayland_demo":
                 self.assertIn(arguments[0], known)
+
+
+class Words(unittest.TestCase):
+    def refused(self, *words):
+        """Returns what the command prints when it refuses `words`."""
+        done = subprocess.run([sys.executable, os.path.dirname(clients.__file__), *words],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, check=False)
+        self.assertEqual(done.returncode, 2)
+        return done.stdout
+
+    def test_word_without_effect_is_refused(self):
+        kernel = "vfence: clients run on the stock kernel: leave out KERNEL=debug\n"
+        self.assertEqual(self.refused("run", "--kernel=debug", "--client=weston"), kernel)
+        self.assertEqual(self.refused("test", "--kernel=debug", "--clients"), kernel)
+        self.assertEqual(self.refused("run", "--client=weston", "--", "true"),
+                         "vfence: CLIENT has a command of its own: leave out CMD\n")
 
 
 class Roots(unittest.TestCase):
