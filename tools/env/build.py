@@ -58,18 +58,22 @@ def _logged(command, log, what, binds=(), lower=None):
         run_logged(argv, log, what)
 
 
-def _forget_other_tree(name, directory):
-    """Removes objects that were built against another tree: Kbuild takes them for up to date."""
-    tree = os.path.basename(kernel.tree(name))
+def _forget_other_stage(directory, path):
+    """Empties `directory` if its files were built against another stage than `path`.
+
+    make takes them for up to date: the headers and libraries of a stage have the times of their
+    packages.
+    """
+    stage = os.path.basename(path)
     stamp = os.path.join(directory, "tree")
     if os.path.exists(stamp):
         with open(stamp) as text:
-            if text.read() == tree:
+            if text.read() == stage:
                 return
-    shutil.rmtree(directory)
+    shutil.rmtree(directory, ignore_errors=True)
     os.makedirs(directory)
     with open(stamp, "w") as text:
-        text.write(tree)
+        text.write(stage)
 
 
 def modules(name):
@@ -84,7 +88,7 @@ def modules(name):
 
 def _modules(name, binds):
     directory = results(name)
-    _forget_other_tree(name, directory)
+    _forget_other_stage(directory, kernel.tree(name))
     log = os.path.join(directory, "module.log")
     paths = [os.path.join(directory, f"{module}.ko") for module in MODULES]
     _logged([*kernel.module_make(name), f"M={CHECKOUT}", f"MO={directory}", *_NO_WARNINGS,
@@ -131,7 +135,7 @@ def client_programs():
     source = os.path.join(kernel.packages(), "source")
     lower = clients.path(clients.SUITES[0])
     with _alone():
-        os.makedirs(CLIENTS, exist_ok=True)
+        _forget_other_stage(CLIENTS, lower)
         _logged(["make", "-C", "selftests/clients", f"OUTPUT={CLIENTS}", f"KSELFTEST={KSELFTEST}",
                  f"-j{os.cpu_count()}"],
                 os.path.join(BUILD, "clients.log"), "building the clients",
