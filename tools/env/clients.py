@@ -30,8 +30,10 @@ QEMU = ["-device", "virtio-gpu-pci"]
 
 
 class Client(typing.NamedTuple):
-    """What `make run CLIENT=name` runs."""
+    """A client of `make run CLIENT=name`."""
+    # The Debian suite of its root file system.
     suite: str
+    # The command that runs in the guest.
     command: str
 
 
