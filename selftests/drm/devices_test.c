@@ -179,7 +179,20 @@ TEST(number_of_devices_is_checked)
 	EXPECT_REFUSED(EINVAL, load_drm("devices=two"));
 }
 
-TEST(module_is_loaded_with_any_number_of_devices)
+/* The cases load the module often, which takes long on the debug kernel. */
+FIXTURE(load)
+{
+};
+
+FIXTURE_SETUP(load)
+{
+}
+
+FIXTURE_TEARDOWN(load)
+{
+}
+
+TEST_F_TIMEOUT(load, module_is_loaded_with_any_number_of_devices, 300)
 {
 	static const char *const parameters[] = {
 		"devices=64", "devices=1", "devices=17", "devices=2", "devices=64",
@@ -206,7 +219,7 @@ TEST(module_is_loaded_with_any_number_of_devices)
  * fails without a trace; or, once the first device has its nodes, succeeds, and a later device may
  * have none.
  */
-TEST(failed_load_leaves_nothing)
+TEST_F_TIMEOUT(load, failed_load_leaves_nothing, 300)
 {
 	static const int LARGE = 1000000, LAST = 240, STEP = 5;
 	int fail_nth, total = 0, failures = 0, node;
