@@ -195,16 +195,17 @@ FIXTURE_TEARDOWN(load)
 TEST_F_TIMEOUT(load, module_is_loaded_with_any_number_of_devices, 300)
 {
 	static const char *const parameters[] = {
-		"devices=64", "devices=1", "devices=17", "devices=2", "devices=64",
+		"devices=64", "devices=1", "devices=2", "devices=64",
 	};
-	static const int counts[] = { 64, 1, 17, 2, 64 };
+	static const int counts[] = { 64, 1, 2, 64 };
 
 	for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
 		int node;
 
 		ASSERT_EQ(0, load_drm(parameters[i]));
-		for (int index = 0; index < counts[i]; index++) {
-			node = device_node_soon("renderD", index);
+		/* The first, the last, and one between them. */
+		for (int third = 0; third < 3; third++) {
+			node = device_node_soon("renderD", (counts[i] - 1) * third / 2);
 			ASSERT_LE(0, node);
 			EXPECT_NE(0, timer_queue(node));
 			close(node);
