@@ -69,17 +69,16 @@ static inline int fill_buffer(int device, int buffer, __u64 size, __u32 pattern,
 	return submit_job(device, &job) ? -1 : job.out_fence;
 }
 
-/*
- * Runs the cases as an ordinary user, with the module @driver loaded unless it is NULL. The cases
- * skip themselves if the kernel has no such module.
- */
+/* Runs the cases as an ordinary user, with the module @driver loaded unless it is NULL. */
 static inline int run_as_user(const char *driver, int argc, char **argv)
 {
 	char command[64];
 
-	snprintf(command, sizeof(command), "modprobe --quiet %s", driver ? driver : "");
-	if (driver && system(command))
+	snprintf(command, sizeof(command), "modprobe %s", driver ? driver : "");
+	if (driver && system(command)) {
 		printf("# %s has failed\n", command);
+		return 1;
+	}
 	return become_user() || test_harness_run(argc, argv);
 }
 
