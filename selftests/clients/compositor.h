@@ -181,7 +181,7 @@ static inline int compositor_run(const char *name, int (*run)(int argc, char **a
 	pid_t process, cases;
 	int status = -1;
 
-	if (!compositor || become_user())
+	if (!compositor || become_user(false))
 		return 1;
 	process = compositor_start(compositor);
 	if (process < 0)

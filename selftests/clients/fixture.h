@@ -69,7 +69,10 @@ static inline int fill_buffer(int device, int buffer, __u64 size, __u32 pattern,
 	return submit_job(device, &job) ? -1 : job.out_fence;
 }
 
-/* Runs the cases as an ordinary user, with the module @driver loaded unless it is NULL. */
+/*
+ * Runs the cases as an ordinary user. With @driver, a module, it is loaded first, and the user is
+ * also of the group video, to which its nodes belong.
+ */
 static inline int run_as_user(const char *driver, int argc, char **argv)
 {
 	char command[64];
@@ -79,7 +82,7 @@ static inline int run_as_user(const char *driver, int argc, char **argv)
 		printf("# %s has failed\n", command);
 		return 1;
 	}
-	return become_user() || test_harness_run(argc, argv);
+	return become_user(driver) || test_harness_run(argc, argv);
 }
 
 #endif /* CLIENTS_FIXTURE_H */

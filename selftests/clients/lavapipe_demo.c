@@ -56,7 +56,7 @@ int main(void)
 	int device;
 	__u32 queue;
 
-	if (become_user())
+	if (become_user(false))
 		return 1;
 	missing = lavapipe_open(&lavapipe);
 	device = render_open();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* An ordinary user of the groups render and video, who has access to the device nodes. */
+/* An ordinary user of the group render, who has access to the device nodes of that group. */
 #ifndef CLIENTS_USER_H
 #define CLIENTS_USER_H
 
@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,17 +39,23 @@ static inline void nodes_to_group(const char *directory, const char *prefix, gid
 		closedir(dir);
 }
 
-/*
- * Makes this process one of an ordinary user, with an empty XDG_RUNTIME_DIR. The guest runs no
- * udev, so the function gives the nodes to the groups first. Returns 0, or -1 with a message.
- */
-static inline int become_user(void)
+/* Returns the id of a group, or 0. */
+static inline gid_t group_id(const char *name)
 {
-	struct group *render = getgrnam("render");
-	gid_t groups[2] = { render ? render->gr_gid : 0 };
-	struct group *video = getgrnam("video");
+	struct group *group = getgrnam(name);
 
-	groups[1] = video ? video->gr_gid : 0;
+	return group ? group->gr_gid : 0;
+}
+
+/*
+ * Makes this process one of an ordinary user of the group render, and with @video of the group
+ * video too, with an empty XDG_RUNTIME_DIR. The guest runs no udev, so the function gives the nodes
+ * to the groups first. Returns 0, or -1 with a message.
+ */
+static inline int become_user(bool video)
+{
+	gid_t groups[] = { group_id("render"), group_id("video") };
+
 	if (!groups[0] || !groups[1]) {
 		fprintf(stderr, "no group render or video\n");
 		return -1;
@@ -59,8 +66,8 @@ static inline int become_user(void)
 	node_to_group("/dev", "vfence", groups[0]);
 	node_to_group("/dev", "udmabuf", groups[0]);
 	if ((mkdir(RUNTIME_DIR, 0700) && errno != EEXIST) ||
-	    chown(RUNTIME_DIR, USER_ID, USER_ID) || setgroups(2, groups) || setgid(USER_ID) ||
-	    setuid(USER_ID)) {
+	    chown(RUNTIME_DIR, USER_ID, USER_ID) || setgroups(video ? 2 : 1, groups) ||
+	    setgid(USER_ID) || setuid(USER_ID)) {
 		perror("an ordinary user");
 		return -1;
 	}

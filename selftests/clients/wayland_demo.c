@@ -96,7 +96,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: wayland_demo COMPOSITOR\n");
 		return 2;
 	}
-	if (become_user())
+	if (become_user(false))
 		return 1;
 	printf("starting %s, which takes a while without KVM\n", compositor->name);
 	process = compositor_start(compositor);
