@@ -84,6 +84,17 @@ TEST_F(udev, group_render_opens_its_nodes)
 	}
 }
 
+/* Where setfacl(1) is installed, the group kvm keeps the access that udev's own rules give it. */
+TEST_F(udev, group_kvm_keeps_udmabuf)
+{
+	if (access("/usr/bin/setfacl", X_OK)) {
+		printf("measured: without setfacl, the group kvm loses /dev/udmabuf\n");
+		return;
+	}
+	EXPECT_EQ(0, system("getfacl --omit-header --absolute-names /dev/udmabuf | "
+			    "grep -q '^group:kvm:rw-'"));
+}
+
 int main(int argc, char **argv)
 {
 	int status = -1;
