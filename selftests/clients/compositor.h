@@ -143,6 +143,21 @@ static inline pid_t compositor_start(const struct compositor *compositor)
 	return -1;
 }
 
+/* Waits until all children and orphans have ended, for a limited time. Returns 0 if they have. */
+static inline int wait_for_children(void)
+{
+	pid_t ended = 1;
+
+	for (int i = 0; ended >= 0 && i < STOP_SECONDS * 10;) {
+		ended = waitpid(-1, NULL, WNOHANG);
+		if (!ended) {
+			usleep(100000);
+			i++;
+		}
+	}
+	return ended < 0 ? 0 : -1;
+}
+
 /*
  * Ends a compositor and the programs that it has started, which hold buffers of the device. Returns
  * 0 if it ended by itself, or by SIGTERM, which KWin reports as its exit status; else 1, after
@@ -159,8 +174,11 @@ static inline int compositor_stop(pid_t process)
 		ended = waitpid(process, &status, WNOHANG);
 	}
 	kill(-process, SIGKILL);
-	while (wait(NULL) > 0)
-		;
+	if (wait_for_children()) {
+		printf("# programs that the compositor has started did not end\n");
+		compositor_print_log();
+		return 1;
+	}
 	if (ended && ((WIFEXITED(status) && (!WEXITSTATUS(status) ||
 					     WEXITSTATUS(status) == SIGTERM)) ||
 		      (WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM)))
