@@ -191,11 +191,27 @@ static inline int compositor_stop(pid_t process)
 	return 1;
 }
 
+/* Reads the first line of what the compositor prints with --version, or just its name. */
+static inline void compositor_version(const struct compositor *compositor, char *line, int size)
+{
+	char command[64];
+	FILE *output;
+
+	snprintf(command, sizeof(command), "%s --version 2>/dev/null", compositor->argv[0]);
+	output = popen(command, "r");
+	if (!output || !fgets(line, size, output))
+		snprintf(line, size, "%s", compositor->name);
+	line[strcspn(line, "\n")] = '\0';
+	if (output)
+		pclose(output);
+}
+
 /* Runs the cases of a suite, as an ordinary user, with a compositor. Returns the exit status. */
 static inline int compositor_run(const char *name, int (*run)(int argc, char **argv), int argc,
 				 char **argv)
 {
 	const struct compositor *compositor = compositor_named(name);
+	char version[128];
 	pid_t process, cases;
 	int status = -1;
 
@@ -204,6 +220,8 @@ static inline int compositor_run(const char *name, int (*run)(int argc, char **a
 	process = compositor_start(compositor);
 	if (process < 0)
 		return 1;
+	compositor_version(compositor, version, sizeof(version));
+	printf("measured: %s\n", version);
 	fflush(stdout);
 	/* The harness ends its process. */
 	cases = fork();

@@ -21,22 +21,6 @@ static const struct step steps[] = {
 	{ "hang", { .flags = VFENCE_SUBMIT_HANG } }, PLAIN, PLAIN,
 };
 
-/* Prints the first line of what @command prints. */
-static void print_version(const struct compositor *compositor)
-{
-	char command[64], line[128] = "";
-	FILE *output;
-
-	snprintf(command, sizeof(command), "%s --version 2>&1", compositor->argv[0]);
-	output = popen(command, "r");
-	if (!output || !fgets(line, sizeof(line), output))
-		snprintf(line, sizeof(line), "%s", compositor->name);
-	line[strcspn(line, "\n")] = '\0';
-	printf("%s", line);
-	if (output)
-		pclose(output);
-}
-
 /* Prints a time after the commit of the frame, or a dash. */
 static void print_after(const struct frame *frame, __u64 time_ns)
 {
@@ -89,6 +73,7 @@ int main(int argc, char **argv)
 {
 	const struct compositor *compositor = argc == 2 ? compositor_named(argv[1]) : NULL;
 	static struct window window;
+	char version[128];
 	pid_t process;
 	int ret;
 
@@ -107,8 +92,8 @@ int main(int argc, char **argv)
 		compositor_print_log();
 		ret = 1;
 	} else {
-		print_version(compositor);
-		printf(" ");
+		compositor_version(compositor, version, sizeof(version));
+		printf("%s ", version);
 		ret = show(&window);
 	}
 	window_close(&window);
