@@ -11,8 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "sync.h"
 #include "user.h"
 
 /* How long a compositor may take to start. An emulated guest needs ten seconds for most. */
@@ -26,28 +28,37 @@ struct compositor {
 	const char *argv[16];
 	/* Environment variables beside those of the function compositor_start(). */
 	const char *env[8];
+	/* The best synchronisation that it offers. */
+	enum window_sync sync;
 };
+
+/* The process of the compositor that compositor_start() has started last. */
+static pid_t compositor_process;
 
 static const struct compositor compositors[] = {
 	{
 		.name = "weston",
 		.argv = { "weston", "--backend=headless", "--renderer=gl", "--no-config",
 			  "--idle-time=0", "--socket=wayland-0" },
+		.sync = SYNC_FILES,
 	},
 	{
 		.name = "sway",
 		.argv = { "sway", "--config", "/dev/null" },
 		.env = { "WLR_BACKENDS=headless", "WLR_RENDERER=gles2" },
+		.sync = SYNC_TIMELINES,
 	},
 	{
 		.name = "labwc",
 		.argv = { "labwc", "--config-dir", RUNTIME_DIR },
 		.env = { "WLR_BACKENDS=headless", "WLR_RENDERER=gles2" },
+		.sync = SYNC_TIMELINES,
 	},
 	{
 		.name = "kwin",
 		.argv = { "kwin_wayland", "--virtual", "--width", "640", "--height", "480",
 			  "--no-lockscreen", "--no-global-shortcuts", "--socket", "wayland-0" },
+		.sync = SYNC_TIMELINES,
 	},
 };
 
@@ -130,6 +141,7 @@ static inline pid_t compositor_start(const struct compositor *compositor)
 	for (int i = 0; process > 0 && i < START_SECONDS * 10; i++) {
 		if (!compositor_socket(socket, sizeof(socket))) {
 			setenv("WAYLAND_DISPLAY", socket, 1);
+			compositor_process = process;
 			return process;
 		}
 		if (waitpid(process, NULL, WNOHANG) == process) {
@@ -141,6 +153,19 @@ static inline pid_t compositor_start(const struct compositor *compositor)
 	kill(-process, SIGKILL);
 	compositor_print_log();
 	return -1;
+}
+
+/*
+ * Returns whether the other end of a connection is the compositor: its process, or one of the
+ * session that it has begun.
+ */
+static inline bool compositor_is_peer(int connection)
+{
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+
+	return !getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) &&
+	       getsid(peer.pid) == compositor_process;
 }
 
 /* Waits until all children and orphans have ended, for a limited time. Returns 0 if they have. */

@@ -21,7 +21,12 @@ FIXTURE(wayland)
 
 FIXTURE_SETUP(wayland)
 {
+	const struct compositor *compositor = compositor_named(COMPOSITOR);
+
 	ASSERT_EQ(0, window_open(&self->window));
+	ASSERT_TRUE(compositor_is_peer(wl_display_get_fd(self->window.display)));
+	ASSERT_EQ(compositor->sync, self->window.sync)
+		TH_LOG("the compositor synchronises by %s", sync_names[self->window.sync]);
 }
 
 FIXTURE_TEARDOWN(wayland)

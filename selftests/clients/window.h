@@ -20,6 +20,7 @@
 #include "linux-drm-syncobj-v1.h"
 #include "linux-explicit-synchronization-unstable-v1.h"
 #include "presentation-time.h"
+#include "sync.h"
 #include "xdg-shell.h"
 
 /* Bounds each wait for the compositor, which is slow in an emulated guest. */
@@ -27,14 +28,6 @@
 #define WINDOW_SIZE 256
 #define WINDOW_BUFFERS 3
 #define MAX_FRAMES 256
-
-enum window_sync { SYNC_TIMELINES, SYNC_FILES, SYNC_IMPLICIT };
-
-static const char *const sync_names[] __attribute__((unused)) = {
-	[SYNC_TIMELINES] = "timelines (wp_linux_drm_syncobj_v1)",
-	[SYNC_FILES] = "sync_files (zwp_linux_explicit_synchronization_v1)",
-	[SYNC_IMPLICIT] = "fences of the buffer (the compositor has no explicit synchronisation)",
-};
 
 /* Times are in ns on CLOCK_MONOTONIC, and 0 as long as the event has not occurred. */
 struct frame {
