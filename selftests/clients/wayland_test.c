@@ -34,9 +34,15 @@ FIXTURE_TEARDOWN(wayland)
 	window_close(&self->window);
 }
 
+/* How long the compositor is observed to wait for a point that has not been submitted. */
+#define UNSUBMITTED_NS (500 * MSEC)
+
 /* A frame is not shown before the fence of its job has signalled. */
 #define EXPECT_SHOWN_AFTER_FENCE(frame) \
-	EXPECT_LE(fence_timestamp((frame)->fence), (frame)->presented_ns)
+	do { \
+		EXPECT_NE(0, fence_status((frame)->fence)); \
+		EXPECT_LE(fence_timestamp((frame)->fence), (frame)->presented_ns); \
+	} while (0)
 
 TEST_F_TIMEOUT(wayland, frames_are_shown_after_their_points_and_released, 400)
 {
@@ -99,8 +105,10 @@ TEST_F_TIMEOUT(wayland, frame_whose_point_is_submitted_after_the_commit_is_shown
 	frame_commit(window, number);
 	/* The compositor answers, so it does not block on the point. */
 	EXPECT_LE(0, wl_display_roundtrip(window->display));
+	EXPECT_EQ(0, window_dispatch_for(window, UNSUBMITTED_NS));
 	EXPECT_EQ(0, window_frame(window, number)->presented_ns);
-	ASSERT_EQ(0, frame_submit(window, number, (struct vfence_submit) { .duration_ns = MSEC }));
+	EXPECT_FALSE(window_frame(window, number)->discarded);
+	ASSERT_EQ(0, frame_submit(window, number, (struct vfence_submit) { .duration_ns = SEC }));
 	EXPECT_EQ(0, frame_wait_presented(window, number));
 	EXPECT_SHOWN_AFTER_FENCE(window_frame(window, number));
 	EXPECT_FRAMES(window, 3);

@@ -162,6 +162,17 @@ static inline int window_dispatch(struct window *window, int timeout_ms)
 		(condition); \
 	})
 
+/* Dispatches events for a while. Returns -1 if the connection has ended. */
+static inline int window_dispatch_for(struct window *window, __u64 duration_ns)
+{
+	__u64 end = now_ns() + duration_ns;
+	int ret = 0;
+
+	while (!ret && now_ns() < end)
+		ret = window_dispatch(window, 10);
+	return ret;
+}
+
 static inline struct frame *window_frame(struct window *window, __u64 number)
 {
 	return &window->frames[number % MAX_FRAMES];
