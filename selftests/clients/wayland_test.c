@@ -63,19 +63,52 @@ TEST_F_TIMEOUT(wayland, frames_are_shown_after_their_points_and_released, 400)
 	EXPECT_FALSE(frame_is_released(window, window->last));
 }
 
+/* Submits a job that waits for a release point, which need not have been submitted. */
+static int submit_after_release(struct window *window, __u32 queue, __u64 point)
+{
+	struct vfence_submit job = { .queue = queue };
+	struct drm_vfence_sync in = {
+		.handle = window->release,
+		.flags = DRM_VFENCE_SYNC_WAIT_FOR_SUBMIT,
+		.point = point,
+	};
+	__u64 end = now_ns() + COMPOSITOR_MS * MSEC;
+	int ret;
+
+	do
+		ret = drm_submit(window->node, &job, &in, NULL);
+	while (ret && errno == ETIME && now_ns() < end);
+	return ret;
+}
+
+/* The compositor releases the buffer of frame 1 after the commit of frame 2, and not before. */
 TEST_F_TIMEOUT(wayland, job_waits_for_the_release_of_its_buffer, 400)
 {
 	struct window *window = &self->window;
-	struct vfence_submit waits = { .queue = timer_queue(window->node),
-				       .flags = VFENCE_SUBMIT_OUT_FENCE };
+	__u32 queue = timer_queue(window->node);
+	struct vfence_submit job = { .queue = queue };
 	struct drm_vfence_sync in = { .handle = window->release, .point = 1 };
+	int status = -1;
+	pid_t child;
 
 	if (window->sync != SYNC_TIMELINES)
 		SKIP(return, "the compositor has no release timeline");
-	EXPECT_FRAMES(window, 3);
-	ASSERT_EQ(0, frame_wait_released(window, 1));
-	ASSERT_EQ(0, drm_submit(window->node, &waits, &in, NULL));
-	EXPECT_EQ(1, fence_wait(waits.out_fence));
+	EXPECT_FRAMES(window, 1);
+	EXPECT_REFUSED(EINVAL, drm_submit(window->node, &job, &in, NULL));
+	child = fork();
+	if (!child) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		_exit(!!submit_after_release(window, queue, 1));
+	}
+	EXPECT_EQ(0, window_dispatch_for(window, UNSUBMITTED_NS));
+	EXPECT_EQ(0, waitpid(child, NULL, WNOHANG));
+	EXPECT_EQ(0, queue_submitted(window->node, queue));
+	EXPECT_FRAMES(window, 1);
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	ASSERT_EQ(0, status);
+	EXPECT_EQ(0, wait_job(window->node, queue, 1));
+	EXPECT_LE(window_frame(window, 2)->committed_ns,
+		  job_of(window->node, queue, 1).start_ns);
 }
 
 TEST_F_TIMEOUT(wayland, late_frame_is_shown_after_its_point, 400)
