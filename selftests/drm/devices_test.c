@@ -5,7 +5,6 @@
  */
 #include "drm/devices.h"
 #include "lib/buffer.h"
-#include "lib/fault_injection.h"
 
 #define COUNT 3
 
@@ -179,7 +178,7 @@ TEST(number_of_devices_is_checked)
 	EXPECT_REFUSED(EINVAL, load_drm("devices=two"));
 }
 
-/* The cases load the module often, which takes long on the debug kernel. */
+/* The case loads the module often, which takes long on the debug kernel. */
 FIXTURE(load)
 {
 };
@@ -213,49 +212,6 @@ TEST_F_TIMEOUT(load, module_is_loaded_with_any_number_of_devices, 300)
 		EXPECT_EQ(-1, device_node("renderD", counts[i]));
 		ASSERT_EQ(0, module_unload_soon("vfence_drm"));
 	}
-}
-
-/*
- * Lets single allocations of a load fail. Most of those that the module makes come last. A load
- * fails without a trace; or, once the first device has its nodes, succeeds, and a later device may
- * have none.
- */
-TEST_F_TIMEOUT(load, failed_load_leaves_nothing, 300)
-{
-	static const int LARGE = 1000000, LAST = 240, STEP = 5;
-	int fail_nth, total = 0, failures = 0, node;
-	char left[16] = "";
-
-	need_mount("debugfs", DEBUGFS, DEBUGFS "/failslab");
-	ASSERT_EQ(0, load_drm("devices=2"));
-	ASSERT_EQ(0, module_unload_soon("vfence_drm"));
-	if (!write_file(DEBUGFS "/failslab/ignore-gfp-wait", "N") ||
-	    !write_file(DEBUGFS "/failslab/verbose", "0") ||
-	    !write_file(DEBUGFS "/fail_page_alloc/verbose", "0") ||
-	    !write_file(DEBUGFS "/fail_usercopy/verbose", "0"))
-		SKIP(return, "the kernel cannot inject faults");
-	fail_nth = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
-	ASSERT_LE(0, fail_nth);
-	for (int back = 0; back < LAST; back += STEP) {
-		int ret;
-
-		ASSERT_TRUE(arm(fail_nth, total ? total - back : LARGE));
-		ret = module_load("VFENCE_DRM_KO", "devices=2");
-		if (!total && pread(fail_nth, left, sizeof(left) - 1, 0) > 0)
-			total = LARGE - atoi(left);
-		disarm(fail_nth);
-		ASSERT_LT(LAST, total);
-		if (ret)
-			failures++;
-		else
-			ASSERT_EQ(0, module_unload_soon("vfence_drm"));
-	}
-	EXPECT_LT(0, failures);
-	ASSERT_EQ(0, load_drm("devices=2"));
-	node = device_node_soon("renderD", 1);
-	EXPECT_LE(0, node);
-	close(node);
-	EXPECT_EQ(0, module_unload_soon("vfence_drm"));
 }
 
 TEST_HARNESS_MAIN
