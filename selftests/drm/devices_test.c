@@ -193,10 +193,8 @@ FIXTURE_TEARDOWN(load)
 
 TEST_F_TIMEOUT(load, module_is_loaded_with_any_number_of_devices, 300)
 {
-	static const char *const parameters[] = {
-		"devices=64", "devices=1", "devices=2", "devices=64",
-	};
-	static const int counts[] = { 64, 1, 2, 64 };
+	static const char *const parameters[] = { "devices=64", "devices=1", "devices=2" };
+	static const int counts[] = { 64, 1, 2 };
 
 	for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
 		int node;
