@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! What programs see of a device without outputs that ask for its outputs.
+//! The lists of outputs and planes of a device that has none.
 //!
 //! C header: [`include/uapi/drm/drm_mode.h`](srctree/include/uapi/drm/drm_mode.h)
 //!
