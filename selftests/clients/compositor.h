@@ -35,29 +35,37 @@ struct compositor {
 /* The process of the compositor that compositor_start() has started last. */
 static pid_t compositor_process;
 
+/* Mesa has no driver for the device: it must be asked for the software rasteriser. */
+#define SOFTWARE "LIBGL_ALWAYS_SOFTWARE=1"
+/* wlroots refuses that one unless it is allowed to use it. */
+#define WLROOTS SOFTWARE, "WLR_RENDERER_ALLOW_SOFTWARE=1", "WLR_BACKENDS=headless", \
+	"WLR_RENDERER=gles2"
+
 static const struct compositor compositors[] = {
 	{
 		.name = "weston",
 		.argv = { "weston", "--backend=headless", "--renderer=gl", "--no-config",
 			  "--idle-time=0", "--socket=wayland-0" },
+		.env = { SOFTWARE },
 		.sync = SYNC_FILES,
 	},
 	{
 		.name = "sway",
 		.argv = { "sway", "--config", "/dev/null" },
-		.env = { "WLR_BACKENDS=headless", "WLR_RENDERER=gles2" },
+		.env = { WLROOTS },
 		.sync = SYNC_TIMELINES,
 	},
 	{
 		.name = "labwc",
 		.argv = { "labwc", "--config-dir", RUNTIME_DIR },
-		.env = { "WLR_BACKENDS=headless", "WLR_RENDERER=gles2" },
+		.env = { WLROOTS },
 		.sync = SYNC_TIMELINES,
 	},
 	{
 		.name = "kwin",
 		.argv = { "kwin_wayland", "--virtual", "--width", "640", "--height", "480",
 			  "--no-lockscreen", "--no-global-shortcuts", "--socket", "wayland-0" },
+		.env = { SOFTWARE },
 		.sync = SYNC_TIMELINES,
 	},
 };
@@ -74,12 +82,6 @@ static inline void compositor_exec(const struct compositor *compositor)
 {
 	int log = open(LOG_PATH, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 
-	/*
-	 * Mesa has no driver for the device: it must be asked for the software rasteriser. wlroots
-	 * refuses that one unless it is allowed to use it.
-	 */
-	setenv("LIBGL_ALWAYS_SOFTWARE", "1", 1);
-	setenv("WLR_RENDERER_ALLOW_SOFTWARE", "1", 1);
 	setenv("WLR_LIBINPUT_NO_DEVICES", "1", 1);
 	for (int i = 0; compositor->env[i]; i++)
 		putenv((char *)compositor->env[i]);
