@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the suites about other consumers share: jobs of the render node that are late or fail. */
+/* Jobs of the render node that are late or fail, for the suites about other consumers. */
 #ifndef CLIENTS_FIXTURE_H
 #define CLIENTS_FIXTURE_H
 
