@@ -25,9 +25,13 @@ static inline int device_node(const char *kind, int index)
 	char path[64], link[PATH_MAX], name[32];
 
 	device_name(name, index);
-	for (int i = first; i < first + MAX_DEVICES; i++) {
+	/* Another driver may have some of the 64 minors, and the nodes of both kinds go on at 192. */
+	for (int i = first; i < 192 + 4 * MAX_DEVICES; i = i == first + 63 ? 192 : i + 1) {
 		ssize_t length;
 
+		snprintf(path, sizeof(path), "/dev/dri/%s%d", kind, i);
+		if (access(path, F_OK))
+			continue;
 		snprintf(path, sizeof(path), "/sys/dev/char/%d:%d/device", DRM_MAJOR, i);
 		length = readlink(path, link, sizeof(link) - 1);
 		if (length < 0)

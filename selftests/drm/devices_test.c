@@ -189,6 +189,8 @@ FIXTURE_SETUP(load)
 
 FIXTURE_TEARDOWN(load)
 {
+	/* A case that has failed leaves it. */
+	module_unload("vfence_drm");
 }
 
 TEST_F_TIMEOUT(load, module_is_loaded_with_any_number_of_devices, 300)
