@@ -157,6 +157,9 @@ def _run(suite, modules, todo, directory, seconds):
                                   env=dict(os.environ, **build.environment(modules))).returncode
         before = _kunit()
         loaded = []
+        # A suite that has failed may have left a module.
+        for name in filter(_in_kernel().__contains__, map(_name, reversed(modules))):
+            call("rmmod", name)
         stale = sorted(_in_kernel() & set(map(_name, modules)))
         record["problems"] += [f"{name} is still loaded" for name in stale]
         for module in modules[:0 if stale else suite.modules]:
