@@ -25,7 +25,7 @@ static inline int device_node(const char *kind, int index)
 	char path[64], link[PATH_MAX], name[32];
 
 	device_name(name, index);
-	/* Another driver may have some of the 64 minors, and the nodes of both kinds go on at 192. */
+	/* Another driver may have some of the 64 minors. More nodes of both kinds begin at 192. */
 	for (int i = first; i < 192 + 4 * MAX_DEVICES; i = i == first + 63 ? 192 : i + 1) {
 		ssize_t length;
 
