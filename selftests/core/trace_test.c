@@ -27,7 +27,7 @@ FIXTURE(trace)
 	__u64 manual_context;
 	/* Pending until job 1 of the manual queue is signalled. */
 	int fence;
-	/* What show() read last. */
+	/* The text that show() has read last. */
 	char text[1 << 20];
 };
 
