@@ -206,7 +206,7 @@ def main():
             return bench.run(args.update)
         if args.clients:
             return testrun.run_clients()
-        return testrun.run([args.kernel] if args.kernel else testrun.KERNELS)
+        return testrun.run([args.kernel] if args.kernel else testrun.DEFAULT)
     except Failure as failure:
         say(f"vfence: {failure}")
         return 2

@@ -239,7 +239,7 @@ def run(update):
 
 def _run(modules, directory, update):
     found, problems = _measure(modules, directory)
-    release = kernel.release(kernel.tree(KERNEL))
+    release = kernel.release(KERNEL)
     baseline = None if update else _load_baseline()
     judged = [judge(row) for row in found + flatness(found)]
     differ = agreement(found)

@@ -122,7 +122,7 @@ def programs():
 
 def self_tests(what, *names):
     """Builds the C self-tests `names`, or all of them; `what` names the step."""
-    source = os.path.join(kernel.packages(), "source")
+    source = kernel.source()
     with _alone():
         os.makedirs(SELFTESTS, exist_ok=True)
         _logged(["make", "-C", "selftests", f"OUTPUT={SELFTESTS}", f"KSELFTEST={KSELFTEST}",
@@ -132,7 +132,7 @@ def self_tests(what, *names):
 
 def client_programs():
     """Builds the programs of selftests/clients against the libraries of the older root."""
-    source = os.path.join(kernel.packages(), "source")
+    source = kernel.source()
     lower = clients.path(clients.SUITES[0])
     with _alone():
         _forget_other_stage(CLIENTS, lower)

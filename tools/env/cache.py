@@ -22,9 +22,12 @@ _TAG = "CACHEDIR.TAG"
 _TAG_TEXT = """Signature: 8a477f597d28d172789f06886806bc55
 # This is the cache of vfence's environment; `make distclean` removes it.
 """
-# The names that `make distclean` may remove.
-_OURS = re.compile(r"(root|packages|stock|debug|bench|clients_\w+)-[0-9a-f]{12}(\.partial|\.old)*"
-                   r"|cargo|logs|mnt|kvm-probe|\w+\.lock|CACHEDIR\.TAG")
+# What follows the name of a stage in the name of its directory.
+_SUFFIX = r"-[0-9a-f]{12}(\.partial|\.old)*"
+# The names that `make distclean` may remove: stages, those of kernels among them, and files.
+_STAGE = re.compile(r"(root|guest|packages|clients|stock|rt|7\.2|arm64|debug|rt-debug|bench)"
+                    rf"(_[\w.]+)?{_SUFFIX}")
+_OURS = re.compile(rf"{_STAGE.pattern}|cargo|logs|mnt|kvm-probe|[\w.-]+\.lock|CACHEDIR\.TAG")
 
 # The stages that this process uses, each with a descriptor that holds a shared lock.
 _held = {}
@@ -107,8 +110,7 @@ def clear():
     """Removes all known names from the cache; returns the names that are left."""
     path = directory()
     busy = [name for name in sorted(os.listdir(path))
-            if re.fullmatch(r"\w+-[0-9a-f]{12}.*", name) and _OURS.fullmatch(name)
-            and not remove(os.path.join(path, name))]
+            if _STAGE.fullmatch(name) and not remove(os.path.join(path, name))]
     if not busy:
         for name in os.listdir(path):
             if _OURS.fullmatch(name):
@@ -137,7 +139,7 @@ def stage(name, inputs, build, detail="", lines=None):
         if _hold(final):
             return final
         for entry in os.listdir(directory()):
-            if entry.startswith(f"{name}-"):
+            if re.fullmatch(re.escape(name) + _SUFFIX, entry):
                 remove(os.path.join(directory(), entry))
         partial = f"{final}.partial"
         os.makedirs(partial)

@@ -18,13 +18,13 @@ import typing
 
 import build
 import clients
+from kernel import KERNELS
 
 KUNIT_FILTER = "/sys/module/kunit/parameters/filter_glob"
 _KMEMLEAK = "/sys/kernel/debug/kmemleak"
 # kmemleak does not report younger objects. Seconds.
 _KMEMLEAK_AGE = 6
 
-KERNELS = ["stock", "debug"]
 # The guests with clients, by their root file systems. Their kernel is the stock kernel.
 ROOTS = clients.SUITES
 # The second word of a line of the list, and the number of modules that it loads.
@@ -55,34 +55,41 @@ _OPTIONS = ("only", "seconds", "debug-without", "user")
 _USER, _RENDER = 1000, 1001
 
 
-def _suite(line, kernel):
-    """Returns the Suite of a line; None if the line is for another guest."""
+def _kind(guest):
+    """Returns the word of `only=` for `guest`: its root, or whether its kernel has checkers."""
+    if guest in ROOTS:
+        return guest
+    return "debug" if KERNELS[guest].own else "stock"
+
+
+def _suite(line, kind):
+    """Returns the Suite of a line; None if the line is for another kind of guest."""
     program, *words = line.split()
     load, *words = words or [None]
     if load not in _LOADED or not all("=" in word for word in words):
         raise ValueError(f"bad line: {line}")
     options = dict(word.split("=", 1) for word in words if word.split("=")[0] in _OPTIONS)
-    if options.get("only", kernel) not in [*KERNELS, *ROOTS]:
+    if options.get("only", kind) not in ["stock", "debug", *ROOTS]:
         raise ValueError(f"no such guest: {line}")
     if options.get("user", "render") != "render":
         raise ValueError(f"no such user: {line}")
-    without = options.get("debug-without", "").split(",") if kernel == "debug" else []
+    without = options.get("debug-without", "").split(",") if kind == "debug" else []
     suite = Suite(program, _LOADED[load],
                   [word for word in words if word.split("=")[0] not in _OPTIONS],
                   int(options["seconds"]) if "seconds" in options else None,
                   tuple(f"-V{variant}" for variant in without if variant), "user" in options)
-    return suite if options.get("only", kernel) == kernel else None
+    return suite if options.get("only", kind) == kind else None
 
 
-def suites(text, kernel):
-    """Returns the Suites of a list that run in the guest `kernel`.
+def suites(text, guest):
+    """Returns the Suites of a list that run in `guest`.
 
-    `only=` names the one guest that runs a suite, `seconds=` sets its time limit, and
-    `debug-without=` names the fixture variants that the debug kernel leaves out. `user=render`
-    lets an ordinary user of the group render run the suite.
+    `only=` names the one kind of guest that runs a suite, `seconds=` sets its time limit, and
+    `debug-without=` names the fixture variants that a kernel with checkers leaves out.
+    `user=render` lets an ordinary user of the group render run the suite.
     """
     lines = [line for line in (raw.split("#", 1)[0] for raw in text.splitlines()) if line.strip()]
-    listed = [suite for suite in (_suite(line, kernel) for line in lines) if suite]
+    listed = [suite for suite in (_suite(line, _kind(guest)) for line in lines) if suite]
     programs = [suite.program for suite in listed]
     for program in programs:
         if programs.count(program) > 1:
@@ -210,9 +217,9 @@ def _leaks():
         return found.read()
 
 
-def main(kernel, listing, directory, seconds, *modules):
+def main(guest, listing, directory, seconds, *modules):
     with open(listing) as text:
-        todo = suites(text.read(), kernel)
+        todo = suites(text.read(), guest)
     kunit = dict(KUNIT)
     with open(os.path.join(directory, "results"), "w") as results:
         for suite in todo:

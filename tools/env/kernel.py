@@ -1,65 +1,65 @@
 # SPDX-License-Identifier: GPL-2.0
 """The guest kernels, and the trees that modules for them are built against.
 
-Stage `packages` has Debian's image, modules, headers and source. Stage `stock` is that source,
-prepared with the configuration of Debian's kernel: it has the Rust metadata that Debian's headers
-lack. Stages `debug` and `bench` are kernels built from the same source.
+A kernel is Debian's, or is built here from the source of Debian's. The tree of a Debian kernel is
+that source, prepared with the configuration of the kernel: it has the Rust metadata that Debian's
+headers lack.
+
+The stages of the cache: `packages` and `packages_*` have the files of Debian's packages; a stage
+with the name of a kernel is its tree.
 """
 
 import functools
 import os
 import shutil
+import typing
 
+import archive
 import cache
 import chroot
 import root
 from report import Failure, run_logged, say
 
-# The point release that the project is tested with.
-PIN = "7.3.4+deb13"
-SERIES = "7.3"
+# The point releases that the project is tested with, by Debian's series, the newest first.
+PINS = {"7.3": "7.3.4+deb13", "7.2": "7.2.12+deb13"}
+SERIES = next(iter(PINS))
 HERE = os.path.dirname(os.path.abspath(__file__))
-# The kernels that are built here: a description, and the lines that make prints.
-OWN = {"debug": ("a kernel with every checker, about 15 minutes on 2 cores", 2080),
-       "bench": ("a kernel to measure with, about 10 minutes on 2 cores", 1700)}
 
-SOURCE = f"{chroot.MOUNT}/source"
-# The mount point of each kernel's build tree.
-TREE = {name: f"{chroot.MOUNT}/{name}" for name in ("stock", *OWN)}
 _GCC = "x86_64-linux-gnu-gcc-14"
 _WITH_GCC = [f"CC={_GCC}", f"HOSTCC={_GCC}"]
-# Debian builds its kernel with gcc; KASAN together with Rust needs clang.
-COMPILER = {"stock": _WITH_GCC, "debug": ["LLVM=1"], "bench": _WITH_GCC}
 
-# The mount point of a stage that is being made.
-_OUT = f"{chroot.MOUNT}/out"
 
-_FETCH = r"""
-set -e
-cd "$1"; release=$2; series=$3
-apt-get update
-if [ -z "$(apt-cache madison "linux-image-$release-amd64")" ]; then
-    release=$(apt-cache pkgnames "linux-image-$series" |
-        sed -n 's/^linux-image-\([0-9.]*+deb[0-9]*\)-amd64$/\1/p' | sort -V | tail -n 1)
-    [ -n "$release" ] || { echo "the archive has no kernel $series any more"; exit 3; }
-fi
-release=$release-amd64
-apt-get download -o APT::Sandbox::User=root "linux-binary-$release" "linux-modules-$release" \
-    "linux-headers-$release" "linux-source-$series"
-for deb in *.deb; do
-    dpkg-deb -x "$deb" unpacked
-    rm "$deb"
-done
-mkdir -p image/lib headers
-mv unpacked/usr/lib/modules image/lib/
-depmod -b image "$release"
-mv unpacked/usr/src/linux-headers-"$release"/.config \
-   unpacked/usr/src/linux-headers-"$release"/Module.symvers headers/
-tar -xf "unpacked/usr/src/linux-source-$series.tar.xz"
-mv "linux-source-$series" source
-rm -rf unpacked
-echo "$release" > release
-"""
+class Kernel(typing.NamedTuple):
+    """A guest kernel: one of Debian's, or one built here."""
+    # Debian's flavour: the end of the names of its packages.
+    flavour: str = "amd64"
+    series: str = SERIES
+    # Words of every make command. Debian builds its kernels with gcc.
+    make: list = _WITH_GCC
+    # The files `*.config` that a kernel built here adds to allnoconfig.
+    fragments: tuple = ()
+    # A description of a kernel built here, and the number of lines that make prints.
+    what: str = ""
+    lines: int = 0
+
+    @property
+    def own(self):
+        """Whether the kernel is built here."""
+        return bool(self.fragments)
+
+
+# KASAN together with Rust needs clang.
+KERNELS = {
+    "stock": Kernel(),
+    "rt": Kernel("rt-amd64"),
+    "7.2": Kernel(series="7.2"),
+    "debug": Kernel(make=["LLVM=1"], fragments=("guest", "debug"), lines=2080,
+                    what="a kernel with every checker, about 15 minutes on 2 cores"),
+    "bench": Kernel(fragments=("guest", "bench"), lines=1700,
+                    what="a kernel to measure with, about 10 minutes on 2 cores"),
+}
+
+SOURCE = f"{chroot.MOUNT}/source"
 
 # Keeps what a module build needs, and removes the objects of the kernel.
 _TRIM = r"""
@@ -70,50 +70,73 @@ rm -f vmlinux vmlinux.unstripped vmlinux.map arch/x86/boot/compressed/vmlinux*
 """
 
 
-def packages():
-    """Returns the directory of the files from Debian's packages."""
+def _mount(name):
+    """Returns the mount point of the build tree of kernel `name`."""
+    return f"{chroot.MOUNT}/{name}"
+
+
+def _base(name):
+    """Returns the kernel whose packages `name` is made from."""
+    return "stock" if KERNELS[name].own else name
+
+
+@functools.cache
+def packages(name="stock"):
+    """Returns the directory of the files from the Debian packages of kernel `name`."""
     root.path()
-    directory = cache.stage("packages", {"pin": PIN, "suite": root.SUITE}, _fetch,
-                            f"Debian's kernel {PIN} and its source, 300 MB to download")
-    if not release(directory).startswith(PIN):
-        say(f"vfence: kernel {PIN} has left the archive, taking {release(directory)}")
+    name = _base(name)
+    one = KERNELS[name]
+    pin = PINS[one.series]
+    inputs, have = {"pin": pin, "suite": root.SUITE}, ""
+    if name != "stock":
+        inputs["flavour"] = one.flavour
+    if name != "stock" and one.series == SERIES:
+        inputs["source"] = os.path.basename(packages())
+        have = release().removesuffix(f"-{KERNELS['stock'].flavour}")
+    directory = cache.stage(
+        "packages" if name == "stock" else f"packages_{name}", inputs,
+        functools.partial(archive.fetch, pin, one.series, one.flavour, have),
+        f"Debian's kernel {pin}-{one.flavour}, {110 if have else 300} MB to download")
+    if archive.release(directory) != f"{pin}-{one.flavour}":
+        say(f"vfence: kernel {pin} has left the archive, taking {archive.release(directory)}")
     return directory
 
 
-def _fetch(directory, log):
-    command = ["bash", "-c", _FETCH, "fetch", _OUT, PIN, SERIES]
-    run_logged(chroot.argv(command, binds=[(directory, _OUT)]), log, "fetching the kernel")
+def source(name="stock"):
+    """Returns the directory of the source of kernel `name`."""
+    path = os.path.join(packages(name), "source")
+    return path if os.path.isdir(path) else os.path.join(packages(), "source")
 
 
-def release(directory=None):
-    """Returns the release of Debian's kernel, as `uname -r` prints it."""
-    with open(os.path.join(directory or packages(), "release")) as text:
-        return text.read().strip()
+def release(name="stock"):
+    """Returns the release of kernel `name`, as `uname -r` prints it."""
+    return archive.release(tree(name) if KERNELS[name].own else packages(name))
 
 
-def _make_in(directory, kernel):
-    """Returns the words of a make command in `directory` for `kernel`."""
-    words = ["make", "-C", directory, *COMPILER[kernel]]
-    return words + [f"KERNELRELEASE={release()}"] if kernel == "stock" else words
+def _make_in(directory, name):
+    """Returns the words of a make command in `directory` for kernel `name`."""
+    words = ["make", "-C", directory, *KERNELS[name].make]
+    return words if KERNELS[name].own else words + [f"KERNELRELEASE={release(name)}"]
 
 
-def _make(kernel, directory, log, script):
+def _make(name, directory, log, script):
     """Runs the shell `script` on build tree `directory`; its function `make_` builds there."""
-    words = [*_make_in(SOURCE, kernel), f"O={TREE[kernel]}", f"-j{os.cpu_count()}"]
+    words = [*_make_in(SOURCE, name), f"O={_mount(name)}", f"-j{os.cpu_count()}"]
     script = f'set -e\nmake_() {{ {" ".join(words)} "$@"; }}\ncd "$1"\n{script}'
-    binds = [(os.path.join(packages(), "source"), SOURCE), (directory, TREE[kernel])]
-    run_logged(chroot.argv(["bash", "-c", script, "build", TREE[kernel]], binds=binds,
+    binds = [(source(name), SOURCE), (directory, _mount(name))]
+    run_logged(chroot.argv(["bash", "-c", script, "build", _mount(name)], binds=binds,
                            env={"KBUILD_BUILD_TIMESTAMP": "@0"}),
-               log, f"building the {kernel} tree")
+               log, f"building the {name} tree")
 
 
-def _build_stock(directory, log):
-    for name in (".config", "Module.symvers"):
-        shutil.copy(os.path.join(packages(), "headers", name), directory)
-    _make("stock", directory, log, "make_ modules_prepare\n" + _TRIM)
+def _prepare(name, directory, log):
+    headers = os.path.join(packages(name), "headers")
+    for file in (".config", "Module.symvers"):
+        shutil.copy(os.path.join(headers, file), directory)
+    _make(name, directory, log, "make_ modules_prepare\n" + _TRIM)
     # kconfig drops options whose tools are missing. Structures would then differ from those of the
     # kernel that runs.
-    for line in _options(os.path.join(packages(), "headers", ".config")) ^ _options(
+    for line in _options(os.path.join(headers, ".config")) ^ _options(
             os.path.join(directory, ".config")):
         raise Failure(f"the configuration differs from that of Debian's kernel: {line}")
 
@@ -124,32 +147,33 @@ def _options(path):
         return {line.strip() for line in text if line.startswith("CONFIG_")}
 
 
-def _fragment(kernel):
-    """Returns the options that kernel `kernel` has on top of allnoconfig.
+def _fragment(name):
+    """Returns the options that kernel `name` has on top of allnoconfig.
 
     The text has no comments: a changed comment must not build the kernel anew.
     """
-    options = []
-    for name in ("guest", kernel):
-        with open(os.path.join(HERE, f"{name}.config")) as text:
-            options += [line for line in text if line.startswith("CONFIG_")]
-    return "".join(options)
+    options = {}
+    for fragment in KERNELS[name].fragments:
+        with open(os.path.join(HERE, f"{fragment}.config")) as text:
+            options.update((line.split("=")[0], line) for line in text
+                           if line.startswith("CONFIG_"))
+    return "".join(options.values())
 
 
-def _build_own(kernel, directory, log):
+def _build(name, directory, log):
     with open(os.path.join(directory, "fragment"), "w") as text:
-        text.write(_fragment(kernel))
-    _make(kernel, directory, log,
+        text.write(_fragment(name))
+    _make(name, directory, log,
           'KCONFIG_ALLCONFIG="$1/fragment" make_ allnoconfig\n')
-    _check_config(kernel, directory)
-    _make(kernel, directory, log,
+    _check_config(name, directory)
+    _make(name, directory, log,
           'make_ bzImage modules\n'
           'make_ INSTALL_MOD_PATH="$1/image" modules_install\n'
           'cp include/config/kernel.release release\n'
           'cp arch/x86/boot/bzImage "image/lib/modules/$(cat release)/vmlinuz"\n' + _TRIM)
 
 
-def _check_config(kernel, directory):
+def _check_config(name, directory):
     """Fails if kconfig has dropped an option that the fragment asks for."""
     with open(os.path.join(directory, ".config")) as text:
         got = set(text.read().splitlines())
@@ -158,36 +182,38 @@ def _check_config(kernel, directory):
                   if line.startswith("CONFIG_") and not line.endswith("=n")]
     dropped = [line for line in wanted if line not in got]
     if dropped:
-        raise Failure(f"kconfig dropped options of {kernel}.config: {' '.join(dropped)}")
+        raise Failure(f"kconfig dropped options of the {name} kernel: {' '.join(dropped)}")
 
 
-def tree(kernel):
-    """Returns the directory of the build tree of `kernel`, and makes it if it is missing."""
-    inputs = {"packages": os.path.basename(packages()), "release": release(),
+def tree(name):
+    """Returns the directory of the build tree of kernel `name`, and makes it if it is missing."""
+    one = KERNELS[name]
+    base = _base(name)
+    inputs = {"packages": os.path.basename(packages(base)), "release": release(base),
               "root": os.path.basename(root.path()),
-              "fragment": _fragment(kernel) if kernel in OWN else None}
-    if kernel in OWN:
-        what, lines = OWN[kernel]
-        return cache.stage(kernel, inputs, functools.partial(_build_own, kernel),
-                           f"compiling {what}", lines=lines)
-    return cache.stage("stock", inputs, _build_stock,
+              "fragment": _fragment(name) if one.own else None}
+    if one.own:
+        return cache.stage(name, inputs, functools.partial(_build, name), f"compiling {one.what}",
+                           lines=one.lines)
+    return cache.stage(name, inputs, functools.partial(_prepare, name),
                        "metadata for Rust modules, about 2 minutes on 2 cores", lines=220)
 
 
-def binds(kernel):
-    """Returns the mounts for building modules for `kernel` and for booting it."""
-    directory = tree(kernel)
-    modules = os.path.join(directory if kernel in OWN else packages(), "image", "lib", "modules")
-    return [(os.path.join(packages(), "source"), SOURCE), (directory, TREE[kernel]),
-            *((os.path.join(modules, name), f"/lib/modules/{name}")
-              for name in os.listdir(modules))]
+def binds(name):
+    """Returns the mounts for building modules for kernel `name` and for booting it."""
+    directory = tree(name)
+    modules = os.path.join(directory if KERNELS[name].own else packages(name),
+                           "image", "lib", "modules")
+    return [(source(name), SOURCE), (directory, _mount(name)),
+            *((os.path.join(modules, entry), f"/lib/modules/{entry}")
+              for entry in os.listdir(modules))]
 
 
-def image(kernel):
+def image(name):
     """Returns the path of the boot image inside the root file system."""
-    return f"/lib/modules/{release(tree(kernel) if kernel in OWN else None)}/vmlinuz"
+    return f"/lib/modules/{release(name)}/vmlinuz"
 
 
-def module_make(kernel):
-    """Returns the words of a make command that builds modules for `kernel`."""
-    return _make_in(TREE[kernel], kernel)
+def module_make(name):
+    """Returns the words of a make command that builds modules for kernel `name`."""
+    return _make_in(_mount(name), name)

@@ -21,12 +21,16 @@ import coverage
 import guest
 import imports
 import inside
+import kernel
 import klog
 import ktap
 import uapi
 from report import Failure, Step, count_lines
 
-KERNELS = inside.KERNELS
+# The kernels that run suites.
+KERNELS = [name for name in kernel.KERNELS if name != "bench"]
+# Those of `make test` without KERNEL.
+DEFAULT = ["stock", "debug"]
 _SUITES = os.path.join(build.CHECKOUT, "selftests", "suites")
 _CLIENT_SUITES = os.path.join(build.CHECKOUT, "selftests", "clients", "suites")
 _HERE = os.path.dirname(os.path.abspath(__file__))
@@ -46,10 +50,9 @@ class _Guest(typing.NamedTuple):
     options: dict = {}
 
 
-_GUESTS = {
-    "stock": _Guest("stock", "stock", 120, 1200),
-    "debug": _Guest("debug", "debug", 300, 3300),
-}
+# Kernels with checkers are slower.
+_GUESTS = {name: _Guest(name, name, 300, 3300) if kernel.KERNELS[name].own
+           else _Guest(name, name, 120, 1200) for name in KERNELS}
 
 _SCRIPT = """
 export PATH={path} HOME=/root LC_ALL=C.UTF-8
@@ -131,18 +134,18 @@ def _program_suites(guest_name, programs, directory):
         yield suite
 
 
-def _debug_suites(directory):
-    """Yields the suites that only the debug kernel has: KUnit and kmemleak."""
+def _debug_suites(name, directory):
+    """Yields the suites that only kernels with checkers have: KUnit and kmemleak."""
     logs = sorted(glob.glob(os.path.join(directory, "kunit-*.log")))
     for path in logs:
-        yield ktap.parse(f"debug.{os.path.basename(path)[:-4]}", _read(path))
+        yield ktap.parse(f"{name}.{os.path.basename(path)[:-4]}", _read(path))
     if not logs:
-        suite = ktap.Suite("debug.kunit")
+        suite = ktap.Suite(f"{name}.kunit")
         suite.fail("results", "the module reported no KUnit results")
         yield suite
     path = os.path.join(directory, "kmemleak.log")
     leaks = _read(path) if os.path.exists(path) else "kmemleak was not read"
-    yield ktap.command("debug.kmemleak", leaks, 1 if leaks.strip() else 0)
+    yield ktap.command(f"{name}.kmemleak", leaks, 1 if leaks.strip() else 0)
 
 
 def _guest_suites(one):
@@ -177,8 +180,8 @@ def _guest_suites(one):
         except Failure as failure:
             status, died = 0, str(failure)
     yield from _program_suites(name, programs, directory)
-    if one.kernel == "debug":
-        yield from _debug_suites(directory)
+    if kernel.KERNELS[one.kernel].own:
+        yield from _debug_suites(name, directory)
     log = _read(console)
     suite = ktap.Suite(f"{name}.log", [ktap.Result("ended", "passed")],
                        "\n".join(log.splitlines()[-60:]))
@@ -200,8 +203,8 @@ def _all(kernels):
         build.programs()
     except Failure as failure:
         yield ktap.command("programs", str(failure), 1)
-    for kernel in kernels:
-        yield from _guest_suites(_GUESTS[kernel])
+    for name in kernels:
+        yield from _guest_suites(_GUESTS[name])
 
 
 def _clients():

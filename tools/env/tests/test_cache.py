@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import cache
+import kernel
 from report import Failure
 from tests.scratch import Scratch
 
@@ -64,6 +65,12 @@ class Cache(Scratch):
         new = cache.stage("root", {"a": 2}, self.build)
         self.assertEqual(self.stages(), [os.path.basename(new)])
 
+    def test_stage_whose_name_begins_with_that_of_another_is_kept(self):
+        debug = cache.stage("rt-debug", {}, self.build)
+        self.release()
+        cache.stage("rt", {}, self.build)
+        self.assertTrue(os.path.exists(debug))
+
     def test_stage_that_another_run_uses_is_kept(self):
         old = cache.stage("root", {"a": 1}, self.build)
         self.release()
@@ -106,6 +113,13 @@ class Cache(Scratch):
         self.release()
         self.assertEqual(cache.clear(), [])
         self.assertFalse(os.path.exists(self.cache))
+
+    def test_clear_removes_the_stages_of_all_kernels(self):
+        for name in kernel.KERNELS:
+            cache.stage(name, {}, self.build)
+            cache.stage(f"packages_{name}", {}, self.build)
+        self.release()
+        self.assertEqual(cache.clear(), [])
 
     def test_clear_keeps_unknown_names(self):
         cache.directory()

@@ -23,7 +23,8 @@ class List(unittest.TestCase):
 
     def test_only_one_kernel(self):
         text = "long misc only=stock a=1\nchecked misc only=debug\n"
-        self.assertEqual(inside.suites(text, "stock"), [Suite("long", 1, ["a=1"])])
+        for guest in ("stock", "rt", "7.2"):
+            self.assertEqual(inside.suites(text, guest), [Suite("long", 1, ["a=1"])])
         self.assertEqual(inside.suites(text, "debug"), [Suite("checked", 1, [])])
 
     def test_only_one_root(self):
@@ -158,12 +159,12 @@ class Collected(Scratch):
         self.assertEqual([r.status for r in suite.results], ["passed", "failed"])
 
     def test_missing_results_of_kunit_and_kmemleak_fail(self):
-        self.assertEqual([s.status for s in testrun._debug_suites(self.directory)],
+        self.assertEqual([s.status for s in testrun._debug_suites("debug", self.directory)],
                          ["failed", "failed"])
         self.write("kunit-fence.log", "KTAP version 1\n1..1\nok 1 case\n")
         self.write("kmemleak.log", "")
-        self.assertEqual([s.status for s in testrun._debug_suites(self.directory)],
+        self.assertEqual([s.status for s in testrun._debug_suites("debug", self.directory)],
                          ["passed", "passed"])
         self.write("kmemleak.log", "unreferenced object 0xffff888 (size 64):\n")
-        self.assertEqual([s.status for s in testrun._debug_suites(self.directory)],
+        self.assertEqual([s.status for s in testrun._debug_suites("debug", self.directory)],
                          ["passed", "failed"])

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The table of kernels: what each is made from, and the options of those built here."""
+
+import os
+import unittest
+from unittest import mock
+
+import kernel
+from report import Failure
+from tests.scratch import Scratch
+
+
+class Table(unittest.TestCase):
+    def test_kernels_of_debian_are_of_a_supported_series(self):
+        for name, one in kernel.KERNELS.items():
+            self.assertIn(one.series, kernel.PINS, name)
+
+    def test_kernels_built_here_share_the_packages_of_stock(self):
+        for name, one in kernel.KERNELS.items():
+            self.assertEqual(kernel._base(name), "stock" if one.own else name)
+
+
+class Fragments(Scratch):
+    def setUp(self):
+        super().setUp()
+        patch = mock.patch.object(kernel, "HERE", self.directory)
+        patch.start()
+        self.addCleanup(patch.stop)
+        self.write("guest.config", "# why\nCONFIG_A=y\nCONFIG_B=y\n")
+        self.write("debug.config", "CONFIG_C=y\nCONFIG_B=n\n")
+
+    def test_later_fragment_replaces_an_option(self):
+        self.assertEqual(kernel._fragment("debug"), "CONFIG_A=y\nCONFIG_B=n\nCONFIG_C=y\n")
+
+    def test_option_that_kconfig_dropped_is_named(self):
+        self.write("fragment", kernel._fragment("debug"))
+        self.write(".config", "CONFIG_C=y\n")
+        with self.assertRaisesRegex(Failure, "the debug kernel: CONFIG_A=y$"):
+            kernel._check_config("debug", self.directory)
+        self.write(".config", "CONFIG_A=y\nCONFIG_C=y\n")
+        kernel._check_config("debug", self.directory)
+
+
+class Source(Scratch):
+    def test_source_is_that_of_stock_unless_the_kernel_has_its_own(self):
+        for name in ("stock/source", "rt", "7.2/source"):
+            os.makedirs(self.path(name))
+        with mock.patch.object(kernel, "packages", lambda name="stock": self.path(name)):
+            self.assertEqual([kernel.source(name) for name in ("stock", "rt", "7.2")],
+                             [self.path(f"{name}/source") for name in ("stock", "stock", "7.2")])
