@@ -44,11 +44,11 @@ def prepare():
                       "'make KDIR=/path/to/built/linux' does not")
 
 
-def apt_options():
-    """Returns the host's proxy settings for apt, as options of mmdebstrap."""
+def apt_proxies():
+    """Returns the host's proxy settings for apt, as lines of its configuration."""
     dump = subprocess.run(["apt-config", "dump"], check=False, text=True, stdout=subprocess.PIPE,
                           stderr=subprocess.DEVNULL).stdout
-    return [f"--aptopt={line}" for line in dump.splitlines()
+    return [line for line in dump.splitlines()
             if line.startswith(("Acquire::http::Proxy", "Acquire::https::Proxy"))
             and '""' not in line]
 

@@ -20,9 +20,9 @@ import chroot
 import root
 from report import Failure, run_logged, say
 
-# The point releases that the project is tested with, by Debian's series, the newest first.
+# The series that the modules can be built for, the newest first, and the point release of each that
+# the project is tested with.
 PINS = {"7.3": "7.3.4+deb13", "7.2": "7.2.12+deb13"}
-SERIES = next(iter(PINS))
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 _GCC = "x86_64-linux-gnu-gcc-14"
@@ -31,9 +31,11 @@ _WITH_GCC = [f"CC={_GCC}", f"HOSTCC={_GCC}"]
 
 class Kernel(typing.NamedTuple):
     """A guest kernel: one of Debian's, or one built here."""
-    # Debian's flavour: the end of the names of its packages.
+    # Debian's flavour, the end of the names of its packages, and architecture.
     flavour: str = "amd64"
-    series: str = SERIES
+    architecture: str = "amd64"
+    # Debian's series; None for that of the stock kernel, with the same release if possible.
+    series: str = None
     # Words of every make command. Debian builds its kernels with gcc.
     make: list = _WITH_GCC
     # The files `*.config` that a kernel built here adds to allnoconfig.
@@ -84,22 +86,30 @@ def _base(name):
 def packages(name="stock"):
     """Returns the directory of the files from the Debian packages of kernel `name`."""
     root.path()
-    name = _base(name)
-    one = KERNELS[name]
-    pin = PINS[one.series]
-    inputs, have = {"pin": pin, "suite": root.SUITE}, ""
-    if name != "stock":
-        inputs["flavour"] = one.flavour
-    if name != "stock" and one.series == SERIES:
-        inputs["source"] = os.path.basename(packages())
-        have = release().removesuffix(f"-{KERNELS['stock'].flavour}")
+    wanted = _wanted(_base(name))
+    if _base(name) == "stock":
+        stage, inputs = "packages", {"pin": next(iter(PINS.values())), "suite": root.SUITE}
+    else:
+        stage, inputs = f"packages_{name}", {**wanted._asdict(), "suite": root.SUITE}
     directory = cache.stage(
-        "packages" if name == "stock" else f"packages_{name}", inputs,
-        functools.partial(archive.fetch, pin, one.series, one.flavour, have),
-        f"Debian's kernel {pin}-{one.flavour}, {110 if have else 300} MB to download")
-    if archive.release(directory) != f"{pin}-{one.flavour}":
-        say(f"vfence: kernel {pin} has left the archive, taking {archive.release(directory)}")
+        stage, inputs, functools.partial(archive.fetch, wanted, root.SUITE),
+        f"Debian's kernel {wanted.pin}, {120 if wanted.have else 300} MB to download")
+    if archive.release(directory) != wanted.pin:
+        say(f"vfence: kernel {wanted.pin} has left the archive: the {name} kernel is "
+            f"{archive.release(directory)}")
     return directory
+
+
+def _wanted(name):
+    """Returns the archive.Wanted of kernel `name`, one of Debian's."""
+    one = KERNELS[name]
+    if name == "stock":
+        return archive.Wanted(PINS, one.flavour, one.architecture)
+    if one.series:
+        return archive.Wanted({one.series: PINS[one.series]}, one.flavour, one.architecture)
+    stock = release().removesuffix(f"-{KERNELS['stock'].flavour}")
+    series = next(series for series in PINS if stock.startswith(f"{series}."))
+    return archive.Wanted({series: stock}, one.flavour, one.architecture, stock)
 
 
 def source(name="stock"):

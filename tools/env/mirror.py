@@ -3,7 +3,7 @@
 
 Both formats of sources are read: deb822 (`.sources`) and one line (`.list`). Sources of other
 archives are ignored. A main archive is required. The security archive is left out if the host has
-no source of it.
+no source of it. A mirror of old packages, whose URI contains `snapshot.`, is kept apart.
 """
 
 import glob
@@ -14,11 +14,14 @@ from report import Failure
 
 # Other archives have other names for their suites.
 _MAIN_SUITE = re.compile(r"^(bookworm|trixie|forky|sid|stable|testing|unstable)$")
+# What marks a mirror of old packages, and the suites that it is asked for.
+_OLD = "snapshot."
+_OLD_SUITE = re.compile(_MAIN_SUITE.pattern.replace("$", "(-backports)?$"))
 _SECURITY_SUITE = re.compile(r"^(bookworm|trixie|forky|stable|testing)-security$")
 
 
 def deb822(text):
-    """Yields (uri, suite) of the enabled binary sources in deb822 `text`."""
+    """Yields (uri, suite, whether it is trusted) of the enabled binary sources in `text`."""
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     for stanza in re.split(r"\n\s*\n", "\n".join(lines)):
         fields = {}
@@ -36,15 +39,15 @@ def deb822(text):
             continue
         for uri in fields.get("uris", "").split():
             for suite in fields.get("suites", "").split():
-                yield uri, suite
+                yield uri, suite, fields.get("trusted", "").lower() == "yes"
 
 
 def one_line(text):
-    """Yields (uri, suite) of the binary sources in one-line `text`."""
+    """Yields (uri, suite, whether it is trusted) of the binary sources in one-line `text`."""
     for line in text.splitlines():
-        match = re.match(r"\s*deb\s+(?:\[[^]]*\]\s*)?(\S+)\s+(\S+)", line)
+        match = re.match(r"\s*deb\s+(?:\[([^]]*)\]\s*)?(\S+)\s+(\S+)", line)
         if match:
-            yield match.group(1), match.group(2)
+            yield match.group(2), match.group(3), "trusted=yes" in (match.group(1) or "").split()
 
 
 def _sources(etc_apt):
@@ -59,21 +62,28 @@ def _sources(etc_apt):
                 yield from one_line(text.read())
 
 
-def _usable(uri):
-    return re.match(r"^(https?|file|ftp)://", uri) is not None and "snapshot." not in uri
+def _archives(etc_apt):
+    """Yields (uri, suite, options) of the sources that may be archives of Debian."""
+    for uri, suite, trusted in _sources(etc_apt):
+        if re.match(r"^(https?|file|ftp)://", uri):
+            yield uri.rstrip("/"), suite, ["trusted=yes"] if trusted else []
+
+
+def _place(uri, options):
+    """Returns `uri` after its options, as a source has them."""
+    return f"[{' '.join(options)}] {uri}" if options else uri
 
 
 def uris(etc_apt="/etc/apt"):
-    """Returns the URIs of Debian's main and security archives; the latter may be None."""
+    """Returns Debian's main and security archives, each its URI after options; or None."""
     main = security = None
-    for uri, suite in _sources(etc_apt):
-        if not _usable(uri):
+    for uri, suite, options in _archives(etc_apt):
+        if _OLD in uri:
             continue
-        uri = uri.rstrip("/")
         if _SECURITY_SUITE.match(suite):
-            security = security or uri
+            security = security or _place(uri, options)
         elif _MAIN_SUITE.match(suite) and uri.endswith("/debian"):
-            main = main or uri
+            main = main or _place(uri, options)
     if not main:
         raise Failure(f"{etc_apt} names no Debian mirror: add a source for your release, "
                       "'deb URI trixie main', with a URI that ends in /debian")
@@ -87,3 +97,20 @@ def lines(suite, etc_apt="/etc/apt"):
     if security:
         sources.append(f"deb {security} {suite}-security main")
     return sources
+
+
+def old(suite, etc_apt="/etc/apt"):
+    """Returns sources for `suite` and its backports on the mirrors of old packages."""
+    # The Release file of an old state of the archive has expired.
+    found = [_place(uri, ["check-valid-until=no", *options])
+             for uri, one, options in _archives(etc_apt)
+             if _OLD in uri and _OLD_SUITE.match(one)]
+    return [f"deb {place} {suite}{part} main"
+            for place in dict.fromkeys(found) for part in ("", "-backports")]
+
+
+def local(etc_apt="/etc/apt"):
+    """Returns the mounts of the archives that are directories of the host."""
+    paths = [uri.removeprefix("file://") for uri, _, _ in _archives(etc_apt)
+             if uri.startswith("file://")]
+    return [(path, path) for path in dict.fromkeys(paths) if os.path.isdir(path)]

@@ -39,7 +39,8 @@ def make(directory, log, suite, packages, sources, options=()):
     """Installs Debian `suite` with `packages` in `directory`; `options` are those of mmdebstrap."""
     run_logged([
         *jail.PREFIX, "mmdebstrap", "--mode=root", "--variant=minbase", f"--keyring={host.KEYRING}",
-        f"--include={','.join(packages)}", *host.apt_options(), *options,
+        f"--include={','.join(packages)}", *(f"--aptopt={line}" for line in host.apt_proxies()),
+        *options,
         # No sync for each file: the tree is renamed when it is complete. No documentation: it is a
         # fifth of the files.
         "--dpkgopt=force-unsafe-io",
