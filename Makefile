@@ -22,10 +22,27 @@ all: python
 	@$(ENV) build
 endif
 
-# Everything but the modules is installed below PREFIX, and all of it below DESTDIR.
+# With the cargo of this machine; make without KDIR needs none.
+tools:
+	@command -v cargo >/dev/null || \
+		{ echo 'missing: cargo, 1.85 or newer' >&2; exit 1; }
+	cargo build --release --locked --target-dir build/target -p vfence-pipeline
+
+# Everything but the modules is installed below PREFIX, and all of it below DESTDIR. Packages use
+# the targets install-… one by one.
 PREFIX ?= /usr
-FILES = $(DESTDIR)$(PREFIX)/lib/udev/rules.d/60-vfence.rules \
-	$(addprefix $(DESTDIR)$(PREFIX)/include/,linux/vfence.h linux/sw_sync.h drm/vfence_drm.h)
+DOCDIR ?= $(PREFIX)/share/doc/vfence
+VFENCE_VERSION := $(shell sed -n 's/^vfence //p' NEWS | head -n 1)
+PIPELINE = build/target/release/vfence-pipeline
+INSTALLED = $(DESTDIR)$(PREFIX)
+HEADERS = $(addprefix $(INSTALLED)/include/,linux/vfence.h linux/sw_sync.h drm/vfence_drm.h) \
+	$(INSTALLED)/share/pkgconfig/vfence.pc
+RULES = $(INSTALLED)/lib/udev/rules.d/60-vfence.rules
+TOOLS = $(INSTALLED)/bin/vfence-pipeline
+MAN = $(foreach page,$(notdir $(wildcard Documentation/man/*)), \
+	$(INSTALLED)/share/man/man$(subst .,,$(suffix $(page)))/$(page))
+EXAMPLES = $(addprefix $(DESTDIR)$(DOCDIR)/examples/,modprobe.d/vfence.conf \
+	modules-load.d/vfence.conf)
 
 # Applies a changed rule to nodes that exist, unless the files are for another system.
 define apply_rules
@@ -33,13 +50,44 @@ define apply_rules
 	udevadm trigger --action=add --sysname-match=vfence --sysname-match=udmabuf; }
 endef
 
-install: install-modules $(FILES)
-	$(apply_rules)
+PARTS = install-modules install-headers install-udev install-man install-examples
+ifdef KDIR
+install: $(PARTS)
+	@if test -e $(PIPELINE); then $(MAKE) --no-print-directory install-tools; else \
+		echo 'not installed: vfence-pipeline; make tools builds it with cargo' >&2; fi
+else
+# Build first: the parts only copy.
+install: all
+	@$(MAKE) --no-print-directory $(PARTS) install-tools
+endif
 
-$(DESTDIR)$(PREFIX)/lib/udev/rules.d/%: udev/% FORCE
+install-headers: $(HEADERS)
+install-udev: $(RULES)
+	$(apply_rules)
+install-man: $(MAN)
+install-examples: $(EXAMPLES)
+install-tools:
+	@test -e $(PIPELINE) || { echo 'nothing to install: run make tools first' >&2; exit 1; }
+	install -D -m 755 $(PIPELINE) $(INSTALLED)/bin/vfence-pipeline
+
+$(INSTALLED)/lib/udev/rules.d/%: udev/% FORCE
 	install -D -m 644 $< $@
 
-$(DESTDIR)$(PREFIX)/include/%: include/uapi/% FORCE
+$(INSTALLED)/include/%: include/uapi/% FORCE
+	install -D -m 644 $< $@
+
+$(INSTALLED)/share/pkgconfig/%.pc: include/%.pc.in FORCE
+	install -d $(@D)
+	sed 's|@prefix@|$(PREFIX)|; s|@version@|$(VFENCE_VERSION)|' $< > $@
+	chmod 644 $@
+
+$(INSTALLED)/share/man/man1/%: Documentation/man/% FORCE
+	install -D -m 644 $< $@
+
+$(INSTALLED)/share/man/man4/%: Documentation/man/% FORCE
+	install -D -m 644 $< $@
+
+$(DESTDIR)$(DOCDIR)/examples/%: etc/% FORCE
 	install -D -m 644 $< $@
 
 ifdef KDIR
@@ -54,7 +102,9 @@ install-modules: python
 endif
 
 uninstall:
-	rm -f $(FILES)
+	rm -f $(HEADERS) $(RULES) $(TOOLS) $(MAN) $(EXAMPLES)
+	@test ! -d '$(DESTDIR)$(DOCDIR)' || \
+		find '$(DESTDIR)$(DOCDIR)' -depth -type d -empty -delete
 	@for updates in $(DESTDIR)/lib/modules/*/updates; do \
 		test -d "$$updates" || continue; \
 		rm -f "$$updates"/vfence.ko* "$$updates"/vfence_drm.ko*; \
@@ -103,7 +153,8 @@ distclean: clean python
 
 help:
 	@echo 'make KDIR=/path/to/built/linux  build vfence.ko and vfence_drm.ko for that kernel'
-	@echo "make                            build them for Debian's kernel: build/stock/*.ko"
+	@echo "make                            build them for Debian's kernel: build/stock/*.ko,"
+	@echo '                                and the tools'
 	@echo 'make run                        run the demonstration in a guest'
 	@echo "make run CMD='…'                load the modules in a guest and run a command"
 	@echo 'make run CLIENT=weston          start a compositor on vfence_drm, and a client on it'
@@ -116,8 +167,10 @@ help:
 	@echo 'make bench BASELINE=update      the same, and write the baseline for later runs'
 	@echo 'make uapi                       generate the Rust structures from the UAPI headers'
 	@echo 'make imports                    print the import graph of rust/'
-	@echo 'make install [KDIR=…]           install the modules, the udev rules and the headers'
-	@echo 'make uninstall                  remove them, from all kernels'
+	@echo 'make install [KDIR=…]           install modules, headers, udev rules, tools, man pages'
+	@echo 'make install-…                  one part: modules headers udev tools man examples'
+	@echo 'make uninstall                  remove all of them, the modules from all kernels'
+	@echo 'make tools                      build vfence-pipeline with the cargo of this machine'
 	@echo 'make clean                      remove the build results'
 	@echo 'make distclean                  remove the build results and the cache'
 
@@ -126,5 +179,5 @@ python:
 		apt-get install -qq --yes --no-install-recommends python3 >&2; } || \
 		{ echo 'missing: python3; install with: sudo apt-get install python3' >&2; exit 1; }
 
-.PHONY: FORCE all install install-modules uninstall run shell test bench uapi imports clean \
-	distclean help python
+.PHONY: FORCE all tools install $(PARTS) install-tools uninstall run shell test bench uapi \
+	imports clean distclean help python

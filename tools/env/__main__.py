@@ -190,6 +190,7 @@ def main():
         host.prepare()
         if args.action == "build":
             say(f"vfence: {' '.join(build.modules('stock'))}")
+            build.tools()
             return 0
         if args.action == "install":
             return install.run(args.destination)

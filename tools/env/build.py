@@ -112,6 +112,15 @@ def environment(paths):
     return dict(zip(("VFENCE_KO", "VFENCE_DRM_KO"), paths))
 
 
+def tools():
+    """Builds the tools that `make install` installs."""
+    with _alone():
+        # --workspace: with the features for all crates, cargo need not build a library twice.
+        _logged(["cargo", "build", "--release", "--locked", "--workspace",
+                 "--bin", "vfence-pipeline"],
+                os.path.join(BUILD, "cargo.log"), "building the tools")
+
+
 def programs():
     """Builds the Rust crates and the C self-tests."""
     with _alone():

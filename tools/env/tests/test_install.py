@@ -8,6 +8,7 @@ import subprocess
 import build
 import install
 import kernel
+import version
 from report import Failure
 from tests.scratch import Scratch
 
@@ -17,7 +18,12 @@ _FILES = {
     "usr/include/linux/sw_sync.h": "include/uapi/linux/sw_sync.h",
     "usr/include/linux/vfence.h": "include/uapi/linux/vfence.h",
     f"usr/lib/udev/rules.d/{os.path.basename(_RULES)}": _RULES,
+    "usr/share/doc/vfence/examples/modprobe.d/vfence.conf": "etc/modprobe.d/vfence.conf",
+    "usr/share/doc/vfence/examples/modules-load.d/vfence.conf": "etc/modules-load.d/vfence.conf",
+    "usr/share/man/man1/tool.1": "Documentation/man/tool.1",
+    "usr/share/man/man4/vfence.4": "Documentation/man/vfence.4",
 }
+_PIPELINE = "build/target/release/vfence-pipeline"
 # Does what the kernel's modules_install does, for a kernel that compresses modules.
 _KBUILD = """
 modules_install:
@@ -36,13 +42,15 @@ def _read(path):
 class Install(Scratch):
     def setUp(self):
         super().setUp()
-        for path in ("Makefile", *_FILES.values()):
-            self.write(f"tree/{path}", _read(os.path.join(build.CHECKOUT, path)))
+        for path in ("Makefile", "NEWS", "include/vfence.pc.in", *_FILES.values()):
+            # The test has manual pages of its own.
+            source = os.path.join(build.CHECKOUT, path)
+            self.write(f"tree/{path}", "page" if "/man/" in path else _read(source))
         self.write("kernel/Makefile", _KBUILD)
 
-    def make(self, target):
+    def make(self, *words):
         done = subprocess.run(["make", "-C", self.path("tree"), f"KDIR={self.path('kernel')}",
-                               f"DESTDIR={self.path('root')}", target], check=False, text=True,
+                               f"DESTDIR={self.path('root')}", *words], check=False, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         return done.returncode, done.stdout
 
@@ -54,19 +62,44 @@ class Install(Scratch):
     def test_install_and_uninstall(self):
         for name in ("modules.order", "vfence.ko", "vfence_drm.ko"):
             self.write(f"tree/{name}", "")
+        self.write(f"tree/{_PIPELINE}", "")
         self.write("root/lib/modules/1.2/updates/other.ko", "")
         status, output = self.make("install")
         self.assertEqual(status, 0, output)
         updates = "lib/modules/1.2/updates"
         self.assertEqual(self.installed(),
-                         [f"{updates}/other.ko", f"{updates}/vfence.ko.xz",
-                          f"{updates}/vfence_drm.ko.xz", *sorted(_FILES)])
+                         sorted([f"{updates}/other.ko", f"{updates}/vfence.ko.xz",
+                                 f"{updates}/vfence_drm.ko.xz", "usr/bin/vfence-pipeline",
+                                 "usr/share/pkgconfig/vfence.pc", *_FILES]))
         for target, source in _FILES.items():
             self.assertEqual(_read(self.path(f"root/{target}")), _read(self.path(f"tree/{source}")))
             self.assertEqual(os.stat(self.path(f"root/{target}")).st_mode & 0o777, 0o644)
+        self.assertTrue(os.access(self.path("root/usr/bin/vfence-pipeline"), os.X_OK))
         status, output = self.make("uninstall")
         self.assertEqual(status, 0, output)
         self.assertEqual(self.installed(), [f"{updates}/other.ko"])
+        self.assertFalse(os.path.exists(self.path("root/usr/share/doc/vfence")))
+
+    def test_parts_are_installed_below_the_prefix(self):
+        status, output = self.make("PREFIX=/opt/v", "install-headers", "install-man")
+        self.assertEqual(status, 0, output)
+        self.assertEqual(self.installed(), [
+            "opt/v/include/drm/vfence_drm.h", "opt/v/include/linux/sw_sync.h",
+            "opt/v/include/linux/vfence.h", "opt/v/share/man/man1/tool.1",
+            "opt/v/share/man/man4/vfence.4", "opt/v/share/pkgconfig/vfence.pc"])
+        text = _read(self.path("root/opt/v/share/pkgconfig/vfence.pc"))
+        self.assertIn("prefix=/opt/v\n", text)
+        self.assertIn(f"Version: {version.version()}\n", text)
+
+    def test_install_names_the_tool_that_was_not_built(self):
+        for name in ("modules.order", "vfence.ko"):
+            self.write(f"tree/{name}", "")
+        status, output = self.make("install")
+        self.assertEqual(status, 0, output)
+        self.assertIn("not installed: vfence-pipeline; make tools builds it", output)
+        status, output = self.make("install-tools")
+        self.assertNotEqual(status, 0)
+        self.assertIn("nothing to install: run make tools first", output)
 
     def test_modules_that_were_not_built_are_reported(self):
         status, output = self.make("install")
