@@ -14,6 +14,7 @@ import tempfile
 import termios
 import threading
 import time
+import typing
 
 import cache
 import chroot
@@ -33,6 +34,10 @@ SENTINEL = "vfence-guest: the end"
 _ROOT_TAG = "vfence-root"
 # The directory with the guest's script, where the guest creates the file `up`.
 _SHARED = f"{chroot.MOUNT}/guest"
+# The root file system of a guest that does not have that of the emulator, and where such a guest
+# sees the emulator's.
+ROOT = f"{chroot.MOUNT}/root"
+TOOLS = "/.vfence/tools"
 _HERE = os.path.dirname(os.path.abspath(__file__))
 # virtme-run starts the program at this path as init, if there is one.
 _INIT = [(os.path.join(_HERE, "init"),
@@ -40,16 +45,45 @@ _INIT = [(os.path.join(_HERE, "init"),
          (os.path.join(_HERE, "init-run"), f"{chroot.MOUNT}/init-run")]
 
 
-def _virtme(name, script, kvm, console="/dev/null", verbose=False, counted=False, more=()):
+class Machine(typing.NamedTuple):
+    """What boots: a kernel, in the emulator of a root file system."""
+    # The path of the kernel's image inside that root, and the mounts that make it appear there.
+    image: str
+    binds: list
+    # The root file system with the emulator; None for that of the tools.
+    emulator: str = None
+    cpus: int = 2
+    memory: str = MEMORY
+    # More options of the emulator.
+    qemu: tuple = ()
+    # The words before the emulator's command. A guest with a root file system of its own has the
+    # command that mounts it at ROOT; without that, its root is that of the emulator.
+    prefix: tuple = ()
+
+    @property
+    def tools(self):
+        """The path of the emulator's root inside the guest."""
+        return TOOLS if self.prefix else ""
+
+
+def _machine(name, emulator=None, qemu=()):
+    """Returns the Machine that boots kernel `name`."""
+    return Machine(kernel.image(name), kernel.binds(name), emulator, qemu=tuple(qemu))
+
+
+def _virtme(machine, script, kvm, console="/dev/null", verbose=False, counted=False):
     command = [
-        "virtme-run", "--kimg", kernel.image(name), "--mods=auto", "--root", "/", "--rw",
-        "--cpus", "1" if counted else "2", "--memory", MEMORY, "--disable-monitor",
+        *machine.prefix, "virtme-run", "--kimg", machine.image, "--mods=auto", "--root", "/",
+        "--rw", "--cpus", "1" if counted else str(machine.cpus), "--memory", machine.memory,
+        "--disable-monitor",
         # /dev/kmsg must not drop the lines of the script, however many a suite prints.
         "--kopt", "printk.devkmsg=on", "--kopt", "log_buf_len=8M",
         # On a busy host the guest waits for the CPU, which is not a stall.
         "--kopt", "rcupdate.rcu_cpu_stall_timeout=60", "--kopt", "watchdog_thresh=30",
     ]
-    qemu = [*more]
+    qemu = [*machine.qemu]
+    if machine.prefix:
+        command += ["--kopt", f"vfence_guest={ROOT}"]
     if script is not None:
         command += ["--script-sh", script]
         # virtme-run can only hide the console or mix it with the script's output.
@@ -141,8 +175,11 @@ def _spawn(command, up, timeout, stdin, out, err):
                 pump.join(5)
 
 
-def kvm_works():
-    """Returns whether a guest boots under KVM; the answer is cached until the host reboots."""
+def kvm_works(machine=None):
+    """Returns whether `machine`, by default one with the stock kernel, boots under KVM.
+
+    The answer is cached until the host reboots.
+    """
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return False
     with open("/proc/sys/kernel/random/boot_id") as text:
@@ -156,8 +193,9 @@ def kvm_works():
                 return word == "yes"
         say("vfence: testing whether KVM works")
         with open(os.devnull, "wb") as null:
-            command = chroot.argv(_virtme("stock", "true", True),
-                                  binds=[*kernel.binds("stock"), *_INIT])
+            machine = machine or _machine("stock")
+            command = chroot.argv(_virtme(machine, "true", True), lower=machine.emulator,
+                                  binds=[*machine.binds, *_INIT])
             works = _spawn(command, os.devnull, _PROBE_SECONDS, subprocess.DEVNULL,
                            null, null) == 0
         say("vfence: KVM works" if works else "vfence: KVM does not work; guests are emulated, "
@@ -167,40 +205,53 @@ def kvm_works():
         return works
 
 
-def boot(name, script, console="/dev/null", *, binds, verbose=False, counted=False,
-         timeout=None, out=None, err=None, stdin=None, root=None, qemu=()):
+def boot(name, script, console="/dev/null", *, binds, counted=False, root=None, qemu=(),
+         **options):
     """Boots kernel `name`, runs the shell `script` and returns its exit status.
+
+    `root` is the guest's root file system, by default that of the tools; `qemu` are more options of
+    the emulator. The other `options` are those of start().
+
+    A `counted` guest is always emulated and has one CPU. Its clock counts executed instructions, so
+    its measurements are reproducible.
+    """
+    return start(_machine(name, root, qemu), script, console, binds=binds, counted=counted,
+                 kvm=not counted and kvm_works(), **options)
+
+
+def start(machine, script, console="/dev/null", *, binds, kvm, verbose=False, counted=False,
+          timeout=None, out=None, err=None, stdin=None):
+    """Boots the Machine `machine`, runs the shell `script` and returns its exit status.
 
     Returns None if the guest did not end within `timeout` seconds. `console` is the file for the
     kernel's console, which `binds` mount at the same path; with `verbose` the console has all
     messages, else only severe ones. The script writes to the open files `out` and `err`, by default
     to the standard output and error of this process.
-
-    `root` is the guest's root file system, by default that of the tools; `qemu` are more options of
-    the emulator.
-
-    A `counted` guest is always emulated and has one CPU. Its clock counts executed instructions, so
-    its measurements are reproducible.
     """
-    kvm = not counted and kvm_works()
     with tempfile.TemporaryDirectory(prefix="vfence-guest-") as shared:
         # virtme-run passes a script on the kernel's command line, which is too short for this one.
         with open(os.path.join(shared, "script"), "w") as text:
             text.write(script)
-        command = _virtme(name, f": > {_SHARED}/up; exec bash {_SHARED}/script", kvm,
-                          console, verbose, counted, qemu)
-        everything = [*kernel.binds(name), *_INIT, *binds, (shared, _SHARED)]
-        return _spawn(chroot.argv(command, binds=everything, lower=root),
+        # A root file system of the guest's own may have no shell.
+        shell_ = "/run/busybox sh" if machine.prefix else "bash"
+        inside = machine.tools + _SHARED
+        command = _virtme(machine, f": > {inside}/up; exec {shell_} {inside}/script", kvm,
+                          console, verbose, counted)
+        everything = [*machine.binds, *_INIT, *binds, (shared, _SHARED)]
+        return _spawn(chroot.argv(command, binds=everything, lower=machine.emulator),
                       os.path.join(shared, "up"), timeout,
                       stdin if stdin is not None else _standard_input(),
                       out or sys.stdout.buffer, err or sys.stderr.buffer)
 
 
-def problems(log, console):
-    """Returns the problems of a guest, from its kernel log or, if it left none, its console."""
+def problems(log, console, allowed=()):
+    """Returns the problems of a guest, from its kernel log or, if it left none, its console.
+
+    A line of the log that matches one of the patterns `allowed` is no problem.
+    """
     if os.path.exists(log):
         with open(log, errors="replace") as text:
-            return [f"kernel log: {line}" for line in klog.judge(text.read(), SENTINEL)]
+            return [f"kernel log: {line}" for line in klog.judge(text.read(), SENTINEL, allowed)]
     with open(console, errors="replace") as text:
         panic = [line.strip() for line in text if "Kernel panic" in line]
     return [f"the guest died: {panic[0]}" if panic else "the guest died"]
@@ -208,9 +259,14 @@ def problems(log, console):
 
 def shell(name, binds):
     """Boots kernel `name` and runs a shell in it on this terminal."""
+    return start_shell(_machine(name), binds, kvm_works())
+
+
+def start_shell(machine, binds, kvm):
+    """Boots the Machine `machine` and runs a shell in it on this terminal."""
     if not sys.stdin.isatty():
-        raise Failure("make shell needs a terminal; use make run CMD='…'")
-    command = chroot.argv(_virtme(name, None, kvm_works()),
-                          binds=[*kernel.binds(name), *_INIT, *binds])
+        raise Failure("a shell needs a terminal; run a command instead")
+    command = chroot.argv(_virtme(machine, None, kvm), lower=machine.emulator,
+                          binds=[*machine.binds, *_INIT, *binds])
     with _terminal():
         return subprocess.run(command, check=False).returncode

@@ -11,6 +11,7 @@ import guest
 from report import Failure
 from tests.scratch import Scratch
 
+STOCK = guest.Machine("/stock", [])
 HERE = os.path.dirname(os.path.abspath(guest.__file__))
 
 
@@ -48,28 +49,28 @@ class Emulator(unittest.TestCase):
         self.addCleanup(patch.stop)
 
     def test_no_virtiofs_without_kvm(self):
-        self.assertIn("--force-9p", guest._virtme("stock", "true", False))
-        self.assertNotIn("--force-9p", guest._virtme("stock", "true", True))
+        self.assertIn("--force-9p", guest._virtme(STOCK, "true", False))
+        self.assertNotIn("--force-9p", guest._virtme(STOCK, "true", True))
 
     def test_counted_guest_has_one_cpu_and_one_thread(self):
-        command = guest._virtme("bench", "true", False, counted=True)
+        command = guest._virtme(STOCK, "true", False, counted=True)
         self.assertEqual(command[command.index("--cpus") + 1], "1")
         self.assertIn("tcg,thread=single", command)
         self.assertEqual(command[command.index("-icount") + 1], "shift=0,sleep=off")
-        self.assertNotIn("-icount", guest._virtme("stock", "true", False))
+        self.assertNotIn("-icount", guest._virtme(STOCK, "true", False))
 
     def test_counted_guest_never_uses_kvm(self):
         with mock.patch.object(guest, "kvm_works", side_effect=AssertionError), \
                 mock.patch.object(guest.kernel, "binds", lambda name: []), \
-                mock.patch.object(guest.chroot, "argv", lambda command, binds, lower: command), \
+                mock.patch.object(guest.chroot, "argv", lambda command, **_: command), \
                 mock.patch.object(guest, "_spawn", lambda command, *_: command):
             self.assertIn("-icount", guest.boot("bench", "true", binds=[], counted=True,
                                                 stdin=subprocess.DEVNULL))
 
     def test_console_of_a_script_is_a_file_and_of_a_shell_the_terminal(self):
         option = "chardev.console.path=/x"
-        self.assertIn(option, guest._virtme("stock", "true", False, "/x"))
-        self.assertNotIn(option, guest._virtme("stock", None, False, "/x"))
+        self.assertIn(option, guest._virtme(STOCK, "true", False, "/x"))
+        self.assertNotIn(option, guest._virtme(STOCK, None, False, "/x"))
 
 
 class Problems(Scratch):
