@@ -76,19 +76,23 @@ def _forget_other_stage(directory, path):
         text.write(stage)
 
 
-def modules(name):
-    """Builds the modules for kernel `name` and returns their paths."""
+def modules(name, directory=None):
+    """Builds the modules for kernel `name` and returns their paths.
+
+    They are in `directory`, by default one below build/ in the checkout.
+    """
     if os.path.exists(os.path.join(CHECKOUT, "modules.order")):
         # make would use those objects.
         raise Failure("the modules were built in the checkout with KDIR: run 'make clean' first")
     binds = kernel.binds(name)
+    if directory:
+        return _modules(name, directory, [*binds, (directory, directory)])
     with _alone():
-        return _modules(name, binds)
+        _forget_other_stage(results(name), kernel.tree(name))
+        return _modules(name, results(name), binds)
 
 
-def _modules(name, binds):
-    directory = results(name)
-    _forget_other_stage(directory, kernel.tree(name))
+def _modules(name, directory, binds):
     log = os.path.join(directory, "module.log")
     paths = [os.path.join(directory, f"{module}.ko") for module in MODULES]
     _logged([*kernel.module_make(name), f"M={CHECKOUT}", f"MO={directory}", *_NO_WARNINGS,

@@ -25,9 +25,10 @@ _TAG_TEXT = """Signature: 8a477f597d28d172789f06886806bc55
 # What follows the name of a stage in the name of its directory.
 _SUFFIX = r"-[0-9a-f]{12}(\.partial|\.old)*"
 # The names that `make distclean` may remove: stages, those of kernels among them, and files.
-_STAGE = re.compile(r"(root|guest|packages|clients|stock|rt|7\.2|arm64|debug|rt-debug|bench)"
-                    rf"(_[\w.]+)?{_SUFFIX}")
-_OURS = re.compile(rf"{_STAGE.pattern}|cargo|logs|mnt|kvm-probe|[\w.-]+\.lock|CACHEDIR\.TAG")
+_STAGE = re.compile(r"(root|guest|packages|clients|stock|rt|7\.2|arm64|debug|rt-debug|bench|vm)"
+                    rf"(_[\w.-]+)?{_SUFFIX}")
+_OURS = re.compile(rf"{_STAGE.pattern}|vm_restore-\w+|cargo|logs|mnt|kvm-probe"
+                   r"|[\w.-]+\.lock|CACHEDIR\.TAG")
 
 # The stages that this process uses, each with a descriptor that holds a shared lock.
 _held = {}
@@ -106,11 +107,16 @@ def remove(path):
     return True
 
 
+def is_stage(name):
+    """Returns whether the entry `name` of the cache is a stage, complete or not."""
+    return _STAGE.fullmatch(name) is not None
+
+
 def clear():
     """Removes all known names from the cache; returns the names that are left."""
     path = directory()
     busy = [name for name in sorted(os.listdir(path))
-            if _STAGE.fullmatch(name) and not remove(os.path.join(path, name))]
+            if is_stage(name) and not remove(os.path.join(path, name))]
     if not busy:
         for name in os.listdir(path):
             if _OURS.fullmatch(name):

@@ -62,9 +62,4 @@ def path(suite):
 
 
 def _build(suite, directory, log):
-    sources, options = mirror.lines(suite), []
-    if suite != root.SUITE:
-        # Debian testing has no updates. Its Release file expires after a week, and a mirror that is
-        # synchronised less often serves an expired one; apt still checks the signatures.
-        sources, options = sources[:1], ['--aptopt=Acquire::Check-Valid-Until "false"']
-    root.make(directory, log, suite, PACKAGES[suite], sources, options)
+    root.make(directory, log, suite, PACKAGES[suite], *mirror.for_suite(suite, root.SUITE))

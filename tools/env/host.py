@@ -22,10 +22,16 @@ def _missing():
     return sorted(packages)
 
 
-def prepare():
-    """Installs the missing packages if root; otherwise fails with the command that does so."""
+def check():
+    """Fails if no guest can be started here, by this user."""
     if os.uname().machine != "x86_64":
         raise Failure(f"this environment needs an x86_64 machine, not {os.uname().machine}")
+    if os.geteuid() != 0:
+        raise Failure("the environment mounts file systems and needs root: run it with sudo")
+
+
+def prepare():
+    """Installs the missing packages if root; otherwise fails with the command that does so."""
     packages = _missing()
     command = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
     if packages and os.geteuid() == 0 and shutil.which("apt-get"):
@@ -39,9 +45,7 @@ def prepare():
         packages = _missing()
     if packages:
         raise Failure(f"missing: {' '.join(packages)}; install with: sudo {' '.join(command)}")
-    if os.geteuid() != 0:
-        raise Failure("the environment mounts file systems and needs root: run it with sudo; "
-                      "'make KDIR=/path/to/built/linux' does not")
+    check()
 
 
 def apt_proxies():

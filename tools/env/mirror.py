@@ -114,3 +114,15 @@ def local(etc_apt="/etc/apt"):
     paths = [uri.removeprefix("file://") for uri, _, _ in _archives(etc_apt)
              if uri.startswith("file://")]
     return [(path, path) for path in dict.fromkeys(paths) if os.path.isdir(path)]
+
+
+def for_suite(suite, stable):
+    """Returns the sources for `suite`, and the options of mmdebstrap that they need.
+
+    A suite other than `stable` is under development. It has no updates. Its Release file expires
+    after a week, and a mirror that is synchronised less often serves an expired one; apt still
+    checks the signatures.
+    """
+    if suite == stable:
+        return lines(suite), []
+    return lines(suite)[:1], ['--aptopt=Acquire::Check-Valid-Until "false"']

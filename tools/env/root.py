@@ -37,6 +37,7 @@ def _build(directory, log):
 
 def make(directory, log, suite, packages, sources, options=()):
     """Installs Debian `suite` with `packages` in `directory`; `options` are those of mmdebstrap."""
+    host.prepare()
     run_logged([
         *jail.PREFIX, "mmdebstrap", "--mode=root", "--variant=minbase", f"--keyring={host.KEYRING}",
         f"--include={','.join(packages)}", *(f"--aptopt={line}" for line in host.apt_proxies()),

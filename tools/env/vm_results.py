@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The results of the tests that a command of `vfence-vm` has run, and their report.
+
+Results come from the command's output, in a format of ktap.py or as meson, ctest or gtest print
+them, and from JUnit files that the command has written. The report is KTAP or JUnit.
+"""
+
+import os
+import re
+import xml.etree.ElementTree as xml
+
+import ktap
+from report import Failure
+
+# A line of `meson test`, such as "1/3 suite:name    OK    0.02s".
+_MESON = re.compile(r"^ *\d+/\d+ (.+?) +(OK|EXPECTEDFAIL|SKIP|FAIL|UNEXPECTEDPASS|ERROR|TIMEOUT|"
+                    r"INTERRUPT) +\d+\.\d+s?\b *(.*)$")
+# A line of `ctest`, such as "1/3 Test #1: name ....   Passed    0.01 sec".
+_CTEST = re.compile(r"^ *\d+/\d+ +Test +#\d+: (\S+) \.* *(?:\*\*\*)?(Passed|Skipped|Not Run|Failed|"
+                    r"Timeout|Exception)\b(.*)$")
+# The line with which gtest ends a test, such as "[       OK ] Suite.name (3 ms)".
+_GTEST = re.compile(r"^\[ +(OK|SKIPPED|FAILED) +\] ([^ ,]+)(?:, (.*))? \(\d+ ms\)$")
+_PASSED = ("OK", "EXPECTEDFAIL", "Passed")
+_SKIPPED = ("SKIP", "SKIPPED", "Skipped", "Not Run")
+# What XML cannot hold.
+_CONTROL = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# The end of the command's output that a JUnit file has.
+_OUTPUT = 64 << 10
+
+
+class Tee:
+    """A file that also keeps what is written to it."""
+
+    def __init__(self, sink):
+        self._sink = sink
+        self._blocks = []
+
+    def write(self, block):
+        self._blocks.append(block)
+        return self._sink.write(block)
+
+    def flush(self):
+        self._sink.flush()
+
+    def text(self):
+        """Returns what was written."""
+        return b"".join(self._blocks).decode(errors="replace")
+
+
+def _result(name, word, reason):
+    status = "passed" if word in _PASSED else "skipped" if word in _SKIPPED else "failed"
+    return ktap.Result(name, status, "" if status == "passed" else reason.strip())
+
+
+def read_output(name, output):
+    """Returns the Suite `name` of the results in `output`, which may have none."""
+    suite = ktap.read(name, output)
+    for line in output.splitlines():
+        if match := _MESON.match(line) or _CTEST.match(line):
+            suite.results.append(_result(*match.groups()))
+        elif match := _GTEST.match(line):
+            word, case, reason = match.groups()
+            suite.results.append(_result(case, word, reason or ""))
+    return suite
+
+
+def read_junit(path):
+    """Returns the Suite of the JUnit file `path`; one that cannot be read has failed."""
+    suite = ktap.Suite(os.path.basename(path))
+    try:
+        cases = list(xml.parse(path).iter("testcase"))
+    except (OSError, xml.ParseError) as error:
+        suite.fail("results", f"{path}: {error}")
+        return suite
+    for case in cases:
+        name = ".".join(filter(None, (case.get("classname"), case.get("name"))))
+        failure = next((child for child in case if child.tag in ("failure", "error")), None)
+        skipped = case.find("skipped")
+        if failure is not None:
+            suite.fail(name, _first_line(failure))
+        elif skipped is not None or case.get("status") == "notrun":
+            reason = _first_line(skipped) if skipped is not None else ""
+            suite.results.append(ktap.Result(name, "skipped", reason))
+        else:
+            suite.results.append(ktap.Result(name, "passed"))
+    return suite
+
+
+def _first_line(element):
+    text = element.get("message") or element.text or ""
+    return next(iter(text.strip().splitlines()), "")
+
+
+def stamp(path):
+    """Returns what changes when a program writes the file `path`; None if there is no such file."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_ino, found.st_size
+
+
+def read_files(stamps):
+    """Returns the Suites of JUnit files; `stamps` maps their paths to stamps before the run.
+
+    A file that the run has not written has failed: its results are those of another run.
+    """
+    suites = []
+    for path, before in stamps.items():
+        if stamp(path) in (None, before):
+            suite = ktap.Suite(os.path.basename(path))
+            suite.fail("results", f"the command has not written {path}")
+            suites.append(suite)
+        else:
+            suites.append(read_junit(path))
+    return suites
+
+
+def judge(suites, status, wanted):
+    """Returns the problems of a run whose command ended with exit `status`, a line each.
+
+    A run without tests has failed if results are `wanted`, and one whose tests were all skipped in
+    any case. A failed test is a problem if the command's exit status hides it.
+    """
+    results = [result for suite in suites for result in suite.results]
+    failed = [result for result in results if result.status == "failed"]
+    if not results:
+        return ["no test was found in the command's output"] if wanted else []
+    if all(result.status == "skipped" for result in results):
+        return [f"every test was skipped ({len(results)})"]
+    if failed and not status:
+        first = f"{failed[0].name}: {failed[0].reason}" if failed[0].reason else failed[0].name
+        return [f"{len(failed)} of {len(results)} tests failed, the first is {first}"]
+    return []
+
+
+def verdict(status, problems, judged):
+    """Returns the Suite of a run itself: the command, the guest with its kernel log, the results.
+
+    `problems` are those of the guest, `judged` those that judge() has returned.
+    """
+    suite = ktap.Suite("vfence-vm", output="\n".join(problems + judged))
+    for name, reasons in (("command", [f"exit status {status}"] if status else []),
+                          ("guest", problems), ("results", judged)):
+        reason = reasons[0] if reasons else ""
+        suite.results.append(ktap.Result(name, "failed" if reasons else "passed", reason))
+    return suite
+
+
+def write_ktap(path, suites):
+    """Writes `suites` to the file `path` as KTAP."""
+    with _create(path) as out:
+        out.write("KTAP version 1\n")
+        for number, suite in enumerate(suites, 1):
+            out.write(ktap.render(number, suite) + "\n")
+        out.write(f"1..{len(suites)}\n")
+
+
+def write_junit(path, suites):
+    """Writes `suites` to the file `path` as JUnit."""
+    root = xml.Element("testsuites")
+    for suite in suites:
+        results = suite.results
+        element = xml.SubElement(root, "testsuite", {
+            "name": _clean(suite.name), "tests": str(len(results)), "errors": "0",
+            "failures": str(sum(result.status == "failed" for result in results)),
+            "skipped": str(sum(result.status == "skipped" for result in results))})
+        for result in results:
+            case = xml.SubElement(element, "testcase", {"classname": _clean(suite.name),
+                                                        "name": _clean(result.name)})
+            if result.status != "passed":
+                tag = "failure" if result.status == "failed" else "skipped"
+                xml.SubElement(case, tag, {"message": _clean(result.reason)})
+        if suite.output:
+            xml.SubElement(element, "system-out").text = _clean(suite.output[-_OUTPUT:])
+    with _create(path) as out:
+        out.write("<?xml version='1.0' encoding='utf-8'?>\n")
+        out.write(xml.tostring(root, encoding="unicode") + "\n")
+
+
+def _clean(text):
+    return _CONTROL.sub("?", text)
+
+
+def _create(path):
+    try:
+        return open(path, "w", encoding="utf-8")
+    except OSError as error:
+        raise Failure(f"cannot write {path}: {error.strerror}") from error
