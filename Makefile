@@ -167,7 +167,7 @@ help:
 	@echo 'make bench BASELINE=update      the same, and write the baseline for later runs'
 	@echo 'make uapi                       generate the Rust structures from the UAPI headers'
 	@echo 'make imports                    print the import graph of rust/'
-	@echo 'make install [KDIR=…]           install modules, headers, udev rules, tools, man pages'
+	@echo 'make install [KDIR=…]           install modules, headers, udev rules, tools, manuals'
 	@echo 'make install-…                  one part: modules headers udev tools man examples'
 	@echo 'make uninstall                  remove all of them, the modules from all kernels'
 	@echo 'make tools                      build vfence-pipeline with the cargo of this machine'

@@ -73,7 +73,7 @@ class Choose(unittest.TestCase):
     def test_output_of_apt(self):
         text = ("linux-source-7.2 | 7.2.12-1 | http://a.example/debian trixie/main amd64 Packages\n"
                 "linux-source-7.2 | 7.2.11-1 | http://a.example/debian trixie/main amd64 Packages\n"
-                "linux-source-7.2 | 7.2.12-1 | http://b.example/debian trixie/main amd64 Packages\n")
+                "linux-source-7.2 | 7.2.12-1 | http://b.example/debian sid/main amd64 Packages\n")
         self.assertEqual(archive.available(text), {"linux-source-7.2": ["7.2.12-1", "7.2.11-1"]})
 
 
