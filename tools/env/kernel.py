@@ -57,6 +57,8 @@ KERNELS = {
     "7.2": Kernel(series="7.2"),
     "debug": Kernel(make=["LLVM=1"], fragments=("guest", "debug"), lines=2080,
                     what="a kernel with every checker, about 15 minutes on 2 cores"),
+    "rt-debug": Kernel(make=["LLVM=1"], fragments=("guest", "debug", "rt-debug"), lines=2080,
+                       what="debug with PREEMPT_RT, about 15 minutes on 2 cores"),
     "bench": Kernel(fragments=("guest", "bench"), lines=1700,
                     what="a kernel to measure with, about 10 minutes on 2 cores"),
 }
