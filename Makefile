@@ -159,10 +159,11 @@ help:
 	@echo "make run CMD='…'                load the modules in a guest and run a command"
 	@echo 'make run CLIENT=weston          start a compositor on vfence_drm, and a client on it'
 	@echo 'make shell                      load the modules in a guest and run a shell'
-	@echo 'make test                       run all tests, on the host and in both guests'
+	@echo 'make test                       run all tests, on the host and in guests'
 	@echo 'make test CLIENTS=1             test compositors and other clients, with vfence_drm'
-	@echo "make run|shell|test KERNEL=…    Debian's kernels: stock, rt (PREEMPT_RT), 7.2;"
-	@echo '                                debug: a kernel with lockdep and KASAN'
+	@echo 'make run|shell|test KERNEL=…    stock, rt (PREEMPT_RT), 7.2: kernels of Debian;'
+	@echo '                                debug, rt-debug: with lockdep and KASAN'
+	@echo 'make test KERNEL=all            run all tests on all kernels'
 	@echo 'make bench                      compare vfence with sw_sync, in instructions'
 	@echo 'make bench BASELINE=update      the same, and write the baseline for later runs'
 	@echo 'make uapi                       generate the Rust structures from the UAPI headers'

@@ -167,8 +167,8 @@ def main():
     shell = commands.add_parser("shell", help="start a shell in the guest")
     test = commands.add_parser("test", help="run all tests")
     test.add_argument("--clients", action="store_true", help="run only the suites with clients")
-    for command in (run, shell, test):
-        command.add_argument("--kernel", choices=testrun.KERNELS, help="guest kernel")
+    for command, more in ((run, []), (shell, []), (test, ["all"])):
+        command.add_argument("--kernel", choices=[*testrun.KERNELS, *more], help="guest kernel")
     measure = commands.add_parser("bench", help="measure the cost of the calls")
     measure.add_argument("--update", action="store_true", help="make the result the baseline")
     graph = commands.add_parser("imports", help="print the import graph of rust/")
@@ -207,7 +207,7 @@ def main():
             return bench.run(args.update)
         if args.clients:
             return testrun.run_clients()
-        return testrun.run([args.kernel] if args.kernel else testrun.DEFAULT)
+        return testrun.run(args.kernel)
     except Failure as failure:
         say(f"vfence: {failure}")
         return 2

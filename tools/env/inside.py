@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """Runs the suites of a list inside the guest, and loads the modules anew for each.
 
-Arguments: the guest's name, the list, the directory for results, the seconds that a suite may
-take, the modules. The output of a suite goes to a file of its own. One line of JSON about it goes
-to `results`, and reaches the disk before the next suite starts: if the guest dies, the file shows
-which suites have run.
+Arguments: the guest's name, the list, "all" or "smoke", the directory for results, the seconds that
+a suite may take, the modules. The output of a suite goes to a file of its own. One line of JSON
+about it goes to `results`, and reaches the disk before the next suite starts: if the guest dies,
+the file shows which suites have run.
 """
 
 import glob
@@ -47,6 +47,8 @@ class Suite(typing.NamedTuple):
     arguments: tuple = ()
     # Whether an ordinary user runs the program.
     by_user: bool = False
+    # Whether it belongs to the short run of a kernel.
+    smoke: bool = False
 
 
 # The words of a line that are not parameters of the modules.
@@ -66,6 +68,8 @@ def _suite(line, kind):
     """Returns the Suite of a line; None if the line is for another kind of guest."""
     program, *words = line.split()
     load, *words = words or [None]
+    smoke = "smoke" in words
+    words = [word for word in words if word != "smoke"]
     if load not in _LOADED or not all("=" in word for word in words):
         raise ValueError(f"bad line: {line}")
     options = dict(word.split("=", 1) for word in words if word.split("=")[0] in _OPTIONS)
@@ -77,12 +81,13 @@ def _suite(line, kind):
     suite = Suite(program, _LOADED[load],
                   [word for word in words if word.split("=")[0] not in _OPTIONS],
                   int(options["seconds"]) if "seconds" in options else None,
-                  tuple(f"-V{variant}" for variant in without if variant), "user" in options)
+                  tuple(f"-V{variant}" for variant in without if variant), "user" in options,
+                  smoke)
     return suite if options.get("only", kind) == kind else None
 
 
-def suites(text, guest):
-    """Returns the Suites of a list that run in `guest`.
+def suites(text, guest, smoke=False):
+    """Returns the Suites of a list that run in `guest`; with `smoke`, those with that word.
 
     `only=` names the one kind of guest that runs a suite, `seconds=` sets its time limit, and
     `debug-without=` names the fixture variants that a kernel with checkers leaves out.
@@ -94,7 +99,7 @@ def suites(text, guest):
     for program in programs:
         if programs.count(program) > 1:
             raise ValueError(f"listed twice: {program}")
-    return listed
+    return [suite for suite in listed if suite.smoke or not smoke]
 
 
 def _mark(text):
@@ -217,9 +222,9 @@ def _leaks():
         return found.read()
 
 
-def main(guest, listing, directory, seconds, *modules):
+def main(guest, listing, words, directory, seconds, *modules):
     with open(listing) as text:
-        todo = suites(text.read(), guest)
+        todo = suites(text.read(), guest, words == "smoke")
     kunit = dict(KUNIT)
     with open(os.path.join(directory, "results"), "w") as results:
         for suite in todo:

@@ -2,9 +2,10 @@
 """Reports the progress of long steps.
 
 The output of a step goes to a log file. The terminal has one line for each step, which is refreshed
-while the step runs.
+while the step runs. Steps that run at the same time share that line.
 """
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -19,8 +20,55 @@ class Failure(Exception):
     """An error that the user can act on, in one line."""
 
 
+# The state of the steps that run now, for the last line of the terminal.
+_states = {}
+
+
+def _terminal_line():
+    """Returns the characters that replace the last line of the terminal by the states."""
+    text = " | ".join(_states.values()).replace(" | vfence: ", " | ")
+    return f"\r\033[K{text[:shutil.get_terminal_size().columns - 1]}"
+
+
+def show(step, text, last):
+    """Prints a line of `step`: its state, or its last line."""
+    if not sys.stderr.isatty():
+        print(text, file=sys.stderr, flush=True)
+        return
+    if last:
+        _states.pop(step, None)
+        text = f"\r\033[K{text}\n{_terminal_line() if _states else ''}"
+    else:
+        _states[step] = text
+        text = _terminal_line()
+    print(text, end="", file=sys.stderr, flush=True)
+
+
+def out(text):
+    """Prints `text` to the standard output, above the line with the states."""
+    if _states and sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
+    print(text, flush=True)
+    if _states and sys.stderr.isatty():
+        print(_terminal_line(), end="", file=sys.stderr, flush=True)
+
+
+def _here(text, last):
+    show(None, text, last)
+
+
+# What takes the lines of this process.
+_sink = _here
+
+
+def redirect(sink):
+    """Makes `sink`, a function of a line and whether it is the last of its step, take all lines."""
+    global _sink
+    _sink = sink
+
+
 def say(line):
-    print(line, file=sys.stderr, flush=True)
+    _sink(line, True)
 
 
 def clock(seconds):
@@ -77,7 +125,7 @@ class Step:
         self._thread.join()
         word = "done" if kind is None else "failed"
         if self._announced or kind:
-            self._line(f"vfence: {self.name}: {word} after {self._elapsed()}", last=True)
+            say(f"vfence: {self.name}: {word} after {self._elapsed()}")
 
     def _announce(self):
         self._announced = True
@@ -85,12 +133,6 @@ class Step:
 
     def _elapsed(self):
         return clock(time.monotonic() - self._start)
-
-    def _line(self, text, last=False):
-        if sys.stderr.isatty():
-            print(f"\r\033[K{text}", end="\n" if last else "", file=sys.stderr, flush=True)
-        else:
-            say(text)
 
     def _tick(self):
         if self.patience:
@@ -100,7 +142,7 @@ class Step:
         interval = TTY_INTERVAL if sys.stderr.isatty() else LOG_INTERVAL
         while not self._done.wait(interval):
             far = f", {self.progress()}" if self.progress else ""
-            self._line(f"vfence: {self.name}: {self._elapsed()} so far{far}")
+            _sink(f"vfence: {self.name}: {self._elapsed()} so far{far}", False)
 
 
 def run_logged(argv, log, what, **kwargs):

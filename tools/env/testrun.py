@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
-"""`make test`: the checks of the sources, then every suite in both guests; or the clients.
+"""`make test`: the checks of the sources and the suites in the guests; or the clients.
 
-The report is one KTAP document; its last line has the totals. A build that fails, a guest that
-dies and a suite that did not run each are a failed result of their own.
+Two lanes run side by side: the checks and the guests with Debian's kernels, and those whose kernels
+have checkers. The report is one KTAP document in a fixed order; its last line has the totals. A
+build that fails, a guest that dies and a suite that did not run each are a failed result of their
+own.
 """
 
+import contextlib
+import functools
 import glob
 import json
 import os
@@ -13,6 +17,7 @@ import shutil
 import subprocess
 import typing
 
+import archive
 import build
 import cache
 import clients
@@ -24,13 +29,14 @@ import inside
 import kernel
 import klog
 import ktap
+import lanes
 import uapi
-from report import Failure, Step, count_lines
+from report import Failure, Step, count_lines, out
 
 # The kernels that run suites.
 KERNELS = [name for name in kernel.KERNELS if name != "bench"]
-# Those of `make test` without KERNEL.
-DEFAULT = ["stock", "debug"]
+# Without KERNEL, these run all suites, and the other kernels of Debian those with the word smoke.
+_WHOLE = ["stock", "debug"]
 _SUITES = os.path.join(build.CHECKOUT, "selftests", "suites")
 _CLIENT_SUITES = os.path.join(build.CHECKOUT, "selftests", "clients", "suites")
 _HERE = os.path.dirname(os.path.abspath(__file__))
@@ -48,16 +54,18 @@ class _Guest(typing.NamedTuple):
     path: str = build.PATH
     # Options of the guest.
     options: dict = {}
+    # Whether only the suites with the word smoke run.
+    smoke: bool = False
 
 
-# Kernels with checkers are slower.
-_GUESTS = {name: _Guest(name, name, 300, 3300) if kernel.KERNELS[name].own
-           else _Guest(name, name, 120, 1200) for name in KERNELS}
+# Kernels with checkers are slower. Two guests at a time slow each other down.
+_GUESTS = {name: _Guest(name, name, 300, 5400) if kernel.KERNELS[name].own
+           else _Guest(name, name, 120, 2400) for name in KERNELS}
 
 _SCRIPT = """
 export PATH={path} HOME=/root LC_ALL=C.UTF-8
 cd {checkout}
-python3 {inside} {name} {suites} {results} {limit} {modules}
+python3 {inside} {name} {suites} {words} {results} {limit} {modules}
 status=$?
 echo '{sentinel}' > /dev/kmsg
 exit $status
@@ -103,11 +111,13 @@ def _read(path):
         return ""
 
 
-def _programs(name, path):
-    """Returns the programs of the list `path` that guest `name` runs; fails if there are none."""
+def _programs(one):
+    """Returns the programs of its list that the _Guest `one` runs; fails if there are none."""
+    path = one.suites
     try:
         with open(path) as text:
-            programs = [suite.program for suite in inside.suites(text.read(), name)]
+            programs = [suite.program
+                        for suite in inside.suites(text.read(), one.name, one.smoke)]
     except (FileNotFoundError, ValueError) as error:
         raise Failure(f"the list of suites: {error}") from error
     if not programs:
@@ -152,7 +162,7 @@ def _guest_suites(one):
     """Yields the suites that run in the _Guest `one`, and the check of its log."""
     name = one.name
     try:
-        programs = _programs(name, one.suites)
+        programs = _programs(one)
         modules = build.modules(one.kernel)
     except Failure as failure:
         yield ktap.command(f"{name}.guest", str(failure), 1)
@@ -166,16 +176,17 @@ def _guest_suites(one):
     script = _SCRIPT.format(
         name=name, path=shlex.quote(one.path), checkout=shlex.quote(build.CHECKOUT),
         inside=shlex.quote(os.path.join(_HERE, "inside.py")), suites=shlex.quote(one.suites),
+        words="smoke" if one.smoke else "all",
         modules=shlex.join(modules), results=shlex.quote(directory),
         limit=one.suite_limit, sentinel=guest.SENTINEL)
     died = None
     results = os.path.join(directory, "results")
-    with open(os.path.join(directory, "driver.log"), "wb") as out, \
+    with open(os.path.join(directory, "driver.log"), "wb") as said, \
             Step(f"{name} guest", f"{len(programs)} suites",
                  progress=lambda: f"{count_lines(results)} suites done"):
         try:
             status = guest.boot(one.kernel, script, console, binds=build.HERE, verbose=True,
-                                timeout=one.limit, out=out, err=out,
+                                timeout=one.limit, out=said, err=said,
                                 stdin=subprocess.DEVNULL, **one.options)
         except Failure as failure:
             status, died = 0, str(failure)
@@ -190,21 +201,66 @@ def _guest_suites(one):
     elif status is None:
         suite.fail("time", f"the guest ran for more than {one.limit} s")
     elif status:
-        said = _read(os.path.join(directory, "driver.log"))
-        suite.fail("driver", f"exit status {status}: {' '.join(said.split())}")
+        text = _read(os.path.join(directory, "driver.log"))
+        suite.fail("driver", f"exit status {status}: {' '.join(text.split())}")
     for problem in klog.judge(log, guest.SENTINEL):
         suite.fail("line", problem)
     yield suite
 
 
-def _all(kernels):
-    yield from _host_suites()
+def _guests(word):
+    """Returns the _Guests that run with KERNEL=`word`: a kernel, "all", or None for the default."""
+    if word not in (None, "all"):
+        return [_GUESTS[word]]
+    if word:
+        return list(_GUESTS.values())
+    return [one._replace(smoke=one.name not in _WHOLE) for one in _GUESTS.values()
+            if one.name in _WHOLE or not kernel.KERNELS[one.kernel].own]
+
+
+def _lane(guests, first=()):
+    """Yields the suites of the functions `first`, then those of `guests`."""
+    for suites in first:
+        yield from suites()
+    for one in guests:
+        yield from _guest_suites(one)
+
+
+def _unavailable(one):
+    """Makes the kernel of the _Guest `one`; returns a suite if it cannot or need not be tested."""
+    try:
+        kernel.tree(one.kernel)
+    except archive.Gone as gone:
+        reason = str(gone)
+    except Failure as failure:
+        return ktap.command(f"{one.name}.guest", str(failure), 1)
+    else:
+        if not one.smoke or kernel.release(one.kernel) != kernel.release():
+            return None
+        reason = f"{kernel.release()} is the stock kernel"
+    return ktap.Suite(f"{one.name}.guest", [ktap.Result("boot", "skipped", reason)])
+
+
+def _all(word):
+    """Yields the suites of `make test` with KERNEL=`word`."""
+    guests = _guests(word)
+    # First what takes both CPUs, for guests would be slow beside it.
     try:
         build.programs()
     except Failure as failure:
         yield ktap.command("programs", str(failure), 1)
-    for name in kernels:
-        yield from _guest_suites(_GUESTS[name])
+    checked, others = [], []
+    for one in guests:
+        problem = _unavailable(one)
+        if problem:
+            yield problem
+        else:
+            (checked if kernel.KERNELS[one.kernel].own else others).append(one)
+    parts = [functools.partial(_lane, others, [_host_suites]), functools.partial(_lane, checked)]
+    for suite in lanes.run(parts):
+        if isinstance(suite, lanes.Died):
+            suite = ktap.command("lane", str(suite), 1)
+        yield suite
 
 
 def _clients():
@@ -225,9 +281,9 @@ def _clients():
             suite, "stock", 600, 2400, _CLIENT_SUITES, build.CLIENT_PATH, options))
 
 
-def run(kernels):
-    """Runs all suites, prints the report and returns the exit status."""
-    return _report(_all(kernels))
+def run(word):
+    """Runs all suites with KERNEL=`word`, prints the report and returns the exit status."""
+    return _report(_all(word))
 
 
 def run_clients():
@@ -243,11 +299,12 @@ def _report(found):
 
 def _print(found):
     suites = []
-    print("KTAP version 1", flush=True)
-    for suite in found:
-        suites.append(suite)
-        print(ktap.render(len(suites), suite), flush=True)
-    print(f"1..{len(suites)}")
+    out("KTAP version 1")
+    with contextlib.closing(found):
+        for suite in found:
+            suites.append(suite)
+            out(ktap.render(len(suites), suite))
+    out(f"1..{len(suites)}")
     line, passed = ktap.totals(suites)
-    print(line, flush=True)
+    out(line)
     return 0 if passed else 1

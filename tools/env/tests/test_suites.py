@@ -106,6 +106,65 @@ class Driver(Scratch):
                              "no_such_test")
 
 
+class Guests(unittest.TestCase):
+    def names(self, word):
+        return [one.name for one in testrun._guests(word)]
+
+    def test_one_kernel_runs_all_suites(self):
+        for name in testrun.KERNELS:
+            self.assertEqual([(one.name, one.smoke) for one in testrun._guests(name)],
+                             [(name, False)])
+
+    def test_all_kernels_run_all_suites(self):
+        self.assertEqual(self.names("all"), testrun.KERNELS)
+        self.assertFalse(any(one.smoke for one in testrun._guests("all")))
+
+    def test_default_has_a_short_run_of_the_other_kernels_of_debian(self):
+        whole = [one.name for one in testrun._guests(None) if not one.smoke]
+        self.assertEqual(whole, ["stock", "debug"])
+        self.assertEqual(self.names(None), [name for name in testrun.KERNELS
+                                            if name != "rt-debug"])
+
+    def unavailable(self, name, releases=(), error=None):
+        def tree(_):
+            if error:
+                raise error
+        one = next(one for one in testrun._guests(None) if one.name == name)
+        with mock.patch.object(testrun.kernel, "tree", tree), \
+                mock.patch.object(testrun.kernel, "release",
+                                  lambda name="stock": dict(releases)[name]):
+            suite = testrun._unavailable(one)
+        return suite and suite.status
+
+    def test_kernel_that_the_archive_has_dropped_is_skipped(self):
+        self.assertEqual(self.unavailable("7.2", error=testrun.archive.Gone("no 7.2")), "skipped")
+
+    def test_kernel_that_cannot_be_made_fails(self):
+        self.assertEqual(self.unavailable("7.2", error=Failure("no network")), "failed")
+
+    def test_short_run_of_the_stock_kernel_is_skipped(self):
+        same, other = [("stock", "1"), ("7.2", "1")], [("stock", "2"), ("7.2", "1")]
+        self.assertEqual(self.unavailable("7.2", same), "skipped")
+        self.assertIsNone(self.unavailable("7.2", other))
+        self.assertIsNone(self.unavailable("stock", same))
+
+    def test_results_of_both_lanes_are_in_order(self):
+        def suites(one):
+            yield ktap.Suite(one.name)
+            if one.name == "rt":
+                raise ValueError("broken")
+
+        with mock.patch.object(testrun, "_guest_suites", suites), \
+                mock.patch.object(testrun, "_unavailable", lambda one: None), \
+                mock.patch.object(testrun.build, "programs", lambda: None), \
+                mock.patch.object(testrun, "_host_suites", lambda: [ktap.Suite("host")]):
+            found = list(testrun._all("all"))
+        checked = [name for name in testrun.KERNELS if name.endswith("debug")]
+        self.assertEqual([suite.name for suite in found],
+                         ["host", "stock", "rt", "lane", *checked])
+        self.assertIn("ValueError: broken", found[3].output)
+
+
 class Clients(unittest.TestCase):
     def collect(self, broken):
         """Returns the names of the suites with clients and those of the roots that were made.
@@ -136,13 +195,22 @@ class Clients(unittest.TestCase):
 
 
 class Collected(Scratch):
+    def programs(self, **words):
+        guest = testrun._GUESTS["stock"]._replace(suites=self.path("suites"), **words)
+        return testrun._programs(guest)
+
+    def test_smoke(self):
+        self.write("suites", "first drm smoke a=1\nsecond misc\nthird misc smoke\n")
+        self.assertEqual(self.programs(), ["first", "second", "third"])
+        self.assertEqual(self.programs(smoke=True), ["first", "third"])
+
     def test_missing_empty_and_bad_lists_fail(self):
         with self.assertRaises(Failure):
-            testrun._programs("stock", self.path("suites"))
+            self.programs()
         for text in ("# nothing yet\n", "basic twice\n"):
             self.write("suites", text)
             with self.subTest(text), self.assertRaises(Failure):
-                testrun._programs("stock", self.path("suites"))
+                self.programs()
 
     def test_suite_that_did_not_run_fails(self):
         self.write("a.log", "1..1\nok 1 case\n")
