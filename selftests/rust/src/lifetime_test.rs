@@ -16,6 +16,7 @@ use vfence_selftests::{assert_refused, suite, timestamp, wait};
 
 suite![
     module_loads_and_unloads,
+    sysfs_has_the_version,
     completed_fences_outlive_the_module,
     pending_fence_outlives_the_module,
     merged_fence_outlives_the_module,
@@ -46,6 +47,12 @@ suite![
 fn module_loads_and_unloads() {
     Module::load("").unload();
     assert_refused(Device::open(), Errno::NOENT);
+}
+
+fn sysfs_has_the_version() {
+    let _module = Module::load("");
+    let version = std::fs::read_to_string("/sys/module/vfence/version").unwrap();
+    assert_eq!(version.trim(), env!("CARGO_PKG_VERSION"));
 }
 
 fn completed_fences_outlive_the_module() {

@@ -5,6 +5,7 @@ import os
 import subprocess
 
 import build
+import version
 from tests.scratch import Scratch
 
 # Does what the kernel's makefiles do around the Kbuild of a module.
@@ -18,7 +19,7 @@ src := $(M)
 modules clean:
 	@$(MAKE) -f $(CURDIR)/Makefile inner-$@
 inner-modules:
-	@echo compiled
+	@echo compiled $(CFLAGS_rust/version/vfence_version.o)
 inner-clean:
 	@echo cleaned
 ifneq ($(filter inner-%,$(MAKECMDGOALS)),)
@@ -89,6 +90,9 @@ class Requirements(Scratch):
             status, output = self.make()
             self.assertEqual(status, 0, output)
             self.assertIn("compiled", output)
+
+    def test_modules_have_the_version_of_news(self):
+        self.assertIn(f'-DVFENCE_VERSION="{version.version()}"\n', self.make()[1])
 
     def test_callers_without_the_makefile_get_the_lines_too(self):
         self.configure(SYNC_FILE=None)
