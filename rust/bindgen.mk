@@ -59,8 +59,9 @@ $(obj)/rust/bindings_generated.rs: $(src)/rust/bindings/bindings_helper.h FORCE
 	$(call if_changed_dep,bindgen)
 
 helpers_flags := --blocklist-type '.*' --allowlist-var '' --allowlist-function 'rust_helper_.*'
+# /g: without rustfmt, all declarations are on one line.
 helpers_names = ; sed -Ei \
-	's/pub fn rust_helper_([a-zA-Z0-9_]*)/\#[link_name = "rust_helper_\1"]\n    pub fn \1/' $@
+	's/pub fn rust_helper_([a-zA-Z0-9_]*)/\#[link_name = "rust_helper_\1"]\n    pub fn \1/g' $@
 
 $(obj)/rust/helpers_generated.rs: private bindgen_flags = $(helpers_flags)
 $(obj)/rust/helpers_generated.rs: private bindgen_extra_c_flags = $(no_declarations)
