@@ -20,7 +20,8 @@ use kernel::{
     mm::virt::VmaNew,
     prelude::*,
     seq_file::SeqFile,
-    sync::poll::PollTable, //
+    sync::poll::PollTable,
+    ModuleMetadata, //
 };
 
 /// The events of `poll()` when there is data to read.
@@ -33,6 +34,9 @@ pub(crate) const HUNG_UP: u32 = bindings::POLLERR | bindings::POLLHUP;
 /// An open file of a device.
 #[vtable]
 pub(crate) trait FileOperations: Send + Sync + Sized + 'static {
+    /// The module with the code of the operations, which open files keep loaded.
+    type OwnerModule: ModuleMetadata;
+
     /// The data that all open files of the device share.
     type Data: Send + Sync + 'static;
 

@@ -13,6 +13,7 @@ use crate::{
         client::Client,
         device::NodeData, //
     },
+    LocalModule, //
 };
 use kernel::{
     fs::File,
@@ -26,6 +27,7 @@ use kernel::{
 
 #[vtable]
 impl FileOperations for Client {
+    type OwnerModule = LocalModule;
     type Data = NodeData;
 
     fn open(node: &NodeData, id: Option<u64>) -> Result<Pin<KBox<Self>>> {

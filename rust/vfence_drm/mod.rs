@@ -34,6 +34,7 @@ use crate::{
         },
         uarg::UserArg, //
     },
+    LocalModule, //
 };
 use kernel::{
     bindings,
@@ -75,6 +76,7 @@ pub(crate) struct DrmDriver;
 
 #[vtable]
 impl Driver for DrmDriver {
+    type OwnerModule = LocalModule;
     type File = Client;
 
     const NAME: &'static CStr = c"vfence";

@@ -39,6 +39,7 @@ use crate::{
             UserArg, //
         },
     },
+    LocalModule, //
 };
 use core::mem::offset_of;
 use kernel::{
@@ -193,6 +194,7 @@ fn watchdog() -> Option<u64> {
 
 #[vtable]
 impl FileOperations for SwSync {
+    type OwnerModule = LocalModule;
     type Data = Arc<SwSyncShared>;
 
     fn open(shared: &Arc<SwSyncShared>, _id: Option<u64>) -> Result<Pin<KBox<Self>>> {

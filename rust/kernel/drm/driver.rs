@@ -21,7 +21,8 @@ use crate::{
 use kernel::{
     error::VTABLE_DEFAULT_ERROR,
     prelude::*,
-    str::CStr, //
+    str::CStr,
+    ModuleMetadata, //
 };
 
 /// Features of a device in addition to buffer objects: C's `enum drm_driver_feature`.
@@ -46,6 +47,9 @@ impl Feature {
 /// A driver of DRM devices, whose buffer objects are [`Object`](super::Object)s.
 #[vtable]
 pub(crate) trait Driver: Sized + 'static {
+    /// The module with the driver's code, which open files keep loaded.
+    type OwnerModule: ModuleMetadata;
+
     /// The driver's data of an open file.
     type File: FileOperations;
 
