@@ -4,6 +4,7 @@
  * in one file for each header, as in the kernel's rust/helpers/.
  */
 
+#include "compat.c"
 #include "cpumask.c"
 #include "dma-fence.c"
 #include "dma-fence-chain.c"

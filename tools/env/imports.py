@@ -29,6 +29,7 @@ _LAYERS = [
     ("uapi", r"uapi/.*|trace/.*"),
     ("kernel", r"kernel/.*"),
     ("bindings", r"bindings/.*"),
+    ("compat", r"compat/.*"),
 ]
 _ORDER = {name: index for index, (name, _) in enumerate(_LAYERS)}
 # The scheduler is tested on the host: it imports nothing from outside its directory.
@@ -76,7 +77,7 @@ class _Module:
 class Graph:
     """`edges` maps each file to the files that it imports, each with the line that does so.
 
-    `undeclared` has the files that are in no kernel module.
+    `undeclared` has the files that are in no crate.
     """
     edges: dict
     facades: set
@@ -264,9 +265,8 @@ def read(checkout):
     """Returns the graph of the files below rust/ in `checkout`."""
     directory = os.path.join(checkout, "rust")
     edges, facades = {}, set()
-    for main in sorted(os.listdir(directory)):
-        if not main.endswith("_main.rs"):
-            continue
+    for main in sorted(glob.glob("*_main.rs", root_dir=directory)
+                       + glob.glob("*/lib.rs", root_dir=directory)):
         crate = _Crate(directory, main)
         for module in crate.modules.values():
             imports = edges.setdefault(module.file, {})
@@ -361,7 +361,7 @@ def disorder(graph):
 
 
 def undeclared(graph):
-    """Returns a line for each file that is in no kernel module."""
+    """Returns a line for each file that is in no crate."""
     return [f"{file}: no module declares it" for file in graph.undeclared]
 
 

@@ -175,6 +175,17 @@ class Rules(Tree):
                          ["vfence/queue/name.rs: no module declares it"])
         self.assertEqual(imports.suite(self.directory).status, "failed")
 
+    def test_crate_that_is_no_module_has_its_own_root(self):
+        self.write("compat/lib.rs", "mod lock;\n")
+        self.write("compat/lock.rs", "use crate::wait::Wait;\n")
+        self.write("compat/wait.rs", "")
+        self.assertEqual(imports.undeclared(imports.read(self.directory)),
+                         ["compat/wait.rs: no module declares it"])
+        self.write("compat/lib.rs", "mod lock;\nmod wait;\n")
+        self.assertEqual(self.imported_by("compat/wait.rs", "use crate::lock::Lock;\n"),
+                         {"compat/lock.rs": 1})
+        self.assertEqual(imports.suite(self.directory).status, "failed")
+
     def test_graph_is_printed_by_layer(self):
         self.write("vfence/client.rs", "use super::queue::timer::Timer;\n")
         lines = imports.text(imports.read(self.directory))
