@@ -11,13 +11,15 @@ from report import Failure, say
 # The Debian package of each command.
 _COMMANDS = {"mmdebstrap": "mmdebstrap", "unshare": "util-linux", "du": "coreutils"}
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-# The keyring package of Debian 12.0 lacks the keys of trixie; later point releases have them.
-_TRIXIE_KEYS = "/usr/share/keyrings/debian-archive-trixie-*"
+# Keys of trixie's archive. It is signed with those of bookworm too, which are all that the keyring
+# package of Debian 12.0 and of Ubuntu 24.04 has.
+_KEYS = ["/usr/share/keyrings/debian-archive-trixie-*",
+         "/usr/share/keyrings/debian-archive-bookworm-*"]
 
 
 def _missing():
     packages = {package for command, package in _COMMANDS.items() if not shutil.which(command)}
-    if not os.path.exists(KEYRING) or not glob.glob(_TRIXIE_KEYS):
+    if not os.path.exists(KEYRING) or not any(map(glob.glob, _KEYS)):
         packages.add("debian-archive-keyring")
     return sorted(packages)
 

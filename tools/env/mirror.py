@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Finds the Debian mirror in the apt configuration of the host.
+"""Finds the Debian mirror: in $VFENCE_MIRROR, or in the apt configuration of the host.
+
+The variable has the URI of a main archive and, after a space, that of a security archive, which may
+be left out. A host that is not Debian needs it.
 
 Both formats of sources are read: deb822 (`.sources`) and one line (`.list`). Sources of other
 archives are ignored. A main archive is required. The security archive is left out if the host has
@@ -12,6 +15,8 @@ import re
 
 from report import Failure
 
+# The environment variable that names a mirror.
+VARIABLE = "VFENCE_MIRROR"
 # Other archives have other names for their suites.
 _MAIN_SUITE = re.compile(r"^(bookworm|trixie|forky|sid|stable|testing|unstable)$")
 # What marks a mirror of old packages, and the suites that it is asked for.
@@ -76,6 +81,12 @@ def _place(uri, options):
 
 def uris(etc_apt="/etc/apt"):
     """Returns Debian's main and security archives, each its URI after options; or None."""
+    given = os.environ.get(VARIABLE, "").split()
+    if len(given) > 2 or not all(re.match(r"^(https?|file|ftp)://", uri) for uri in given):
+        raise Failure(f"{VARIABLE} is '{os.environ[VARIABLE]}': expected the URI of a Debian "
+                      "mirror and, after a space, that of its security archive")
+    if given:
+        return given[0].rstrip("/"), given[1].rstrip("/") if given[1:] else None
     main = security = None
     for uri, suite, options in _archives(etc_apt):
         if _OLD in uri:
@@ -85,8 +96,8 @@ def uris(etc_apt="/etc/apt"):
         elif _MAIN_SUITE.match(suite) and uri.endswith("/debian"):
             main = main or _place(uri, options)
     if not main:
-        raise Failure(f"{etc_apt} names no Debian mirror: add a source for your release, "
-                      "'deb URI trixie main', with a URI that ends in /debian")
+        raise Failure(f"{etc_apt} names no Debian mirror: set {VARIABLE} to the URI of one, or "
+                      "add a source, 'deb URI trixie main', with a URI that ends in /debian")
     return main, security
 
 
