@@ -55,19 +55,24 @@ def path(name):
                        f"the {name} kernel, and the modules built for it")
 
 
+def _pin(one):
+    """Returns the release that `one`, a kernel.Kernel, is tested with."""
+    return kernel.PINS[one.series or next(iter(kernel.PINS))]
+
+
 def inputs(name):
     """Returns the inputs of stage `vm_<name>`. They do not depend on what is in the cache."""
     one = kernel.KERNELS[name]
     fragments = [_hash(os.path.join(kernel.HERE, f"{fragment}.config"))
                  for fragment in one.fragments]
     return {"sources": sources(), "packages": sorted(root.PACKAGES), "suite": root.SUITE,
-            "pin": kernel.PINS[one.series], "flavour": one.flavour, "fragments": fragments}
+            "pin": _pin(one), "flavour": one.flavour, "fragments": fragments}
 
 
 def describe(name):
     """Returns what kernel `name` is, in words."""
     one = kernel.KERNELS[name]
-    return one.what or f"Debian's kernel {kernel.PINS[one.series]}-{one.flavour}, unmodified"
+    return one.what or f"Debian's kernel {_pin(one)}-{one.flavour}, unmodified"
 
 
 def sources(checkout=build.CHECKOUT):
