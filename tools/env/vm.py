@@ -23,6 +23,7 @@ import chroot
 import guest
 import host
 import inside
+import version
 import vm_cache
 import vm_kit
 import vm_results
@@ -173,6 +174,16 @@ def _shares(options):
                      for header in sorted(glob.glob("*/*.h", root_dir=include))]
 
 
+def _pkg_config(directory):
+    """Returns the Share of the file by which pkg-config finds the headers, made in `directory`."""
+    with open(os.path.join(build.CHECKOUT, "include", "vfence.pc.in")) as text:
+        content = text.read().replace("@prefix@", "/usr").replace("@version@", version.version())
+    path = os.path.join(directory, "vfence.pc")
+    with open(path, "w") as out:
+        out.write(content)
+    return Share(path, "/usr/share/pkgconfig/vfence.pc", "ro")
+
+
 def _machine(options, lower, shares):
     """Returns the guest.Machine for the options; its root file system is above `lower`."""
     machine = vm_kit.machine(options.kernel)
@@ -209,7 +220,7 @@ def _prepare(options, scratch):
     """Makes what the guest needs; `scratch` is a directory that it can write."""
     paths = vm_kit.modules(options.kernel)
     parameters = _parameters(options.param, paths)
-    shares = _shares(options)
+    shares = [*_shares(options), _pkg_config(scratch)]
     lower, image = vm_root.find(options)
     user = _user(options)
     environment = _environment(options.env, user, image)
