@@ -86,7 +86,7 @@ pub mod interrupt {
 
     #[inline]
     pub fn local_interrupt_disable() -> LocalInterruptDisabled {
-        // SAFETY: The function may be called anywhere but in an NMI, where no code of a module runs.
+        // SAFETY: The function may be called anywhere but in an NMI, where no module code runs.
         unsafe { super::shims::local_interrupt_disable() };
         LocalInterruptDisabled(NotThreadSafe)
     }

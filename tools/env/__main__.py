@@ -88,8 +88,8 @@ def _words(modules, with_drm):
 
 def _run(kernel, command):
     modules = build.modules(kernel)
-    build.programs()
-    return _boot(kernel, modules, build.PATH, command)
+    build.programs(kernel)
+    return _boot(kernel, modules, build.path(kernel), command)
 
 
 def _run_client(name):
@@ -125,10 +125,10 @@ def _boot(kernel, modules, path, command, **options):
 
 def _shell(kernel):
     modules = build.modules(kernel)
-    build.programs()
+    build.programs(kernel)
     cwd = _working_directory()
     with tempfile.NamedTemporaryFile("w", prefix="vfence-bashrc-") as profile:
-        profile.write(_SHELL.format(**_words(modules, True), path=shlex.quote(build.PATH),
+        profile.write(_SHELL.format(**_words(modules, True), path=shlex.quote(build.path(kernel)),
                                     cwd=shlex.quote(cwd)))
         profile.flush()
         return guest.shell(kernel, [*_binds(cwd), (profile.name, "/etc/bash.bashrc")])

@@ -18,6 +18,7 @@ CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__fil
 BUILD = os.path.join(CHECKOUT, "build")
 TARGET = os.path.join(BUILD, "target")
 SELFTESTS = os.path.join(BUILD, "selftests")
+_SELFTESTS_ARM64 = os.path.join(BUILD, "selftests_arm64")
 CLIENTS = os.path.join(BUILD, "clients")
 HERE = [(CHECKOUT, CHECKOUT)]
 # The kernel's harness, which the C self-tests include.
@@ -34,6 +35,15 @@ MODULES = ["vfence", "vfence_drm"]
 _SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
 PATH = f"{SELFTESTS}:{TARGET}/release:{_SYSTEM}"
 CLIENT_PATH = f"{CLIENTS}:{_SYSTEM}"
+
+_CARGO = ["cargo", "build", "--release", "--locked", "--workspace"]
+# What cargo and make need to build the programs for arm64.
+_RUST_ARM64 = "aarch64-unknown-linux-gnu"
+_GCC_ARM64 = "aarch64-linux-gnu-gcc-14"
+_CARGO_ARM64 = ["--target", _RUST_ARM64,
+                "--config", f"target.{_RUST_ARM64}.linker='{_GCC_ARM64}'"]
+_MAKE_ARM64 = [f"CC={_GCC_ARM64}", "CC32=arm-linux-gnueabihf-gcc-14 -static",
+               "PKG_CONFIG=PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig pkg-config"]
 
 
 def results(name):
@@ -97,7 +107,7 @@ def _modules(name, directory, binds):
     paths = [os.path.join(directory, f"{module}.ko") for module in MODULES]
     _logged([*kernel.module_make(name), f"M={CHECKOUT}", f"MO={directory}", *_NO_WARNINGS,
              f"-j{os.cpu_count()}", "modules"],
-            log, f"building the modules for the {name} kernel", binds)
+            log, f"building the modules for the {name} kernel", binds, kernel.tools(name))
     with open(log, errors="replace") as text:
         complaints = [line.strip() for line in text if line.startswith("WARNING: modpost")]
     if complaints:
@@ -120,17 +130,39 @@ def tools():
     """Builds the tools that `make install` installs."""
     with _alone():
         # --workspace: with the features for all crates, cargo need not build a library twice.
-        _logged(["cargo", "build", "--release", "--locked", "--workspace",
-                 "--bin", "vfence-pipeline"],
+        _logged([*_CARGO, "--bin", "vfence-pipeline"],
                 os.path.join(BUILD, "cargo.log"), "building the tools")
 
 
-def programs():
-    """Builds the Rust crates and the C self-tests."""
+def path(name):
+    """Returns the search path of the guests of kernel `name`."""
+    if kernel.KERNELS[name].architecture == "amd64":
+        return PATH
+    return f"{_SELFTESTS_ARM64}:{TARGET}/{_RUST_ARM64}/release:{_SYSTEM}"
+
+
+def programs(name="stock"):
+    """Builds the Rust crates and the C self-tests for the guests of kernel `name`."""
+    if kernel.KERNELS[name].architecture != "amd64":
+        _programs_arm64(kernel.tools(name))
+        return
     with _alone():
-        _logged(["cargo", "build", "--release", "--locked", "--workspace"],
+        _logged(_CARGO,
                 os.path.join(BUILD, "cargo.log"), "building the Rust programs")
     self_tests("building the self-tests")
+
+
+def _programs_arm64(tools):
+    source = kernel.source()
+    with _alone():
+        _forget_other_stage(_SELFTESTS_ARM64, tools)
+        _logged([*_CARGO, *_CARGO_ARM64],
+                os.path.join(BUILD, "cargo_arm64.log"), "building the Rust programs for arm64",
+                lower=tools)
+        _logged(["make", "-C", "selftests", f"OUTPUT={_SELFTESTS_ARM64}", f"KSELFTEST={KSELFTEST}",
+                 *_MAKE_ARM64, f"-j{os.cpu_count()}"],
+                os.path.join(BUILD, "selftests_arm64.log"), "building the self-tests for arm64",
+                [(source, kernel.SOURCE)], tools)
 
 
 def self_tests(what, *names):

@@ -51,14 +51,19 @@ def _bind(source, target):
     return [make, f'mount --bind {shlex.quote(source)} "$root"{quoted}']
 
 
-def _script(binds, lower, scratch):
+def _overlay(lower, name, target):
+    """Returns shell lines that mount `lower` at `target`; what is written there is in memory."""
+    return [f"mkdir -p $scratch/{name}/upper $scratch/{name}/work {target}",
+            f"mount -t overlay -o lowerdir={shlex.quote(lower)},upperdir=$scratch/{name}/upper,"
+            f"workdir=$scratch/{name}/work overlay {target}"]
+
+
+def _script(binds, lower, scratch, second):
     lines = [
         "set -e",
         f"scratch={shlex.quote(scratch)}",
         "mount -t tmpfs -o size=75% vfence $scratch",
-        "mkdir $scratch/upper $scratch/work $scratch/root",
-        f"mount -t overlay -o lowerdir={shlex.quote(lower)},upperdir=$scratch/upper,"
-        "workdir=$scratch/work overlay $scratch/root",
+        *_overlay(lower, "first", "$scratch/root"),
         "root=$scratch/root",
         "mount -t proc proc $root/proc",
         "mount -t sysfs -o ro sysfs $root/sys",
@@ -66,17 +71,20 @@ def _script(binds, lower, scratch):
         "mount -t tmpfs tmpfs $root/run",
         "mount -t tmpfs tmpfs $root/tmp",
     ]
+    if second:
+        lines += _overlay(second[0], "second", f"$root{second[1]}")
     for source, target in binds:
         lines += _bind(source, target)
     lines.append('exec chroot "$root" /usr/bin/env -i "$@"')
     return "\n".join(lines)
 
 
-def argv(command, cwd="/", binds=(), env=None, lower=None):
+def argv(command, cwd="/", binds=(), env=None, lower=None, second=None):
     """Returns the command line that runs `command` inside.
 
     `binds` is a list of (path outside, path inside). The caller must hold the stages in it.
-    `lower` is another root file system.
+    `lower` is another root file system; `second` is one to mount inside, (path outside, path
+    inside).
     """
     cargo = os.path.join(cache.directory(), "cargo")
     scratch = os.path.join(cache.directory(), "mnt")
@@ -84,8 +92,8 @@ def argv(command, cwd="/", binds=(), env=None, lower=None):
         os.makedirs(path, exist_ok=True)
     everything = [(path, path) for path in _NETWORK_FILES if os.path.exists(path)]
     everything += [(cargo, CARGO_HOME), *binds]
-    return [*jail.PREFIX, "sh", "-c", _script(everything, lower or root.path(), scratch), "sh",
-            *_environment(env or {}),
+    script = _script(everything, lower or root.path(), scratch, second)
+    return [*jail.PREFIX, "sh", "-c", script, "sh", *_environment(env or {}),
             "sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", cwd, *command]
 
 

@@ -39,9 +39,11 @@ _SHARED = f"{chroot.MOUNT}/guest"
 ROOT = f"{chroot.MOUNT}/root"
 TOOLS = "/.vfence/tools"
 _HERE = os.path.dirname(os.path.abspath(__file__))
-# virtme-run starts the program at this path as init, if there is one.
-_INIT = [(os.path.join(_HERE, "init"),
-          "/usr/lib/python3/dist-packages/virtme/guest/bin/virtme-ng-init"),
+# virtme-run starts the program at the first path as init, or that at the second in a guest of
+# another architecture.
+_GUEST_TOOLS = "/usr/lib/python3/dist-packages/virtme/guest"
+_INIT = [(os.path.join(_HERE, "init"), f"{_GUEST_TOOLS}/bin/virtme-ng-init"),
+         (os.path.join(_HERE, "init"), f"{_GUEST_TOOLS}/virtme-init"),
          (os.path.join(_HERE, "init-run"), f"{chroot.MOUNT}/init-run")]
 
 
@@ -59,6 +61,14 @@ class Machine(typing.NamedTuple):
     # The words before the emulator's command. A guest with a root file system of its own has the
     # command that mounts it at ROOT; without that, its root is that of the emulator.
     prefix: tuple = ()
+    # The root file system of a guest of another architecture. It is at ROOT for the emulator, and
+    # all that the guest sees.
+    foreign: str = None
+
+    @property
+    def root(self):
+        """The path of the guest's root inside that of the emulator."""
+        return ROOT if self.foreign else "/"
 
     @property
     def tools(self):
@@ -68,20 +78,35 @@ class Machine(typing.NamedTuple):
 
 def _machine(name, emulator=None, qemu=()):
     """Returns the Machine that boots kernel `name`."""
+    foreign = kernel.guest_root(name)
+    if foreign:
+        return Machine(ROOT + kernel.image(name), kernel.binds(name), kernel.tools(name),
+                       qemu=tuple(qemu), foreign=foreign)
     return Machine(kernel.image(name), kernel.binds(name), emulator, qemu=tuple(qemu))
+
+
+def _argv(machine, command, binds):
+    """Returns the command line that runs the emulator's `command` with all mounts."""
+    everything = [*machine.binds, *_INIT, *binds]
+    if machine.foreign:
+        everything += [(source, ROOT + target) for source, target in everything]
+    return chroot.argv(command, binds=everything, lower=machine.emulator,
+                       second=(machine.foreign, ROOT) if machine.foreign else None)
 
 
 def _virtme(machine, script, kvm, console="/dev/null", verbose=False, counted=False):
     command = [
-        *machine.prefix, "virtme-run", "--kimg", machine.image, "--mods=auto", "--root", "/",
-        "--rw", "--cpus", "1" if counted else str(machine.cpus), "--memory", machine.memory,
-        "--disable-monitor",
+        *machine.prefix, "virtme-run", "--kimg", machine.image, "--mods=auto",
+        "--root", machine.root, "--rw", "--cpus", "1" if counted else str(machine.cpus),
+        "--memory", machine.memory, "--disable-monitor",
         # /dev/kmsg must not drop the lines of the script, however many a suite prints.
         "--kopt", "printk.devkmsg=on", "--kopt", "log_buf_len=8M",
         # On a busy host the guest waits for the CPU, which is not a stall.
         "--kopt", "rcupdate.rcu_cpu_stall_timeout=60", "--kopt", "watchdog_thresh=30",
     ]
     qemu = [*machine.qemu]
+    if machine.foreign:
+        command += ["--arch", "aarch64"]
     if machine.prefix:
         command += ["--kopt", f"vfence_guest={ROOT}"]
     if script is not None:
@@ -99,11 +124,12 @@ def _virtme(machine, script, kvm, console="/dev/null", verbose=False, counted=Fa
                     # The TSC is the host's clock. Its watchdog costs time and reports skew.
                     "--kopt", "tsc=reliable", "--disable-kvm"]
         # No la57: while the kernel identifies the CPU, an interrupt sees a CPU without five-level
-        # page tables, and KASAN reports valid addresses.
+        # page tables, and KASAN reports valid addresses. The architecture's algorithm of pointer
+        # authentication is slow to emulate.
         qemu += ["-accel", f"tcg,thread={'single' if counted else 'multi'}",
-                 "-cpu", "max,la57=off",
-                 "-virtfs", f"local,path=/,mount_tag={_ROOT_TAG},security_model=none,"
-                            "multidevs=remap"]
+                 "-cpu", "max,pauth-impdef=on" if machine.foreign else "max,la57=off",
+                 "-virtfs", f"local,path={machine.root},mount_tag={_ROOT_TAG},"
+                            "security_model=none,multidevs=remap"]
     if counted:
         # An instruction takes 1 ns of guest time; a sleeping guest takes no host time.
         qemu += ["-icount", "shift=0,sleep=off"]
@@ -194,8 +220,7 @@ def kvm_works(machine=None):
         say("vfence: testing whether KVM works")
         with open(os.devnull, "wb") as null:
             machine = machine or _machine("stock")
-            command = chroot.argv(_virtme(machine, "true", True), lower=machine.emulator,
-                                  binds=[*machine.binds, *_INIT])
+            command = _argv(machine, _virtme(machine, "true", True), [])
             works = _spawn(command, os.devnull, _PROBE_SECONDS, subprocess.DEVNULL,
                            null, null) == 0
         say("vfence: KVM works" if works else "vfence: KVM does not work; guests are emulated, "
@@ -215,8 +240,9 @@ def boot(name, script, console="/dev/null", *, binds, counted=False, root=None, 
     A `counted` guest is always emulated and has one CPU. Its clock counts executed instructions, so
     its measurements are reproducible.
     """
-    return start(_machine(name, root, qemu), script, console, binds=binds, counted=counted,
-                 kvm=not counted and kvm_works(), **options)
+    machine = _machine(name, root, qemu)
+    return start(machine, script, console, binds=binds, counted=counted,
+                 kvm=not counted and not machine.foreign and kvm_works(), **options)
 
 
 def start(machine, script, console="/dev/null", *, binds, kvm, verbose=False, counted=False,
@@ -237,8 +263,7 @@ def start(machine, script, console="/dev/null", *, binds, kvm, verbose=False, co
         inside = machine.tools + _SHARED
         command = _virtme(machine, f": > {inside}/up; exec {shell_} {inside}/script", kvm,
                           console, verbose, counted)
-        everything = [*machine.binds, *_INIT, *binds, (shared, _SHARED)]
-        return _spawn(chroot.argv(command, binds=everything, lower=machine.emulator),
+        return _spawn(_argv(machine, command, [*binds, (shared, _SHARED)]),
                       os.path.join(shared, "up"), timeout,
                       stdin if stdin is not None else _standard_input(),
                       out or sys.stdout.buffer, err or sys.stderr.buffer)
@@ -259,14 +284,14 @@ def problems(log, console, allowed=()):
 
 def shell(name, binds):
     """Boots kernel `name` and runs a shell in it on this terminal."""
-    return start_shell(_machine(name), binds, kvm_works())
+    machine = _machine(name)
+    return start_shell(machine, binds, not machine.foreign and kvm_works())
 
 
 def start_shell(machine, binds, kvm):
     """Boots the Machine `machine` and runs a shell in it on this terminal."""
     if not sys.stdin.isatty():
         raise Failure("a shell needs a terminal; run a command instead")
-    command = chroot.argv(_virtme(machine, None, kvm), lower=machine.emulator,
-                          binds=[*machine.binds, *_INIT, *binds])
+    command = _argv(machine, _virtme(machine, None, kvm), binds)
     with _terminal():
         return subprocess.run(command, check=False).returncode

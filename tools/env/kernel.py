@@ -27,6 +27,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 _GCC = "x86_64-linux-gnu-gcc-14"
 _WITH_GCC = [f"CC={_GCC}", f"HOSTCC={_GCC}"]
+# The compiler for armhf makes the vDSO of 32-bit programs.
+_FOR_ARM64 = ["ARCH=arm64", "CROSS_COMPILE=aarch64-linux-gnu-", "CC=aarch64-linux-gnu-gcc-14",
+              f"HOSTCC={_GCC}", "CROSS_COMPILE_COMPAT=arm-linux-gnueabihf-",
+              "CC_COMPAT=arm-linux-gnueabihf-gcc-14"]
 
 
 class Kernel(typing.NamedTuple):
@@ -55,6 +59,7 @@ KERNELS = {
     "stock": Kernel(),
     "rt": Kernel("rt-amd64"),
     "7.2": Kernel(series="7.2"),
+    "arm64": Kernel("arm64", "arm64", make=_FOR_ARM64),
     "debug": Kernel(make=["LLVM=1"], fragments=("guest", "debug"), lines=2080,
                     what="a kernel with every checker, about 15 minutes on 2 cores"),
     "rt-debug": Kernel(make=["LLVM=1"], fragments=("guest", "debug", "rt-debug"), lines=2080,
@@ -114,6 +119,16 @@ def _wanted(name):
     return archive.Wanted({series: stock}, one.flavour, one.architecture, stock)
 
 
+def tools(name):
+    """Returns the root file system with the tools that build kernel `name` and boot it."""
+    return root.path(KERNELS[name].architecture)
+
+
+def guest_root(name):
+    """Returns the root file system of guests of kernel `name`; None if it is that of the tools."""
+    return None if KERNELS[name].architecture == "amd64" else root.guest_path()
+
+
 def source(name="stock"):
     """Returns the directory of the source of kernel `name`."""
     path = os.path.join(packages(name), "source")
@@ -137,7 +152,7 @@ def _make(name, directory, log, script):
     script = f'set -e\nmake_() {{ {" ".join(words)} "$@"; }}\ncd "$1"\n{script}'
     binds = [(source(name), SOURCE), (directory, _mount(name))]
     run_logged(chroot.argv(["bash", "-c", script, "build", _mount(name)], binds=binds,
-                           env={"KBUILD_BUILD_TIMESTAMP": "@0"}),
+                           env={"KBUILD_BUILD_TIMESTAMP": "@0"}, lower=tools(name)),
                log, f"building the {name} tree")
 
 
@@ -202,7 +217,7 @@ def tree(name):
     one = KERNELS[name]
     base = _base(name)
     inputs = {"packages": os.path.basename(packages(base)), "release": release(base),
-              "root": os.path.basename(root.path()),
+              "root": os.path.basename(tools(name)),
               "fragment": _fragment(name) if one.own else None}
     if one.own:
         return cache.stage(name, inputs, functools.partial(_build, name), f"compiling {one.what}",
@@ -222,7 +237,7 @@ def binds(name):
 
 
 def image(name):
-    """Returns the path of the boot image inside the root file system."""
+    """Returns the path of the boot image inside the guest's root file system."""
     return f"/lib/modules/{release(name)}/vmlinuz"
 
 

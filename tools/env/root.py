@@ -5,6 +5,9 @@ The compiler and the emulator run in it, and it is the root file system of the g
 do not depend on the packages of the host.
 """
 
+import os
+import shutil
+
 import cache
 import host
 import jail
@@ -24,22 +27,66 @@ PACKAGES = """
     qemu-system-x86 virtme-ng virtiofsd busybox-static
 """.split()
 
+# The tools for arm64: the same compilers, as cross compilers, and libraries. The compiler for armhf
+# makes the vDSO of 32-bit programs, and the 32-bit tests.
+_CROSS_PACKAGES = """
+    rustc rust-src rustfmt rust-clippy cargo bindgen clang libclang-dev
+    gcc gcc-14 libc6-dev make bc bison flex
+    libelf-dev libssl-dev python3 perl kmod cpio xz-utils zstd rsync
+    ca-certificates procps util-linux pahole pkgconf
+    gcc-14-aarch64-linux-gnu libc6-dev:arm64 libdrm-dev:arm64 libstd-rust-dev:arm64
+    gcc-14-arm-linux-gnueabihf libc6-dev-armhf-cross
+    qemu-system-arm virtme-ng
+""".split()
+_GUEST_PACKAGES = """
+    base-files base-passwd libc-bin bash dash busybox-static coreutils findutils grep sed mawk gzip
+    python3 kmod procps util-linux mount iproute2 less libdrm2 libgcc-s1
+""".split()
 
-def path():
-    """Returns the directory of the root file system, and makes it if it is missing."""
-    return cache.stage("root", {"suite": SUITE, "packages": sorted(PACKAGES)}, _build,
-                       f"Debian {SUITE} with {len(PACKAGES)} packages of tools, about 1 minute")
+
+def path(architecture="amd64"):
+    """Returns the directory of the root file system with the tools for `architecture`."""
+    if architecture == "amd64":
+        return cache.stage("root", {"suite": SUITE, "packages": sorted(PACKAGES)}, _build,
+                           f"Debian {SUITE} with {len(PACKAGES)} packages of tools, about 1 minute")
+    return cache.stage("root_arm64", {"suite": SUITE, "packages": sorted(_CROSS_PACKAGES)},
+                       _build_cross, f"Debian {SUITE} with tools for arm64, about 2 minutes")
 
 
 def _build(directory, log):
     make(directory, log, SUITE, PACKAGES, mirror.lines(SUITE))
 
 
-def make(directory, log, suite, packages, sources, options=()):
-    """Installs Debian `suite` with `packages` in `directory`; `options` are those of mmdebstrap."""
+def _build_cross(directory, log):
+    make(directory, log, SUITE, _CROSS_PACKAGES, mirror.lines(SUITE),
+         ["--architectures=amd64,arm64"])
+
+
+def guest_path():
+    """Returns the directory of the root file system of guests on arm64."""
+    return cache.stage("guest_arm64", {"suite": SUITE, "packages": sorted(_GUEST_PACKAGES)},
+                       _build_guest, f"Debian {SUITE} for arm64, about 1 minute")
+
+
+def _build_guest(directory, log):
+    # This machine cannot run programs for arm64: extract the packages without configuring them.
+    make(directory, log, SUITE, _GUEST_PACKAGES, mirror.lines(SUITE), ["--architectures=arm64"],
+         "extract")
+    # The configuration of base-passwd would make these files.
+    for name in ("passwd", "group"):
+        shutil.copy(os.path.join(directory, f"usr/share/base-passwd/{name}.master"),
+                    os.path.join(directory, "etc", name))
+
+
+def make(directory, log, suite, packages, sources, options=(), variant="minbase"):
+    """Installs Debian `suite` with `packages` in `directory`.
+
+    `options` and `variant` are those of mmdebstrap.
+    """
     host.prepare()
     run_logged([
-        *jail.PREFIX, "mmdebstrap", "--mode=root", "--variant=minbase", f"--keyring={host.KEYRING}",
+        *jail.PREFIX, "mmdebstrap", "--mode=root", f"--variant={variant}",
+        f"--keyring={host.KEYRING}",
         f"--include={','.join(packages)}", *(f"--aptopt={line}" for line in host.apt_proxies()),
         *options,
         # No sync for each file: the tree is renamed when it is complete. No documentation: it is a

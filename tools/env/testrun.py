@@ -60,7 +60,7 @@ class _Guest(typing.NamedTuple):
 
 # Kernels with checkers are slower. Two guests at a time slow each other down.
 _GUESTS = {name: _Guest(name, name, 300, 5400) if kernel.KERNELS[name].own
-           else _Guest(name, name, 120, 2400) for name in KERNELS}
+           else _Guest(name, name, 120, 2400, path=build.path(name)) for name in KERNELS}
 
 _SCRIPT = """
 export PATH={path} HOME=/root LC_ALL=C.UTF-8
@@ -230,6 +230,7 @@ def _unavailable(one):
     """Makes the kernel of the _Guest `one`; returns a suite if it cannot or need not be tested."""
     try:
         kernel.tree(one.kernel)
+        kernel.guest_root(one.kernel)
     except archive.Gone as gone:
         reason = str(gone)
     except Failure as failure:
@@ -245,10 +246,6 @@ def _all(word):
     """Yields the suites of `make test` with KERNEL=`word`."""
     guests = _guests(word)
     # First what takes both CPUs, for guests would be slow beside it.
-    try:
-        build.programs()
-    except Failure as failure:
-        yield ktap.command("programs", str(failure), 1)
     checked, others = [], []
     for one in guests:
         problem = _unavailable(one)
@@ -256,6 +253,12 @@ def _all(word):
             yield problem
         else:
             (checked if kernel.KERNELS[one.kernel].own else others).append(one)
+    available = {kernel.KERNELS[one.kernel].architecture: one.kernel for one in checked + others}
+    for name in available.values():
+        try:
+            build.programs(name)
+        except Failure as failure:
+            yield ktap.command("programs", str(failure), 1)
     parts = [functools.partial(_lane, others, [_host_suites]), functools.partial(_lane, checked)]
     for suite in lanes.run(parts):
         if isinstance(suite, lanes.Died):

@@ -67,6 +67,20 @@ class Emulator(unittest.TestCase):
             self.assertIn("-icount", guest.boot("bench", "true", binds=[], counted=True,
                                                 stdin=subprocess.DEVNULL))
 
+    def test_foreign_guest_has_only_its_own_root_and_the_mounts_in_it(self):
+        machine = guest.Machine(f"{guest.ROOT}/arm64", [("/kernel", "/lib/modules")], "/tools",
+                                foreign="/arm64")
+        command = guest._virtme(machine, "true", False)
+        self.assertEqual(command[command.index("--root") + 1], guest.ROOT)
+        self.assertEqual(command[command.index("--arch") + 1], "aarch64")
+        self.assertNotIn("--arch", guest._virtme(STOCK, "true", False))
+        with mock.patch.object(guest.chroot, "argv", lambda command, **options: options):
+            options = guest._argv(machine, command, [("/console", "/console")])
+        self.assertEqual((options["lower"], options["second"]), ("/tools", ("/arm64", guest.ROOT)))
+        for mount in ("/lib/modules", "/console", f"{guest.chroot.MOUNT}/init-run"):
+            targets = [target for _, target in options["binds"] if target.endswith(mount)]
+            self.assertEqual(targets, [mount, guest.ROOT + mount])
+
     def test_console_of_a_script_is_a_file_and_of_a_shell_the_terminal(self):
         option = "chardev.console.path=/x"
         self.assertIn(option, guest._virtme(STOCK, "true", False, "/x"))
