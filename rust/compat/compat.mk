@@ -37,6 +37,7 @@ quiet_cmd_compat = PROBE   $@
 	: >$@; \
 	test ! -s $@.lacks || { \
 		$(rust_common_cmd) --crate-name vfence_compat @$@.lacks \
+			$(patsubst %,--check-cfg='cfg(lacks$(comma)values("%"))',$(compat_parts)) \
 			--emit=metadata=$(@D)/libvfence_compat.rmeta $<; \
 		echo '--extern=kernel=$(abspath $(@D))/libvfence_compat.rmeta' >$@; \
 	}
