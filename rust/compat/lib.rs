@@ -18,10 +18,7 @@ pub use kernel::*;
 /// belong to traits, which the prelude imports.
 #[cfg(lacks = "newtype_enums")]
 mod enums {
-    use kernel::{
-        bindings,
-        ffi::c_int, //
-    };
+    use kernel::bindings;
 
     pub trait DmaDataDirection {
         const DMA_TO_DEVICE: bindings::dma_data_direction =
@@ -31,7 +28,7 @@ mod enums {
         const DMA_NONE: bindings::dma_data_direction = bindings::dma_data_direction_DMA_NONE;
     }
 
-    impl DmaDataDirection for c_int {}
+    impl DmaDataDirection for bindings::dma_data_direction {}
 }
 
 pub mod bindings {
