@@ -18,6 +18,8 @@ import host
 import imports
 import inside
 import install
+import programs
+import shared
 import testrun
 import uapi
 from report import Failure, say
@@ -55,20 +57,6 @@ echo 'vfence and vfence_drm are loaded; Ctrl-D ends the guest.'
 """
 
 
-def _working_directory():
-    """Returns the directory where the user called make, or the checkout if it does not exist."""
-    cwd = os.environ.get("VFENCE_PWD") or os.getcwd()
-    return cwd if os.path.isdir(cwd) else build.CHECKOUT
-
-
-def _binds(cwd):
-    """Returns the mounts of the checkout and of `cwd`, unless `cwd` is part of the checkout."""
-    inside = os.path.commonpath([cwd, build.CHECKOUT]) == build.CHECKOUT
-    if inside or cwd in ("/", "/root", "/tmp"):
-        return build.HERE
-    return [(cwd, cwd), *build.HERE]
-
-
 def _words(modules, with_drm):
     """Returns the parts of a script that load the modules and set the variables of programs.
 
@@ -88,8 +76,13 @@ def _words(modules, with_drm):
 
 def _run(kernel, command):
     modules = build.modules(kernel)
-    build.programs(kernel)
-    return _boot(kernel, modules, build.path(kernel), command)
+    rust, c = programs.rust(), programs.c()
+    needed = programs.needed(command or _DEMO, shared.working_directory(), {**rust, **c})
+    build.programs(kernel, needed & rust.keys(), needed & c.keys())
+    with tempfile.TemporaryDirectory(prefix="stubs-", dir=build.BUILD) as scratch:
+        stubs = os.path.join(scratch, "bin")
+        programs.hide({*rust, *c} - needed, stubs)
+        return _boot(kernel, modules, f"{stubs}:{build.path(kernel)}", command)
 
 
 def _run_client(name):
@@ -102,7 +95,7 @@ def _run_client(name):
 
 def _boot(kernel, modules, path, command, **options):
     """Boots a guest that runs `command`, or the demonstration; returns the exit status."""
-    cwd = _working_directory()
+    cwd = shared.working_directory()
     # Each run has a directory of its own: two runs must not read each other's log.
     with tempfile.TemporaryDirectory(prefix="run-", dir=build.results(kernel)) as scratch:
         log, console = os.path.join(scratch, "log"), os.path.join(scratch, "console")
@@ -110,7 +103,7 @@ def _boot(kernel, modules, path, command, **options):
                              cwd=shlex.quote(cwd), command=shlex.quote(command or _DEMO),
                              sentinel=guest.SENTINEL, log=shlex.quote(log))
         try:
-            status = guest.boot(kernel, script, console, binds=_binds(cwd), **options)
+            status = guest.boot(kernel, script, console, binds=shared.binds(cwd), **options)
             problems = guest.problems(log, console)
         except Failure as failure:
             status, problems = 1, [str(failure)]
@@ -126,12 +119,12 @@ def _boot(kernel, modules, path, command, **options):
 def _shell(kernel):
     modules = build.modules(kernel)
     build.programs(kernel)
-    cwd = _working_directory()
+    cwd = shared.working_directory()
     with tempfile.NamedTemporaryFile("w", prefix="vfence-bashrc-") as profile:
         profile.write(_SHELL.format(**_words(modules, True), path=shlex.quote(build.path(kernel)),
                                     cwd=shlex.quote(cwd)))
         profile.flush()
-        return guest.shell(kernel, [*_binds(cwd), (profile.name, "/etc/bash.bashrc")])
+        return guest.shell(kernel, [*shared.binds(cwd), (profile.name, "/etc/bash.bashrc")])
 
 
 def _distclean():

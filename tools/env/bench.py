@@ -231,7 +231,7 @@ def _measure(modules, directory):
 def run(update):
     """Measures, prints the table and returns the exit status; `update` writes the baseline."""
     modules = build.modules(KERNEL)
-    build.self_tests("building the benchmark", _PROGRAM)
+    build.programs(rust=(), c=[_PROGRAM])
     directory = build.results(KERNEL)
     with cache.lock(os.path.join(build.BUILD, "bench.lock"), "measuring in this checkout"):
         return _run(modules, directory, update)

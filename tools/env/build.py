@@ -128,10 +128,7 @@ def environment(paths):
 
 def tools():
     """Builds the tools that `make install` installs."""
-    with _alone():
-        # --workspace: with the features for all crates, cargo need not build a library twice.
-        _logged([*_CARGO, "--bin", "vfence-pipeline"],
-                os.path.join(BUILD, "cargo.log"), "building the tools")
+    _rust_programs("building the tools", ["vfence-pipeline"])
 
 
 def path(name):
@@ -141,38 +138,44 @@ def path(name):
     return f"{_SELFTESTS_ARM64}:{TARGET}/{_RUST_ARM64}/release:{_SYSTEM}"
 
 
-def programs(name="stock"):
-    """Builds the Rust crates and the C self-tests for the guests of kernel `name`."""
-    if kernel.KERNELS[name].architecture != "amd64":
-        _programs_arm64(kernel.tools(name))
-        return
+def programs(name="stock", rust=None, c=None):
+    """Builds the programs `rust` and the C self-tests `c` for the guests of kernel `name`.
+
+    None stands for all of them.
+    """
+    arm64 = kernel.KERNELS[name].architecture != "amd64"
+    lower = kernel.tools(name) if arm64 else None
+    ending = " for arm64" if arm64 else ""
+    if rust is None or rust:
+        _rust_programs(f"building the Rust programs{ending}", rust, lower)
+    if c is None or c:
+        _c_programs(f"building the self-tests{ending}", c, lower)
+
+
+def _rust_programs(what, names=None, arm64=None):
+    """Builds the Rust programs `names`, or all of them; `what` names the step.
+
+    `arm64` is the root file system with the tools for arm64, or None.
+    """
+    words, log = ([*_CARGO, *_CARGO_ARM64], "cargo_arm64") if arm64 else (_CARGO, "cargo")
     with _alone():
-        _logged(_CARGO,
-                os.path.join(BUILD, "cargo.log"), "building the Rust programs")
-    self_tests("building the self-tests")
+        # _CARGO selects the whole workspace: with its features, no library is built twice.
+        _logged([*words, *(f"--bin={name}" for name in sorted(names or ()))],
+                os.path.join(BUILD, f"{log}.log"), what, lower=arm64)
 
 
-def _programs_arm64(tools):
+def _c_programs(what, names=None, arm64=None):
+    """Builds C self-tests, with the parameters of _rust_programs()."""
     source = kernel.source()
+    output = _SELFTESTS_ARM64 if arm64 else SELFTESTS
     with _alone():
-        _forget_other_stage(_SELFTESTS_ARM64, tools)
-        _logged([*_CARGO, *_CARGO_ARM64],
-                os.path.join(BUILD, "cargo_arm64.log"), "building the Rust programs for arm64",
-                lower=tools)
-        _logged(["make", "-C", "selftests", f"OUTPUT={_SELFTESTS_ARM64}", f"KSELFTEST={KSELFTEST}",
-                 *_MAKE_ARM64, f"-j{os.cpu_count()}"],
-                os.path.join(BUILD, "selftests_arm64.log"), "building the self-tests for arm64",
-                [(source, kernel.SOURCE)], tools)
-
-
-def self_tests(what, *names):
-    """Builds the C self-tests `names`, or all of them; `what` names the step."""
-    source = kernel.source()
-    with _alone():
-        os.makedirs(SELFTESTS, exist_ok=True)
-        _logged(["make", "-C", "selftests", f"OUTPUT={SELFTESTS}", f"KSELFTEST={KSELFTEST}",
-                 f"-j{os.cpu_count()}", *(f"{SELFTESTS}/{name}" for name in names)],
-                os.path.join(BUILD, "selftests.log"), what, [(source, kernel.SOURCE)])
+        os.makedirs(output, exist_ok=True)
+        if arm64:
+            _forget_other_stage(output, arm64)
+        _logged(["make", "-C", "selftests", f"OUTPUT={output}", f"KSELFTEST={KSELFTEST}",
+                 *(_MAKE_ARM64 if arm64 else ()), f"-j{os.cpu_count()}",
+                 *(f"{output}/{name}" for name in sorted(names or ()))],
+                f"{output}.log", what, [(source, kernel.SOURCE)], arm64)
 
 
 def client_programs():

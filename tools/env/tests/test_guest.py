@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """A guest that hangs or dies, or whose kernel reports a fault, fails."""
 
-import importlib.util
-import os
 import subprocess
 import unittest
 from unittest import mock
@@ -12,15 +10,6 @@ from report import Failure
 from tests.scratch import Scratch
 
 STOCK = guest.Machine("/stock", [])
-HERE = os.path.dirname(os.path.abspath(guest.__file__))
-
-
-def command_module():
-    """Returns tools/env/__main__.py; unittest itself is the module `__main__`."""
-    spec = importlib.util.spec_from_file_location("command", os.path.join(HERE, "__main__.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 class Wait(unittest.TestCase):
@@ -108,12 +97,3 @@ class Problems(Scratch):
         self.write("console", "[ 9.0] Kernel panic - not syncing: why\n")
         self.assertEqual(self.problems(),
                          ["the guest died: [ 9.0] Kernel panic - not syncing: why"])
-
-
-class Directory(unittest.TestCase):
-    def test_checkout_and_directory_of_the_user_are_mounted_once(self):
-        command = command_module()
-        checkout = (command.build.CHECKOUT, command.build.CHECKOUT)
-        self.assertEqual(command._binds(os.path.join(checkout[0], "tools")), [checkout])
-        self.assertEqual(command._binds("/srv"), [("/srv", "/srv"), checkout])
-        self.assertEqual(command._binds("/tmp"), [checkout])
