@@ -16,7 +16,7 @@ all:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
 else
 all: python
-	@$(ENV) build
+	@$(ENV) build $(KERNEL:%=--kernel=%)
 endif
 
 # With the cargo of this machine; make without KDIR needs none.
@@ -95,7 +95,7 @@ install-modules:
 		$(if $(DESTDIR),DEPMOD=true) modules_install
 else
 install-modules: python
-	@$(ENV) install $(DESTDIR:%='%')
+	@$(ENV) install $(KERNEL:%=--kernel=%) $(DESTDIR:%='%')
 endif
 
 uninstall:
@@ -150,8 +150,9 @@ distclean: clean python
 
 help:
 	@echo 'make KDIR=/path/to/built/linux  build vfence.ko and vfence_drm.ko for that kernel'
-	@echo "make                            build them for Debian's kernel: build/stock/*.ko,"
-	@echo '                                and the tools'
+	@echo 'make                            build them and the tools, for the running kernel if'
+	@echo "                                it is Debian's, or for stock: build/stock/*.ko"
+	@echo 'make KERNEL=…                   build them for that kernel; also with install'
 	@echo 'make run                        run the demonstration in a guest'
 	@echo "make run CMD='…'                load the modules in a guest and run a command"
 	@echo 'make run CLIENT=weston          start a compositor on vfence_drm, and a client on it'

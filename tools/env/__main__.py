@@ -153,7 +153,9 @@ def _stop(number, _):
 def main():
     parser = argparse.ArgumentParser(prog="vfence-env", description=__doc__)
     commands = parser.add_subparsers(dest="action", required=True)
-    commands.add_parser("build", help="build the modules for Debian's kernel")
+    compile_ = commands.add_parser("build", help="build the modules and the tools")
+    compile_.add_argument("--kernel", choices=install.KERNELS,
+                          help="default: the running one, if it is Debian's, or stock")
     run = commands.add_parser("run", help="run a command in the guest")
     run.add_argument("command", nargs="?", help="shell command; default: the demonstration")
     run.add_argument("--client", help=f"run a client instead: {', '.join(clients.CLIENTS)}")
@@ -167,7 +169,8 @@ def main():
     graph = commands.add_parser("imports", help="print the import graph of rust/")
     graph.add_argument("checkout", nargs="?", default=build.CHECKOUT,
                        help="directory; default: this checkout")
-    target = commands.add_parser("install", help="install the modules for Debian's kernel")
+    target = commands.add_parser("install", help="install the modules for one of Debian's kernels")
+    target.add_argument("--kernel", choices=install.KERNELS, help="default: as for build")
     target.add_argument("destination", nargs="?", default="", help="root of the files; default: /")
     commands.add_parser("uapi", help="generate the Rust structures from the UAPI headers")
     commands.add_parser("distclean", help="remove the cache")
@@ -182,11 +185,12 @@ def main():
             return imports.show(args.checkout)
         host.prepare()
         if args.action == "build":
-            say(f"vfence: {' '.join(build.modules('stock'))}")
+            name = args.kernel or install.choose(os.uname().release)
+            say(f"vfence: {' '.join(build.modules(name))}")
             build.tools()
             return 0
         if args.action == "install":
-            return install.run(args.destination)
+            return install.run(args.destination, args.kernel)
         if args.action == "uapi":
             say(f"vfence: {' '.join(uapi.update())}")
             return 0

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""`make install` without KDIR: installs the modules for Debian's kernel."""
+"""`make install` without KDIR: installs the modules for one of Debian's kernels."""
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -9,23 +10,93 @@ import build
 import kernel
 from report import Failure, say
 
+# The kernels that this machine, with an x86_64 processor, could run.
+KERNELS = [name for name, one in kernel.KERNELS.items()
+           if not one.own and one.architecture == "amd64"]
+_LOCKDOWN = "/sys/kernel/security/lockdown"
+_SIG_ENFORCE = "/sys/module/module/parameters/sig_enforce"
 
-def run(destination):
-    """Copies the modules below `destination`, "" for the running system, which depmod updates."""
-    release = kernel.release()
-    modules = f"{destination}/lib/modules/{release}"
-    if not destination:
-        if not os.path.isdir(modules):
-            raise Failure(f"this machine has no kernel {release}: install linux-image-{release}, "
-                          "or set KDIR to the tree of another kernel")
-        if not shutil.which("depmod"):
-            raise Failure("missing: depmod; install with: apt-get install kmod")
-    updates = os.path.join(modules, "updates")
-    paths = build.modules("stock")
+
+def _series(name):
+    return kernel.KERNELS[name].series or next(iter(kernel.PINS))
+
+
+def _pin(name):
+    """Returns the release of kernel `name` that the project is tested with."""
+    return f"{kernel.PINS[_series(name)]}-{kernel.KERNELS[name].flavour}"
+
+
+def running(release):
+    """Returns the name of the kernel with that release, or None.
+
+    Other point releases of a series differ in the symbols of their Rust crates. The archive may
+    have another one than the project is tested with, which fetching the packages shows.
+    """
+    for name in KERNELS:
+        if release == _pin(name):
+            return name
+    match = re.fullmatch(r"(\d+\.\d+)\.\d+\+deb\d+-(.+)", release)
+    for name in KERNELS if match else ():
+        if match.groups() == (_series(name), kernel.KERNELS[name].flavour):
+            return name if kernel.release(name) == release else None
+    return None
+
+
+def choose(release):
+    """Returns the kernel to build for on a machine that runs `release`."""
+    return running(release) or KERNELS[0]
+
+
+def _modules(name, release, destination):
+    """Returns the directory of the modules of kernel `name` below `destination`.
+
+    Fails if the running system, with a kernel of that `release`, has no such kernel.
+    """
+    wanted = kernel.release(name)
+    path = f"{destination}/lib/modules/{wanted}"
+    if destination:
+        return path
+    if not os.path.isdir(path):
+        raise Failure(f"this machine runs {release} and has no kernel {wanted}: install "
+                      f"linux-image-{wanted}, choose with KERNEL={'|'.join(KERNELS)}, or set KDIR "
+                      "to the tree of another kernel")
+    if not shutil.which("depmod"):
+        raise Failure("missing: depmod; install with: apt-get install kmod")
+    if wanted != release:
+        say(f"vfence: this machine runs {release}; the modules are for {wanted}, which is "
+            "installed: boot that one")
+    return path
+
+
+def _signed_only(lockdown=_LOCKDOWN, sig_enforce=_SIG_ENFORCE):
+    """Returns whether the running kernel refuses modules without a signature."""
+    for path, pattern in ((lockdown, r"\[(integrity|confidentiality)\]"), (sig_enforce, "Y")):
+        if os.path.exists(path):
+            with open(path) as text:
+                if re.search(pattern, text.read()):
+                    return True
+    return False
+
+
+def run(destination, name=None):
+    """Copies the modules of kernel `name`, by default that of the machine, below `destination`.
+
+    An empty `destination` is the running system, which depmod updates.
+    """
+    release = os.uname().release
+    name = name or choose(release)
+    updates = os.path.join(_modules(name, release, destination), "updates")
+    paths = build.modules(name)
     os.makedirs(updates, exist_ok=True)
     for path in paths:
         target = shutil.copy(path, updates)
         os.chmod(target, 0o644)
         say(f"vfence: {target}")
-    if not destination and subprocess.run(["depmod", release], check=False).returncode:
-        raise Failure(f"'depmod {release}' failed: see above")
+    if destination:
+        return
+    if subprocess.run(["depmod", kernel.release(name)], check=False).returncode:
+        raise Failure(f"'depmod {kernel.release(name)}' failed: see above")
+    if _signed_only():
+        say("vfence: this kernel loads only signed modules (Secure Boot, lockdown): install the "
+            "package vfence-dkms, which signs them with the machine's key, or see MODULES in "
+            "vfence(4)")

@@ -110,21 +110,58 @@ class Install(Scratch):
 class InstallForDebian(Scratch):
     def setUp(self):
         super().setUp()
-        for module, name in ((kernel, "release"), (build, "modules")):
+        for module, name in ((kernel, "release"), (build, "modules"), (install, "say")):
             self.addCleanup(setattr, module, name, getattr(module, name))
-        kernel.release = lambda: "1.2-amd64"
+        # The packages that were fetched.
+        self.releases = {name: install._pin(name) for name in install.KERNELS}
+        self.fetched = []
+        kernel.release = lambda name="stock": self.fetched.append(name) or self.releases[name]
         build.modules = lambda name: [self.path("vfence.ko"), self.path("vfence_drm.ko")]
         for path in build.modules("stock"):
             self.write(path, "")
+        self.said = []
+        install.say = self.said.append
 
     def test_modules_are_installed_below_the_destination(self):
-        install.run(self.path("root"))
-        self.assertEqual(sorted(os.listdir(self.path("root/lib/modules/1.2-amd64/updates"))),
-                         ["vfence.ko", "vfence_drm.ko"])
+        install.run(self.path("root"), "stock")
+        updates = self.path(f"root/lib/modules/{self.releases['stock']}/updates")
+        self.assertEqual(sorted(os.listdir(updates)), ["vfence.ko", "vfence_drm.ko"])
+        self.assertEqual(self.said, [f"vfence: {updates}/vfence.ko",
+                                     f"vfence: {updates}/vfence_drm.ko"])
+
+    def test_running_kernel_is_chosen(self):
+        for name, release in self.releases.items():
+            self.assertEqual(install.choose(release), name)
+        self.assertIn("rt", self.releases)
+        # No package is fetched for the answer.
+        self.assertEqual(self.fetched, [])
+
+    def test_other_kernels_are_not_taken_for_one_of_debian(self):
+        for release in ("6.12.94+deb13-amd64", "7.3.4+deb13-cloud-amd64", "7.3.4", "7.3.4-custom",
+                        "7.3.4+deb13-amd64-unsigned"):
+            self.assertIsNone(install.running(release), release)
+            self.assertEqual(install.choose(release), "stock")
+        self.assertEqual(self.fetched, [])
+
+    def test_point_release_of_the_archive_counts(self):
+        self.releases["rt"] = "7.3.9+deb13-rt-amd64"
+        self.assertEqual(install.running("7.3.9+deb13-rt-amd64"), "rt")
+        self.assertIsNone(install.running("7.3.8+deb13-rt-amd64"))
 
     def test_missing_kernel_is_named(self):
-        with self.assertRaisesRegex(Failure, "no kernel 1.2-amd64"):
-            install.run("")
+        self.releases["rt"] = "1.2-rt-amd64"
+        with self.assertRaisesRegex(Failure, "has no kernel 1.2-rt-amd64: install linux-image-1.2-"
+                                             r"rt-amd64, choose with KERNEL=stock\|rt"):
+            install.run("", "rt")
+
+    def test_kernels_that_want_signatures(self):
+        self.write("lockdown", "none [integrity] confidentiality\n")
+        self.write("sig_enforce", "N\n")
+        self.assertTrue(install._signed_only(self.path("lockdown"), self.path("sig_enforce")))
+        self.write("lockdown", "[none] integrity confidentiality\n")
+        self.assertFalse(install._signed_only(self.path("lockdown"), self.path("sig_enforce")))
+        self.write("sig_enforce", "Y\n")
+        self.assertTrue(install._signed_only(self.path("missing"), self.path("sig_enforce")))
 
 
 class Rules(Scratch):
