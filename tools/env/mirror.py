@@ -122,8 +122,8 @@ def old(suite, etc_apt="/etc/apt"):
 
 def local(etc_apt="/etc/apt"):
     """Returns the mounts of the archives that are directories of the host."""
-    paths = [uri.removeprefix("file://") for uri, _, _ in _archives(etc_apt)
-             if uri.startswith("file://")]
+    uris_ = [*os.environ.get(VARIABLE, "").split(), *(uri for uri, _, _ in _archives(etc_apt))]
+    paths = [uri.removeprefix("file://") for uri in uris_ if uri.startswith("file://")]
     return [(path, path) for path in dict.fromkeys(paths) if os.path.isdir(path)]
 
 
