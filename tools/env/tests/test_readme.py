@@ -13,6 +13,12 @@ _SHOWN = {
     ("Documentation/tutorial.md", "c"): "selftests/examples/tutorial.c",
     ("Documentation/uapi.md", "rust"): "tools/vfence/examples/example.rs",
 }
+# page -> the files that its blocks of YAML are, or are a part of.
+_YAML = {
+    "README.md": ["Documentation/ci/example/.github/workflows/test.yml"],
+    "Documentation/ci/README.md": ["Documentation/ci/example/.github/workflows/test.yml",
+                                   "Documentation/ci/example/.gitlab-ci.yml"],
+}
 
 
 def _read(path):
@@ -21,7 +27,8 @@ def _read(path):
 
 
 def _pages():
-    pages = ["README.md", "CONTRIBUTING.md", *glob.glob("Documentation/*.md", root_dir=_CHECKOUT)]
+    pages = ["README.md", "CONTRIBUTING.md", *glob.glob("Documentation/*.md", root_dir=_CHECKOUT),
+             *glob.glob("Documentation/ci/**/*.md", root_dir=_CHECKOUT, recursive=True)]
     return sorted(pages)
 
 
@@ -32,6 +39,13 @@ class Documents(unittest.TestCase):
             # The page omits the licence line.
             program = _read(path).split("\n", 1)[1].lstrip("\n")
             self.assertEqual("\n".join(blocks), program, f"{page} does not show {path}")
+
+    def test_examples_are_the_workflows(self):
+        for page, paths in _YAML.items():
+            blocks = re.findall(r"^```yaml\n(.*?)^```$", _read(page), re.M | re.S)
+            self.assertEqual(len(blocks), len(paths), page)
+            for block, path in zip(blocks, paths):
+                self.assertIn(block, _read(path), f"{page} does not show {path}")
 
     def test_links_have_targets(self):
         for page in _pages():
