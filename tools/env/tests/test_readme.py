@@ -6,6 +6,9 @@ import os
 import re
 import unittest
 
+import inside
+import testrun
+
 _CHECKOUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..")
 # (page, language of its code blocks) -> the program that these blocks are, one after the other.
 _SHOWN = {
@@ -39,6 +42,16 @@ class Documents(unittest.TestCase):
             # The page omits the licence line.
             program = _read(path).split("\n", 1)[1].lstrip("\n")
             self.assertEqual("\n".join(blocks), program, f"{page} does not show {path}")
+
+    def test_table_of_kernels_has_each_with_the_suites_that_it_runs(self):
+        rows = {match.group(1): row for row in _read("README.md").splitlines()
+                if (match := re.search(r"\| `make test KERNEL=(\S+)` \|$", row))}
+        self.assertEqual(sorted(rows), sorted(testrun.KERNELS))
+        listed = _read("selftests/suites")
+        for one in testrun._guests(None):
+            run = f"{len(inside.suites(listed, one.name, True))} suites by" if one.smoke else (
+                "all suites and KUnit, by" if one.name == "debug" else "all suites, by")
+            self.assertIn(f"{run} `make test`", rows[one.name])
 
     def test_examples_are_the_workflows(self):
         for page, paths in _YAML.items():
