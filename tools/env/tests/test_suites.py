@@ -148,6 +148,18 @@ class Guests(unittest.TestCase):
         self.assertIsNone(self.unavailable("7.2", other))
         self.assertIsNone(self.unavailable("stock", same))
 
+    def test_programs_are_built_once_for_each_architecture(self):
+        built = []
+        with mock.patch.object(testrun, "_guest_suites", lambda one: []), \
+                mock.patch.object(testrun, "_unavailable", lambda one: None), \
+                mock.patch.object(testrun.build, "programs", built.append), \
+                mock.patch.object(testrun, "_host_suites", lambda: []):
+            list(testrun._all(None))
+            self.assertEqual([testrun.kernel.KERNELS[name].architecture for name in built],
+                             ["amd64", "arm64"])
+            list(testrun._all("arm64"))
+        self.assertEqual(built[2:], ["arm64"])
+
     def test_results_of_both_lanes_are_in_order(self):
         def suites(one):
             yield ktap.Suite(one.name)
@@ -156,7 +168,7 @@ class Guests(unittest.TestCase):
 
         with mock.patch.object(testrun, "_guest_suites", suites), \
                 mock.patch.object(testrun, "_unavailable", lambda one: None), \
-                mock.patch.object(testrun.build, "programs", lambda: None), \
+                mock.patch.object(testrun.build, "programs", lambda name: None), \
                 mock.patch.object(testrun, "_host_suites", lambda: [ktap.Suite("host")]):
             found = list(testrun._all("all"))
         checked = [name for name in testrun.KERNELS if name.endswith("debug")]
