@@ -27,6 +27,7 @@ compat_rustc = $(RUSTC) $(rust_flags) --cap-lints=allow -Zunstable-options \
 	-Zcrate-attr=no_std --sysroot=/dev/null -L $(objtree)/rust --extern kernel \
 	--crate-type rlib --crate-name compat_probe --emit=metadata=$@.probe -
 
+# As it makes no object, rustc would leave out inline functions but for the -Z option.
 quiet_cmd_compat = PROBE   $@
       cmd_compat = \
 	mkdir -p $(@D); \
@@ -36,7 +37,7 @@ quiet_cmd_compat = PROBE   $@
 			echo '--cfg=lacks="$(part)"';) } >$@.lacks; \
 	: >$@; \
 	test ! -s $@.lacks || { \
-		$(rust_common_cmd) --crate-name vfence_compat @$@.lacks \
+		$(rust_common_cmd) -Zalways-encode-mir --crate-name vfence_compat @$@.lacks \
 			$(patsubst %,--check-cfg='cfg(lacks$(comma)values("%"))',$(compat_parts)) \
 			--emit=metadata=$(@D)/libvfence_compat.rmeta $<; \
 		echo '--extern=kernel=$(abspath $(@D))/libvfence_compat.rmeta' >$@; \
