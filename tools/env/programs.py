@@ -19,6 +19,8 @@ _NAME = re.compile(r"[\w-]+")
 _BETWEEN = re.compile(r"[\s\"'`;|&()<>=]+")
 # A larger file is data.
 _LARGEST_SCRIPT = 1 << 20
+# A script is elsewhere, and reading a file there may block, as trace_pipe does.
+_NO_SCRIPTS = ("/dev/", "/proc/", "/sys/")
 
 _STUB = """#!/bin/sh
 name=${0##*/}
@@ -60,7 +62,8 @@ def c():
 def _text(path):
     """Returns the text of a file; "" for a binary file or one that cannot be read."""
     try:
-        if not os.path.isfile(path) or os.path.getsize(path) > _LARGEST_SCRIPT:
+        if path.startswith(_NO_SCRIPTS) or not os.path.isfile(path) or \
+                os.path.getsize(path) > _LARGEST_SCRIPT:
             return ""
         with open(path, "rb") as file:
             content = file.read()

@@ -3,6 +3,7 @@
 
 import os
 import subprocess
+from unittest import mock
 
 import programs
 from tests.scratch import Scratch
@@ -37,6 +38,11 @@ class Programs(Scratch):
         self.write("binary", "\0 demo")
         os.mkdir(self.path("directory"))
         self.assertEqual(self.needed("./binary directory missing"), set())
+
+    def test_files_of_the_kernel_are_not_read(self):
+        with mock.patch.object(programs, "open", create=True) as opened:
+            self.assertEqual(self.needed("cat /proc/self/status /sys/kernel/notes"), set())
+        opened.assert_not_called()
 
     def test_stub_names_itself_and_fails(self):
         stubs = self.path("stubs")
