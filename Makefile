@@ -58,6 +58,15 @@ install: all
 	@$(MAKE) --no-print-directory $(PARTS) install-tools
 endif
 
+# Debian's packages have the same files.
+$(HEADERS) $(RULES) $(MAN) $(EXAMPLES) $(PARTS) install-tools uninstall: | no-packages
+no-packages:
+	@packages=$$(test -n '$(DESTDIR)' || dpkg-query --show \
+		--showformat '$${db:Status-Status} $${Package}\n' 'vfence-*' libvfence-dev \
+		2> /dev/null | sed -n 's/^installed //p'); \
+	test -z "$$packages" || { echo 'first remove the packages with the same files:' \
+		"apt-get purge" $$packages >&2; exit 1; }
+
 install-headers: $(HEADERS)
 install-udev: $(RULES)
 	$(apply_rules)
@@ -178,5 +187,5 @@ python:
 		apt-get install -qq --yes --no-install-recommends python3 >&2; } || \
 		{ echo 'missing: python3; install with: sudo apt-get install python3' >&2; exit 1; }
 
-.PHONY: FORCE all tools install $(PARTS) install-tools uninstall run shell test bench uapi \
-	imports clean distclean help python
+.PHONY: FORCE all tools install $(PARTS) install-tools no-packages uninstall run shell test \
+	bench uapi imports clean distclean help python

@@ -101,6 +101,20 @@ class Install(Scratch):
         self.assertNotEqual(status, 0)
         self.assertIn("nothing to install: run make tools first", output)
 
+    def test_packages_are_not_overwritten(self):
+        self.write("bin/dpkg-query", """#!/bin/sh
+echo 'installed vfence-common'; echo 'config-files vfence-dkms'; echo 'installed libvfence-dev'
+""")
+        os.chmod(self.path("bin/dpkg-query"), 0o755)
+        path = f"PATH={self.path('bin')}:{os.environ['PATH']}"
+        # The target alone: with another result, make install would write to the running system.
+        status, output = self.make(path, "DESTDIR=", "no-packages")
+        self.assertNotEqual(status, 0)
+        self.assertIn("same files: apt-get purge vfence-common libvfence-dev\n", output)
+        self.assertEqual(self.make(path, "no-packages")[0], 0)
+        for target in ("install-headers", "install-tools", "uninstall"):
+            self.assertIn("dpkg-query", self.make("DESTDIR=", "--dry-run", target)[1])
+
     def test_modules_that_were_not_built_are_reported(self):
         status, output = self.make("install")
         self.assertNotEqual(status, 0)
