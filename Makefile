@@ -47,7 +47,7 @@ define apply_rules
 	udevadm trigger --action=add --sysname-match=vfence --sysname-match=udmabuf; }
 endef
 
-PARTS = install-modules install-headers install-udev install-man install-examples
+PARTS = install-modules install-headers install-udev install-man install-examples install-vm
 ifdef KDIR
 install: $(PARTS)
 	@if test -e $(PIPELINE); then $(MAKE) --no-print-directory install-tools; else \
@@ -75,6 +75,20 @@ install-examples: $(EXAMPLES)
 install-tools:
 	@test -e $(PIPELINE) || { echo 'nothing to install: run make tools first' >&2; exit 1; }
 	install -D -m 755 $(PIPELINE) $(INSTALLED)/bin/vfence-pipeline
+
+# vfence-vm builds the modules for the kernels that it boots, so it needs their sources. They are in
+# a directory that holds nothing else.
+SHARE = $(INSTALLED)/share/vfence
+VM = $(INSTALLED)/bin/vfence-vm
+install-vm:
+	rm -rf '$(SHARE)'
+	install -d '$(SHARE)' '$(INSTALLED)/bin'
+	tar --create --exclude='*.o' --exclude='.*' --exclude='*.mod' --exclude='*.mod.c' \
+		--exclude='*_generated.rs' --exclude=__pycache__ --exclude=tools/env/tests \
+		Kbuild NEWS include rust tools/env tools/vfence-vm | \
+		tar --extract --no-same-owner --directory '$(SHARE)'
+	chmod -R u=rwX,go=rX '$(SHARE)'
+	ln -sf ../share/vfence/tools/vfence-vm/vfence-vm '$(VM)'
 
 $(INSTALLED)/lib/udev/rules.d/%: udev/% FORCE
 	install -D -m 644 $< $@
@@ -108,7 +122,8 @@ install-modules: python
 endif
 
 uninstall:
-	rm -f $(HEADERS) $(RULES) $(TOOLS) $(MAN) $(EXAMPLES)
+	rm -f $(HEADERS) $(RULES) $(TOOLS) $(MAN) $(EXAMPLES) '$(VM)'
+	rm -rf '$(SHARE)'
 	@test ! -d '$(DESTDIR)$(DOCDIR)' || \
 		find '$(DESTDIR)$(DOCDIR)' -depth -type d -empty -delete
 	@for updates in $(DESTDIR)/lib/modules/*/updates; do \

@@ -38,6 +38,10 @@ def _read(path):
     with open(path) as text:
         return text.read()
 
+# What vfence-vm needs, beside the headers.
+_VM = ["Kbuild", "NEWS", "include/vfence.pc.in", "rust/main.rs", "tools/env/vm.py",
+       "tools/vfence-vm/vfence-vm"]
+
 
 class Install(Scratch):
     def setUp(self):
@@ -46,6 +50,9 @@ class Install(Scratch):
             # The test has manual pages of its own.
             source = os.path.join(build.CHECKOUT, path)
             self.write(f"tree/{path}", "page" if "/man/" in path else _read(source))
+        for path in (*_VM, "rust/main.o", "rust/x_generated.rs", "tools/env/tests/test_vm.py"):
+            if path not in ("NEWS", "include/vfence.pc.in"):
+                self.write(f"tree/{path}", "")
         self.write("kernel/Makefile", _KBUILD)
 
     def make(self, *words):
@@ -70,7 +77,8 @@ class Install(Scratch):
         self.assertEqual(self.installed(),
                          sorted([f"{updates}/other.ko", f"{updates}/vfence.ko.xz",
                                  f"{updates}/vfence_drm.ko.xz", "usr/bin/vfence-pipeline",
-                                 "usr/share/pkgconfig/vfence.pc", *_FILES]))
+                                 "usr/share/pkgconfig/vfence.pc", "usr/bin/vfence-vm",
+                                 *self.vm(), *_FILES]))
         for target, source in _FILES.items():
             self.assertEqual(_read(self.path(f"root/{target}")), _read(self.path(f"tree/{source}")))
             self.assertEqual(os.stat(self.path(f"root/{target}")).st_mode & 0o777, 0o644)
@@ -79,6 +87,24 @@ class Install(Scratch):
         self.assertEqual(status, 0, output)
         self.assertEqual(self.installed(), [f"{updates}/other.ko"])
         self.assertFalse(os.path.exists(self.path("root/usr/share/doc/vfence")))
+
+    def vm(self):
+        """Returns what vfence-vm has: the sources of the modules and tools/env, without tests."""
+        headers = [path for path in _FILES.values() if path.startswith("include/")]
+        return [f"usr/share/vfence/{path}" for path in (*_VM, *headers)]
+
+    def test_command_is_a_link_into_the_directory_of_its_sources(self):
+        status, output = self.make("install-vm")
+        self.assertEqual(status, 0, output)
+        self.assertEqual(self.installed(), sorted(["usr/bin/vfence-vm", *self.vm()]))
+        self.assertEqual(os.path.realpath(self.path("root/usr/bin/vfence-vm")),
+                         self.path("root/usr/share/vfence/tools/vfence-vm/vfence-vm"))
+
+    def test_sources_of_an_older_version_are_not_left(self):
+        self.write("root/usr/share/vfence/rust/old.rs", "")
+        status, output = self.make("install-vm")
+        self.assertEqual(status, 0, output)
+        self.assertNotIn("usr/share/vfence/rust/old.rs", self.installed())
 
     def test_parts_are_installed_below_the_prefix(self):
         status, output = self.make("PREFIX=/opt/v", "install-headers", "install-man")
