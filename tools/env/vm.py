@@ -409,6 +409,8 @@ def _guest_options():
 def _parser():
     parser = _Parser(prog="vfence-vm", allow_abbrev=False, description=(
         "Run a command in a virtual machine whose kernel has the modules vfence and vfence_drm."))
+    parser.add_argument("--version", action="version",
+                        version=f"%(prog)s {version.version()}")
     commands = parser.add_subparsers(dest="command_name", required=True, metavar="COMMAND")
     system, guests = _system_options(), _guest_options()
 

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 """The manual pages describe the parameters of the modules and the options of the tools."""
 
+import contextlib
+import io
 import os
 import re
 import unittest
 
 import build
+import vm
 
 
 def _read(*path):
@@ -46,6 +49,13 @@ class Man(unittest.TestCase):
         for name in drm.keys() & own.keys():
             self.assertEqual(drm[name], own[name])
             self.assertIn(f".Cm {name}", text)
+
+    def test_options_of_the_virtual_machine(self):
+        with contextlib.redirect_stdout(io.StringIO()) as text, self.assertRaises(SystemExit):
+            vm._parse(["run", "--help"])
+        options = set(re.findall(r"^  --([a-z-]+)", text.getvalue(), re.MULTILINE))
+        self.assertIn("allow-log", options)
+        self.assertEqual(set(_items("vfence-vm.1", "Fl")), options)
 
     def test_options_of_the_pipeline(self):
         options = re.findall(r"^ *#\[arg\(long.*\n *pub (\w+):",
