@@ -31,6 +31,7 @@ import klog
 import ktap
 import lanes
 import uapi
+import vmtest
 from report import Failure, Step, count_lines, out
 
 # The kernels that run suites.
@@ -78,7 +79,7 @@ def _rust_files():
 
 
 def _host_suites():
-    """Yields the suites that need no guest."""
+    """Yields the suites that need no guest of their own."""
     status, output = build.check(["python3", "-m", "unittest", "discover", "-v",
                                   "-s", "tools/env/tests", "-t", "tools/env"])
     yield ktap.parse("environment", output, status)
@@ -101,6 +102,7 @@ def _host_suites():
             ("headers", ["make", "-C", "selftests", "header-check"])):
         status, output = build.check(command)
         yield ktap.command(name, output, status)
+    yield from vmtest.suites()
 
 
 def _read(path):
