@@ -11,7 +11,6 @@ import glob
 import os
 import re
 import shlex
-import shutil
 import signal
 import sys
 import tempfile
@@ -251,13 +250,17 @@ def _command(options):
 def _read(path):
     try:
         with open(path, errors="replace") as text:
-            return text.read().strip()
+            return text.read().rstrip()
     except FileNotFoundError:
         return ""
 
 
 def run(options):
     """Runs a command in a guest and returns its exit status, or that of the verdict."""
+    for path in filter(None, (options.ktap, options.junit, options.log)):
+        # Not after the run, whose results would be lost.
+        if not os.path.isdir(os.path.dirname(path) or "."):
+            raise Failure(f"cannot write {path}: no such directory")
     with tempfile.TemporaryDirectory(prefix="vfence-vm-") as scratch:
         one = _prepare(options, scratch)
         script = _RUN.format(**one.words, timeout=options.timeout, command=_command(options),
@@ -277,33 +280,41 @@ _ENDED = {"load": (NOT_RUN, "the modules did not load, or the directory is not i
           "timeout": (TIMED_OUT, "the command did not end within its time limit")}
 
 
-def _judge(options, scratch, status, output, stamps):
-    """Prints the problems of a guest that has ended, writes the reports, returns the status."""
+def _end(options, scratch, status):
+    """Returns (exit status, problems, whether the command has ended) of a guest."""
     log, console = os.path.join(scratch, "log"), os.path.join(scratch, "console")
+    if status is None:
+        return TIMED_OUT, ["the guest did not end after the command's time limit"], False
     problems = guest.problems(log, console, options.allow_log)
+    if not os.path.exists(log):
+        return NOT_RUN, problems, False
     what = _read(os.path.join(scratch, "problem"))
-    died = not os.path.exists(log)
+    if what in _ENDED:
+        status, reason = _ENDED[what]
+        return status, [reason, *problems], False
     if what == "unload":
         problems.append("a module could not be unloaded: see above")
-    elif what in _ENDED:
-        status, line = _ENDED[what]
-        problems.insert(0, line)
-    elif status is None or died:
-        status = TIMED_OUT if status is None else NOT_RUN
-    if options.log:
-        shutil.copyfile(console if died else log, options.log)
-    suites = [vm_results.read_output(os.path.basename(options.command[0]), output)]
-    suites += vm_results.read_files(stamps)
+    return status, problems, True
+
+
+def _judge(options, scratch, status, output, stamps):
+    """Prints the problems of a guest that has ended, writes the reports, returns the status."""
+    status, problems, ended = _end(options, scratch, status)
+    suites = [vm_results.read_output(os.path.basename(options.command[0]), output),
+              *vm_results.read_files(stamps)]
     wanted = options.ktap or options.junit or options.results
-    judged = [] if what in _ENDED or died else vm_results.judge(suites, status, wanted)
+    judged = vm_results.judge(suites, status, wanted) if ended else []
     suites = [suite for suite in suites if suite.results]
     suites.append(vm_results.verdict(status, problems, judged))
+    for problem in problems + judged:
+        say(f"vfence-vm: {problem}")
+    if options.log:
+        log = os.path.join(scratch, "log")
+        vm_results.write_text(options.log, _read(log) or _read(os.path.join(scratch, "console")))
     if options.ktap:
         vm_results.write_ktap(options.ktap, suites)
     if options.junit:
         vm_results.write_junit(options.junit, suites)
-    for problem in problems + judged:
-        say(f"vfence-vm: {problem}")
     return status or (1 if problems or judged else 0)
 
 
@@ -478,7 +489,8 @@ def main(words):
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
     try:
-        if options.call in (run, shell):
+        # The files of a root file system have many owners.
+        if options.call in (run, shell) or getattr(options, "action", "") in ("save", "restore"):
             host.check()
         return options.call(options)
     except Failure as failure:

@@ -149,11 +149,8 @@ def verdict(status, problems, judged):
 
 def write_ktap(path, suites):
     """Writes `suites` to the file `path` as KTAP."""
-    with _create(path) as out:
-        out.write("KTAP version 1\n")
-        for number, suite in enumerate(suites, 1):
-            out.write(ktap.render(number, suite) + "\n")
-        out.write(f"1..{len(suites)}\n")
+    lines = ["KTAP version 1", *(ktap.render(*pair) for pair in enumerate(suites, 1))]
+    write_text(path, "\n".join([*lines, f"1..{len(suites)}"]))
 
 
 def write_junit(path, suites):
@@ -173,17 +170,18 @@ def write_junit(path, suites):
                 xml.SubElement(case, tag, {"message": _clean(result.reason)})
         if suite.output:
             xml.SubElement(element, "system-out").text = _clean(suite.output[-_OUTPUT:])
-    with _create(path) as out:
-        out.write("<?xml version='1.0' encoding='utf-8'?>\n")
-        out.write(xml.tostring(root, encoding="unicode") + "\n")
+    write_text(path, "<?xml version='1.0' encoding='utf-8'?>\n" +
+               xml.tostring(root, encoding="unicode"))
 
 
 def _clean(text):
     return _CONTROL.sub("?", text)
 
 
-def _create(path):
+def write_text(path, text):
+    """Writes the lines of `text` to the file `path`."""
     try:
-        return open(path, "w", encoding="utf-8")
+        with open(path, "w", encoding="utf-8") as out:
+            out.write(f"{text}\n")
     except OSError as error:
         raise Failure(f"cannot write {path}: {error.strerror}") from error
