@@ -118,10 +118,16 @@ def _share(word):
         raise Failure(f"--share {word}: expected DIR[:PATH-IN-GUEST][:ro]")
     if not os.path.exists(source):
         raise Failure(f"--share {word}: no such directory: {path}")
-    if target in ("/", "/dev", "/proc", "/sys", "/run", "/tmp"):
-        raise Failure(f"--share {word}: the guest has a {target} of its own; share a directory "
-                      "below it, or add :PATH-IN-GUEST")
+    target = os.path.normpath(target)
+    if _is_own(target):
+        raise Failure(f"--share {word}: the guest has a {target} of its own: add another path, "
+                      "DIR:PATH-IN-GUEST")
     return Share(source, target, mode)
+
+
+def _is_own(path):
+    """Returns whether the guest has the directory `path` itself, so that it cannot be shared."""
+    return path in ("/", "/tmp") or path.split("/")[1] in ("dev", "proc", "run", "sys", ".vfence")
 
 
 def _parameters(words, paths):
@@ -167,7 +173,9 @@ def _shares(options):
     shares = [_share(word) for word in options.share]
     cwd = os.getcwd()
     if not any(os.path.commonpath([cwd, share.target]) == share.target for share in shares):
-        shares.insert(0, _share(cwd))
+        if _is_own(cwd):
+            raise Failure(f"the guest has a {cwd} of its own: run vfence-vm in another directory")
+        shares.insert(0, Share(cwd, cwd))
     include = os.path.join(build.CHECKOUT, "include", "uapi")
     return shares + [Share(os.path.join(include, header), f"/usr/include/{header}", "ro")
                      for header in sorted(glob.glob("*/*.h", root_dir=include))]

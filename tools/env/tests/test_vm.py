@@ -58,6 +58,7 @@ class Shares(Scratch):
                              (f"{self.directory}:/srv:/x", "expected DIR"),
                              (self.path("none"), "no such directory"),
                              ("/tmp", "the guest has a /tmp of its own"),
+                             (f"{self.directory}:/run/x", "the guest has a /run/x of its own"),
                              (f"{self.directory}:/", "the guest has a / of its own")):
             with self.assertRaisesRegex(Failure, reason, msg=word):
                 vm._share(word)
@@ -71,6 +72,10 @@ class Shares(Scratch):
                 sources = [share.source for share in shares
                            if not share.target.startswith("/usr/include/")]
                 self.assertEqual(sources, expected)
+
+    def test_current_directory_that_the_guest_has_itself(self):
+        with contextlib.chdir("/"), self.assertRaisesRegex(Failure, "run vfence-vm in another dir"):
+            vm._shares(mock.Mock(share=[]))
 
     def test_headers_are_where_a_compiler_finds_them(self):
         with contextlib.chdir(self.directory):
