@@ -22,7 +22,8 @@ use kernel::{
 };
 
 /// Creates the buffer that the argument describes.
-pub(crate) fn create(client: &Client, argument: &UserArg) -> Result {
+#[inline(never)]
+pub(crate) fn create(client: &Client, argument: UserArg) -> Result {
     let mut args: vfence_buffer_create = argument.read()?;
     must_be_zero(args.flags)?;
     let buf = client.device().create_buffer(args.size)?;

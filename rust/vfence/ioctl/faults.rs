@@ -24,7 +24,8 @@ use crate::{
 use kernel::prelude::*;
 
 /// `VFENCE_IOCTL_QUEUE_FAULTS`.
-pub(super) fn set(client: &Client, argument: &UserArg) -> Result {
+#[inline(never)]
+pub(super) fn set(client: &Client, argument: UserArg) -> Result {
     let faults: vfence_queue_faults = argument.read()?;
     must_be_zero(faults.flags)?;
     let queue = client.queue(faults.queue)?;

@@ -74,7 +74,8 @@ impl Drop for QueueWait {
 type QueueWaits = RBTree<u32, QueueWait>;
 
 /// `VFENCE_IOCTL_WAIT`.
-pub(super) fn wait(client: &Client, argument: &UserArg) -> Result {
+#[inline(never)]
+pub(super) fn wait(client: &Client, argument: UserArg) -> Result {
     let mut wait: vfence_wait = argument.read()?;
     must_be_zero(wait.flags & !VFENCE_WAIT_ANY)?;
     must_be_zero(wait.pad)?;
@@ -149,7 +150,8 @@ fn add_point(waits: &mut QueueWaits, client: &Client, point: &vfence_point, any:
 }
 
 /// `VFENCE_IOCTL_EXPORT`.
-pub(super) fn export(client: &Client, argument: &UserArg) -> Result {
+#[inline(never)]
+pub(super) fn export(client: &Client, argument: UserArg) -> Result {
     let mut export: vfence_export = argument.read()?;
     must_be_zero(export.flags)?;
     must_be_zero(export.pad)?;
@@ -167,7 +169,8 @@ pub(super) fn export(client: &Client, argument: &UserArg) -> Result {
 }
 
 /// `VFENCE_IOCTL_JOB_INFO`.
-pub(super) fn info(client: &Client, argument: &UserArg) -> Result {
+#[inline(never)]
+pub(super) fn info(client: &Client, argument: UserArg) -> Result {
     let mut info: vfence_job_info =
         argument.read_versioned(&[offset_of!(vfence_job_info, result)])?;
     must_be_zero(info.flags)?;

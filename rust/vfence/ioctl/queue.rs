@@ -51,7 +51,8 @@ use kernel::{
 };
 
 /// `VFENCE_IOCTL_QUERY`.
-pub(super) fn query(client: &Client, argument: &UserArg) -> Result {
+#[inline(never)]
+pub(super) fn query(client: &Client, argument: UserArg) -> Result {
     let query: vfence_query =
         argument.read_versioned(&[offset_of!(vfence_query, max_buffer_size)])?;
     must_be_zero(query.flags)?;
@@ -73,7 +74,8 @@ pub(super) fn query(client: &Client, argument: &UserArg) -> Result {
 }
 
 /// `VFENCE_IOCTL_QUEUE_CREATE`.
-pub(super) fn create(client: &Client, argument: &UserArg) -> Result {
+#[inline(never)]
+pub(super) fn create(client: &Client, argument: UserArg) -> Result {
     let mut create: vfence_queue_create =
         argument.read_versioned(&[offset_of!(vfence_queue_create, timeout_ns)])?;
     must_be_zero(create.flags)?;
@@ -143,14 +145,16 @@ fn policy_from_user(
 }
 
 /// `VFENCE_IOCTL_QUEUE_DESTROY`.
-pub(super) fn destroy(client: &Client, argument: &UserArg) -> Result {
+#[inline(never)]
+pub(super) fn destroy(client: &Client, argument: UserArg) -> Result {
     let destroy: vfence_queue_destroy = argument.read()?;
     must_be_zero(destroy.flags)?;
     client.destroy_queue(destroy.queue)
 }
 
 /// `VFENCE_IOCTL_QUEUE_INFO`.
-pub(super) fn info(client: &Client, argument: &UserArg) -> Result {
+#[inline(never)]
+pub(super) fn info(client: &Client, argument: UserArg) -> Result {
     let mut info: vfence_queue_info =
         argument.read_versioned(&[offset_of!(vfence_queue_info, errors)])?;
     must_be_zero(info.flags)?;
@@ -161,7 +165,8 @@ pub(super) fn info(client: &Client, argument: &UserArg) -> Result {
 }
 
 /// `VFENCE_IOCTL_QUEUE_RESET`.
-pub(super) fn reset(client: &Client, argument: &UserArg) -> Result {
+#[inline(never)]
+pub(super) fn reset(client: &Client, argument: UserArg) -> Result {
     let mut reset: vfence_queue_reset = argument.read()?;
     must_be_zero(reset.flags)?;
     let queue = client.queue(reset.queue)?;
@@ -174,9 +179,8 @@ pub(super) fn reset(client: &Client, argument: &UserArg) -> Result {
 }
 
 /// `VFENCE_IOCTL_SIGNAL`.
-// Out of line: it must not pay for the other handlers' stack frames.
 #[inline(never)]
-pub(super) fn signal(client: &Client, argument: &UserArg) -> Result {
+pub(super) fn signal(client: &Client, argument: UserArg) -> Result {
     let signal: vfence_signal = argument.read()?;
     must_be_zero(signal.flags)?;
     must_be_errno(signal.error)?;

@@ -95,7 +95,6 @@ const REPLY: usize = offset_of!(vfence_submit, out_fence);
 const _: () = assert!(offset_of!(vfence_submit, seqno) == REPLY + offset_of!(Reply, seqno));
 
 /// `VFENCE_IOCTL_SUBMIT`.
-// Out of line, as `submit_batch()` is: other ioctls must not pay for its stack frame.
 #[inline(never)]
 pub(super) fn submit<H: HandleLookup>(client: &Client, handles: &H, argument: UserArg) -> Result {
     let (argument, mut syncs) = handles.resolve_job(argument, &[])?;
@@ -178,12 +177,12 @@ fn submit_timed<H: HandleLookup>(
 pub(super) fn submit_batch<H: HandleLookup>(
     client: &Client,
     handles: &H,
-    argument: &UserArg,
+    argument: UserArg,
 ) -> Result {
     let mut batch: vfence_submit_batch = argument.read()?;
     must_be_zero(batch.flags)?;
     batch.refused = batch.count;
-    let result = submit_all(client, handles, argument, &mut batch);
+    let result = submit_all(client, handles, &argument, &mut batch);
     if result.is_err() {
         argument.write(&batch)?;
     }
