@@ -18,6 +18,7 @@ pub(crate) mod dma_fence_chain;
 pub(crate) mod dma_fence_unwrap;
 pub(crate) mod dma_mapping;
 pub(crate) mod dma_resv;
+pub(crate) mod dynamic_debug;
 pub(crate) mod fault_inject;
 pub(crate) mod file_operations;
 pub(crate) mod hrtimer;

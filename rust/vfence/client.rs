@@ -28,6 +28,7 @@ use crate::{
             Queue,
             QueueRef, //
         },
+        refusal::refuse, //
     },
 };
 use kernel::{
@@ -115,9 +116,14 @@ impl Client {
         TraceOwner::new(self.id, self.device.dma.device().name())
     }
 
+    /// Returns the queue with the id `id`, if there is one.
+    pub(crate) fn find_queue(&self, id: u32) -> Option<QueueRef> {
+        self.queues.lock().by_id.get(&id).cloned()
+    }
+
     /// Returns the queue with the id `id`. Fails with `ENOENT`.
     pub(crate) fn queue(&self, id: u32) -> Result<QueueRef> {
-        self.queues.lock().by_id.get(&id).cloned().ok_or(ENOENT)
+        self.find_queue(id).ok_or_else(|| no_queue(id))
     }
 
     /// Returns the queue with the id `id`, from `cache` if it is there; else stores it there.
@@ -175,9 +181,11 @@ impl Client {
         let id = {
             let mut queues = self.queues.lock();
             if queues.count >= limits.max_queues {
-                return Err(ENOSPC);
+                return Err(too_many_queues(&limits));
             }
-            queues.last_id = queues.last_id.checked_add(1).ok_or(ENOSPC)?;
+            let next = queues.last_id.checked_add(1);
+            queues.last_id =
+                next.ok_or_else(|| refuse!(ENOSPC, "queue_create: the client has used all ids"))?;
             queues.last_id
         };
         let events = self.events.clone();
@@ -192,7 +200,7 @@ impl Client {
             let mut queues = self.queues.lock();
             // Another thread may have created the last queue that is allowed.
             if queues.count >= limits.max_queues {
-                return Err(ENOSPC);
+                return Err(too_many_queues(&limits));
             }
             self.device.list(listing);
             // If the device is lost after this, the queue is found in the list.
@@ -234,7 +242,7 @@ impl Client {
             // A submission that has found the queue publishes its jobs first.
             let mut last_submitted = self.last_submitted.lock_killable()?;
             let mut queues = self.queues.lock();
-            let queue = queues.by_id.remove(&id).ok_or(ENOENT)?;
+            let queue = queues.by_id.remove(&id).ok_or_else(|| no_queue(id))?;
             queues.count -= 1;
             last_submitted.take_if(|last| last.id() == id);
             self.device.unlist(self.id, id);
@@ -262,4 +270,24 @@ impl Client {
         }
         self.device.unlist(self.id, device::CLIENT);
     }
+}
+
+/// Returns the error of a call that names a queue which the client does not have.
+#[cold]
+#[inline(never)]
+fn no_queue(id: u32) -> Error {
+    refuse!(
+        ENOENT,
+        "the client has no queue {}: it never existed or was destroyed",
+        id
+    )
+}
+
+/// Returns the error of the creation of a queue at the limit.
+fn too_many_queues(limits: &Limits) -> Error {
+    refuse!(
+        ENOSPC,
+        "queue_create: the client already has max_queues, {}",
+        limits.max_queues
+    )
 }

@@ -18,6 +18,7 @@ use crate::{
     vfence::{
         charged::ChargedMemory,
         presence::Presence,
+        refusal::refuse,
         sched::ring::{
             Ring,
             RingMemory, //
@@ -139,8 +140,14 @@ impl Events {
     /// Fails with `EINVAL` if no event fits, `ERESTARTSYS`, `EFAULT`, and as [`Presence::check`]
     /// does.
     pub(crate) fn read(&self, nonblocking: bool, to: &mut IovIterDest<'_>) -> Result<usize> {
-        if to.len() < SIZE {
-            return Err(EINVAL);
+        let len = to.len();
+        if len < SIZE {
+            return Err(refuse!(
+                EINVAL,
+                "read: a buffer of {} bytes is smaller than one event, {}",
+                len,
+                SIZE
+            ));
         }
         loop {
             self.presence.check()?;
@@ -148,11 +155,22 @@ impl Events {
                 return reader.copy(to);
             }
             if nonblocking {
-                return Err(EAGAIN);
+                return Err(self.would_block());
             }
             wait_until([(&self.readers, 0)], u64::MAX, || {
-                self.state.lock().readable() || self.presence.check().is_err()
+                self.state.lock().readable() || self.presence.error().is_some()
             })?;
+        }
+    }
+
+    /// Returns the error of a `read()` that would have to wait.
+    #[cold]
+    #[inline(never)]
+    fn would_block(&self) -> Error {
+        if self.unread() > 0 {
+            refuse!(EAGAIN, "read: another reader is being served")
+        } else {
+            refuse!(EAGAIN, "read: there is no event")
         }
     }
 
@@ -215,7 +233,10 @@ impl<'a> Reader<'a> {
             self.0.remove(copied);
             read += copied * SIZE;
             if copied < count && read == 0 {
-                return Err(EFAULT);
+                return Err(refuse!(
+                    EFAULT,
+                    "read: no event could be written to the buffer"
+                ));
             }
             if copied < count || count == 0 {
                 break;
@@ -262,7 +283,8 @@ impl EventReservation<'_> {
                 let mut state = self.events.state.lock();
                 let allowed = MAX_EVENTS.saturating_sub(state.reserved + state.unread.len());
                 if allowed == 0 {
-                    return Err(EAGAIN);
+                    drop(state);
+                    return Err(too_many_events());
                 }
                 let room = state.unread.free_slots().saturating_sub(state.reserved);
                 if room > 0 {
@@ -275,7 +297,7 @@ impl EventReservation<'_> {
             let segment = ChargedMemory::segment()?;
             let refused = self.events.state.lock().unread.add_segment(segment);
             // The directory has a place for it: there are fewer than `MAX_EVENTS` events.
-            refused.map_err(|_| EAGAIN)?;
+            refused.map_err(|_| too_many_events())?;
         }
     }
 
@@ -292,4 +314,15 @@ impl Drop for EventReservation<'_> {
             self.events.state.lock().reserved -= unused;
         }
     }
+}
+
+/// Returns the error of a submission beyond [`MAX_EVENTS`].
+#[cold]
+#[inline(never)]
+fn too_many_events() -> Error {
+    refuse!(
+        EAGAIN,
+        "submit: the client has VFENCE_MAX_EVENTS, {}, unread events and events of pending jobs",
+        MAX_EVENTS
+    )
 }

@@ -13,13 +13,16 @@ use crate::{
         VFENCE_MAX_FAULTS, //
     },
     vfence::{
+        refusal::{
+            must_be_errno,
+            refuse, //
+        },
         sched::fault_plan::{
             FaultKind,
             FaultPlan,
             FaultRule,
             FaultTrigger, //
         },
-        uarg::must_be_errno, //
     },
 };
 use core::str::FromStr;
@@ -56,18 +59,37 @@ pub(crate) fn rule_from_user(fault: &vfence_fault) -> Result<FaultRule> {
         HANG => FaultKind::Hang,
         DELAY => FaultKind::Delay,
         DROP_INTERRUPT => FaultKind::DropInterrupt,
-        _ => return Err(EINVAL),
+        kind => return Err(refuse!(EINVAL, "fault: kind {} is unknown", kind)),
     };
-    must_be_errno(fault.error)?;
-    if (fault.error != 0) != (kind == FaultKind::Fail)
-        || (fault.delay_ns != 0) != (kind == FaultKind::Delay)
-    {
-        return Err(EINVAL);
+    must_be_errno!("fault: error", fault.error)?;
+    if (fault.error != 0) != (kind == FaultKind::Fail) {
+        return Err(refuse!(
+            EINVAL,
+            "fault: error {} of kind {}: VFENCE_FAULT_FAIL has an error, other kinds have 0",
+            fault.error,
+            fault.kind
+        ));
+    }
+    if (fault.delay_ns != 0) != (kind == FaultKind::Delay) {
+        return Err(refuse!(
+            EINVAL,
+            "fault: delay_ns {} of kind {}: VFENCE_FAULT_DELAY has a delay, other kinds have 0",
+            fault.delay_ns,
+            fault.kind
+        ));
     }
     let trigger = match (fault.every, fault.probability) {
         (1.., 0) => FaultTrigger::Every(fault.every),
         (0, 1..=ALWAYS) => FaultTrigger::Probability(fault.probability),
-        _ => return Err(EINVAL),
+        (every, probability) => {
+            return Err(refuse!(
+                EINVAL,
+                "fault: every {}, probability {}: one must be 0, and the probability at most {}",
+                every,
+                probability,
+                ALWAYS
+            ))
+        }
     };
     Ok(FaultRule {
         kind,
@@ -109,8 +131,14 @@ impl DefaultFaults {
 
 impl Reader for DefaultFaults {
     fn read_from_slice(&self, reader: &mut UserSliceReader) -> Result {
-        if reader.len() > PAGE_SIZE {
-            return Err(EINVAL);
+        let length = reader.len();
+        if length > PAGE_SIZE {
+            return Err(refuse!(
+                EINVAL,
+                "faults: {} bytes exceed one page, {}",
+                length,
+                PAGE_SIZE
+            ));
         }
         let mut text = KVec::from_elem(0, reader.len(), GFP_KERNEL)?;
         reader.read_slice(&mut text)?;
@@ -133,7 +161,8 @@ impl Writer for DefaultFaults {
 /// Returns the plan that a text describes: a rule a line, and perhaps a line with the seed. Fails
 /// with `EINVAL`.
 fn parse(text: &[u8]) -> Result<FaultPlan> {
-    let text = core::str::from_utf8(text).map_err(|_| EINVAL)?;
+    let text =
+        core::str::from_utf8(text).map_err(|_| refuse!(EINVAL, "faults: the text is not UTF-8"))?;
     let lines = || text.split(['\n', ';']).map(str::trim);
     let mut seed = 0;
     for line in lines() {
@@ -147,7 +176,11 @@ fn parse(text: &[u8]) -> Result<FaultPlan> {
             continue;
         }
         if !plan.add(parse_rule(line)?) {
-            return Err(EINVAL);
+            return Err(refuse!(
+                EINVAL,
+                "faults: more rules than VFENCE_MAX_FAULTS, {}",
+                VFENCE_MAX_FAULTS
+            ));
         }
     }
     Ok(plan)
@@ -162,25 +195,30 @@ fn parse_rule(line: &str) -> Result<FaultRule> {
             Some("hang") => HANG,
             Some("delay") => DELAY,
             Some("drop_interrupt") => DROP_INTERRUPT,
-            _ => return Err(EINVAL),
+            kind => {
+                let kind = kind.unwrap_or_default();
+                return Err(refuse!(EINVAL, "faults: {:?} is not a kind of fault", kind));
+            }
         },
         ..Default::default()
     };
     for word in words {
-        match word.split_once('=').ok_or(EINVAL)? {
+        let unknown = || refuse!(EINVAL, "faults: {:?} is not a field of a fault", word);
+        match word.split_once('=').ok_or_else(unknown)? {
             ("every", value) => fault.every = number(value)?,
             ("probability", value) => fault.probability = number(value)?,
             ("error", value) => fault.error = number(value)?,
             ("delay_ns", value) => fault.delay_ns = number(value)?,
             ("limit", value) => fault.limit = number(value)?,
-            _ => return Err(EINVAL),
+            _ => return Err(unknown()),
         }
     }
     rule_from_user(&fault)
 }
 
 fn number<T: FromStr>(text: &str) -> Result<T> {
-    text.parse().map_err(|_| EINVAL)
+    let number = text.parse();
+    number.map_err(|_| refuse!(EINVAL, "faults: {:?} is not a number in range", text))
 }
 
 #[kernel::macros::kunit_tests(vfence_faults)]

@@ -11,7 +11,8 @@ use crate::{
     },
     vfence::{
         client::Client,
-        device::NodeData, //
+        device::NodeData,
+        refusal::refuse, //
     },
     LocalModule, //
 };
@@ -19,6 +20,7 @@ use kernel::{
     fs::File,
     iov::IovIterDest,
     mm::virt::VmaNew,
+    page::PAGE_SIZE,
     prelude::*,
     seq_file::SeqFile,
     seq_print,
@@ -61,9 +63,33 @@ impl FileOperations for Client {
     }
 
     fn mmap(client: Pin<&Self>, page: usize, vma: &VmaNew) -> Result {
-        let id = u32::try_from(page).map_err(|_| EINVAL)?;
-        let queue = client.queue(id).map_err(|_| EINVAL)?;
-        queue.map_counters(vma)
+        let queue = u32::try_from(page)
+            .ok()
+            .and_then(|id| client.find_queue(id));
+        let queue = queue.ok_or_else(|| {
+            let offset = (page as u64).wrapping_mul(PAGE_SIZE as u64);
+            refuse!(
+                EINVAL,
+                "mmap: {:#x} is not the counters_offset of a queue of the client",
+                offset
+            )
+        })?;
+        let mapped = queue.map_counters(vma);
+        mapped.map_err(|error| {
+            let length = vma.end() - vma.start();
+            if error == EACCES {
+                refuse!(EACCES, "mmap: counters are read-only: PROT_WRITE")
+            } else if length != PAGE_SIZE {
+                refuse!(
+                    error,
+                    "mmap: counters are one page, {} bytes, not {}",
+                    PAGE_SIZE,
+                    length
+                )
+            } else {
+                refuse!(error, "mmap: counters cannot be executed: PROT_EXEC")
+            }
+        })
     }
 
     fn show_fdinfo(client: Pin<&Self>, seq: &SeqFile) {
@@ -76,7 +102,7 @@ impl FileOperations for Client {
         seq_print!(seq, "vfence-jobs:\t{}\n", jobs);
         seq_print!(seq, "vfence-events:\t{}\n", client.events.unread());
         // The core's keys, which identify the client, are missing too.
-        if client.events.presence().check() == Err(ENODEV) {
+        if client.events.presence().error() == Some(ENODEV) {
             return;
         }
         client.for_each_engine(|name, queues, busy| {

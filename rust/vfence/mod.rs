@@ -15,8 +15,9 @@
 //! - `budget`, `backlog`: the interrupt time of a CPU, and the queues that have used it up.
 //! - `settings`, `limits`, `faults`: the settings of a device, and those that a queue keeps: its
 //!   limits, and the rules of its fault plan.
-//! - `presence`, `events`, `uarg`, `charged`: whether the device is there, events of a client,
-//!   arguments of ioctls, memory charged to the caller's cgroup.
+//! - `presence`, `events`, `uarg`, `descriptor`, `charged`: whether the device is there, events of
+//!   a client, arguments of ioctls, descriptors they return, memory charged to the caller's cgroup.
+//! - `refusal`: the reason of an errno, as a debug message.
 //! - `sched`: the decisions of a queue, pure code that is tested on the host.
 //!
 //! Imports go down this list, never up: see `Documentation/design.md`.
@@ -29,6 +30,7 @@ pub(crate) mod buffer;
 pub(crate) mod charged;
 pub(crate) mod client;
 pub(crate) mod debugfs;
+pub(crate) mod descriptor;
 pub(crate) mod device;
 pub(crate) mod engines;
 pub(crate) mod events;
@@ -42,6 +44,7 @@ pub(crate) mod listing;
 pub(crate) mod module;
 pub(crate) mod presence;
 pub(crate) mod queue;
+pub(crate) mod refusal;
 pub(crate) mod sched;
 pub(crate) mod settings;
 pub(crate) mod shared;

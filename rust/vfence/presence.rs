@@ -5,7 +5,10 @@
 //! A device is *lost* to its clients when it is wedged or unplugged. It may return, but only to new
 //! clients, with a new [`Presence`].
 
-use crate::kernel_ext::blocked_tasks::BlockedTasks;
+use crate::{
+    kernel_ext::blocked_tasks::BlockedTasks,
+    vfence::refusal::refuse, //
+};
 use kernel::{
     prelude::*,
     sync::{
@@ -45,9 +48,18 @@ impl Presence {
     /// checks.
     #[inline]
     pub(crate) fn check(&self) -> Result {
+        match self.error() {
+            None => Ok(()),
+            Some(error) => Err(lost(error)),
+        }
+    }
+
+    /// Returns the error with which [`Presence::check`] would fail.
+    #[inline]
+    pub(crate) fn error(&self) -> Option<Error> {
         match self.error.load(Relaxed) {
-            0 => Ok(()),
-            error => Err(Error::from_errno(error)),
+            0 => None,
+            error => Some(Error::from_errno(error)),
         }
     }
 
@@ -72,5 +84,16 @@ impl Presence {
     pub(super) fn lose(&self, error: Error) {
         self.error.store(error.to_errno(), Relaxed);
         self.blocked.interrupt();
+    }
+}
+
+/// Returns `error`, that of a call after the loss of the device.
+#[cold]
+#[inline(never)]
+fn lost(error: Error) -> Error {
+    if error == EIO {
+        refuse!(EIO, "the client has lost the device, which is wedged")
+    } else {
+        refuse!(error, "the client has lost the device, which was unplugged")
     }
 }

@@ -7,7 +7,8 @@ use crate::{
     module_parameters,
     vfence::{
         faults::DefaultFaults,
-        limits::Limits, //
+        limits::Limits,
+        refusal::refuse, //
     },
 };
 use core::ops::RangeInclusive;
@@ -70,10 +71,19 @@ impl Reader for Setting {
     fn read_from_slice(&self, reader: &mut UserSliceReader) -> Result {
         // Enough for a number of 64 bits and a newline.
         let mut text = [0; 21];
-        let text = text.get_mut(..reader.len()).ok_or(EINVAL)?;
+        let (name, length) = (self.name, reader.len());
+        let text = text.get_mut(..length).ok_or_else(|| {
+            refuse!(
+                EINVAL,
+                "{}: {} bytes are longer than any number",
+                name,
+                length
+            )
+        })?;
         reader.read_slice(text)?;
-        let text = core::str::from_utf8(text).map_err(|_| EINVAL)?;
-        self.set(text.trim().parse().map_err(|_| EINVAL)?)
+        let value = core::str::from_utf8(text).unwrap_or_default().trim();
+        let number = value.parse();
+        self.set(number.map_err(|_| refuse!(EINVAL, "{}: {:?} is not a number", name, value))?)
     }
 }
 

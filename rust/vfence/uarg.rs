@@ -6,9 +6,9 @@
 //! does not have read as 0; fields that the driver does not have must be 0. Besides these rules of
 //! `copy_struct_from_user()`, the driver refuses a size that no version of the structure had.
 
-use crate::kernel_ext::{
-    dma_fence::Fence,
-    uaccess::copy_struct_from_user, //
+use crate::{
+    kernel_ext::uaccess::copy_struct_from_user,
+    vfence::refusal::refuse, //
 };
 use core::mem::MaybeUninit;
 use kernel::{
@@ -45,27 +45,48 @@ impl UserArg {
     }
 
     /// Returns element `index` of the array at `array` in user space, whose elements have `size`
-    /// bytes.
+    /// bytes. `name` names the array in the reason of a refusal.
     ///
     /// Fails with `E2BIG` if `size` exceeds `PAGE_SIZE`, and with `EFAULT` if the address
     /// overflows.
-    pub(crate) fn element(array: u64, index: usize, size: usize) -> Result<Self> {
+    #[inline(always)]
+    pub(crate) fn element(
+        name: &'static str,
+        array: u64,
+        index: usize,
+        size: usize,
+    ) -> Result<Self> {
         if size > PAGE_SIZE {
-            return Err(E2BIG);
+            return Err(refuse!(
+                E2BIG,
+                "{}: an element size of {} exceeds one page, {}",
+                name,
+                size,
+                PAGE_SIZE
+            ));
         }
-        let array = usize::try_from(array).map_err(|_| EFAULT)?;
-        let offset = index.checked_mul(size).ok_or(EFAULT)?;
-        Ok(Self {
-            address: array.checked_add(offset).ok_or(EFAULT)?,
-            size,
-        })
+        let offset = index.checked_mul(size);
+        let address = usize::try_from(array).ok().zip(offset);
+        match address.and_then(|(array, offset)| array.checked_add(offset)) {
+            Some(address) => Ok(Self { address, size }),
+            None => Err(refuse!(
+                EFAULT,
+                "{}: element {} of {} bytes at {:#x} is outside the address space",
+                name,
+                index,
+                size,
+                array
+            )),
+        }
     }
 
     /// Returns `size` bytes at `offset` in the structure. Fails with `EFAULT` if the address
     /// overflows.
     fn slice(&self, offset: usize, size: usize) -> Result<UserSlice> {
-        let address = self.address.checked_add(offset).ok_or(EFAULT)?;
-        Ok(UserSlice::new(UserPtr::from_addr(address), size))
+        match self.address.checked_add(offset) {
+            Some(address) => Ok(UserSlice::new(UserPtr::from_addr(address), size)),
+            None => Err(self.inaccessible()),
+        }
     }
 
     /// Copies a structure that has had one size only from user space. Fails as
@@ -96,17 +117,56 @@ impl UserArg {
         place: &'a mut MaybeUninit<T>,
         earlier: &[usize],
     ) -> Result<&'a mut T> {
-        if self.size < size_of::<T>() && !earlier.contains(&self.size) {
-            return Err(EINVAL);
+        let size = self.size;
+        if size < size_of::<T>() && !earlier.contains(&size) {
+            return Err(refuse!(
+                EINVAL,
+                "{}: no version of the structure has {} bytes; this one has {}",
+                short_name::<T>(),
+                size,
+                size_of::<T>()
+            ));
         }
-        copy_struct_from_user(place, UserPtr::from_addr(self.address), self.size)
+        copy_struct_from_user(place, UserPtr::from_addr(self.address), size)
+            .map_err(|error| self.not_copied::<T>(error))
+    }
+
+    /// Returns `error`, with which `copy_struct_from_user()` has refused a `T`.
+    #[cold]
+    #[inline(never)]
+    fn not_copied<T>(&self, error: Error) -> Error {
+        if error != E2BIG {
+            return self.inaccessible();
+        }
+        let size = self.size;
+        refuse!(
+            E2BIG,
+            "{}: of {} bytes, those beyond the kernel's {} are not all 0",
+            short_name::<T>(),
+            size,
+            size_of::<T>()
+        )
+    }
+
+    /// Returns the error of an access to the structure.
+    #[cold]
+    #[inline(never)]
+    fn inaccessible(&self) -> Error {
+        let (size, address) = (self.size, self.address);
+        refuse!(
+            EFAULT,
+            "a pointer does not point to accessible memory: {} bytes at {:#x}",
+            size,
+            address
+        )
     }
 
     /// Copies the field at `offset`, which every version has, from user space. Fails with `EFAULT`.
     pub(crate) fn read_field<T: FromBytes + IntoBytes + Copy>(&self, offset: usize) -> Result<T> {
         let mut value = T::new_zeroed();
         let mut reader = self.slice(offset, size_of::<T>())?.reader();
-        reader.read_slice(value.as_mut_bytes())?;
+        let read = reader.read_slice(value.as_mut_bytes());
+        read.map_err(|_| self.inaccessible())?;
         Ok(value)
     }
 
@@ -115,31 +175,20 @@ impl UserArg {
     pub(crate) fn write<T: IntoBytes + Immutable>(&self, value: &T) -> Result {
         let known = self.size.min(size_of::<T>());
         let mut writer = self.slice(0, known)?.writer();
-        writer.write_slice(&value.as_bytes()[..known])
+        let written = writer.write_slice(&value.as_bytes()[..known]);
+        written.map_err(|_| self.inaccessible())
     }
 
     /// Copies a field, or adjacent ones, at `offset`, which every version has, to user space. Fails
     /// with `EFAULT`.
     pub(crate) fn write_field<T: AsBytes>(&self, offset: usize, value: &T) -> Result {
-        self.slice(offset, size_of::<T>())?.writer().write(value)
+        let written = self.slice(offset, size_of::<T>())?.writer().write(value);
+        written.map_err(|_| self.inaccessible())
     }
 }
 
-/// Checks that a reserved field or a field of flags is 0. Fails with `EINVAL` if not.
-pub(crate) fn must_be_zero(field: u32) -> Result {
-    if field == 0 {
-        Ok(())
-    } else {
-        Err(EINVAL)
-    }
-}
-
-/// Checks that a field is 0 or a negative errno that a fence can carry, `-MAX_ERRNO` to -1. Fails
-/// with `EINVAL` if not.
-pub(crate) fn must_be_errno(field: i32) -> Result {
-    if (-Fence::MAX_ERRNO..=0).contains(&field) {
-        Ok(())
-    } else {
-        Err(EINVAL)
-    }
+/// Returns the name of `T` without its path, such as `vfence_submit`.
+fn short_name<T>() -> &'static str {
+    let name = core::any::type_name::<T>();
+    name.rsplit("::").next().unwrap_or(name)
 }

@@ -23,7 +23,8 @@ use crate::{
             Device,
             NodeData, //
         },
-        presence::Presence, //
+        presence::Presence,
+        refusal::refuse, //
     },
     vfence_drm::DrmDriver, //
 };
@@ -90,7 +91,7 @@ impl Control {
     pub(crate) fn plug(&self) -> Result {
         let mut plugged = self.plugged.lock();
         if plugged.is_some() {
-            return Err(EBUSY);
+            return Err(refuse!(EBUSY, "plug: the device is plugged in already"));
         }
         *plugged = Some(Plugged::new(&self.device)?);
         Ok(())
@@ -102,7 +103,7 @@ impl Control {
         let Plugged {
             registration,
             presence,
-        } = plugged.take().ok_or(ENODEV)?;
+        } = plugged.take().ok_or_else(unplugged)?;
         // In this order: the core waits for calls of other drivers, which may wait for fences.
         self.device.lose(&presence, ENODEV);
         registration.unplug();
@@ -116,12 +117,17 @@ impl Control {
     /// reset, and with `ENOMEM` if only the uevent could not be sent.
     fn wedge(&self, recovery: Recovery) -> Result {
         let plugged = self.plugged.lock();
-        let plugged = plugged.as_ref().ok_or(ENODEV)?;
-        let wedged = plugged.presence.check();
+        let plugged = plugged.as_ref().ok_or_else(unplugged)?;
+        let wedged = plugged.presence.error();
         if recovery == Recovery::NONE {
-            wedged?;
+            if let Some(error) = wedged {
+                return Err(refuse!(
+                    error,
+                    "wedge none: the device is wedged and cannot be reset"
+                ));
+            }
             self.device.reset_queues();
-        } else if wedged.is_ok() {
+        } else if wedged.is_none() {
             self.device.lose(&plugged.presence, EIO);
         }
         plugged.registration.wedged_event(recovery)
@@ -135,9 +141,14 @@ impl Control {
             (Some("unplug"), None, None) => self.unplug(),
             (Some("wedge"), None, None) => self.wedge(Recovery::UNKNOWN),
             (Some("wedge"), Some(list), None) => self.wedge(recovery_from_list(list)?),
-            _ => Err(EINVAL),
+            _ => Err(refuse!(EINVAL, "control: {:?} is not a command", command)),
         }
     }
+}
+
+/// Returns the error of a command on a device that is unplugged.
+fn unplugged() -> Error {
+    refuse!(ENODEV, "control: the device is unplugged")
 }
 
 /// Returns the ways to recover a device in `list`, separated by commas. Fails with `EINVAL` for an
@@ -151,7 +162,13 @@ fn recovery_from_list(list: &str) -> Result<Recovery> {
             "rebind" => Recovery::REBIND,
             "bus-reset" => Recovery::BUS_RESET,
             "vendor-specific" => Recovery::VENDOR,
-            _ => return Err(EINVAL),
+            _ => {
+                return Err(refuse!(
+                    EINVAL,
+                    "wedge: {:?} is not rebind, bus-reset or vendor-specific, nor none alone",
+                    word
+                ))
+            }
         }))
     })
 }
@@ -160,10 +177,10 @@ impl Writer for Control {
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plugged = self.plugged.lock();
         f.write_str(
-            match plugged.as_ref().map(|plugged| plugged.presence.check()) {
+            match plugged.as_ref().map(|plugged| plugged.presence.error()) {
                 None => "unplugged\n",
-                Some(Ok(())) => "plugged\n",
-                Some(Err(_)) => "wedged\n",
+                Some(None) => "plugged\n",
+                Some(Some(_)) => "wedged\n",
             },
         )
     }
@@ -172,9 +189,18 @@ impl Writer for Control {
 impl Reader for Control {
     fn read_from_slice(&self, reader: &mut UserSliceReader) -> Result {
         let mut buffer = [0; MAX_COMMAND];
-        let command = buffer.get_mut(..reader.len()).ok_or(EINVAL)?;
+        let length = reader.len();
+        let command = buffer.get_mut(..length).ok_or_else(|| {
+            refuse!(
+                EINVAL,
+                "control: {} bytes are longer than any command",
+                length
+            )
+        })?;
         reader.read_slice(command)?;
-        self.execute(core::str::from_utf8(command).map_err(|_| EINVAL)?)
+        let text = core::str::from_utf8(command)
+            .map_err(|_| refuse!(EINVAL, "control: the command is not UTF-8"))?;
+        self.execute(text)
     }
 }
 

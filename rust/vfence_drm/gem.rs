@@ -8,7 +8,8 @@ use crate::{
         DumbBuffer,
         File,
         NewHandle,
-        Object, //
+        Object,
+        ObjectRef, //
     },
     drm_uapi::{
         drm_vfence_gem_create,
@@ -17,10 +18,11 @@ use crate::{
     vfence::{
         buffer::create,
         client::Client,
-        uarg::{
+        refusal::{
             must_be_zero,
-            UserArg, //
+            refuse, //
         },
+        uarg::UserArg, //
     },
 };
 use kernel::prelude::*;
@@ -31,12 +33,12 @@ use kernel::prelude::*;
 /// The handle is kept only if the reply can be written.
 pub(super) fn create<D: Driver<File = Client>>(file: &File<D>, argument: &UserArg) -> Result {
     let mut args: drm_vfence_gem_create = argument.read()?;
-    must_be_zero(args.flags)?;
+    must_be_zero!("gem_create: flags", args.flags)?;
     let buf = file.inner().device().create_buffer(args.size)?;
     args.size = buf.size() as u64;
     let handle = NewHandle::new(file, buf)?;
     args.handle = handle.number();
-    args.mmap_offset = handle.object().mmap_offset()?;
+    args.mmap_offset = mmap_offset(handle.object())?;
     argument.write(&args)?;
     handle.keep();
     Ok(())
@@ -49,7 +51,12 @@ pub(super) fn create_dumb<'a, D: Driver<File = Client>>(
     file: &'a File<D>,
     buffer: &mut DumbBuffer<'_>,
 ) -> Result<NewHandle<'a, D>> {
-    let size = buffer.set_size(0)?;
+    let size = buffer.set_size(0).map_err(|_| {
+        refuse!(
+            EINVAL,
+            "create_dumb: 32 bits cannot hold the size of the buffer"
+        )
+    })?;
     NewHandle::new(file, file.inner().device().create_buffer(size)?)
 }
 
@@ -58,11 +65,15 @@ pub(super) fn create_dumb<'a, D: Driver<File = Client>>(
 /// Fails with `ENOENT` for an unknown handle, `EINVAL` for a buffer of another exporter, as in the
 /// core, with `ENOSPC` and `ENOMEM`.
 pub(super) fn map_dumb<D: Driver>(file: &File<D>, handle: u32) -> Result<u64> {
-    let object = Object::lookup(file, handle)?;
+    let object = look_up(file, handle)?;
     if !create::is_vfence_buffer(object.buf()) {
-        return Err(EINVAL);
+        return Err(refuse!(
+            EINVAL,
+            "map_dumb: the buffer of handle {} is not from vfence",
+            handle
+        ));
     }
-    object.mmap_offset()
+    mmap_offset(&object)
 }
 
 /// `DRM_IOCTL_VFENCE_GEM_INFO`: returns the size and the mmap offset of the object with a handle.
@@ -70,9 +81,26 @@ pub(super) fn map_dumb<D: Driver>(file: &File<D>, handle: u32) -> Result<u64> {
 /// Fails with `EINVAL` if `flags` is not 0, `ENOENT` for an unknown handle, `EFAULT`, `ENOMEM`.
 pub(super) fn info<D: Driver<File = Client>>(file: &File<D>, argument: &UserArg) -> Result {
     let mut args: drm_vfence_gem_info = argument.read()?;
-    must_be_zero(args.flags)?;
-    let object = Object::lookup(file, args.handle)?;
+    must_be_zero!("gem_info: flags", args.flags)?;
+    let object = look_up(file, args.handle)?;
     args.size = object.buf().size() as u64;
-    args.mmap_offset = object.mmap_offset()?;
+    args.mmap_offset = mmap_offset(&object)?;
     argument.write(&args)
+}
+
+/// Returns the object with the handle `handle`. Fails with `ENOENT`.
+fn look_up<D: Driver>(file: &File<D>, handle: u32) -> Result<ObjectRef<'_>> {
+    Object::lookup(file, handle)
+        .map_err(|_| refuse!(ENOENT, "{} is not the handle of a GEM object", handle))
+}
+
+/// Returns the offset of `object` for `mmap()`. Fails with `ENOSPC`, `ENOMEM`.
+fn mmap_offset(object: &Object) -> Result<u64> {
+    object.mmap_offset().map_err(|error| {
+        if error == ENOSPC {
+            refuse!(ENOSPC, "no offset for mmap() is left")
+        } else {
+            error
+        }
+    })
 }

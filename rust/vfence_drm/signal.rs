@@ -21,11 +21,12 @@ use crate::{
     },
     vfence::{
         client::Client,
-        uarg::{
+        refusal::{
             must_be_errno,
             must_be_zero,
-            UserArg, //
+            refuse, //
         },
+        uarg::UserArg, //
     },
     vfence_drm::syncobj::{
         publish_signals,
@@ -44,10 +45,13 @@ use kernel::{
 /// Fails as `struct drm_vfence_syncobj_signal` describes.
 pub(super) fn signal<D: Driver<File = Client>>(file: &File<D>, argument: &UserArg) -> Result {
     let args: drm_vfence_syncobj_signal = argument.read()?;
-    must_be_zero(args.flags)?;
-    must_be_errno(args.error)?;
-    if args.error == 0 || args.sync_count == 0 {
-        return Err(EINVAL);
+    must_be_zero!("syncobj_signal: flags", args.flags)?;
+    must_be_errno!("syncobj_signal: error", args.error)?;
+    if args.error == 0 {
+        return Err(refuse!(EINVAL, "syncobj_signal: error is 0"));
+    }
+    if args.sync_count == 0 {
+        return Err(refuse!(EINVAL, "syncobj_signal: sync_count is 0"));
     }
     let mut signals = KVVec::new();
     DrmHandles::new(file).each(args.syncs, args.sync_count, args.sync_size, 0, |sync| {

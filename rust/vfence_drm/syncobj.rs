@@ -44,6 +44,10 @@ use crate::{
                 InFences, //
             },
         },
+        refusal::{
+            must_be_zero,
+            refuse, //
+        },
         uarg::UserArg, //
     },
 };
@@ -99,17 +103,20 @@ impl<'a, D: Driver<File = Client>> DrmHandles<'a, D> {
         flags: u32,
         mut f: impl FnMut(drm_vfence_sync) -> Result,
     ) -> Result {
-        let syncs = self.syncs.get().checked_add(count).ok_or(EINVAL)?;
+        let syncs = self.syncs.get().saturating_add(count);
         if syncs > DRM_VFENCE_MAX_SYNCS {
-            return Err(EINVAL);
+            return Err(refuse!(
+                EINVAL,
+                "the call names {} syncobjs or more, DRM_VFENCE_MAX_SYNCS is {}",
+                syncs,
+                DRM_VFENCE_MAX_SYNCS
+            ));
         }
         self.syncs.set(syncs);
         for index in 0..count as usize {
-            let element = UserArg::element(array, index, size as usize)?;
+            let element = UserArg::element("syncs", array, index, size as usize)?;
             let sync: drm_vfence_sync = element.read()?;
-            if sync.flags & !flags != 0 {
-                return Err(EINVAL);
-            }
+            must_be_zero!("unknown part of the flags of a sync", sync.flags & !flags)?;
             f(sync)?;
         }
         Ok(())
@@ -125,14 +132,17 @@ impl<'a, D: Driver<File = Client>> DrmHandles<'a, D> {
         sync: &drm_vfence_sync,
         earlier: &[DrmJobSyncobjs],
     ) -> Result {
-        let syncobj = Syncobj::find(self.file, sync.handle)?;
+        let syncobj = find_syncobj(self.file, sync.handle)?;
         if let Some(mut wait) = BatchWait::find(syncobj, sync.point, earlier)? {
             if let Some(fence) = wait.present.take() {
                 self.add_fences(syncobjs, &fence)?;
             }
             return Ok(syncobjs.batch_waits.push(wait, GFP_KERNEL_ACCOUNT)?);
         }
-        let find = |wait| find_fence(self.file, sync.handle, sync.point, wait);
+        let find = |wait| {
+            find_fence(self.file, sync.handle, sync.point, wait)
+                .map_err(|error| no_fence(sync, error))
+        };
         let fence = if sync.flags & DRM_VFENCE_SYNC_WAIT_FOR_SUBMIT == 0 {
             find(false)?
         } else {
@@ -232,7 +242,14 @@ impl BatchWait {
         let reached = match end {
             Some(end) => end >= point,
             None if point == 0 => true,
-            None => return Err(EINVAL),
+            None => {
+                return Err(refuse!(
+                    EINVAL,
+                    "submit: point {} of a syncobj that an earlier job of the call turns into a \
+                     binary one",
+                    point
+                ))
+            }
         };
         // Without `last`, the syncobj has reached the point before the call.
         Ok(last.filter(|_| reached).map(|last| Self {
@@ -295,7 +312,7 @@ impl<D: Driver<File = Client>> HandleLookup for DrmHandles<'_, D> {
                 Ok(syncobjs.signals.push(signal, GFP_KERNEL_ACCOUNT)?)
             },
         )?;
-        let job = UserArg::element(submit.job, 0, submit.job_size as usize)?;
+        let job = UserArg::element("submit: job", submit.job, 0, submit.job_size as usize)?;
         Ok((job, syncobjs))
     }
 
@@ -306,6 +323,36 @@ impl<D: Driver<File = Client>> HandleLookup for DrmHandles<'_, D> {
         // CAST: A handle has 32 bits.
         let object = Object::lookup(self.file, used.fd as u32)?;
         Ok(object.buf().clone())
+    }
+}
+
+/// Returns the syncobj with the handle `handle`. Fails with `ENOENT`.
+fn find_syncobj<D: Driver>(file: &File<D>, handle: u32) -> Result<ARef<Syncobj>> {
+    Syncobj::find(file, handle)
+        .map_err(|_| refuse!(ENOENT, "{} is not the handle of a syncobj", handle))
+}
+
+/// Returns `error`, with which the search for the fence of `sync` has failed.
+#[cold]
+#[inline(never)]
+fn no_fence(sync: &drm_vfence_sync, error: Error) -> Error {
+    if error == EINVAL {
+        refuse!(
+            EINVAL,
+            "submit: syncobj {} has no fence at point {}, and no \
+             DRM_VFENCE_SYNC_WAIT_FOR_SUBMIT",
+            sync.handle,
+            sync.point
+        )
+    } else if error == ETIME {
+        refuse!(
+            ETIME,
+            "submit: no fence was submitted for point {} of syncobj {} within 5 seconds",
+            sync.point,
+            sync.handle
+        )
+    } else {
+        error
     }
 }
 
@@ -322,7 +369,7 @@ impl SyncobjSignal {
     /// Fails with `ENOENT` for an unknown handle, `ENOMEM`.
     pub(super) fn new<D: Driver>(file: &File<D>, sync: &drm_vfence_sync) -> Result<Self> {
         Ok(Self {
-            syncobj: Syncobj::find(file, sync.handle)?,
+            syncobj: find_syncobj(file, sync.handle)?,
             fence: None,
             point: match sync.point {
                 0 => None,

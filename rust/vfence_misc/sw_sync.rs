@@ -24,7 +24,12 @@ use crate::{
         SW_SYNC_IOC_MAGIC, //
     },
     vfence::{
+        descriptor,
         device::Device,
+        refusal::{
+            must_be_zero,
+            refuse, //
+        },
         sw_sync::{
             name::TimelineName,
             timeline::{
@@ -34,19 +39,12 @@ use crate::{
                 TimelineRef, //
             },
         },
-        uarg::{
-            must_be_zero,
-            UserArg, //
-        },
+        uarg::UserArg, //
     },
     LocalModule, //
 };
 use core::mem::offset_of;
 use kernel::{
-    fs::file::{
-        flags::O_CLOEXEC,
-        FileDescriptorReservation, //
-    },
     ioctl::{
         _IOW,
         _IOWR, //
@@ -94,7 +92,7 @@ pub(crate) struct SwSync {
 impl SwSync {
     fn new(shared: &Arc<SwSyncShared>) -> Result<Self> {
         if !shared.live.load(Acquire) {
-            return Err(ENODEV);
+            return Err(refuse!(ENODEV, "open: the module is still loading"));
         }
         let timeline = SwSyncTimeline::new(
             shared.device.shared().fences().clone(),
@@ -204,11 +202,11 @@ impl FileOperations for SwSync {
     fn release(_this: Pin<KBox<Self>>) {}
 
     fn read(_this: Pin<&Self>, _nonblocking: bool, _to: &mut IovIterDest<'_>) -> Result<usize> {
-        Err(EINVAL)
+        Err(refuse!(EINVAL, "read: a timeline of sw_sync has no events"))
     }
 
     fn mmap(_this: Pin<&Self>, _page: usize, _vma: &VmaNew) -> Result {
-        Err(ENODEV)
+        Err(refuse!(ENODEV, "mmap: a timeline of sw_sync has no memory"))
     }
 
     fn show_fdinfo(this: Pin<&Self>, seq: &SeqFile) {
@@ -223,7 +221,7 @@ impl MiscDevice for SwSync {
             CREATE_FENCE => this.create_fence(&argument),
             INC => this.increment(&argument),
             GET_DEADLINE => this.get_deadline(&argument),
-            _ => Err(ENOTTY),
+            _ => Err(refuse!(ENOTTY, "no such ioctl: {:#x}", cmd)),
         }
         .into()
     }
@@ -231,7 +229,7 @@ impl MiscDevice for SwSync {
 
 impl SwSync {
     fn create_fence(&self, argument: &UserArg) -> Result {
-        let fd = FileDescriptorReservation::get_unused_fd_flags(O_CLOEXEC)?;
+        let fd = descriptor::reserve()?;
         // `name` is not used.
         let value = argument.read_field(offset_of!(sw_sync_create_fence_data, value))?;
         // If the reply cannot be written, the file and its reference to the fence are dropped.
@@ -250,14 +248,22 @@ impl SwSync {
 
     fn get_deadline(&self, argument: &UserArg) -> Result {
         let mut data: sw_sync_get_deadline = argument.read()?;
-        must_be_zero(data.pad)?;
-        if data.deadline_ns != 0 {
-            return Err(EINVAL);
-        }
-        let fence = sync_file::get_fence(data.fence_fd).map_err(|_| EINVAL)?;
-        let deadline = self.shared.contexts.data_of(&fence).ok_or(EINVAL)?;
+        must_be_zero!("get_deadline: pad", data.pad)?;
+        must_be_zero!("get_deadline: deadline_ns", data.deadline_ns)?;
+        let fd = data.fence_fd;
+        let fence = sync_file::get_fence(fd)
+            .map_err(|_| refuse!(EINVAL, "get_deadline: fence_fd {} is not a sync_file", fd))?;
+        let deadline = self.shared.contexts.data_of(&fence).ok_or_else(|| {
+            refuse!(
+                EINVAL,
+                "get_deadline: fence_fd {} is not a sync_file with one fence of this node",
+                fd
+            )
+        })?;
+        let earliest = deadline.earliest();
         // CAST: User space set an unsigned time.
-        data.deadline_ns = deadline.earliest().ok_or(ENOENT)? as u64;
+        data.deadline_ns =
+            earliest.ok_or_else(|| refuse!(ENOENT, "get_deadline: the fence has none"))? as u64;
         argument.write(&data)
     }
 }

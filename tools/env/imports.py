@@ -24,7 +24,8 @@ _LAYERS = [
     ("queue", r"vfence/(queue|sw_sync)/.*"),
     ("buffer", r"vfence/buffer/.*"),
     ("job", r"vfence/job/.*"),
-    ("common", r"vfence/(presence|events|settings|limits|faults|backlog|budget|uarg|charged)\.rs"),
+    ("common", r"vfence/(presence|events|settings|limits|faults|backlog|budget|uarg|charged|refusal"
+               r"|descriptor)\.rs"),
     ("sched", r"vfence/sched/.*"),
     ("uapi", r"uapi/.*|trace/.*"),
     ("kernel", r"kernel/.*"),
@@ -93,7 +94,7 @@ def _blank(match):
     return _spaces(match.group())
 
 
-def _strip(text):
+def strip(text):
     """Returns Rust source `text` without its comments and literals, at the same offsets."""
     return _BLANK.sub(_blank, text)
 
@@ -154,7 +155,7 @@ class _Crate:
         """Reads the source `file` of module `path`; its children's files are in `children`."""
         with open(os.path.join(self.directory, file)) as text:
             original = text.read()
-        stripped = _strip(original)
+        stripped = strip(original)
         self.macros.update(dict.fromkeys(_EXPORTED_MACRO.findall(stripped), file))
         module = self._parse(path, file, original, stripped, children, 1)
         rest = _USE.sub(" ", _MOD.sub(" ", _ATTRIBUTE.sub(" ", stripped)))

@@ -15,7 +15,10 @@ use super::{
     file::File,
     gem::NewHandle, //
 };
-use crate::drm_bindings as bindings;
+use crate::{
+    drm_bindings as bindings,
+    kernel_ext::dynamic_debug::dynamic_pr_debug, //
+};
 use core::{
     mem::MaybeUninit,
     slice, //
@@ -153,7 +156,11 @@ pub(super) fn ioctl<T: Driver>(file: &File<T>, number: u32, address: usize) -> R
         DESTROY => {
             let args: bindings::drm_mode_destroy_dumb = argument.read()?;
             // SAFETY: The file is open. The function accepts any number.
-            to_result(unsafe { bindings::drm_gem_handle_delete(file.as_raw(), args.handle) })
+            let ret = unsafe { bindings::drm_gem_handle_delete(file.as_raw(), args.handle) };
+            to_result(ret).inspect_err(|_| {
+                let handle = args.handle;
+                dynamic_pr_debug!("destroy_dumb: there is no handle {}", handle);
+            })
         }
         _ => {
             let mut args: bindings::drm_get_cap = argument.read()?;

@@ -5,7 +5,10 @@
 //! C header: [`include/drm/drm_dumb_buffers.h`](srctree/include/drm/drm_dumb_buffers.h)
 
 use super::file::File;
-use crate::drm_bindings as bindings;
+use crate::{
+    drm_bindings as bindings,
+    kernel_ext::dynamic_debug::dynamic_pr_debug, //
+};
 use kernel::{
     error::to_result,
     page::PAGE_SIZE,
@@ -30,7 +33,15 @@ impl<'a> DumbBuffer<'a> {
         file: &'a File<T>,
         args: &'a mut bindings::drm_mode_create_dumb,
     ) -> Result<Self> {
-        check(args.width, args.height, args.bpp)?;
+        check(args.width, args.height, args.bpp).inspect_err(|_| {
+            let (width, height, bpp) = (args.width, args.height, args.bpp);
+            dynamic_pr_debug!(
+                "create_dumb: {}x{} pixels of {} bits: one is 0, or 32 bits cannot hold the size",
+                width,
+                height,
+                bpp
+            );
+        })?;
         // INVARIANT: The open file refers to the device.
         let device = file.device();
         Ok(Self { device, args })

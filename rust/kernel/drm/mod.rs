@@ -33,7 +33,8 @@ pub(crate) use dumb_buffer::DumbBuffer;
 pub(crate) use file::File;
 pub(crate) use gem::{
     NewHandle,
-    Object, //
+    Object,
+    ObjectRef, //
 };
 pub(crate) use registration::{
     Recovery,

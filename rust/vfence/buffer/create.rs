@@ -16,6 +16,7 @@ use crate::{
         scatterlist::MappedSgTable,
         vmalloc::Pages, //
     },
+    vfence::refusal::refuse,
     LocalModule, //
 };
 use kernel::{
@@ -84,13 +85,24 @@ pub(crate) fn is_vfence_buffer(buf: &DmaBuf) -> bool {
 /// Fails with `EINVAL` if `size` is 0, `ENOSPC` if it is above `max_size`, `ENOMEM`.
 pub(crate) fn create(device: &Arc<DmaDevice>, max_size: u64, size: u64) -> Result<ARef<DmaBuf>> {
     if size == 0 {
-        return Err(EINVAL);
+        return Err(refuse!(EINVAL, "buffer: size is 0"));
     }
     if size > max_size {
-        return Err(ENOSPC);
+        return Err(refuse!(
+            ENOSPC,
+            "buffer: size {} exceeds max_buffer_size, {}",
+            size,
+            max_size
+        ));
     }
     // `max_size` may exceed the address space.
-    let size = usize::try_from(size).map_err(|_| ENOSPC)?;
+    let size = usize::try_from(size).map_err(|_| {
+        refuse!(
+            ENOSPC,
+            "buffer: size {} exceeds the address space of the kernel",
+            size
+        )
+    })?;
     let pages = Arc::new(Pages::new(size, GFP_KERNEL_ACCOUNT)?, GFP_KERNEL_ACCOUNT)?;
     let exporter = ExportedBuffer {
         pages: pages.clone(),

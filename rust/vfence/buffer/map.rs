@@ -18,7 +18,10 @@ use crate::{
         dma_mapping::DmaDevice, //
     },
     uapi::VFENCE_MAX_MAPPED,
-    vfence::buffer::create, //
+    vfence::{
+        buffer::create,
+        refusal::refuse, //
+    },
 };
 use kernel::{
     dma::DataDirection,
@@ -28,6 +31,7 @@ use kernel::{
         RBTree,
         RBTreeNode, //
     },
+    str::CStr,
     sync::{
         new_mutex,
         Arc,
@@ -51,12 +55,36 @@ impl BufferMapping {
     /// Fails with `ENOMEM`, with `EOPNOTSUPP` if the CPU cannot access the memory, and with the
     /// errno of the exporter.
     fn new(buf: &DmaBuf, device: &Arc<DmaDevice>) -> Result<Arc<Self>> {
-        let attachment = Attachment::new(buf.into(), device.clone())?;
+        let refused = |error| exporter_refused(buf.exporter_name(), error);
+        let attachment = Attachment::new(buf.into(), device.clone()).map_err(refused)?;
+        let dma = attachment.map(DataDirection::Bidirectional);
         let mapping = Self {
-            _dma: attachment.map(DataDirection::Bidirectional)?,
-            vmap: Vmap::new(buf.into())?,
+            _dma: dma.map_err(refused)?,
+            vmap: Vmap::new(buf.into()).map_err(refused)?,
         };
         Ok(Arc::new(mapping, GFP_KERNEL_ACCOUNT)?)
+    }
+}
+
+/// Returns `error`, with which the mapping of a buffer of `exporter` has failed.
+#[cold]
+#[inline(never)]
+fn exporter_refused(exporter: &CStr, error: Error) -> Error {
+    if error == EOPNOTSUPP {
+        refuse!(
+            EOPNOTSUPP,
+            "submit: the CPU cannot access a buffer of an operation: its exporter, {}, does not \
+             map it for the kernel, or it is device memory",
+            exporter
+        )
+    } else {
+        let errno = error.to_errno();
+        refuse!(
+            error,
+            "submit: the exporter of a buffer, {}, does not let the device map it: error {}",
+            exporter,
+            errno
+        )
     }
 }
 
@@ -125,12 +153,23 @@ impl MappingTable {
             entry.mapping.clone()
         } else {
             let pages = pages(buf);
-            if pages > MAX_PAGES - mappings.pages {
-                return Err(ENOSPC);
+            let left = MAX_PAGES - mappings.pages;
+            if pages > left {
+                return Err(refuse!(
+                    ENOSPC,
+                    "submit: the {} pages of a buffer exceed the {} that are left of \
+                     VFENCE_MAX_MAPPED",
+                    pages,
+                    left
+                ));
             }
             // Unmapping copies the bounce buffers back, over what the CPU has written meanwhile.
             if device.is_bounced() {
-                return Err(EOPNOTSUPP);
+                return Err(refuse!(
+                    EOPNOTSUPP,
+                    "submit: operations are not possible: the kernel bounces the accesses of all \
+                     devices"
+                ));
             }
             let mapping = BufferMapping::new(buf, device)?;
             let entry = TableEntry {

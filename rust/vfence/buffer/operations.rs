@@ -21,6 +21,7 @@ use crate::{
             },
             resv::BufferUses, //
         },
+        refusal::refuse,
         uarg::UserArg, //
     },
 };
@@ -67,23 +68,38 @@ impl BufferOperation {
         let (target, source) = (from.target as usize, from.source as usize);
         let writes = from.kind == FILL || from.kind == COPY;
         let reads = from.kind == COPY || from.kind == CRC32C;
-        if !(writes || reads) || from.length == 0 {
-            return Err(EINVAL);
+        if !(writes || reads) {
+            return Err(refuse!(EINVAL, "operation: kind {} is unknown", from.kind));
+        }
+        if from.length == 0 {
+            return Err(refuse!(EINVAL, "operation: length is 0"));
         }
         if writes {
             uses.check_writable(target)?;
             check_range(uses, target, from.target_offset, from.length)?;
         } else if target != 0 || from.target_offset != 0 {
-            return Err(EINVAL);
+            return Err(refuse!(
+                EINVAL,
+                "operation: kind {} needs no target and no target_offset: they must be 0",
+                from.kind
+            ));
         }
         if reads {
             uses.check_readable(source)?;
             check_range(uses, source, from.source_offset, from.length)?;
         } else if source != 0 || from.source_offset != 0 {
-            return Err(EINVAL);
+            return Err(refuse!(
+                EINVAL,
+                "operation: kind {} needs no source and no source_offset: they must be 0",
+                from.kind
+            ));
         }
         if from.kind != FILL && (from.pattern != 0 || from.pattern_size != 0) {
-            return Err(EINVAL);
+            return Err(refuse!(
+                EINVAL,
+                "operation: kind {} needs no pattern and no pattern_size: they must be 0",
+                from.kind
+            ));
         }
         // CAST: `check_range()` bounds these by the size of a buffer; an offset it does not check
         // is 0.
@@ -100,7 +116,14 @@ impl BufferOperation {
             COPY => {
                 let apart = target_offset.abs_diff(source_offset) >= length;
                 if !apart && uses.is_same(target, source)? {
-                    return Err(EINVAL);
+                    return Err(refuse!(
+                        EINVAL,
+                        "operation: the ranges of a copy overlap in one buffer: {} bytes at {} \
+                         and {}",
+                        length,
+                        target_offset,
+                        source_offset
+                    ));
                 }
                 Ok(Self::Copy {
                     target,
@@ -143,7 +166,14 @@ fn check_range(uses: &BufferUses, index: usize, offset: u64, length: u64) -> Res
     let size = uses.buffer(index)?.size() as u64;
     match offset.checked_add(length) {
         Some(end) if end <= size => Ok(()),
-        _ => Err(EINVAL),
+        _ => Err(refuse!(
+            EINVAL,
+            "operation: {} bytes at {} are outside use {}, a buffer of {} bytes",
+            length,
+            offset,
+            index,
+            size
+        )),
     }
 }
 
@@ -157,10 +187,30 @@ fn pattern(from: &vfence_operation) -> Result<u64> {
         1 => (0x0101_0101_0101_0101, from.pattern <= 0xff),
         4 => (0x0000_0001_0000_0001, from.pattern <= 0xffff_ffff),
         8 => (1, true),
-        _ => return Err(EINVAL),
+        _ => {
+            return Err(refuse!(
+                EINVAL,
+                "operation: pattern_size {} is not 1, 4 or 8",
+                size
+            ))
+        }
     };
-    if !fits || (from.target_offset | from.length) & (size - 1) != 0 {
-        return Err(EINVAL);
+    if !fits {
+        return Err(refuse!(
+            EINVAL,
+            "operation: pattern {:#x} does not fit in pattern_size, {}",
+            from.pattern,
+            size
+        ));
+    }
+    if (from.target_offset | from.length) & (size - 1) != 0 {
+        return Err(refuse!(
+            EINVAL,
+            "operation: target_offset {} or length {} is not a multiple of pattern_size, {}",
+            from.target_offset,
+            from.length,
+            size
+        ));
     }
     Ok(from.pattern.wrapping_mul(repeated))
 }
@@ -197,12 +247,17 @@ impl OperationList {
             return Ok(None);
         }
         if count > VFENCE_MAX_OPERATIONS {
-            return Err(EINVAL);
+            return Err(refuse!(
+                EINVAL,
+                "submit: operation_count {} exceeds VFENCE_MAX_OPERATIONS, {}",
+                count,
+                VFENCE_MAX_OPERATIONS
+            ));
         }
         let mut list = KVec::with_capacity(count as usize, GFP_KERNEL_ACCOUNT)?;
         for index in 0..count as usize {
             let size = submit.operation_size as usize;
-            let element = UserArg::element(submit.operations, index, size)?;
+            let element = UserArg::element("submit: operations", submit.operations, index, size)?;
             let operation = BufferOperation::new(&element.read()?, uses)?;
             list.push(operation, GFP_KERNEL_ACCOUNT)?;
         }

@@ -30,6 +30,10 @@ use crate::{
             handles::HandleLookup,
             in_fences::InFences, //
         },
+        refusal::{
+            must_be_zero,
+            refuse, //
+        },
         uarg::UserArg, //
     },
 };
@@ -78,18 +82,26 @@ impl BufferUses {
         const FLAGS: u32 = VFENCE_USE_WRITE | VFENCE_USE_NO_WAIT | VFENCE_USE_NO_ADD;
 
         let count = submit.use_count;
-        *call_uses = call_uses.checked_add(count).ok_or(EINVAL)?;
+        *call_uses = call_uses.saturating_add(count);
         if *call_uses > VFENCE_MAX_USES {
-            return Err(EINVAL);
+            return Err(refuse!(
+                EINVAL,
+                "submit: use_count {} exceeds VFENCE_MAX_USES, {}, with those of the jobs before",
+                count,
+                VFENCE_MAX_USES
+            ));
         }
         let mut uses = KVec::with_capacity(count as usize, GFP_KERNEL_ACCOUNT)?;
         for index in 0..count as usize {
-            let element = UserArg::element(submit.uses, index, submit.use_size as usize)?;
+            let size = submit.use_size as usize;
+            let element = UserArg::element("submit: uses", submit.uses, index, size)?;
             let from: vfence_use = element.read()?;
-            if from.flags & !(FLAGS | H::USE_FLAGS) != 0 {
-                return Err(EINVAL);
-            }
-            let buf = handles.find_buffer(&from)?;
+            must_be_zero!(
+                "submit: unknown part of the flags of a use",
+                from.flags & !(FLAGS | H::USE_FLAGS)
+            )?;
+            let buf = handles.find_buffer(&from);
+            let buf = buf.map_err(|error| no_buffer(index, from.fd, error))?;
             let flags = from.flags;
             uses.push(BufferUse { buf, flags }, GFP_KERNEL_ACCOUNT)?;
         }
@@ -103,7 +115,15 @@ impl BufferUses {
 
     /// Returns use `index`. Fails with `EINVAL` if there is none.
     fn get(&self, index: usize) -> Result<&BufferUse> {
-        self.0.get(index).ok_or(EINVAL)
+        let count = self.0.len();
+        self.0.get(index).ok_or_else(|| {
+            refuse!(
+                EINVAL,
+                "operation: buffer {} is not one of the job's {} uses",
+                index,
+                count
+            )
+        })
     }
 
     /// Returns the buffer of use `index`. Fails with `EINVAL` if there is none.
@@ -116,10 +136,18 @@ impl BufferUses {
     pub(crate) fn check_writable(&self, index: usize) -> Result {
         let used = self.get(index)?;
         if !used.writes() {
-            return Err(EINVAL);
+            return Err(refuse!(
+                EINVAL,
+                "operation: target {} is a use without VFENCE_USE_WRITE",
+                index
+            ));
         }
         if !used.buf.is_writable() {
-            return Err(EACCES);
+            return Err(refuse!(
+                EACCES,
+                "operation: the descriptor of target {} is not open for writing",
+                index
+            ));
         }
         Ok(())
     }
@@ -128,7 +156,11 @@ impl BufferUses {
     /// use, and with `EACCES` if the descriptor of the buffer is not open for reading.
     pub(crate) fn check_readable(&self, index: usize) -> Result {
         if !self.buffer(index)?.is_readable() {
-            return Err(EACCES);
+            return Err(refuse!(
+                EACCES,
+                "operation: the descriptor of source {} is open for writing only",
+                index
+            ));
         }
         Ok(())
     }
@@ -142,6 +174,35 @@ impl BufferUses {
     /// Returns whether the job's fence goes into any reservation object.
     pub(crate) fn any_adds_fence(&self) -> bool {
         self.0.iter().any(BufferUse::adds_fence)
+    }
+}
+
+/// Returns `error`, with which the buffer of use `index` was refused. `number` is its descriptor
+/// or its handle.
+#[cold]
+#[inline(never)]
+fn no_buffer(index: usize, number: i32, error: Error) -> Error {
+    if error == EBADF {
+        refuse!(
+            EBADF,
+            "submit: uses[{}].fd, {}, is not an open file descriptor",
+            index,
+            number
+        )
+    } else if error == ENOENT {
+        refuse!(
+            ENOENT,
+            "submit: uses[{}].fd, {}, is not the handle of a GEM object",
+            index,
+            number
+        )
+    } else {
+        refuse!(
+            error,
+            "submit: uses[{}].fd, {}, is a file but not a dma-buf",
+            index,
+            number
+        )
     }
 }
 

@@ -7,27 +7,20 @@ use crate::{
     uapi::vfence_buffer_create,
     vfence::{
         client::Client,
-        uarg::{
-            must_be_zero,
-            UserArg, //
-        },
+        descriptor,
+        refusal::must_be_zero,
+        uarg::UserArg, //
     },
 };
-use kernel::{
-    fs::file::{
-        flags::O_CLOEXEC,
-        FileDescriptorReservation, //
-    },
-    prelude::*, //
-};
+use kernel::prelude::*;
 
 /// Creates the buffer that the argument describes.
 #[inline(never)]
 pub(crate) fn create(client: &Client, argument: UserArg) -> Result {
     let mut args: vfence_buffer_create = argument.read()?;
-    must_be_zero(args.flags)?;
+    must_be_zero!("buffer_create: flags", args.flags)?;
     let buf = client.device().create_buffer(args.size)?;
-    let fd = FileDescriptorReservation::get_unused_fd_flags(O_CLOEXEC)?;
+    let fd = descriptor::reserve()?;
     args.size = buf.size() as u64;
     // CAST: Descriptors fit.
     args.fd = fd.reserved_fd() as i32;

@@ -35,7 +35,7 @@ fn create(client: &Client, id: u32) -> Result<u32> {
     let mut last_submitted = client.last_submitted.lock_killable()?;
     let queue = client.cached_queue(&mut last_submitted, id)?;
     if queue.kind() != QueueKind::Manual {
-        return Err(EINVAL);
+        return Err(queue.not_manual());
     }
     let mut reservation = Reservation::new(queue);
     let seqno = reservation.reserve()?;

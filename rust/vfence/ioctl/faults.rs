@@ -11,14 +11,15 @@ use crate::{
         client::Client,
         faults::rule_from_user,
         queue::config::QueueKind,
+        refusal::{
+            must_be_zero,
+            refuse, //
+        },
         sched::fault_plan::{
             FaultKind,
             FaultPlan, //
         },
-        uarg::{
-            must_be_zero,
-            UserArg, //
-        },
+        uarg::UserArg, //
     },
 };
 use kernel::prelude::*;
@@ -27,20 +28,32 @@ use kernel::prelude::*;
 #[inline(never)]
 pub(super) fn set(client: &Client, argument: UserArg) -> Result {
     let faults: vfence_queue_faults = argument.read()?;
-    must_be_zero(faults.flags)?;
+    must_be_zero!("queue_faults: flags", faults.flags)?;
     let queue = client.queue(faults.queue)?;
-    if queue.kind() == QueueKind::Manual || faults.count > VFENCE_MAX_FAULTS {
-        return Err(EINVAL);
+    if queue.kind() == QueueKind::Manual {
+        return Err(refuse!(
+            EINVAL,
+            "queue_faults: queue {} is manual",
+            faults.queue
+        ));
+    }
+    if faults.count > VFENCE_MAX_FAULTS {
+        return Err(refuse!(
+            EINVAL,
+            "queue_faults: count {} exceeds VFENCE_MAX_FAULTS, {}",
+            faults.count,
+            VFENCE_MAX_FAULTS
+        ));
     }
     let mut plan = FaultPlan::new(faults.seed);
     let mut drops_interrupts = false;
     for index in 0..faults.count as usize {
-        let element = UserArg::element(faults.faults, index, faults.fault_size as usize)?;
+        let size = faults.fault_size as usize;
+        let element = UserArg::element("queue_faults: faults", faults.faults, index, size)?;
         let fault = rule_from_user(&element.read()?)?;
         drops_interrupts |= fault.kind == FaultKind::DropInterrupt;
-        if !plan.add(fault) {
-            return Err(EINVAL);
-        }
+        // There is room: `count` is checked.
+        plan.add(fault);
     }
     queue.set_fault_plan(plan, drops_interrupts)
 }

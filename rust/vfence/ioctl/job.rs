@@ -21,23 +21,21 @@ use crate::{
     },
     vfence::{
         client::Client,
+        descriptor,
         queue::{
             Queue,
             QueueRef, //
         },
-        sched::types::JobState,
-        uarg::{
+        refusal::{
             must_be_zero,
-            UserArg, //
+            refuse, //
         },
+        sched::types::JobState,
+        uarg::UserArg, //
     },
 };
 use core::mem::offset_of;
 use kernel::{
-    fs::file::{
-        flags::O_CLOEXEC,
-        FileDescriptorReservation, //
-    },
     prelude::*,
     rbtree::{
         Entry,
@@ -77,8 +75,11 @@ type QueueWaits = RBTree<u32, QueueWait>;
 #[inline(never)]
 pub(super) fn wait(client: &Client, argument: UserArg) -> Result {
     let mut wait: vfence_wait = argument.read()?;
-    must_be_zero(wait.flags & !VFENCE_WAIT_ANY)?;
-    must_be_zero(wait.pad)?;
+    must_be_zero!(
+        "wait: flags without VFENCE_WAIT_ANY",
+        wait.flags & !VFENCE_WAIT_ANY
+    )?;
+    must_be_zero!("wait: pad", wait.pad)?;
     let any = wait.flags & VFENCE_WAIT_ANY != 0;
     let mut waits = QueueWaits::new();
     let points = read_points(&wait, |point| add_point(&mut waits, client, point, any))?;
@@ -112,14 +113,25 @@ fn read_points(
     wait: &vfence_wait,
     mut f: impl FnMut(&vfence_point) -> Result,
 ) -> Result<KVec<vfence_point>> {
-    if wait.count == 0 || wait.count > VFENCE_MAX_WAIT_POINTS {
-        return Err(EINVAL);
+    let count = wait.count;
+    if count == 0 || count > VFENCE_MAX_WAIT_POINTS {
+        return Err(refuse!(
+            EINVAL,
+            "wait: count {} is 0 or above VFENCE_MAX_WAIT_POINTS, {}",
+            count,
+            VFENCE_MAX_WAIT_POINTS
+        ));
     }
     let mut points = KVec::with_capacity(wait.count as usize, GFP_KERNEL_ACCOUNT)?;
     for index in 0..wait.count as usize {
-        let element = UserArg::element(wait.points, index, size_of::<vfence_point>())?;
+        let element = UserArg::element(
+            "wait: points",
+            wait.points,
+            index,
+            size_of::<vfence_point>(),
+        )?;
         let point: vfence_point = element.read()?;
-        must_be_zero(point.pad)?;
+        must_be_zero!("wait: pad of a point", point.pad)?;
         f(&point)?;
         points.push(point, GFP_KERNEL_ACCOUNT)?;
     }
@@ -139,7 +151,7 @@ fn add_point(waits: &mut QueueWaits, client: &Client, point: &vfence_point, any:
         }
     };
     if seqno == 0 || seqno > wait.queue.submitted() {
-        return Err(EINVAL);
+        return Err(wait.queue.not_submitted(seqno));
     }
     wait.seqno = if any {
         wait.seqno.min(seqno)
@@ -153,10 +165,10 @@ fn add_point(waits: &mut QueueWaits, client: &Client, point: &vfence_point, any:
 #[inline(never)]
 pub(super) fn export(client: &Client, argument: UserArg) -> Result {
     let mut export: vfence_export = argument.read()?;
-    must_be_zero(export.flags)?;
-    must_be_zero(export.pad)?;
+    must_be_zero!("export: flags", export.flags)?;
+    must_be_zero!("export: pad", export.pad)?;
     let queue = client.queue(export.queue)?;
-    let fd = FileDescriptorReservation::get_unused_fd_flags(O_CLOEXEC)?;
+    let fd = descriptor::reserve()?;
     // CAST: A file descriptor fits.
     export.fence = fd.reserved_fd() as i32;
     let file = Queue::with_job_fence(&queue, export.seqno, |fence| {
@@ -173,11 +185,12 @@ pub(super) fn export(client: &Client, argument: UserArg) -> Result {
 pub(super) fn info(client: &Client, argument: UserArg) -> Result {
     let mut info: vfence_job_info =
         argument.read_versioned(&[offset_of!(vfence_job_info, result)])?;
-    must_be_zero(info.flags)?;
-    must_be_zero(info.pad)?;
-    let (state, record) = match client.queue(info.queue)?.job_state(info.seqno) {
-        JobState::Unknown => return Err(EINVAL),
-        JobState::Forgotten => return Err(ENODATA),
+    must_be_zero!("job_info: flags", info.flags)?;
+    must_be_zero!("job_info: pad", info.pad)?;
+    let queue = client.queue(info.queue)?;
+    let (state, record) = match queue.job_state(info.seqno) {
+        JobState::Unknown => return Err(queue.not_submitted(info.seqno)),
+        JobState::Forgotten => return Err(queue.forgotten(info.seqno)),
         JobState::Pending(record) => (PENDING, record),
         JobState::Running(record) => (RUNNING, record),
         JobState::Completed(record) => (COMPLETED, record),

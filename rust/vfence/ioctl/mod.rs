@@ -22,6 +22,7 @@ use crate::{
     vfence::{
         client::Client,
         job::handles::HandleLookup,
+        refusal::refuse,
         uarg::UserArg, //
     },
 };
@@ -85,6 +86,6 @@ pub(crate) fn dispatch<H: HandleLookup>(
         QUEUE_RESET => queue::reset(client, argument),
         QUEUE_FAULTS => faults::set(client, argument),
         BUFFER_CREATE => buffer::create(client, argument),
-        _ => Err(ENOTTY),
+        _ => Err(refuse!(ENOTTY, "no such ioctl: {:#x}", cmd)),
     }
 }

@@ -31,6 +31,7 @@ use crate::{
             },
         },
         client::Client,
+        descriptor,
         events::EventReservation,
         job::{
             handles::{
@@ -50,6 +51,11 @@ use crate::{
             QueueTimedJob,
             TimedJobData, //
         },
+        refusal::{
+            must_be_errno,
+            must_be_zero,
+            refuse, //
+        },
         sched::{
             fault_plan::{
                 FaultKind,
@@ -60,15 +66,11 @@ use crate::{
                 InFenceState, //
             },
         },
-        uarg::must_be_errno, //
     },
 };
 use core::borrow::Borrow;
 use kernel::{
-    fs::file::{
-        flags::O_CLOEXEC,
-        FileDescriptorReservation, //
-    },
+    fs::file::FileDescriptorReservation,
     prelude::*,
     sync::Arc, //
 };
@@ -384,7 +386,7 @@ pub(crate) fn exported_fence(
 
 #[inline]
 fn export(fence: &PendingFence<Queue>) -> Result<OutFence> {
-    let fd = FileDescriptorReservation::get_unused_fd_flags(O_CLOEXEC)?;
+    let fd = descriptor::reserve()?;
     Ok((SyncFile::create(fence.fence())?, fd))
 }
 
@@ -398,9 +400,45 @@ fn check_manual(submit: &vfence_submit, waits: bool) -> Result {
     let durations = submit.duration_ns | submit.duration_max_ns;
     let others = submit.flags & !FLAGS | submit.pad;
     if durations | u64::from(counts | others) != 0 || waits {
-        return Err(EINVAL);
+        return Err(not_for_manual(submit, waits));
     }
-    must_be_errno(submit.error)
+    must_be_errno!("submit: error", submit.error)
+}
+
+/// Returns the error of a job that [`check_manual`] has refused.
+#[cold]
+#[inline(never)]
+fn not_for_manual(submit: &vfence_submit, waits: bool) -> Error {
+    let (queue, flags) = (submit.queue, submit.flags);
+    if flags & VFENCE_SUBMIT_HANG != 0 {
+        return refuse!(
+            EINVAL,
+            "submit: VFENCE_SUBMIT_HANG on queue {}, which is manual",
+            queue
+        );
+    }
+    if let Err(error) = check_reserved(submit) {
+        return error;
+    }
+    let fields = [
+        ("duration_ns", submit.duration_ns),
+        ("duration_max_ns", submit.duration_max_ns),
+        ("in_fence_count", u64::from(submit.in_fence_count)),
+        ("use_count", u64::from(submit.use_count)),
+        ("operation_count", u64::from(submit.operation_count)),
+        ("in_sync_count", u64::from(waits)),
+    ];
+    let (name, value) = fields
+        .into_iter()
+        .find(|(_, value)| *value != 0)
+        .unwrap_or_default();
+    refuse!(
+        EINVAL,
+        "submit: {} {} on queue {}, which is manual: must be 0",
+        name,
+        value,
+        queue
+    )
 }
 
 /// Refuses, with `EINVAL`, a job that the header does not allow on `queue`, a timer or worker
@@ -408,15 +446,66 @@ fn check_manual(submit: &vfence_submit, waits: bool) -> Result {
 fn check_timed(queue: &Queue, submit: &vfence_submit) -> Result {
     const FLAGS: u32 = VFENCE_SUBMIT_OUT_FENCE | VFENCE_SUBMIT_EVENT | VFENCE_SUBMIT_HANG;
 
-    if submit.flags & !FLAGS != 0 || submit.pad != 0 {
-        return Err(EINVAL);
-    }
+    let reserved = submit.flags & !FLAGS | submit.pad;
     let (min, max) = (submit.duration_ns, submit.duration_max_ns);
     let watchdog = queue.limits().watchdog;
     let fits = watchdog.is_none_or(|watchdog| min.max(max) <= watchdog);
     let operates = submit.operation_count != 0;
-    if !fits || (max != 0 && max < min) || (operates && queue.kind() != QueueKind::Worker) {
-        return Err(EINVAL);
+    if reserved != 0
+        || !fits
+        || (max != 0 && max < min)
+        || (operates && queue.kind() != QueueKind::Worker)
+    {
+        return Err(not_for_timed(queue, submit));
     }
-    must_be_errno(submit.error)
+    must_be_errno!("submit: error", submit.error)
+}
+
+/// Returns the error of a job that [`check_timed`] has refused.
+#[cold]
+#[inline(never)]
+fn not_for_timed(queue: &Queue, submit: &vfence_submit) -> Error {
+    if let Err(error) = check_reserved(submit) {
+        return error;
+    }
+    let (min, max) = (submit.duration_ns, submit.duration_max_ns);
+    let watchdog = queue.limits().watchdog.unwrap_or(u64::MAX);
+    if min > watchdog {
+        refuse!(
+            EINVAL,
+            "submit: duration_ns {} exceeds the watchdog's {}",
+            min,
+            watchdog
+        )
+    } else if max > watchdog {
+        refuse!(
+            EINVAL,
+            "submit: duration_max_ns {} exceeds the watchdog's {}",
+            max,
+            watchdog
+        )
+    } else if max != 0 && max < min {
+        refuse!(
+            EINVAL,
+            "submit: duration_max_ns {} is neither 0 nor at least duration_ns, {}",
+            max,
+            min
+        )
+    } else {
+        let (count, id) = (submit.operation_count, submit.queue);
+        refuse!(
+            EINVAL,
+            "submit: operation_count {} on queue {}, which is not VFENCE_QUEUE_WORKER",
+            count,
+            id
+        )
+    }
+}
+
+/// Checks the fields that must be 0 on a queue of any kind. Fails with `EINVAL` if one is not.
+fn check_reserved(submit: &vfence_submit) -> Result {
+    const FLAGS: u32 = VFENCE_SUBMIT_OUT_FENCE | VFENCE_SUBMIT_EVENT | VFENCE_SUBMIT_HANG;
+
+    must_be_zero!("submit: unknown part of flags", submit.flags & !FLAGS)?;
+    must_be_zero!("submit: pad", submit.pad)
 }

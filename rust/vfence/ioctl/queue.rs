@@ -32,16 +32,17 @@ use crate::{
             },
             name::QueueName, //
         },
+        refusal::{
+            must_be_errno,
+            must_be_zero,
+            refuse, //
+        },
         sched::types::{
             InFencePolicy,
             QueuePolicy,
             TimeoutPolicy, //
         },
-        uarg::{
-            must_be_errno,
-            must_be_zero,
-            UserArg, //
-        },
+        uarg::UserArg, //
     },
 };
 use core::mem::offset_of;
@@ -55,7 +56,7 @@ use kernel::{
 pub(super) fn query(client: &Client, argument: UserArg) -> Result {
     let query: vfence_query =
         argument.read_versioned(&[offset_of!(vfence_query, max_buffer_size)])?;
-    must_be_zero(query.flags)?;
+    must_be_zero!("query: flags", query.flags)?;
     let limits = client.device().limits();
     argument.write(&vfence_query {
         api_version: VFENCE_API_VERSION,
@@ -78,9 +79,9 @@ pub(super) fn query(client: &Client, argument: UserArg) -> Result {
 pub(super) fn create(client: &Client, argument: UserArg) -> Result {
     let mut create: vfence_queue_create =
         argument.read_versioned(&[offset_of!(vfence_queue_create, timeout_ns)])?;
-    must_be_zero(create.flags)?;
-    must_be_zero(create.pad)?;
-    must_be_zero(create.pad2)?;
+    must_be_zero!("queue_create: flags", create.flags)?;
+    must_be_zero!("queue_create: pad", create.pad)?;
+    must_be_zero!("queue_create: pad2", create.pad2)?;
     let limits = client.device().limits();
     let kind = QueueKind::from_user(create.kind)?;
     let policy = policy_from_user(kind, &limits, &create)?;
@@ -115,26 +116,62 @@ fn policy_from_user(
         0 => limits.watchdog,
         u64::MAX if limits.watchdog.is_none() => None,
         timeout if limits.watchdog.is_none_or(|watchdog| timeout <= watchdog) => Some(timeout),
-        _ => return Err(EINVAL),
+        timeout => {
+            let watchdog = limits.watchdog.unwrap_or(u64::MAX);
+            return Err(refuse!(
+                EINVAL,
+                "queue_create: timeout_ns {} exceeds the watchdog's {}",
+                timeout,
+                watchdog
+            ));
+        }
     };
     let on_in_fence_error = match create.in_fence_policy {
         IN_FENCE_PROPAGATE => InFencePolicy::Propagate,
         IN_FENCE_IGNORE => InFencePolicy::Ignore,
         IN_FENCE_CANCEL => InFencePolicy::Cancel,
-        _ => return Err(EINVAL),
+        policy => {
+            return Err(refuse!(
+                EINVAL,
+                "queue_create: in_fence_policy {} is unknown",
+                policy
+            ))
+        }
     };
     let on_timeout = match create.timeout_policy {
         TIMEOUT_CONTINUE => TimeoutPolicy::Continue,
         TIMEOUT_CANCEL => TimeoutPolicy::Cancel,
-        _ => return Err(EINVAL),
+        policy => {
+            return Err(refuse!(
+                EINVAL,
+                "queue_create: timeout_policy {} is unknown",
+                policy
+            ))
+        }
     };
     let boost_percent = match create.boost_percent {
         0 => 100,
         percent @ 100..=VFENCE_MAX_BOOST_PERCENT => percent,
-        _ => return Err(EINVAL),
+        percent => {
+            return Err(refuse!(
+                EINVAL,
+                "queue_create: boost_percent {} is neither 0 nor from 100 to {}",
+                percent,
+                VFENCE_MAX_BOOST_PERCENT
+            ))
+        }
     };
-    if kind == QueueKind::Manual && (create.in_fence_policy != 0 || create.boost_percent != 0) {
-        return Err(EINVAL);
+    if kind == QueueKind::Manual && create.in_fence_policy != 0 {
+        return Err(refuse!(
+            EINVAL,
+            "queue_create: a manual queue has no in_fence_policy"
+        ));
+    }
+    if kind == QueueKind::Manual && create.boost_percent != 0 {
+        return Err(refuse!(
+            EINVAL,
+            "queue_create: a manual queue has no boost_percent"
+        ));
     }
     Ok(QueuePolicy {
         timeout,
@@ -148,7 +185,7 @@ fn policy_from_user(
 #[inline(never)]
 pub(super) fn destroy(client: &Client, argument: UserArg) -> Result {
     let destroy: vfence_queue_destroy = argument.read()?;
-    must_be_zero(destroy.flags)?;
+    must_be_zero!("queue_destroy: flags", destroy.flags)?;
     client.destroy_queue(destroy.queue)
 }
 
@@ -157,9 +194,9 @@ pub(super) fn destroy(client: &Client, argument: UserArg) -> Result {
 pub(super) fn info(client: &Client, argument: UserArg) -> Result {
     let mut info: vfence_queue_info =
         argument.read_versioned(&[offset_of!(vfence_queue_info, errors)])?;
-    must_be_zero(info.flags)?;
-    must_be_zero(info.pad)?;
-    must_be_zero(info.pad2)?;
+    must_be_zero!("queue_info: flags", info.flags)?;
+    must_be_zero!("queue_info: pad", info.pad)?;
+    must_be_zero!("queue_info: pad2", info.pad2)?;
     client.queue(info.queue)?.fill_info(&mut info);
     argument.write(&info)
 }
@@ -168,7 +205,7 @@ pub(super) fn info(client: &Client, argument: UserArg) -> Result {
 #[inline(never)]
 pub(super) fn reset(client: &Client, argument: UserArg) -> Result {
     let mut reset: vfence_queue_reset = argument.read()?;
-    must_be_zero(reset.flags)?;
+    must_be_zero!("queue_reset: flags", reset.flags)?;
     let queue = client.queue(reset.queue)?;
     // Write the reply first, so that `EFAULT` has no side effects.
     argument.write(&reset)?;
@@ -182,8 +219,8 @@ pub(super) fn reset(client: &Client, argument: UserArg) -> Result {
 #[inline(never)]
 pub(super) fn signal(client: &Client, argument: UserArg) -> Result {
     let signal: vfence_signal = argument.read()?;
-    must_be_zero(signal.flags)?;
-    must_be_errno(signal.error)?;
+    must_be_zero!("signal: flags", signal.flags)?;
+    must_be_errno!("signal: error", signal.error)?;
     let queue = client.queue(signal.queue)?;
     queue.check_signal(signal.seqno)?;
     // Write the reply first, so that `EFAULT` has no side effects. Unless another thread

@@ -55,10 +55,11 @@ use crate::{
             QueueRef,
             QueueTimedJob, //
         },
-        uarg::{
+        refusal::{
             must_be_zero,
-            UserArg, //
+            refuse, //
         },
+        uarg::UserArg, //
     },
 };
 use core::{
@@ -180,7 +181,7 @@ pub(super) fn submit_batch<H: HandleLookup>(
     argument: UserArg,
 ) -> Result {
     let mut batch: vfence_submit_batch = argument.read()?;
-    must_be_zero(batch.flags)?;
+    must_be_zero!("submit_batch: flags", batch.flags)?;
     batch.refused = batch.count;
     let result = submit_all(client, handles, &argument, &mut batch);
     if result.is_err() {
@@ -232,13 +233,26 @@ fn submit_all<H: HandleLookup>(
     batch: &mut vfence_submit_batch,
 ) -> Result {
     let (count, size) = (batch.count, batch.job_size as usize);
-    if count == 0 || count > VFENCE_MAX_BATCH || size < H::MIN_SUBMIT_SIZE {
-        return Err(EINVAL);
+    if count == 0 || count > VFENCE_MAX_BATCH {
+        return Err(refuse!(
+            EINVAL,
+            "submit_batch: count {} is 0 or above VFENCE_MAX_BATCH, {}",
+            count,
+            VFENCE_MAX_BATCH
+        ));
+    }
+    if size < H::MIN_SUBMIT_SIZE {
+        return Err(refuse!(
+            EINVAL,
+            "submit_batch: job_size {} is smaller than the structure was in any version, {}",
+            size,
+            H::MIN_SUBMIT_SIZE
+        ));
     }
     let mut arguments = KVVec::new();
     let mut syncs = KVVec::with_capacity(count as usize, GFP_KERNEL_ACCOUNT)?;
     let look_up = |index: u32, syncs: &mut KVVec<H::Syncobjs>| {
-        let element = UserArg::element(batch.jobs, index as usize, size)?;
+        let element = UserArg::element("submit_batch: jobs", batch.jobs, index as usize, size)?;
         let (argument, sync) = handles.resolve_job(element, syncs)?;
         syncs.push(sync, GFP_KERNEL_ACCOUNT)?;
         Ok::<_, Error>(argument)

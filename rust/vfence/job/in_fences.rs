@@ -26,9 +26,12 @@ use crate::{
         VFENCE_MAX_IN_FENCES,
         VFENCE_MAX_WAITS, //
     },
-    vfence::job::quota::{
-        Charge,
-        Quota, //
+    vfence::{
+        job::quota::{
+            Charge,
+            Quota, //
+        },
+        refusal::refuse, //
     },
 };
 use kernel::{
@@ -92,12 +95,28 @@ impl InFences {
     ) -> Result {
         let count = count as usize;
         if count > MAX_IN_FENCES {
-            return Err(EINVAL);
+            return Err(refuse!(
+                EINVAL,
+                "submit: in_fence_count {} exceeds VFENCE_MAX_IN_FENCES, {}",
+                count,
+                MAX_IN_FENCES
+            ));
         }
-        let address = UserPtr::from_addr(usize::try_from(address).map_err(|_| EFAULT)?);
-        let mut reader = UserSlice::new(address, count * size_of::<i32>()).reader();
-        for _ in 0..count {
-            let fence = sync_file::get_fence(reader.read::<i32>()?)?;
+        let inaccessible = |_| {
+            refuse!(
+                EFAULT,
+                "submit: in_fences {:#x} does not point to {} accessible descriptors",
+                address,
+                count
+            )
+        };
+        let start = usize::try_from(address).map_err(|_| inaccessible(EFAULT))?;
+        let start = UserPtr::from_addr(start);
+        let mut reader = UserSlice::new(start, count * size_of::<i32>()).reader();
+        for index in 0..count {
+            let fd = reader.read::<i32>().map_err(inaccessible)?;
+            let fence = sync_file::get_fence(fd);
+            let fence = fence.map_err(|error| no_sync_file(index, fd, error))?;
             unwrap_bounded(&fence, unwrapped, MAX_UNWRAPPED, |fence| self.add(fence))?;
         }
         Ok(())
@@ -136,7 +155,12 @@ impl InFences {
             return Ok(());
         };
         if self.pending.len() == MAX_IN_FENCES {
-            return Err(ENOSPC);
+            return Err(refuse!(
+                ENOSPC,
+                "submit: more pending fences than VFENCE_MAX_IN_FENCES, {}, with merged in-fences \
+                 expanded and those of buffers included",
+                MAX_IN_FENCES
+            ));
         }
         self.pending.reserve(1, GFP_KERNEL_ACCOUNT)?;
         self.pending
@@ -186,6 +210,27 @@ impl InFences {
     }
 }
 
+/// Returns `error`, with which the descriptor `fd` of in-fence `index` was refused.
+#[cold]
+#[inline(never)]
+fn no_sync_file(index: usize, fd: i32, error: Error) -> Error {
+    if error == EBADF {
+        refuse!(
+            EBADF,
+            "submit: in_fences[{}], {}, is not an open file descriptor",
+            index,
+            fd
+        )
+    } else {
+        refuse!(
+            error,
+            "submit: in_fences[{}], {}, is a file but not a sync_file",
+            index,
+            fd
+        )
+    }
+}
+
 /// Calls `f` with each fence that `fence` contains, or with `fence` itself if it is not a
 /// container. Of a chain, these are the fences of the last [`MAX_LINKS`] pending links, and the
 /// link before those. `unwrapped` counts the fences.
@@ -202,7 +247,12 @@ pub(crate) fn unwrap_bounded(
     while let Some(fence) = fences.next() {
         *unwrapped += 1;
         if *unwrapped > max {
-            return Err(ENOSPC);
+            return Err(refuse!(
+                ENOSPC,
+                "submit: the in-fences of the call contain more than {} fences, signalled or \
+                 pending",
+                max
+            ));
         }
         if let Some(link) = fences.link() {
             links += 1;

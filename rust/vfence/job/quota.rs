@@ -2,6 +2,7 @@
 
 //! A bound on what the pending jobs of a client hold together.
 
+use crate::vfence::refusal::refuse;
 use kernel::{
     prelude::*,
     sync::{
@@ -43,7 +44,12 @@ impl Charge {
         };
         if left < units as i32 {
             // Dropping the charge returns the units.
-            return Err(ENOSPC);
+            return Err(refuse!(
+                ENOSPC,
+                "submit: {} pending in-fences exceed the {} that are left of VFENCE_MAX_WAITS",
+                units,
+                left
+            ));
         }
         Ok(charge)
     }

@@ -13,6 +13,7 @@ use crate::{
             name::QueueName,
             trace_owner::TraceOwner, //
         },
+        refusal::refuse,
         sched::types::{
             QueuePolicy,
             SchedulerKind, //
@@ -36,7 +37,7 @@ impl QueueKind {
             TIMER => Ok(Self::Timer),
             WORKER => Ok(Self::Worker),
             MANUAL => Ok(Self::Manual),
-            _ => Err(EINVAL),
+            _ => Err(refuse!(EINVAL, "queue_create: kind {} is unknown", kind)),
         }
     }
 

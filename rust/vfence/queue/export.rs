@@ -7,6 +7,7 @@ use crate::{
         AllocatedFence,
         Fence, //
     },
+    uapi::VFENCE_HISTORY,
     vfence::{
         queue::{
             complete::fence_result,
@@ -14,6 +15,7 @@ use crate::{
             Queue,
             QueueRef, //
         },
+        refusal::refuse,
         sched::types::JobState, //
     },
 };
@@ -23,6 +25,31 @@ use kernel::{
 };
 
 impl Queue {
+    /// Returns the error of a call that names a job which was not submitted.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn not_submitted(&self, seqno: u64) -> Error {
+        refuse!(
+            EINVAL,
+            "seqno {} of queue {} has not been submitted",
+            seqno,
+            self.id
+        )
+    }
+
+    /// Returns the error of a call that names a job which the history has lost.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn forgotten(&self, seqno: u64) -> Error {
+        refuse!(
+            ENODATA,
+            "queue {} no longer remembers job {}: VFENCE_HISTORY, {}, later jobs have completed",
+            self.id,
+            seqno,
+            VFENCE_HISTORY
+        )
+    }
+
     /// Calls `f` with the fence of a job, if the job is pending. `f` runs under `state`.
     fn with_fence<R>(&self, seqno: u64, f: impl FnOnce(&mut JobFence) -> R) -> Option<R> {
         self.state.lock().jobs.fence_mut(seqno).map(f)
@@ -40,8 +67,8 @@ impl Queue {
     ) -> Result<R> {
         loop {
             let completed = match queue.job_state(seqno) {
-                JobState::Unknown => return Err(EINVAL),
-                JobState::Forgotten => return Err(ENODATA),
+                JobState::Unknown => return Err(queue.not_submitted(seqno)),
+                JobState::Forgotten => return Err(queue.forgotten(seqno)),
                 JobState::Completed(record) => Some(record),
                 JobState::Pending(_) | JobState::Running(_) => {
                     let existing: Option<Option<ARef<Fence>>> = queue.with_fence(seqno, |fence| {

@@ -94,6 +94,7 @@ use crate::{
                 WorkerThreads, //
             },
         },
+        refusal::refuse,
         sched::{
             fault_plan::FaultPlan,
             manual::{
@@ -448,13 +449,24 @@ impl Queue {
     /// Fails with `EINVAL` for a manual queue, and if interrupts are dropped but the queue has no
     /// timeout.
     pub(crate) fn set_fault_plan(&self, plan: FaultPlan, drops_interrupts: bool) -> Result {
-        let state = &mut self.state.lock();
-        let jobs = state.jobs.timed_mut().ok_or(EINVAL)?;
-        if drops_interrupts && jobs.timeout().is_none() {
-            return Err(EINVAL);
+        let mut state = self.state.lock();
+        match state.jobs.timed_mut() {
+            Some(jobs) if !drops_interrupts || jobs.timeout().is_some() => {
+                jobs.set_fault_plan(plan);
+                return Ok(());
+            }
+            _ => {}
         }
-        jobs.set_fault_plan(plan);
-        Ok(())
+        drop(state);
+        if self.kind == QueueKind::Manual {
+            return Err(refuse!(EINVAL, "queue_faults: queue {} is manual", self.id));
+        }
+        Err(refuse!(
+            EINVAL,
+            "queue_faults: VFENCE_FAULT_DROP_INTERRUPT on queue {}, which has no bound: the \
+             watchdog has been lifted and the queue has no timeout",
+            self.id
+        ))
     }
 }
 

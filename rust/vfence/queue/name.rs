@@ -2,7 +2,10 @@
 
 //! The name of a queue, which pending fences show as the name of their timeline.
 
-use crate::uapi::VFENCE_NAME_LEN;
+use crate::{
+    uapi::VFENCE_NAME_LEN,
+    vfence::refusal::refuse, //
+};
 use kernel::{
     prelude::*,
     str::{
@@ -21,7 +24,8 @@ impl QueueName {
     /// Returns the name that user space passed for queue `id`, or a default name if it is empty.
     /// Fails with `EINVAL` if there is no NUL, `ENOMEM`.
     pub(crate) fn from_user(bytes: &[u8; Self::LEN], id: u32) -> Result<Self> {
-        let given = CStr::from_bytes_until_nul(bytes).map_err(|_| EINVAL)?;
+        let given = CStr::from_bytes_until_nul(bytes)
+            .map_err(|_| refuse!(EINVAL, "queue_create: name has no NUL"))?;
         let mut name = [0; Self::LEN];
         if given.is_empty() {
             let made = CString::try_from_fmt(fmt!("queue{}", id))?;

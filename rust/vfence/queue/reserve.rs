@@ -2,10 +2,13 @@
 
 //! Reserving slots for jobs before they are published.
 
-use crate::vfence::queue::{
-    Queue,
-    QueueRef,
-    QueueScheduler, //
+use crate::vfence::{
+    queue::{
+        Queue,
+        QueueRef,
+        QueueScheduler, //
+    },
+    refusal::refuse, //
 };
 use core::borrow::Borrow;
 use kernel::{
@@ -112,7 +115,8 @@ impl Queue {
                 let allowed = max.saturating_sub(jobs.pending() + reserved);
                 if allowed == 0 {
                     state.wake_pollers = true;
-                    return Err(EAGAIN);
+                    drop(state);
+                    return Err(self.full());
                 }
                 let free = jobs.free_slots().saturating_sub(reserved).min(allowed);
                 // The caller may fill the queue without another call.
@@ -126,7 +130,15 @@ impl Queue {
             let segment = QueueScheduler::new_segment(self.kind.scheduler_kind())?;
             let refused = self.state.lock().jobs.add_segment(segment);
             // The directory has a place for it unless the queue is full.
-            refused.map_err(|_| EAGAIN)?;
+            refused.map_err(|_| self.full())?;
         }
+    }
+
+    /// Returns the error of a submission to a queue that is full.
+    #[cold]
+    #[inline(never)]
+    fn full(&self) -> Error {
+        let (id, max) = (self.id, self.limits.max_jobs);
+        refuse!(EAGAIN, "queue {} has max_jobs, {}, pending jobs", id, max)
     }
 }

@@ -24,6 +24,7 @@ use crate::{
             QueueCompletedJob,
             QueueState, //
         },
+        refusal::refuse,
         sched::ring::SEGMENT_LEN, //
     },
 };
@@ -36,8 +37,25 @@ impl Queue {
         if self.kind == QueueKind::Manual && seqno <= self.submitted() {
             Ok(())
         } else {
-            Err(EINVAL)
+            Err(self.no_signal(seqno))
         }
+    }
+
+    /// Returns the error of [`Queue::check_signal`].
+    #[cold]
+    #[inline(never)]
+    fn no_signal(&self, seqno: u64) -> Error {
+        if self.kind != QueueKind::Manual {
+            return self.not_manual();
+        }
+        self.not_submitted(seqno)
+    }
+
+    /// Returns the error of a call that is for manual queues only.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn not_manual(&self) -> Error {
+        refuse!(EINVAL, "queue {} is not manual", self.id)
     }
 
     /// Completes the jobs of a manual queue up to `seqno`, with `error`, or with their own error if
@@ -83,7 +101,7 @@ impl Queue {
             return Ok(1);
         }
         if self.kind != QueueKind::Manual {
-            return Err(EINVAL);
+            return Err(self.not_manual());
         }
         loop {
             let seqno = self.completed() + 1;

@@ -41,6 +41,7 @@ use crate::{
             Entry, //
         },
         budget::InterruptBudget,
+        refusal::refuse,
         sched::types::NEVER,
         sw_sync::{
             age::{
@@ -292,7 +293,11 @@ impl SwSyncTimeline {
                 PlaceResult::Exists(existing) => return prepare(&existing),
                 PlaceResult::Full(refused) => {
                     if !timeline.drop_unreferenced() {
-                        return Err(ENOSPC);
+                        return Err(refuse!(
+                            ENOSPC,
+                            "create_fence: the timeline has max_jobs, {}, pending fences",
+                            timeline.max_pending
+                        ));
                     }
                     fence = refused;
                 }
