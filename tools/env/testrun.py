@@ -30,6 +30,7 @@ import kernel
 import klog
 import ktap
 import lanes
+import refusals
 import uapi
 import vmtest
 from report import Failure, Step, count_lines, out
@@ -86,6 +87,7 @@ def _host_suites():
     yield imports.suite(build.CHECKOUT)
     yield uapi.suite()
     yield columns.suite(build.CHECKOUT)
+    yield refusals.suite(build.CHECKOUT)
     test = ["cargo", "test", "--workspace", "--exclude", coverage.PACKAGE, "--locked"]
     status, output = build.check([*test, "--quiet", "--no-run"])
     if status:

@@ -3,7 +3,9 @@
 
 import unittest
 
+import build
 import klog
+import refusals
 
 END = "vfence-guest: the end"
 CLEAN = """[    0.000000] Linux version 7.3.4+deb13-amd64
@@ -34,6 +36,12 @@ rust_kernel: panicked at rust/vfence/main.rs:1""".splitlines()
 class Judge(unittest.TestCase):
     def test_clean_log_passes(self):
         self.assertEqual(klog.judge(CLEAN, END), [])
+
+    def test_reason_of_a_refusal_passes(self):
+        reasons = refusals.reasons(build.CHECKOUT)
+        self.assertGreater(len(reasons), 100)
+        log = "".join(f"[    9.000002] vfence: {reason}\n" for reason in reasons)
+        self.assertEqual(klog.judge(log + CLEAN, END), [])
 
     def test_each_fault_report_fails(self):
         for line in BAD:
