@@ -161,6 +161,10 @@ extern "C" {
  * ignored on input. A call that fails has no effect: it leaves no file descriptor, no fence, no
  * job and no queue behind.
  *
+ * An errno has several causes. When root has turned on the module's debug messages (dynamic debug,
+ * "module vfence +p"), the kernel log has the cause of each call that the device refuses:
+ * Documentation/uapi.md says how.
+ *
  * Errors common to all ioctls:
  *
  * ===========  ===================================================================================
