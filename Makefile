@@ -148,6 +148,9 @@ shell: python
 test: python
 	@$(ENV) test $(KERNEL:%=--kernel=%) $(if $(filter-out 0,$(CLIENTS)),--clients)
 
+deb: python
+	@$(ENV) deb
+
 # BASELINE=update writes the figures to the baseline.
 bench: python
 	@$(ENV) bench $(BASELINE:%=--%)
@@ -194,6 +197,7 @@ help:
 	@echo 'make install-…                  one part: modules headers udev tools man examples'
 	@echo 'make uninstall                  remove all of them, the modules from all kernels'
 	@echo 'make tools                      build vfence-pipeline with the cargo of this machine'
+	@echo "make deb                        build Debian's packages: build/deb/*.deb"
 	@echo 'make clean                      remove the build results'
 	@echo 'make distclean                  remove the build results and the cache'
 
@@ -203,4 +207,4 @@ python:
 		{ echo 'missing: python3; install with: sudo apt-get install python3' >&2; exit 1; }
 
 .PHONY: FORCE all tools install $(PARTS) install-tools no-packages uninstall run shell test \
-	bench uapi imports clean distclean help python
+	deb bench uapi imports clean distclean help python

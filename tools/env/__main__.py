@@ -13,6 +13,7 @@ import bench
 import build
 import cache
 import clients
+import deb
 import guest
 import host
 import imports
@@ -172,6 +173,7 @@ def main():
     target = commands.add_parser("install", help="install the modules for one of Debian's kernels")
     target.add_argument("--kernel", choices=install.KERNELS, help="default: as for build")
     target.add_argument("destination", nargs="?", default="", help="root of the files; default: /")
+    commands.add_parser("deb", help="build Debian's packages")
     commands.add_parser("uapi", help="generate the Rust structures from the UAPI headers")
     commands.add_parser("distclean", help="remove the cache")
     args = parser.parse_args()
@@ -191,6 +193,8 @@ def main():
             return 0
         if args.action == "install":
             return install.run(args.destination, args.kernel)
+        if args.action == "deb":
+            return deb.run()
         if args.action == "uapi":
             say(f"vfence: {' '.join(uapi.update())}")
             return 0

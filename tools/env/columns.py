@@ -23,7 +23,7 @@ _FENCE = re.compile(r"\s*(```|~~~)")
 _ROW = re.compile(r"\s*\|.*\|\s*$")
 
 
-def _tracked(checkout):
+def tracked(checkout):
     """Returns the paths of the files that git tracks in `checkout`."""
     # The user who runs this may not be the owner of the checkout.
     command = ["git", "-c", "safe.directory=*", "-C", checkout, "ls-files", "-z"]
@@ -63,7 +63,7 @@ def suite(checkout):
         return ktap.Suite("columns", [ktap.Result("files", "skipped", "not a git checkout")])
     checks = {}
     try:
-        for path in _tracked(checkout):
+        for path in tracked(checkout):
             file = os.path.join(checkout, path)
             # A link has the text of another file, and a file may be deleted but not yet in git.
             if os.path.islink(file) or not os.path.isfile(file):

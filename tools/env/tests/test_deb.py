@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The packages: their control file and changelog, and what they say about Secure Boot."""
+
+import os
+import subprocess
+import unittest
+
+import build
+import deb
+import kernel
+from tests.scratch import Scratch
+
+_NEWS = """# A comment.
+
+vfence 0.9.0
+
+* New:
+  two lines.
+* Another.
+
+vfence 0.8.0
+
+* Old.
+"""
+_COMMON = "Source: vfence\nBuild-Depends-Arch: @BUILD_DEPENDS@\n"
+_TEMPLATE = "\nPackage: vfence-modules-@RELEASE@\nArchitecture: @ARCHITECTURE@\n"
+
+
+class Changelog(unittest.TestCase):
+    def test_entry_of_the_version(self):
+        self.assertEqual(deb.changelog(_NEWS, "0.8.0", "A <a@b>", 0),
+                         "vfence (0.8.0) unstable; urgency=medium\n\n  * Old.\n\n"
+                         " -- A <a@b>  Thu, 01 Jan 1970 00:00:00 -0000\n")
+
+    def test_unknown_version_has_the_newest_entry(self):
+        self.assertIn("vfence (0.0.1) unstable; urgency=medium\n\n  * New: two lines.\n  * Another.\n\n --",
+                      deb.changelog(_NEWS, "0.0.1", "A <a@b>", 0))
+
+
+class Control(unittest.TestCase):
+    def test_each_kernel_has_a_package(self):
+        text = deb.control(_COMMON, _TEMPLATE, [deb.Modules("7.3.4+deb13-amd64", "amd64", []),
+                                                deb.Modules("7.3.4+deb13-rt-amd64", "amd64", []),
+                                                deb.Modules("7.3.4+deb13-arm64", "arm64", [])])
+        self.assertEqual(text, """Source: vfence
+Build-Depends-Arch:\x20
+ linux-headers-7.3.4+deb13-amd64 [amd64] <!pkg.vfence.prebuilt>,
+ linux-source-7.3 [amd64] <!pkg.vfence.prebuilt>,
+ linux-headers-7.3.4+deb13-rt-amd64 [amd64] <!pkg.vfence.prebuilt>,
+ linux-headers-7.3.4+deb13-arm64 [arm64] <!pkg.vfence.prebuilt>,
+ linux-source-7.3 [arm64] <!pkg.vfence.prebuilt>,
+
+Package: vfence-modules-7.3.4+deb13-amd64
+Architecture: amd64
+
+Package: vfence-modules-7.3.4+deb13-rt-amd64
+Architecture: amd64
+
+Package: vfence-modules-7.3.4+deb13-arm64
+Architecture: arm64
+""")
+
+
+class Series(unittest.TestCase):
+    """debian/ names the series of kernels in two files."""
+
+    def test_each_series_has_a_trigger(self):
+        with open(os.path.join(build.CHECKOUT, "debian/vfence-dkms.triggers")) as text:
+            words = text.read().split()
+        self.assertEqual(words.count("interest-noawait"), len(kernel.PINS))
+        for series in kernel.PINS:
+            self.assertIn(f"/usr/src/linux-source-{series}.tar.xz", words)
+
+    def test_newest_series_is_recommended(self):
+        with open(os.path.join(build.CHECKOUT, "debian/control.in")) as text:
+            self.assertIn(f"Recommends: linux-source-{next(iter(kernel.PINS))} |", text.read())
+
+
+class Explanation(Scratch):
+    """debian/explain-refusal, with files and a modinfo of the test."""
+
+    def run_it(self, lockdown, enforce, signer):
+        self.write("lockdown", lockdown)
+        self.write("enforce", enforce)
+        self.write("bin/modinfo", f"#!/bin/sh\necho '{signer}'\n")
+        os.chmod(self.path("bin/modinfo"), 0o755)
+        with open(os.path.join(build.CHECKOUT, "debian/explain-refusal")) as text:
+            script = text.read()
+        for path, name in (("/sys/kernel/security/lockdown", "lockdown"),
+                           ("/sys/module/module/parameters/sig_enforce", "enforce")):
+            self.assertIn(path, script)
+            script = script.replace(path, self.path(name))
+        done = subprocess.run(["sh", "-c", script, "explain", "1.2"], check=False, text=True,
+                              stderr=subprocess.PIPE,
+                              env={"PATH": f"{self.path('bin')}:{os.environ['PATH']}"})
+        return done.returncode, done.stderr
+
+    def test_silent_where_any_module_loads(self):
+        self.assertEqual(self.run_it("[none] integrity confidentiality", "N", ""), (0, ""))
+
+    def test_unsigned_module(self):
+        for lockdown, enforce in (("none [integrity] confidentiality", "N"),
+                                  ("none integrity [confidentiality]", "N"), ("[none]", "Y")):
+            status, text = self.run_it(lockdown, enforce, "")
+            self.assertEqual(status, 1)
+            self.assertIn("vfence.ko is not signed", text)
+            self.assertIn("Install vfence-dkms", text)
+
+    def test_signed_module(self):
+        status, text = self.run_it("none [integrity] confidentiality", "N", "a machine")
+        self.assertEqual(status, 1)
+        self.assertIn("signed by 'a machine'", text)
+        self.assertNotIn("Install vfence-dkms", text)
