@@ -186,7 +186,7 @@ help:
 	@echo 'make shell                      load the modules in a guest and run a shell'
 	@echo 'make test                       run all tests, on the host and in guests'
 	@echo 'make test CLIENTS=1             test compositors and other clients, with vfence_drm'
-	@echo 'make run|shell|test KERNEL=…    stock, rt (PREEMPT_RT), 7.2, arm64: kernels of Debian;'
+	@echo 'make run|shell|test KERNEL=…    stock, rt (PREEMPT_RT), 7.2, arm64: of Debian;'
 	@echo '                                debug, rt-debug: with lockdep and KASAN'
 	@echo 'make test KERNEL=all            run all tests on all kernels'
 	@echo 'make bench                      compare vfence with sw_sync, in instructions'

@@ -77,8 +77,8 @@ impl DmaDevice {
     /// Returns the device.
     pub(crate) fn device(&self) -> &Device {
         match &self.0 {
-            // A registration refers to a faux device, and that to its device. On Linux 7.2 it refers
-            // to the latter, and the second call does nothing.
+            // A registration refers to a faux device, and that to its device. On Linux 7.2 it
+            // refers to the latter, and the second call does nothing.
             #[allow(clippy::useless_asref)]
             Registered::Faux(faux) => faux.as_ref().as_ref(),
             Registered::Platform(platform) => platform.as_ref(),
