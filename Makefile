@@ -169,7 +169,8 @@ clean:
 	rm -rf build
 	@find . -path ./.git -prune -o -type f \( -name '*.o' -o -name '*.ko' -o -name '*.mod' \
 		-o -name '*.mod.c' -o -name '.*.cmd' -o -path ./modules.order \
-		-o -path ./Module.symvers -o -path './rust/*_generated.rs' \) -exec rm {} +
+		-o -path ./Module.symvers -o -path './rust/*_generated.rs' \
+		-o -path './rust/compat.args*' -o -name '*.rmeta' \) -exec rm {} +
 endif
 
 distclean: clean python
