@@ -51,13 +51,17 @@ load() {{
     [ ! -e {filter} ] || echo none > {filter}
     b insmod {vfence} && b insmod {drm}
 }}
-# Do what the udev rules do.
+# Do what the udev rules do, and a login.
 set_nodes() {{
-    render=$(b grep '^render:' /etc/group | b cut -d: -f3)
+    render=$(b grep '^render:' /etc/group 2> /dev/null | b cut -d: -f3)
     render=${{render:-{render}}}
     for node in /dev/vfence /dev/udmabuf /dev/dri/renderD*; do
         [ ! -e $node ] || {{ b chown 0:$render $node && b chmod 660 $node; }} || return
     done
+    # Whoever runs the command may open /dev/stdout.
+    b chmod 666 /dev/vport* 2> /dev/null
+    export XDG_RUNTIME_DIR=${{XDG_RUNTIME_DIR:-/run/user/{user}}}
+    b mkdir -p -m 700 $XDG_RUNTIME_DIR && b chown {user} $XDG_RUNTIME_DIR
 }}
 """
 _RUN = _HEAD + """
@@ -99,6 +103,7 @@ load && set_nodes && echo 'vfence and vfence_drm are loaded; Ctrl-D ends the gue
 cd {cwd}
 [ ! -x /bin/bash ] || exec /bin/bash
 """
+
 
 class Share(typing.NamedTuple):
     """A directory or a file of the host that the guest sees."""
@@ -243,6 +248,7 @@ def _prepare(options, scratch):
         "tools": guest.TOOLS, "out": shlex.quote(guest.TOOLS + scratch),
         "filter": inside.KUNIT_FILTER,
         "vfence": modules["vfence"], "drm": modules["vfence_drm"], "render": _RENDER,
+        "user": user or 0,
         "cwd": shlex.quote(os.getcwd()), "path": shlex.quote(environment.pop("PATH")),
         "environment": " ".join(f"{name}={shlex.quote(value)}"
                                 for name, value in sorted(environment.items()))})
