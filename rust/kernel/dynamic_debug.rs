@@ -60,9 +60,9 @@ impl Descriptor {
         const { assert!(Self::LINE_BITS + bindings::CLS_BITS + u8::BITS == u32::BITS) };
         assert!(line < 1 << Self::LINE_BITS);
         let bits = if cfg!(target_endian = "big") {
-            line << (u32::BITS - Self::LINE_BITS) | bindings::_DPRINTK_CLASS_DFLT << u8::BITS
+            (line << (u32::BITS - Self::LINE_BITS)) | (bindings::_DPRINTK_CLASS_DFLT << u8::BITS)
         } else {
-            line | bindings::_DPRINTK_CLASS_DFLT << Self::LINE_BITS
+            line | (bindings::_DPRINTK_CLASS_DFLT << Self::LINE_BITS)
         };
         // INVARIANT: The strings are static.
         Self(UnsafeCell::new(bindings::_ddebug {
@@ -118,6 +118,26 @@ pub(crate) const fn c_str(text: &'static str) -> &'static CStr {
     }
 }
 
+/// Returns the path of a source file, relative to the root of the source. `path` is `file!()` and a
+/// NUL.
+#[cfg(CONFIG_DYNAMIC_DEBUG)]
+pub(crate) const fn relative(path: &'static str) -> &'static CStr {
+    const HERE: &[u8] = file!().as_bytes();
+    const ROOT: usize = HERE.len() - "rust/kernel/dynamic_debug.rs".len();
+
+    let (bytes, mut index) = (path.as_bytes(), 0);
+    while index < ROOT {
+        if index >= bytes.len() || bytes[index] != HERE[index] {
+            return c_str(path);
+        }
+        index += 1;
+    }
+    match CStr::from_bytes_with_nul(bytes.split_at(ROOT).1) {
+        Ok(path) => path,
+        Err(_) => c_str(path),
+    }
+}
+
 /// Prints a message of the level `KERN_DEBUG` if root has turned it on. The arguments are those of
 /// `pr_debug!`, without the newline; `concat!()` may make the format.
 ///
@@ -137,7 +157,7 @@ macro_rules! dynamic_pr_debug {
                 $crate::kernel_ext::dynamic_debug::Descriptor::new(
                     $crate::NAME,
                     $crate::kernel_ext::dynamic_debug::c_str(concat!(module_path!(), "\0")),
-                    $crate::kernel_ext::dynamic_debug::c_str(concat!(file!(), "\0")),
+                    $crate::kernel_ext::dynamic_debug::relative(concat!(file!(), "\0")),
                     line!(),
                     $crate::kernel_ext::dynamic_debug::c_str(concat!($($format)*, "\0")),
                 );

@@ -534,7 +534,7 @@ TEST_F(reasons, descriptors)
 	}
 	EXPECT_NE(NULL, strstr(reasons, ": vfence: submit: duration_ns 5000000000 exceeds"));
 	ASSERT_TRUE(turn_reasons(false));
-	ASSERT_TRUE(write_file(DYNAMIC_DEBUG, "file prepare.rs +p"));
+	ASSERT_TRUE(write_file(DYNAMIC_DEBUG, "file rust/vfence/ioctl/prepare.rs +p"));
 	EXPECT_REFUSED(EINVAL, SUBMIT(self->timer, .pad = 1));
 	EXPECT_EQ(1, read_reasons(self->log, reasons, sizeof(reasons)));
 }
