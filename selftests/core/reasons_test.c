@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Each refusal of /dev/vfence and of its debugfs files has a reason in the kernel log. */
 #include <sys/resource.h>
+#include "lib/foreign_buffer.h"
 #include "lib/reasons.h"
 #include "lib/test.h"
 
@@ -104,12 +105,13 @@ static int set(const char *setting, const char *text)
 	return ret < 0 ? -1 : 0;
 }
 
-/* Replaces two queues by queues whose jobs stay pending for longer than a case takes. */
+/* Replaces the queues by queues whose jobs stay pending for longer than a case takes. */
 static void patient_queues(FIXTURE_DATA(reasons) *self)
 {
-	set("watchdog_ms", "60000");
+	set("watchdog_ms", "120000");
 	self->timer = timer_queue(self->device);
 	self->manual = manual_queue(self->device);
+	self->worker = worker_queue(self->device);
 	set("watchdog_ms", "2000");
 }
 
@@ -374,6 +376,50 @@ TEST_F(reasons, buffers)
 		      OPERATE(used, .kind = VFENCE_OPERATION_COPY, .length = 8, .target_offset = 4));
 }
 
+TEST_F(reasons, access_to_buffers)
+{
+	struct vfence_use used = { .fd = heap_buffer(4096, O_RDONLY), .flags = VFENCE_USE_WRITE };
+
+	if (used.fd < 0)
+		SKIP(return, "the kernel has no CONFIG_DMABUF_HEAPS_SYSTEM");
+	EXPECT_REASON(EACCES, "operation: the descriptor of target 0 is not open for writing",
+		      FILL());
+	close(used.fd);
+	used.fd = heap_buffer(4096, O_WRONLY);
+	EXPECT_REASON(EACCES, "operation: the descriptor of source 0 is open for writing only",
+		      CRC());
+	close(used.fd);
+}
+
+/* The default limit of udmabuf. */
+#define LARGE (64 << 20)
+
+TEST_F_TIMEOUT(reasons, mapped_pages, 120)
+{
+	struct vfence_operation crc = { .kind = VFENCE_OPERATION_CRC32C, .length = 1 };
+	struct vfence_use used = { .flags = VFENCE_USE_NO_WAIT | VFENCE_USE_NO_ADD };
+	int memory = user_memory(LARGE), fence;
+	struct vfence_submit job;
+
+	if (access("/dev/udmabuf", F_OK))
+		SKIP(return, "the kernel has no CONFIG_UDMABUF");
+	patient_queues(self);
+	fence = submit(self->device, self->manual, 0);
+	job = buffer_job(self->worker, 0, &used, 1, &crc, 1);
+	job.in_fences = ptr_to_u64(&fence);
+	job.in_fence_count = 1;
+	for (int i = 0; i < VFENCE_MAX_MAPPED / (LARGE >> 12); i++) {
+		used.fd = user_buffer(memory, LARGE);
+		ASSERT_EQ(0, submit_job(self->device, &job));
+		close(used.fd);
+	}
+	used.fd = user_buffer(memory, 8192);
+	EXPECT_REASON(ENOSPC, "submit: the 2 pages of a buffer exceed the 0 that are left of "
+		      "VFENCE_MAX_MAPPED", submit_job(self->device, &job));
+	close(used.fd);
+	close(memory);
+}
+
 TEST_F(reasons, batches)
 {
 	struct vfence_submit job = { .queue = self->timer };
@@ -487,6 +533,9 @@ TEST_F(reasons, mmap)
 		      map(self->device, page, PROT_READ | PROT_EXEC, self->timer * page));
 }
 
+#define RULE "hang every=1000000\n"
+#define RULES RULE RULE RULE RULE RULE RULE
+
 TEST_F(reasons, settings)
 {
 	EXPECT_REASON(EINVAL, "max_jobs: \"many\" is not a number", set("max_jobs", "many\n"));
@@ -500,9 +549,11 @@ TEST_F(reasons, settings)
 		      set("faults", "hang colour=1"));
 	EXPECT_REASON(EINVAL, "faults: \"-1\" is not a number in range", set("faults", "seed=-1"));
 	EXPECT_REASON(EINVAL, "faults: the text is not UTF-8", set("faults", "\xff"));
+	EXPECT_REASON(EINVAL, "faults: more rules than VFENCE_MAX_FAULTS, 16",
+		      set("faults", RULES RULES RULES "hang every=1\n"));
 }
 
-#define LISTED(flags) "[vfence]vfence::vfence::ioctl::prepare " flags \
+#define LISTED(flags) "[vfence]vfence_main::vfence::ioctl::prepare " flags \
 	" \"submit: duration_ns {} exceeds the watchdog's {}\""
 
 /* Returns whether a file contains @text. */
@@ -528,7 +579,7 @@ TEST_F(reasons, descriptors)
 	EXPECT_EQ(0, read_reasons(self->log, reasons, sizeof(reasons)));
 	EXPECT_REFUSED(EINVAL, SUBMIT(self->timer, .duration_ns = 5 * SEC));
 	EXPECT_EQ(1, read_reasons(self->log, reasons, sizeof(reasons)));
-	snprintf(thread, sizeof(thread), "[%d] vfence:vfence::vfence::ioctl::prepare:", gettid());
+	snprintf(thread, sizeof(thread), "[%d] vfence:vfence_main::vfence::ioctl::prepare:", gettid());
 	EXPECT_NE(NULL, strstr(reasons, thread)) {
 		TH_LOG("no '%s' in: %s", thread, reasons);
 	}
