@@ -23,6 +23,7 @@ import cache
 import clients
 import columns
 import coverage
+import example
 import guest
 import imports
 import inside
@@ -105,6 +106,7 @@ def _host_suites():
         status, output = build.check(command)
         yield ktap.command(name, output, status)
     yield from vmtest.suites()
+    yield from example.suites()
 
 
 def _read(path):
