@@ -28,6 +28,8 @@ use kernel::{
 pub(super) struct ExporterOps<T>(PhantomData<T>);
 
 impl<T: Exporter> ExporterOps<T> {
+    // These are all operations of Linux 7.3; a later kernel may have more.
+    #[allow(clippy::needless_update)]
     pub(super) const TABLE: bindings::dma_buf_ops = bindings::dma_buf_ops {
         attach: Some(Self::attach),
         detach: Some(Self::detach),
@@ -41,6 +43,7 @@ impl<T: Exporter> ExporterOps<T> {
         mmap: Some(Self::mmap),
         vmap: Some(Self::vmap),
         vunmap: Some(Self::vunmap),
+        ..pin_init::zeroed()
     };
 
     /// # Safety
