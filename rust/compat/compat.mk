@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0 OR MIT
+# SPDX-License-Identifier: GPL-2.0
 #
 # What the kernel crate lacks of the newest one's API: each part has a line of
 # Rust that compiles with a crate that has it. compat/lib.rs adds what does not

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR MIT
+// SPDX-License-Identifier: GPL-2.0
 
 //! The `kernel` crate of Linux 7.3, on kernels whose own crate lacks a part of it.
 //!
