@@ -20,6 +20,7 @@ import cache
 import chroot
 import kernel
 import klog
+import tsc
 from report import Failure, say
 
 # Each further gigabyte costs the debug guest seconds, at boot and in each scan of kmemleak.
@@ -130,6 +131,8 @@ def _virtme(machine, script, kvm, console="/dev/null", verbose=False, counted=Fa
                  "-cpu", "max,pauth-impdef=on" if machine.foreign else "max,la57=off",
                  "-virtfs", f"local,path={machine.root},mount_tag={_ROOT_TAG},"
                             "security_model=none,multidevs=remap"]
+        if not counted and not machine.foreign:
+            command += ["--kopt", f"tsc_early_khz={tsc.khz()}"]
     if counted:
         # An instruction takes 1 ns of guest time; a sleeping guest takes no host time.
         qemu += ["-icount", "shift=0,sleep=off"]

@@ -48,6 +48,15 @@ class Emulator(unittest.TestCase):
         self.assertEqual(command[command.index("-icount") + 1], "shift=0,sleep=off")
         self.assertNotIn("-icount", guest._virtme(STOCK, "true", False))
 
+    def test_guest_that_reads_the_counter_of_the_host_gets_its_frequency(self):
+        option = "tsc_early_khz=2596142"
+        foreign = guest.Machine("/image", [], foreign="/arm64")
+        with mock.patch.object(guest.tsc, "khz", lambda: 2596142):
+            self.assertIn(option, guest._virtme(STOCK, "true", False))
+            self.assertNotIn(option, guest._virtme(STOCK, "true", True))
+            self.assertNotIn(option, guest._virtme(STOCK, "true", False, counted=True))
+            self.assertNotIn(option, guest._virtme(foreign, "true", False))
+
     def test_counted_guest_never_uses_kvm(self):
         with mock.patch.object(guest, "kvm_works", side_effect=AssertionError), \
                 mock.patch.object(guest.kernel, "binds", lambda name: []), \
