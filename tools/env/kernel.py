@@ -89,12 +89,16 @@ def _base(name):
     return "stock" if KERNELS[name].own else name
 
 
-@functools.cache
 def packages(name="stock"):
     """Returns the directory of the files from the Debian packages of kernel `name`."""
+    return _packages(_base(name))
+
+
+@functools.cache
+def _packages(name):
     root.path()
-    wanted = _wanted(_base(name))
-    if _base(name) == "stock":
+    wanted = _wanted(name)
+    if name == "stock":
         stage, inputs = "packages", {"pin": next(iter(PINS.values())), "suite": root.SUITE}
     else:
         stage, inputs = f"packages_{name}", {**wanted._asdict(), "suite": root.SUITE}
