@@ -94,6 +94,15 @@ class Requirements(Scratch):
     def test_modules_have_the_version_of_news(self):
         self.assertIn(f'-DVFENCE_VERSION="{version.version()}"\n', self.make()[1])
 
+    def test_version_is_not_empty(self):
+        for name in ("Kbuild", "rust/requirements.mk", "rust/bindgen.mk", "rust/compat/compat.mk"):
+            with open(os.path.join(build.CHECKOUT, name)) as text:
+                self.write(f"tree/{name}", text.read())
+        self.write("tree/NEWS", "soon\n")
+        kernel = ["-C", self.path("kernel"), f"M={self.path('tree')}"]
+        self.assertIn("NEWS has no line 'vfence X.Y.Z'", self.make(*kernel, "modules")[1])
+        self.assertEqual(self.make(*kernel, "clean")[0], 0)
+
     def test_callers_without_the_makefile_get_the_lines_too(self):
         self.configure(SYNC_FILE=None)
         kernel = ["-C", self.path("kernel"), f"M={build.CHECKOUT}"]
