@@ -204,7 +204,8 @@ help:
 
 python:
 	@test -x $(PYTHON) || { test $$(id -u) = 0 && apt-get update -qq && \
-		apt-get install -qq --yes --no-install-recommends python3 >&2; } || \
+		DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes \
+		--no-install-recommends python3 >&2; } || \
 		{ echo 'missing: python3; install with: sudo apt-get install python3' >&2; exit 1; }
 
 .PHONY: FORCE all tools install $(PARTS) install-tools no-packages uninstall run shell test \
