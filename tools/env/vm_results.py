@@ -12,6 +12,8 @@ import xml.etree.ElementTree as xml
 import ktap
 from report import Failure
 
+# The lines of TAP that are not nested.
+_TAP = re.compile(r"(?P<version>K?TAP version )|1\.\.(?P<plan>\d+)\b|(?P<result>(not )?ok\b)")
 # A line of `meson test`, such as "1/3 suite:name    OK    0.02s".
 _MESON = re.compile(r"^ *\d+/\d+ (.+?) +(OK|EXPECTEDFAIL|SKIP|FAIL|UNEXPECTEDPASS|ERROR|TIMEOUT|"
                     r"INTERRUPT) +\d+\.\d+s?\b *(.*)$")
@@ -52,9 +54,32 @@ def _result(name, word, reason):
     return ktap.Result(name, status, "" if status == "passed" else reason.strip())
 
 
+def _documents(output):
+    """Yields the parts of `output` that are a TAP document each: a command may run many programs.
+
+    A document ends when it has as many results as its plan says, or when another begins.
+    """
+    part, plan, results = [], None, 0
+    for line in output.splitlines(keepends=True):
+        match = _TAP.match(line)
+        full = plan is not None and results >= plan
+        begins = match and (match.group("version") or (match.group("plan") and plan is not None))
+        if match and (full or begins):
+            yield "".join(part)
+            part, plan, results = [], None, 0
+        if match and match.group("plan"):
+            plan = int(match.group("plan"))
+        elif match and match.group("result"):
+            results += 1
+        part.append(line)
+    yield "".join(part)
+
+
 def read_output(name, output):
     """Returns the Suite `name` of the results in `output`, which may have none."""
-    suite = ktap.read(name, output)
+    suite = ktap.Suite(name, output=output)
+    for document in _documents(output):
+        suite.results += ktap.read(name, document).results
     for line in output.splitlines():
         if match := _MESON.match(line) or _CTEST.match(line):
             suite.results.append(_result(*match.groups()))

@@ -69,6 +69,22 @@ class Output(unittest.TestCase):
         self.check("TAP version 14\n1..3\nok 1 - a\nnot ok 2 - b # TODO later\nok 3 # SKIP no\n",
                    ("a", "passed", ""), ("b", "skipped", "TODO later"), ("", "skipped", "no"))
 
+    def test_documents_one_after_the_other(self):
+        passed = [("a", "passed", ""), ("b", "passed", ""), ("c", "passed", "")]
+        first, last = "1..2\nok 1 a\nok 2 b\n", "ok 1 a\nok 2 b\n1..2\n"
+        for one in (first, last, f"TAP version 13\n{first}", f"KTAP version 1\n{first}"):
+            for other in ("1..1\nok 1 c\n", "ok 1 c\n1..1\n", "TAP version 14\n1..1\nok 1 c\n"):
+                self.check(f"{one}hello\n{other}", *passed)
+
+    def test_document_that_stops_early(self):
+        self.check("TAP version 13\n1..2\nok 1 a\nTAP version 13\n1..1\nok 1 b\n",
+                   ("a", "passed", ""), ("plan", "failed", "planned 2 results, printed 1"),
+                   ("b", "passed", ""))
+
+    def test_nested_documents(self):
+        self.check("KTAP version 1\n1..1\n    KTAP version 1\n    1..2\n    ok 1 a\n    ok 2 b\n"
+                   "ok 1 suite\n", ("suite.a", "passed", ""), ("suite.b", "passed", ""))
+
     def test_output_without_results(self):
         self.check("building\n1 warning\n[10/20] cc a.c\n")
 
