@@ -37,6 +37,10 @@ class Emulator(unittest.TestCase):
         patch.start()
         self.addCleanup(patch.stop)
 
+    def test_emulated_guest_does_not_check_its_timer(self):
+        self.assertIn("no_timer_check", guest._virtme(STOCK, "true", False))
+        self.assertNotIn("no_timer_check", guest._virtme(STOCK, "true", True))
+
     def test_no_virtiofs_without_kvm(self):
         self.assertIn("--force-9p", guest._virtme(STOCK, "true", False))
         self.assertNotIn("--force-9p", guest._virtme(STOCK, "true", True))
