@@ -196,12 +196,24 @@ class Verdict(Scratch):
 
 
 class Main(unittest.TestCase):
-    def test_failure_is_one_line_and_the_status_of_a_command_that_did_not_run(self):
-        with mock.patch.object(vm.host, "check", side_effect=Failure("no root")), \
-                mock.patch.object(vm.signal, "signal"), \
+    def main(self, *words):
+        with mock.patch.object(vm.signal, "signal"), \
                 contextlib.redirect_stderr(io.StringIO()) as said:
-            self.assertEqual(vm.main(["run", "--", "true"]), vm.NOT_RUN)
-        self.assertEqual(said.getvalue(), "vfence-vm: no root\n")
+            return vm.main(list(words)), said.getvalue()
+
+    def test_report_without_a_directory_is_refused_before_the_guest_boots(self):
+        for option in ("--ktap", "--junit", "--log"):
+            with mock.patch.object(vm.host, "check"), mock.patch.object(vm, "_prepare") as prepare:
+                self.assertEqual(
+                    self.main("run", option, "/no/such/file", "--", "true"),
+                    (vm.NOT_RUN, "vfence-vm: cannot write /no/such/file: no such directory\n"))
+                prepare.assert_not_called()
+
+    def test_commands_that_need_root(self):
+        with mock.patch.object(vm.host, "check", side_effect=Failure("no root")):
+            for words in (["run", "--", "true"], ["shell"], ["cache", "save", "file"],
+                          ["cache", "restore", "file"]):
+                self.assertEqual(self.main(*words), (vm.NOT_RUN, "vfence-vm: no root\n"), words)
 
 
 if __name__ == "__main__":
