@@ -516,7 +516,7 @@ TEST_F(reasons, read)
 	ASSERT_EQ(0, submit_job(self->device, &job));
 	ASSERT_EQ(0, wait_job(self->device, self->timer, job.seqno));
 	EXPECT_REASON(EFAULT, "read: no event could be written to the buffer",
-		      read(self->device, (void *)8, sizeof(event)));
+		      read(self->device, unmapped(1), sizeof(event)));
 }
 
 TEST_F(reasons, mmap)
