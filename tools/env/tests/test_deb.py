@@ -33,7 +33,8 @@ class Changelog(unittest.TestCase):
                          " -- A <a@b>  Thu, 01 Jan 1970 00:00:00 -0000\n")
 
     def test_unknown_version_has_the_newest_entry(self):
-        self.assertIn("vfence (0.0.1) unstable; urgency=medium\n\n  * New: two lines.\n  * Another.\n\n --",
+        self.assertIn("vfence (0.0.1) unstable; urgency=medium\n\n  * New: two lines.\n"
+                      "  * Another.\n\n --",
                       deb.changelog(_NEWS, "0.0.1", "A <a@b>", 0))
 
 
