@@ -146,7 +146,8 @@ shell: python
 	@$(ENV) shell $(KERNEL:%=--kernel=%)
 
 test: python
-	@$(ENV) test $(KERNEL:%=--kernel=%) $(if $(filter-out 0,$(CLIENTS)),--clients)
+	@$(ENV) test $(KERNEL:%=--kernel=%) $(if $(filter-out 0,$(CLIENTS)),--clients) \
+		$(if $(filter-out 0,$(PACKAGES)),--packages)
 
 deb: python
 	@$(ENV) deb
@@ -187,6 +188,7 @@ help:
 	@echo 'make shell                      load the modules in a guest and run a shell'
 	@echo 'make test                       run all tests, on the host and in guests'
 	@echo 'make test CLIENTS=1             test compositors and other clients, with vfence_drm'
+	@echo "make test PACKAGES=1            install the packages of make deb, and remove them"
 	@echo 'make run|shell|test KERNEL=…    stock, rt (PREEMPT_RT), 7.2, arm64: of Debian;'
 	@echo '                                debug, rt-debug: with lockdep and KASAN'
 	@echo 'make test KERNEL=all            run all tests on all kernels'

@@ -144,6 +144,9 @@ def _check_words(args):
         raise Failure(f"clients run on the stock kernel: leave out KERNEL={args.kernel}")
     if with_clients and getattr(args, "command", None):
         raise Failure("CLIENT has a command of its own: leave out CMD")
+    if getattr(args, "packages", False) and (args.clients or args.kernel not in (None, "stock")):
+        raise Failure("the packages are tested alone, on the stock kernel: leave out CLIENTS and "
+                      "KERNEL")
 
 
 def _stop(number, _):
@@ -163,6 +166,7 @@ def main():
     shell = commands.add_parser("shell", help="start a shell in the guest")
     test = commands.add_parser("test", help="run all tests")
     test.add_argument("--clients", action="store_true", help="run only the suites with clients")
+    test.add_argument("--packages", action="store_true", help="test only Debian's packages")
     for command, more in ((run, []), (shell, []), (test, ["all"])):
         command.add_argument("--kernel", choices=[*testrun.KERNELS, *more], help="guest kernel")
     measure = commands.add_parser("bench", help="measure the cost of the calls")
@@ -206,6 +210,8 @@ def main():
             return _shell(args.kernel or "stock")
         if args.action == "bench":
             return bench.run(args.update)
+        if args.packages:
+            return testrun.run_packages()
         if args.clients:
             return testrun.run_clients()
         return testrun.run(args.kernel)

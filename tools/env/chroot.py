@@ -58,12 +58,13 @@ def _overlay(lower, name, target):
             f"workdir=$scratch/{name}/work overlay {target}"]
 
 
-def _script(binds, lower, scratch, second):
+def _script(binds, lower, scratch, second, keep):
     lines = [
         "set -e",
         f"scratch={shlex.quote(scratch)}",
         "mount -t tmpfs -o size=75% vfence $scratch",
-        *_overlay(lower, "first", "$scratch/root"),
+        *([f"mkdir $scratch/root; mount --bind {shlex.quote(lower)} $scratch/root"] if keep
+          else _overlay(lower, "first", "$scratch/root")),
         "root=$scratch/root",
         "mount -t proc proc $root/proc",
         "mount -t sysfs -o ro sysfs $root/sys",
@@ -79,12 +80,13 @@ def _script(binds, lower, scratch, second):
     return "\n".join(lines)
 
 
-def argv(command, cwd="/", binds=(), env=None, lower=None, second=None):
+def argv(command, cwd="/", binds=(), env=None, lower=None, second=None,
+         keep=False):
     """Returns the command line that runs `command` inside.
 
     `binds` is a list of (path outside, path inside). The caller must hold the stages in it.
-    `lower` is another root file system; `second` is one to mount inside, (path outside, path
-    inside).
+    `lower` is another root file system, which the command changes with `keep`; `second` is one to
+    mount inside, (path outside, path inside).
     """
     cargo = os.path.join(cache.directory(), "cargo")
     scratch = os.path.join(cache.directory(), "mnt")
@@ -92,7 +94,7 @@ def argv(command, cwd="/", binds=(), env=None, lower=None, second=None):
         os.makedirs(path, exist_ok=True)
     everything = [(path, path) for path in _NETWORK_FILES if os.path.exists(path)]
     everything += [(cargo, CARGO_HOME), *binds]
-    script = _script(everything, lower or root.path(), scratch, second)
+    script = _script(everything, lower or root.path(), scratch, second, keep)
     return [*jail.PREFIX, "sh", "-c", script, "sh", *_environment(env or {}),
             "sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", cwd, *command]
 

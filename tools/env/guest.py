@@ -59,6 +59,8 @@ class Machine(typing.NamedTuple):
     memory: str = MEMORY
     # More options of the emulator.
     qemu: tuple = ()
+    # More words of the kernel's command line.
+    options: tuple = ()
     # The words before the emulator's command. A guest with a root file system of its own has the
     # command that mounts it at ROOT; without that, its root is that of the emulator.
     prefix: tuple = ()
@@ -105,6 +107,8 @@ def _virtme(machine, script, kvm, console="/dev/null", verbose=False, counted=Fa
         # On a busy host the guest waits for the CPU, which is not a stall.
         "--kopt", "rcupdate.rcu_cpu_stall_timeout=60", "--kopt", "watchdog_thresh=30",
     ]
+    for option in machine.options:
+        command += ["--kopt", option]
     qemu = [*machine.qemu]
     if machine.foreign:
         command += ["--arch", "aarch64"]

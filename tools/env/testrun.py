@@ -23,6 +23,7 @@ import cache
 import clients
 import columns
 import coverage
+import deb_test
 import example
 import guest
 import imports
@@ -298,6 +299,11 @@ def run(word):
 def run_clients():
     """Runs the suites with clients, prints the report and returns the exit status."""
     return _report(_clients())
+
+
+def run_packages():
+    """Installs the packages of `make deb`, prints the report and returns the exit status."""
+    return _report(deb_test.suites())
 
 
 def _report(found):
