@@ -19,6 +19,14 @@ class Table(unittest.TestCase):
         for name, one in kernel.KERNELS.items():
             self.assertEqual(kernel._base(name), "stock" if one.own else name)
 
+    def test_each_architecture_has_its_tools_and_a_foreign_one_a_root_for_guests(self):
+        with mock.patch.object(kernel.root, "path", lambda architecture: architecture), \
+                mock.patch.object(kernel.root, "guest_path", lambda: "guest"):
+            for name, one in kernel.KERNELS.items():
+                self.assertEqual(kernel.tools(name), one.architecture)
+                self.assertEqual(kernel.guest_root(name),
+                                 None if one.architecture == "amd64" else "guest")
+
 
 class Fragments(Scratch):
     def setUp(self):
