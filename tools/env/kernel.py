@@ -111,6 +111,11 @@ def _packages(name):
     return directory
 
 
+def _series():
+    """Returns the series of the stock kernel, whose source all kernels built here have."""
+    return next(series for series in PINS if release().startswith(f"{series}."))
+
+
 def _wanted(name):
     """Returns the archive.Wanted of kernel `name`, one of Debian's."""
     one = KERNELS[name]
@@ -119,8 +124,7 @@ def _wanted(name):
     if one.series:
         return archive.Wanted({one.series: PINS[one.series]}, one.flavour, one.architecture)
     stock = release().removesuffix(f"-{KERNELS['stock'].flavour}")
-    series = next(series for series in PINS if stock.startswith(f"{series}."))
-    return archive.Wanted({series: stock}, one.flavour, one.architecture, stock)
+    return archive.Wanted({_series(): stock}, one.flavour, one.architecture, stock)
 
 
 def tools(name):
@@ -184,8 +188,10 @@ def _fragment(name):
     The text has no comments: a changed comment must not build the kernel anew.
     """
     options = {}
-    for fragment in KERNELS[name].fragments:
-        with open(os.path.join(HERE, f"{fragment}.config")) as text:
+    paths = [os.path.join(HERE, f"{fragment}.config")
+             for fragment in (*KERNELS[name].fragments, f"linux-{_series()}")]
+    for path in filter(os.path.exists, paths):
+        with open(path) as text:
             options.update((line.split("=")[0], line) for line in text
                            if line.startswith("CONFIG_"))
     return "".join(options.values())

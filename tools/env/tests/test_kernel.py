@@ -31,14 +31,22 @@ class Table(unittest.TestCase):
 class Fragments(Scratch):
     def setUp(self):
         super().setUp()
-        patch = mock.patch.object(kernel, "HERE", self.directory)
-        patch.start()
-        self.addCleanup(patch.stop)
+        self.release = "7.3.4+deb13-amd64"
+        for name, value in (("HERE", self.directory), ("release", lambda: self.release)):
+            patch = mock.patch.object(kernel, name, value)
+            patch.start()
+            self.addCleanup(patch.stop)
         self.write("guest.config", "# why\nCONFIG_A=y\nCONFIG_B=y\n")
         self.write("debug.config", "CONFIG_C=y\nCONFIG_B=n\n")
 
     def test_later_fragment_replaces_an_option(self):
         self.assertEqual(kernel._fragment("debug"), "CONFIG_A=y\nCONFIG_B=n\nCONFIG_C=y\n")
+
+    def test_older_series_has_options_of_its_own(self):
+        self.write("linux-7.2.config", "CONFIG_D=y\n")
+        before = kernel._fragment("debug")
+        self.release = "7.2.12+deb13-amd64"
+        self.assertEqual(kernel._fragment("debug"), f"{before}CONFIG_D=y\n")
 
     def test_option_that_kconfig_dropped_is_named(self):
         self.write("fragment", kernel._fragment("debug"))
