@@ -252,9 +252,9 @@ TEST_F(reasons, submit_to_manual_queue)
 		      SUBMIT(self->manual, .operation_count = 9));
 }
 
-TEST_F(reasons, full_queue_and_events)
+TEST_F_TIMEOUT(reasons, full_queue_and_events, 120)
 {
-	struct rlimit none = { 3, 4096 };
+	struct rlimit none = { 3, 4096 }, all = { 4096, 4096 };
 	struct vfence_submit job = { .flags = VFENCE_SUBMIT_EVENT };
 	char words[64];
 
@@ -275,9 +275,10 @@ TEST_F(reasons, full_queue_and_events)
 	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &none));
 	EXPECT_REASON(EMFILE, "no free file descriptor in the process",
 		      submit(self->device, job.queue, 0));
+	EXPECT_EQ(0, setrlimit(RLIMIT_NOFILE, &all));
 }
 
-TEST_F(reasons, in_fences)
+TEST_F_TIMEOUT(reasons, in_fences, 120)
 {
 	static __s32 fences[VFENCE_MAX_IN_FENCES];
 	struct vfence_submit job = {
@@ -559,7 +560,7 @@ TEST_F(reasons, settings)
 /* Returns whether a file contains @text. */
 static bool contains(const char *path, const char *text)
 {
-	static char content[4 << 20];
+	static char content[16 << 20];
 
 	return read_file(path, content, sizeof(content)) && strstr(content, text);
 }

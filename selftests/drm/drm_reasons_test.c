@@ -166,10 +166,13 @@ TEST_F(reasons, objects)
 		      ioctl(NODE, DRM_IOCTL_MODE_DESTROY_DUMB, &destroy));
 }
 
-/* A newline in the text of user space does not begin a line of the log. */
+/*
+ * A newline in the text of user space does not begin a line of the log. The reason has "\n" for it,
+ * and /dev/kmsg has "\x5c" for a backslash.
+ */
 TEST_F(reasons, control)
 {
-	EXPECT_REASON(EINVAL, "control: \"fly\\nvfence_drm: all is well\" is not a command",
+	EXPECT_REASON(EINVAL, "control: \"fly\\x5cnvfence_drm: all is well\" is not a command",
 		      command("fly\nvfence_drm: all is well"));
 	EXPECT_REASON(EINVAL, "wedge: \"hammer\" is not rebind, bus-reset or vendor-specific",
 		      command("wedge hammer"));
