@@ -142,6 +142,10 @@ def _check_words(args):
     with_clients = getattr(args, "client", None) or getattr(args, "clients", False)
     if with_clients and args.kernel not in (None, "stock"):
         raise Failure(f"clients run on the stock kernel: leave out KERNEL={args.kernel}")
+    alone = [word for word in ("clients", "packages", "tutorial")
+             if getattr(args, word, False)]
+    if len(alone) > 1 or alone not in ([], ["clients"], ["packages"]) and args.kernel:
+        raise Failure(f"{alone[-1].upper()}=1 takes no other word")
     if with_clients and getattr(args, "command", None):
         raise Failure("CLIENT has a command of its own: leave out CMD")
     if getattr(args, "packages", False) and (args.clients or args.kernel not in (None, "stock")):
@@ -167,6 +171,7 @@ def main():
     test = commands.add_parser("test", help="run all tests")
     test.add_argument("--clients", action="store_true", help="run only the suites with clients")
     test.add_argument("--packages", action="store_true", help="test only Debian's packages")
+    test.add_argument("--tutorial", action="store_true", help="only follow the tutorial")
     for command, more in ((run, []), (shell, []), (test, ["all"])):
         command.add_argument("--kernel", choices=[*testrun.KERNELS, *more], help="guest kernel")
     measure = commands.add_parser("bench", help="measure the cost of the calls")
@@ -214,6 +219,8 @@ def main():
             return testrun.run_packages()
         if args.clients:
             return testrun.run_clients()
+        if args.tutorial:
+            return testrun.run_tutorial()
         return testrun.run(args.kernel)
     except Failure as failure:
         say(f"vfence: {failure}")

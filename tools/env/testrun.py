@@ -33,6 +33,7 @@ import klog
 import ktap
 import lanes
 import refusals
+import tutorial
 import uapi
 import vmtest
 from report import Failure, Step, count_lines, out
@@ -304,6 +305,11 @@ def run_clients():
 def run_packages():
     """Installs the packages of `make deb`, prints the report and returns the exit status."""
     return _report(deb_test.suites())
+
+
+def run_tutorial():
+    """Follows the tutorial, prints the report and returns the exit status."""
+    return _report(tutorial.suites())
 
 
 def _report(found):
