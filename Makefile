@@ -148,7 +148,8 @@ shell: python
 test: python
 	@$(ENV) test $(KERNEL:%=--kernel=%) $(if $(filter-out 0,$(CLIENTS)),--clients) \
 		$(if $(filter-out 0,$(PACKAGES)),--packages) \
-		$(if $(filter-out 0,$(TUTORIAL)),--tutorial)
+		$(if $(filter-out 0,$(TUTORIAL)),--tutorial) \
+		$(if $(filter-out 0,$(CONTAINER)),--container)
 
 deb: python
 	@$(ENV) deb
@@ -191,6 +192,7 @@ help:
 	@echo 'make test CLIENTS=1             test compositors and other clients, with vfence_drm'
 	@echo "make test PACKAGES=1            install the packages of make deb, and remove them"
 	@echo 'make test TUTORIAL=1            follow Documentation/tutorial.md on an empty system'
+	@echo 'make test CONTAINER=1           build the container image, and boot a guest in it'
 	@echo 'make run|shell|test KERNEL=…    stock, rt (PREEMPT_RT), 7.2, arm64: of Debian;'
 	@echo '                                debug, rt-debug: with lockdep and KASAN'
 	@echo 'make test KERNEL=all            run all tests on all kernels'

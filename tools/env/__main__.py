@@ -142,7 +142,7 @@ def _check_words(args):
     with_clients = getattr(args, "client", None) or getattr(args, "clients", False)
     if with_clients and args.kernel not in (None, "stock"):
         raise Failure(f"clients run on the stock kernel: leave out KERNEL={args.kernel}")
-    alone = [word for word in ("clients", "packages", "tutorial")
+    alone = [word for word in ("clients", "packages", "tutorial", "container")
              if getattr(args, word, False)]
     if len(alone) > 1 or alone not in ([], ["clients"], ["packages"]) and args.kernel:
         raise Failure(f"{alone[-1].upper()}=1 takes no other word")
@@ -172,6 +172,7 @@ def main():
     test.add_argument("--clients", action="store_true", help="run only the suites with clients")
     test.add_argument("--packages", action="store_true", help="test only Debian's packages")
     test.add_argument("--tutorial", action="store_true", help="only follow the tutorial")
+    test.add_argument("--container", action="store_true", help="only build the container image")
     for command, more in ((run, []), (shell, []), (test, ["all"])):
         command.add_argument("--kernel", choices=[*testrun.KERNELS, *more], help="guest kernel")
     measure = commands.add_parser("bench", help="measure the cost of the calls")
@@ -221,6 +222,8 @@ def main():
             return testrun.run_clients()
         if args.tutorial:
             return testrun.run_tutorial()
+        if args.container:
+            return testrun.run_container()
         return testrun.run(args.kernel)
     except Failure as failure:
         say(f"vfence: {failure}")

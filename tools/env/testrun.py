@@ -22,6 +22,7 @@ import build
 import cache
 import clients
 import columns
+import container
 import coverage
 import deb_test
 import example
@@ -310,6 +311,11 @@ def run_packages():
 def run_tutorial():
     """Follows the tutorial, prints the report and returns the exit status."""
     return _report(tutorial.suites())
+
+
+def run_container():
+    """Builds and tries the container image, prints the report and returns the exit status."""
+    return _report(container.suites())
 
 
 def _report(found):
