@@ -74,7 +74,7 @@ class Series(unittest.TestCase):
 
     def test_newest_series_is_recommended(self):
         with open(os.path.join(build.CHECKOUT, "debian/control.in")) as text:
-            self.assertIn(f"Recommends: linux-source-{next(iter(kernel.PINS))} |", text.read())
+            self.assertIn(f"\nRecommends: linux-source-{next(iter(kernel.PINS))}\n", text.read())
 
 
 class Explanation(Scratch):
