@@ -12,9 +12,11 @@ _BAD = [re.compile(pattern) for pattern in (
     r"\bBUG\b[: ]",
     r"\bOops\b",
     r"\bKernel panic\b",
-    r"\bCall Trace:",
+    # Some words differ between architectures.
+    r"\bCall [Tt]race:",
     r"\bgeneral protection fault\b",
-    r"\bunable to handle\b",
+    r"\b[Uu]nable to handle\b",
+    r"\bInternal error:",
     r"\bpossible (recursive locking|circular locking|deadlock)",
     r"\binconsistent lock state\b",
     r"\bsuspicious RCU usage\b",

@@ -29,6 +29,9 @@ ODEBUG: free active (active state 0) object type: hrtimer
 refcount_t: underflow; use-after-free.
 kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)
 Call Trace:
+Call trace:
+Unable to handle kernel NULL pointer dereference at virtual address 0000000000000000
+Internal error: synchronous external abort: 0000000096000410 [#1] SMP
 Kernel panic - not syncing: Fatal exception
 rust_kernel: panicked at rust/vfence/main.rs:1""".splitlines()
 
