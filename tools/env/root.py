@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The root file system: Debian with the toolchain and the emulator.
+"""The root file systems: Debian with the toolchain and the emulator.
 
-The compiler and the emulator run in it, and it is the root file system of the guest. The results
-do not depend on the packages of the host.
+The compiler and the emulator run in one of them, which is also the root file system of the guest,
+unless the guest is of another architecture. The results do not depend on the packages of the host.
 """
 
 import os
