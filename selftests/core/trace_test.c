@@ -230,6 +230,13 @@ TEST_F(trace, only_the_head_is_unschedulable)
 	ASSERT_LE(0, submit_after(self->device, self->timer, 0, third));
 	ASSERT_EQ(1, signal_seqno(self->device, self->manual, 1, 0));
 	ASSERT_EQ(0, wait_job(self->device, self->timer, 1));
+	/* PREEMPT_RT may run the waiter before the completion reaches the second job. */
+	for (int tries = 0; tries < 500; tries++) {
+		ASSERT_TRUE(trace_read(self->text, sizeof(self->text)));
+		if (find_edge(self->text, "unschedulable", self->timer_context, 2, context, 1))
+			break;
+		usleep(10000);
+	}
 	/* The third job's fence has signalled when the job becomes the head. */
 	ASSERT_EQ(2, signal_seqno(self->device, other, 2, 0));
 	ASSERT_EQ(0, wait_idle(self->device, self->timer));
