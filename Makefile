@@ -124,6 +124,8 @@ endif
 uninstall:
 	rm -f $(HEADERS) $(RULES) $(TOOLS) $(MAN) $(EXAMPLES) '$(VM)'
 	rm -rf '$(SHARE)'
+	@rmdir --ignore-fail-on-non-empty 2> /dev/null \
+		$(sort $(dir $(HEADERS) $(RULES) $(TOOLS) $(MAN))) || true
 	@test ! -d '$(DESTDIR)$(DOCDIR)' || \
 		find '$(DESTDIR)$(DOCDIR)' -depth -type d -empty -delete
 	@for updates in $(DESTDIR)/lib/modules/*/updates; do \

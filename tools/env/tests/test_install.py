@@ -71,12 +71,14 @@ class Install(Scratch):
             self.write(f"tree/{name}", "")
         self.write(f"tree/{_PIPELINE}", "")
         self.write("root/lib/modules/1.2/updates/other.ko", "")
+        self.write("root/usr/include/linux/other.h", "")
         status, output = self.make("install")
         self.assertEqual(status, 0, output)
         updates = "lib/modules/1.2/updates"
         self.assertEqual(self.installed(),
                          sorted([f"{updates}/other.ko", f"{updates}/vfence.ko.xz",
                                  f"{updates}/vfence_drm.ko.xz", "usr/bin/vfence-pipeline",
+                                 "usr/include/linux/other.h",
                                  "usr/share/pkgconfig/vfence.pc", "usr/bin/vfence-vm",
                                  *self.vm(), *_FILES]))
         for target, source in _FILES.items():
@@ -85,8 +87,10 @@ class Install(Scratch):
         self.assertTrue(os.access(self.path("root/usr/bin/vfence-pipeline"), os.X_OK))
         status, output = self.make("uninstall")
         self.assertEqual(status, 0, output)
-        self.assertEqual(self.installed(), [f"{updates}/other.ko"])
-        self.assertFalse(os.path.exists(self.path("root/usr/share/doc/vfence")))
+        self.assertEqual(self.installed(),
+                         [f"{updates}/other.ko", "usr/include/linux/other.h"])
+        for folder in ("share/doc/vfence", "include/drm", "share/man/man4", "share/pkgconfig"):
+            self.assertFalse(os.path.exists(self.path(f"root/usr/{folder}")), folder)
 
     def vm(self):
         """Returns what vfence-vm has: the sources of the modules and tools/env, without tests."""
