@@ -127,9 +127,11 @@ TEST_F(reasons, structures)
 		__u64 more;
 	} larger = { .more = 1 };
 
-	EXPECT_REASON(EINVAL, "vfence_query: no version of the structure has 4 bytes; this one has 40",
+	EXPECT_REASON(EINVAL,
+		      "vfence_query: no version of the structure has 4 bytes; this one has 40",
 		      ioctl(self->device, SIZED(QUERY, 4), &larger));
-	EXPECT_REASON(E2BIG, "vfence_query: of 48 bytes, those beyond the kernel's 40 are not all 0",
+	EXPECT_REASON(E2BIG,
+		      "vfence_query: of 48 bytes, those beyond the kernel's 40 are not all 0",
 		      ioctl(self->device, SIZED(QUERY, sizeof(larger)), &larger));
 	EXPECT_REASON(EFAULT, "a pointer does not point to accessible memory: 40 bytes at 0x8",
 		      ioctl(self->device, VFENCE_IOCTL_QUERY, 8));
@@ -148,13 +150,15 @@ TEST_F(reasons, queue_create)
 #define CREATE(...) create_queue(self->device, (struct vfence_queue_create) { __VA_ARGS__ })
 	EXPECT_REASON(EINVAL, "queue_create: flags is 0x1: must be 0",
 		      CREATE(.kind = kind, .flags = 1));
-	EXPECT_REASON(EINVAL, "queue_create: pad is 0x2: must be 0", CREATE(.kind = kind, .pad = 2));
+	EXPECT_REASON(EINVAL, "queue_create: pad is 0x2: must be 0",
+		      CREATE(.kind = kind, .pad = 2));
 	EXPECT_REASON(EINVAL, "queue_create: pad2 is 0x3: must be 0",
 		      CREATE(.kind = kind, .pad2 = 3));
 	EXPECT_REASON(EINVAL, "queue_create: kind 9 is unknown", CREATE(.kind = 9));
 	EXPECT_REASON(EINVAL, "queue_create: name has no NUL",
 		      create_queue(self->device, nameless));
-	EXPECT_REASON(EINVAL, "queue_create: timeout_ns 5000000000 exceeds the watchdog's 2000000000",
+	EXPECT_REASON(EINVAL,
+		      "queue_create: timeout_ns 5000000000 exceeds the watchdog's 2000000000",
 		      CREATE(.kind = kind, .timeout_ns = 5 * SEC));
 	EXPECT_REASON(EINVAL, "queue_create: in_fence_policy 8 is unknown",
 		      CREATE(.kind = kind, .in_fence_policy = 8));
@@ -217,7 +221,8 @@ TEST_F(reasons, submit)
 {
 	EXPECT_REASON(EINVAL, "submit: duration_ns 5000000000 exceeds the watchdog's 2000000000",
 		      SUBMIT(self->timer, .duration_ns = 5 * SEC));
-	EXPECT_REASON(EINVAL, "submit: duration_max_ns 5000000000 exceeds the watchdog's 2000000000",
+	EXPECT_REASON(EINVAL,
+		      "submit: duration_max_ns 5000000000 exceeds the watchdog's 2000000000",
 		      SUBMIT(self->timer, .duration_max_ns = 5 * SEC));
 	EXPECT_REASON(EINVAL, "submit: duration_max_ns 1 is neither 0 nor at least duration_ns, 2",
 		      SUBMIT(self->timer, .duration_ns = 2, .duration_max_ns = 1));
@@ -359,7 +364,8 @@ TEST_F(reasons, buffers)
 		      FILL(.target = 3));
 	EXPECT_REASON(EINVAL, "operation: target 0 is a use without VFENCE_USE_WRITE",
 		      OPERATE(read, .kind = VFENCE_OPERATION_FILL, .length = 8));
-	EXPECT_REASON(EINVAL, "operation: 8 bytes at 4092 are outside use 0, a buffer of 4096 bytes",
+	EXPECT_REASON(EINVAL,
+		      "operation: 8 bytes at 4092 are outside use 0, a buffer of 4096 bytes",
 		      FILL(.target_offset = 4092));
 	EXPECT_REASON(EINVAL, "operation: kind 1 needs no source and no source_offset",
 		      FILL(.source_offset = 4));
@@ -371,10 +377,12 @@ TEST_F(reasons, buffers)
 		      OPERATE(used, .kind = VFENCE_OPERATION_FILL, .length = 6, .pattern_size = 3));
 	EXPECT_REASON(EINVAL, "operation: pattern 0x100000000 does not fit in pattern_size, 4",
 		      FILL(.pattern = 1ULL << 32));
-	EXPECT_REASON(EINVAL, "operation: target_offset 2 or length 8 is not a multiple of pattern_",
+	EXPECT_REASON(EINVAL,
+		      "operation: target_offset 2 or length 8 is not a multiple of pattern_",
 		      FILL(.target_offset = 2));
 	EXPECT_REASON(EINVAL, "operation: the ranges of a copy overlap in one buffer: 8 bytes at 4",
-		      OPERATE(used, .kind = VFENCE_OPERATION_COPY, .length = 8, .target_offset = 4));
+		      OPERATE(used, .kind = VFENCE_OPERATION_COPY, .length = 8,
+			      .target_offset = 4));
 }
 
 TEST_F(reasons, access_to_buffers)
@@ -580,7 +588,8 @@ TEST_F(reasons, descriptors)
 	EXPECT_EQ(0, read_reasons(self->log, reasons, sizeof(reasons)));
 	EXPECT_REFUSED(EINVAL, SUBMIT(self->timer, .duration_ns = 5 * SEC));
 	EXPECT_EQ(1, read_reasons(self->log, reasons, sizeof(reasons)));
-	snprintf(thread, sizeof(thread), "[%d] vfence:vfence_main::vfence::ioctl::prepare:", gettid());
+	snprintf(thread, sizeof(thread), "[%d] vfence:vfence_main::vfence::ioctl::prepare:",
+		 gettid());
 	EXPECT_NE(NULL, strstr(reasons, thread)) {
 		TH_LOG("no '%s' in: %s", thread, reasons);
 	}
