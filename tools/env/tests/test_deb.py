@@ -111,4 +111,5 @@ class Explanation(Scratch):
         status, text = self.run_it("none [integrity] confidentiality", "N", "a machine")
         self.assertEqual(status, 1)
         self.assertIn("signed by 'a machine'", text)
+        self.assertIn("'Operation not permitted'", text)
         self.assertNotIn("Install vfence-dkms", text)
