@@ -234,12 +234,16 @@ def _locked_suite(name, system, words):
 def _binary(packages, debs):
     """Yields the suites of the packages that have modules."""
     system = System(os.path.join(_DIRECTORY, "binary"), debs)
-    before = listing(system.directory)
     checks = {}
-    checks["install"], _ = system.apt("install", *(packages.old[name] for name in packages.binary))
+    # vfence-tools depends on it, and apt does not remove it with the package.
+    checks["python3"], _ = system.apt("install", "--no-install-recommends", "python3")
+    before = listing(system.directory)
+    checks["install"], _ = system.apt("install", "--no-install-recommends",
+                                      *(packages.old[name] for name in packages.binary))
     for name in packages.binary:
         checks[f"old_{name}"] = _expect(f"no version {_OLD}", system.version(name) == _OLD)
-    checks["upgrade"], _ = system.apt("install", *(packages.new[name] for name in packages.binary))
+    checks["upgrade"], _ = system.apt("install", "--no-install-recommends",
+                                      *(packages.new[name] for name in packages.binary))
     for name in packages.binary:
         checks[f"new_{name}"] = _expect(f"no version {packages.number}",
                                         system.version(name) == packages.number)
