@@ -49,7 +49,7 @@ impl FileOperations for Client {
 
     fn poll(client: Pin<&Self>, file: &File, table: &PollTable<'_>) -> u32 {
         table.register_wait(file, &client.events.pollers);
-        if client.events.presence().check().is_err() {
+        if client.events.presence().error().is_some() {
             return HUNG_UP;
         }
         let mut events = 0;

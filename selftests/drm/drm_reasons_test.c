@@ -183,9 +183,15 @@ TEST_F(reasons, control)
 TEST_F(reasons, loss)
 {
 	struct vfence_query query = { 0 };
-	char byte[64];
+	char byte[64], reasons[16384];
 
 	ASSERT_EQ(0, command("wedge rebind"));
+	/* poll() refuses nothing. */
+	read_reasons(self->log, reasons, sizeof(reasons));
+	EXPECT_EQ(POLLERR | POLLHUP, polled(NODE, POLLIN));
+	EXPECT_EQ(0, read_reasons(self->log, reasons, sizeof(reasons))) {
+		TH_LOG("reasons of poll(): %s", reasons);
+	}
 	EXPECT_REASON(EIO, "the client has lost the device, which is wedged",
 		      device_ioctl(NODE, VFENCE_IOCTL_QUERY, &query));
 	EXPECT_REASON(EIO, "the client has lost the device, which is wedged",
