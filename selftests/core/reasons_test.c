@@ -464,7 +464,7 @@ TEST_F(reasons, jobs)
 #define WAIT(...) CALL(WAIT, (struct vfence_wait) { __VA_ARGS__ })
 #define EXPORT(...) CALL(EXPORT, (struct vfence_export) { .queue = self->timer, __VA_ARGS__ })
 #define INFO(...) CALL(JOB_INFO, (struct vfence_job_info) { .queue = self->timer, __VA_ARGS__ })
-	EXPECT_REASON(EINVAL, "wait: flags without VFENCE_WAIT_ANY is 0x2: must be 0",
+	EXPECT_REASON(EINVAL, "wait: unknown part of flags is 0x2: must be 0",
 		      WAIT(.flags = 3));
 	EXPECT_REASON(EINVAL, "wait: pad is 0x1: must be 0", WAIT(.pad = 1));
 	EXPECT_REASON(EINVAL, "wait: count 0 is 0 or above VFENCE_MAX_WAIT_POINTS, 1024", WAIT());

@@ -75,10 +75,7 @@ type QueueWaits = RBTree<u32, QueueWait>;
 #[inline(never)]
 pub(super) fn wait(client: &Client, argument: UserArg) -> Result {
     let mut wait: vfence_wait = argument.read()?;
-    must_be_zero!(
-        "wait: flags without VFENCE_WAIT_ANY",
-        wait.flags & !VFENCE_WAIT_ANY
-    )?;
+    must_be_zero!("wait: unknown part of flags", wait.flags & !VFENCE_WAIT_ANY)?;
     must_be_zero!("wait: pad", wait.pad)?;
     let any = wait.flags & VFENCE_WAIT_ANY != 0;
     let mut waits = QueueWaits::new();
