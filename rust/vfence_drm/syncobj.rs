@@ -289,7 +289,7 @@ impl<D: Driver<File = Client>> HandleLookup for DrmHandles<'_, D> {
     ) -> Result<(UserArg, DrmJobSyncobjs)> {
         let submit: drm_vfence_submit = argument.read()?;
         let mut syncobjs = DrmJobSyncobjs {
-            has_waits: submit.in_sync_count != 0,
+            wait_count: submit.in_sync_count,
             in_fences: InFences::new(),
             batch_waits: KVVec::new(),
             signals: KVVec::new(),
@@ -386,7 +386,7 @@ impl SyncobjSignal {
 
 /// The syncobjs of a job on a DRM node.
 pub(super) struct DrmJobSyncobjs {
-    has_waits: bool,
+    wait_count: u32,
     /// The fences that the syncobjs have.
     in_fences: InFences,
     /// The waits for earlier jobs of the call, whose fences do not exist yet.
@@ -397,8 +397,8 @@ pub(super) struct DrmJobSyncobjs {
 }
 
 impl JobSyncobjs for DrmJobSyncobjs {
-    fn has_waits(&self) -> bool {
-        self.has_waits
+    fn wait_count(&self) -> u32 {
+        self.wait_count
     }
 
     fn take_in_fences(&mut self, earlier: &[Self]) -> Result<InFences> {

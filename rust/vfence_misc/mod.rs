@@ -83,8 +83,8 @@ impl HandleLookup for FdsOnly {
 }
 
 impl JobSyncobjs for NoSyncobjs {
-    fn has_waits(&self) -> bool {
-        false
+    fn wait_count(&self) -> u32 {
+        0
     }
 
     fn take_in_fences(&mut self, _earlier: &[Self]) -> Result<InFences> {

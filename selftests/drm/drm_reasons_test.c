@@ -71,6 +71,9 @@ static int fail(int node, struct drm_vfence_sync sync, __u32 count, int error, _
 
 TEST_F(reasons, submit)
 {
+	struct drm_vfence_sync twice[] = { { self->syncobj }, { self->syncobj } };
+	struct vfence_submit job = { .queue = self->manual };
+	struct drm_vfence_submit waits = drm_job(&job, twice, 2, NULL, 0);
 	char words[96];
 
 	EXPECT_REASON(ENOENT, "77 is not the handle of a syncobj",
@@ -90,9 +93,8 @@ TEST_F(reasons, submit)
 			      .handle = self->syncobj, .flags = 1 }));
 	ASSERT_EQ(0, signals(NODE, self->timer, (struct drm_vfence_sync) {
 		.handle = self->syncobj }));
-	EXPECT_REASON(EINVAL, "submit: in_sync_count 1 on queue ",
-		      wait_for(NODE, self->manual, (struct drm_vfence_sync) {
-			      .handle = self->syncobj }));
+	EXPECT_REASON(EINVAL, "submit: in_sync_count 2 on queue ",
+		      ioctl(NODE, DRM_IOCTL_VFENCE_SUBMIT, &waits));
 }
 
 TEST_F(reasons, batches)

@@ -200,7 +200,7 @@ impl<'a, H: HandleLookup> Submission<'a, H> {
         submit: &vfence_submit,
         syncs: &mut H::Syncobjs,
     ) -> Result<Prepared<QueueManualJob>> {
-        check_manual(submit, syncs.has_waits())?;
+        check_manual(submit, syncs.wait_count())?;
         let seqno = reservation.reserve()?;
         let event = self.reserve_event(submit)?;
         let (fence, out_fence) = job_fence(reservation.queue(), seqno, submit, syncs, false)?;
@@ -233,7 +233,7 @@ impl<'a, H: HandleLookup> Submission<'a, H> {
         let event = self.reserve_event(submit)?;
         let counts = submit.in_fence_count | submit.use_count | submit.operation_count;
         let mut inputs = None;
-        if counts != 0 || syncs.has_waits() {
+        if counts | syncs.wait_count() != 0 {
             inputs = Some(self.collect_inputs(submit, syncs, earlier)?);
         }
         let adds = inputs
@@ -390,16 +390,16 @@ fn export(fence: &PendingFence<Queue>) -> Result<OutFence> {
     Ok((SyncFile::create(fence.fence())?, fd))
 }
 
-/// Refuses, with `EINVAL`, a job that the header does not allow on a manual queue. `waits` says
-/// whether the job waits for syncobjs.
-fn check_manual(submit: &vfence_submit, waits: bool) -> Result {
+/// Refuses, with `EINVAL`, a job that the header does not allow on a manual queue. The job waits
+/// for `waits` syncobjs.
+fn check_manual(submit: &vfence_submit, waits: u32) -> Result {
     const FLAGS: u32 = VFENCE_SUBMIT_OUT_FENCE | VFENCE_SUBMIT_EVENT;
 
     // All fields that only jobs of other queues may set.
-    let counts = submit.in_fence_count | submit.use_count | submit.operation_count;
+    let counts = submit.in_fence_count | submit.use_count | submit.operation_count | waits;
     let durations = submit.duration_ns | submit.duration_max_ns;
     let others = submit.flags & !FLAGS | submit.pad;
-    if durations | u64::from(counts | others) != 0 || waits {
+    if durations | u64::from(counts | others) != 0 {
         return Err(not_for_manual(submit, waits));
     }
     must_be_errno!("submit: error", submit.error)
@@ -408,7 +408,7 @@ fn check_manual(submit: &vfence_submit, waits: bool) -> Result {
 /// Returns the error of a job that [`check_manual`] has refused.
 #[cold]
 #[inline(never)]
-fn not_for_manual(submit: &vfence_submit, waits: bool) -> Error {
+fn not_for_manual(submit: &vfence_submit, waits: u32) -> Error {
     let (queue, flags) = (submit.queue, submit.flags);
     if flags & VFENCE_SUBMIT_HANG != 0 {
         return refuse!(

@@ -53,8 +53,8 @@ pub(crate) trait HandleLookup {
 
 /// The syncobjs that a job waits for and signals. Dropping this leaves them unchanged.
 pub(crate) trait JobSyncobjs: Sized {
-    /// Returns whether the job names syncobjs to wait for, even if their fences have signalled.
-    fn has_waits(&self) -> bool;
+    /// Returns the number of syncobjs that the job waits for, even if their fences have signalled.
+    fn wait_count(&self) -> u32;
 
     /// Takes the in-fences out of `self`; called once. `earlier` are the syncobjs of the jobs
     /// before this one in the call; [`JobSyncobjs::set_fence`] has been called for those that need
