@@ -102,9 +102,9 @@ impl Driver for DrmDriver {
                 // The reverse of DRM_VFENCE_IOCTL(): size and direction stay, type and number
                 // change.
                 let function = (number & 0xff) - FIRST;
-                let number = number & !0xffff | VFENCE_IOCTL_TYPE << 8 | function;
+                let cmd = number & !0xffff | VFENCE_IOCTL_TYPE << 8 | function;
                 let handles = DrmHandles::new(file);
-                let result = ioctl::dispatch(&file.inner(), &handles, number, argument);
+                let result = ioctl::dispatch(&file.inner(), &handles, cmd, number, argument);
                 // drmIoctl() of libdrm repeats a call that fails with EAGAIN.
                 result.map_err(|error| if error == EAGAIN { EBUSY } else { error })?;
             }

@@ -47,7 +47,7 @@ impl MiscDevice for Client {
         match cmd {
             SIGNAL_NEXT => fast::signal_next(&client, arg),
             CREATE_FENCE => fast::create_fence(&client, arg),
-            _ => ioctl::dispatch(&client, &FdsOnly, cmd, arg).into(),
+            _ => ioctl::dispatch(&client, &FdsOnly, cmd, cmd, arg).into(),
         }
     }
 }

@@ -97,6 +97,13 @@ TEST_F(reasons, submit)
 		      ioctl(NODE, DRM_IOCTL_VFENCE_SUBMIT, &waits));
 }
 
+/* The number is the one of the call, not that of the same ioctl on /dev/vfence. */
+TEST_F(reasons, unknown_ioctl)
+{
+	EXPECT_REASON(ENOTTY, "no such ioctl: 0x647f",
+		      ioctl(NODE, _IO(DRM_IOCTL_BASE, DRM_COMMAND_BASE + 0x3f), NULL));
+}
+
 TEST_F(reasons, batches)
 {
 	struct drm_vfence_sync binary = { .handle = self->syncobj };

@@ -61,7 +61,8 @@ const QUEUE_RESET: u32 = without_size(_IOWR::<vfence_queue_reset>(VFENCE_IOCTL_T
 const QUEUE_FAULTS: u32 = without_size(_IOW::<vfence_queue_faults>(VFENCE_IOCTL_TYPE, 0x0b));
 const BUFFER_CREATE: u32 = without_size(_IOWR::<vfence_buffer_create>(VFENCE_IOCTL_TYPE, 0x0c));
 
-/// Handles an ioctl by its number in the UAPI header.
+/// Handles an ioctl by its number in the UAPI header, `cmd`. User space has called `issued`, which
+/// differs on a node whose ioctls have another type.
 ///
 /// Fails with `ENOTTY` for an unknown number, and as the UAPI header describes.
 // The handlers are out of line: none pays for the stack frames of the others.
@@ -69,6 +70,7 @@ pub(crate) fn dispatch<H: HandleLookup>(
     client: &Client,
     handles: &H,
     cmd: u32,
+    issued: u32,
     arg: usize,
 ) -> Result {
     let argument = UserArg::new(cmd, arg);
@@ -86,6 +88,6 @@ pub(crate) fn dispatch<H: HandleLookup>(
         QUEUE_RESET => queue::reset(client, argument),
         QUEUE_FAULTS => faults::set(client, argument),
         BUFFER_CREATE => buffer::create(client, argument),
-        _ => Err(refuse!(ENOTTY, "no such ioctl: {:#x}", cmd)),
+        _ => Err(refuse!(ENOTTY, "no such ioctl: {:#x}", issued)),
     }
 }
