@@ -70,7 +70,10 @@ impl BufferMapping {
 #[cold]
 #[inline(never)]
 fn exporter_refused(exporter: &CStr, error: Error) -> Error {
-    if error == EOPNOTSUPP {
+    if error == ENOMEM || error == EINTR || error == ERESTARTSYS {
+        // Not the exporter's refusal, and an errno with one cause.
+        error
+    } else if error == EOPNOTSUPP {
         refuse!(
             EOPNOTSUPP,
             "submit: the CPU cannot access a buffer of an operation: its exporter, {}, does not \
