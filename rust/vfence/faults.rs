@@ -23,6 +23,7 @@ use crate::{
             FaultRule,
             FaultTrigger, //
         },
+        uarg::read_written, //
     },
 };
 use core::str::FromStr;
@@ -141,7 +142,7 @@ impl Reader for DefaultFaults {
             ));
         }
         let mut text = KVec::from_elem(0, reader.len(), GFP_KERNEL)?;
-        reader.read_slice(&mut text)?;
+        read_written(c"faults", reader, &mut text)?;
         parse(&text)?;
         if text.trim_ascii().is_empty() {
             text.clear();

@@ -8,7 +8,8 @@ use crate::{
     vfence::{
         faults::DefaultFaults,
         limits::Limits,
-        refusal::refuse, //
+        refusal::refuse,
+        uarg::read_written, //
     },
 };
 use core::ops::RangeInclusive;
@@ -80,7 +81,7 @@ impl Reader for Setting {
                 length
             )
         })?;
-        reader.read_slice(text)?;
+        read_written(name, reader, text)?;
         let value = core::str::from_utf8(text).unwrap_or_default().trim();
         let number = value.parse();
         self.set(number.map_err(|_| refuse!(EINVAL, "{}: {:?} is not a number", name, value))?)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Extensible structures in user space: the arguments of ioctls, and the elements of their arrays.
+//! Also the text that user space writes to files.
 //!
 //! A structure grows at its end. User space passes the size that it was built for. Fields that it
 //! does not have read as 0; fields that the driver does not have must be 0. Besides these rules of
@@ -15,10 +16,12 @@ use kernel::{
     ioctl::_IOC_SIZE,
     page::PAGE_SIZE,
     prelude::*,
+    str::CStr,
     transmute::AsBytes,
     uaccess::{
         UserPtr,
-        UserSlice, //
+        UserSlice,
+        UserSliceReader, //
     },
 };
 use zerocopy::{
@@ -185,6 +188,13 @@ impl UserArg {
         let written = self.slice(offset, size_of::<T>())?.writer().write(value);
         written.map_err(|_| self.inaccessible())
     }
+}
+
+/// Copies to `text` what user space writes to the file `name` in debugfs. Fails with `EFAULT`.
+pub(crate) fn read_written(name: &CStr, reader: &mut UserSliceReader, text: &mut [u8]) -> Result {
+    let length = text.len();
+    let read = reader.read_slice(text);
+    read.map_err(|_| refuse!(EFAULT, "{}: {} bytes are not accessible", name, length))
 }
 
 /// Returns the name of `T` without its path, such as `vfence_submit`.

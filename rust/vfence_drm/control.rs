@@ -24,7 +24,8 @@ use crate::{
             NodeData, //
         },
         presence::Presence,
-        refusal::refuse, //
+        refusal::refuse,
+        uarg::read_written, //
     },
     vfence_drm::DrmDriver, //
 };
@@ -197,7 +198,7 @@ impl Reader for Control {
                 length
             )
         })?;
-        reader.read_slice(command)?;
+        read_written(c"control", reader, command)?;
         let text = core::str::from_utf8(command)
             .map_err(|_| refuse!(EINVAL, "control: the command is not UTF-8"))?;
         self.execute(text)

@@ -92,17 +92,22 @@ static int fault(int device, __u32 queue, struct vfence_fault fault)
 	return device_ioctl(device, VFENCE_IOCTL_QUEUE_FAULTS, &faults);
 }
 
-/* Writes @text to a setting. Returns -1 if the device refuses it. */
-static int set(const char *setting, const char *text)
+/* Writes @length bytes to a setting. Returns -1 if the device refuses them. */
+static int set_bytes(const char *setting, const char *text, size_t length)
 {
 	char path[128];
 	int fd, ret;
 
 	snprintf(path, sizeof(path), SETTINGS "%s", setting);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
-	ret = write(fd, text, strlen(text));
+	ret = write(fd, text, length);
 	close(fd);
 	return ret < 0 ? -1 : 0;
+}
+
+static int set(const char *setting, const char *text)
+{
+	return set_bytes(setting, text, strlen(text));
 }
 
 /* Replaces the queues by queues whose jobs stay pending for longer than a case takes. */
@@ -560,6 +565,10 @@ TEST_F(reasons, settings)
 	EXPECT_REASON(EINVAL, "faults: the text is not UTF-8", set("faults", "\xff"));
 	EXPECT_REASON(EINVAL, "faults: more rules than VFENCE_MAX_FAULTS, 16",
 		      set("faults", RULES RULES RULES "hang every=1\n"));
+	EXPECT_REASON(EFAULT, "max_jobs: 8 bytes are not accessible",
+		      set_bytes("max_jobs", unmapped(1), 8));
+	EXPECT_REASON(EFAULT, "faults: 8 bytes are not accessible",
+		      set_bytes("faults", unmapped(1), 8));
 }
 
 #define LISTED(flags) "[vfence]vfence_main::vfence::ioctl::prepare " flags \

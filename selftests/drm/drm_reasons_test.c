@@ -181,12 +181,17 @@ TEST_F(reasons, objects)
  */
 TEST_F(reasons, control)
 {
+	int control = open(CONTROL, O_WRONLY | O_CLOEXEC);
+
 	EXPECT_REASON(EINVAL, "control: \"fly\\x5cnvfence_drm: all is well\" is not a command",
 		      command("fly\nvfence_drm: all is well"));
 	EXPECT_REASON(EINVAL, "wedge: \"hammer\" is not rebind, bus-reset or vendor-specific",
 		      command("wedge hammer"));
 	EXPECT_REASON(EINVAL, "control: the command is not UTF-8", command("\xff"));
 	EXPECT_REASON(EBUSY, "plug: the device is plugged in already", command("plug"));
+	EXPECT_REASON(EFAULT, "control: 8 bytes are not accessible",
+		      write(control, unmapped(1), 8));
+	close(control);
 }
 
 TEST_F(reasons, loss)

@@ -101,7 +101,8 @@ _ALLOWED = {
 _FOREIGN = re.compile(
     r"\b(?:sync_file::get_fence|DmaBuf::from_fd|find_buffer|Syncobj::find|Object::lookup|find_fence"
     r"|Attachment::new|attachment\.map|Vmap::new|get_unused_fd_flags|map_counters|set_size"
-    r"|object\.mmap_offset)\(")
+    r"|object\.mmap_offset|reader\.read_slice|reader\.read::<\w+>|writer\.write_slice"
+    r"|writer\(\)\.write)\(")
 _DEFINITION = re.compile(r"\bfn\s+$")
 # How far behind the call its map_err() is, in characters.
 _NEAR = 120

@@ -43,6 +43,13 @@ class Problems(unittest.TestCase):
         self.assertEqual(len(self.found(f"{call}?;")), 1)
         self.assertEqual(self.found(f"{call};", "let fence = fence.map_err(no_fence)?;"), [])
 
+    def test_failed_copy_needs_a_reason(self):
+        for call in ("reader.read_slice(text)", "reader.read::<i32>()", "writer.write_slice(&x)",
+                     "self.slice(0, 4)?.writer().write(value)"):
+            with self.subTest(call):
+                self.assertEqual(len(self.found(f"{call}?;")), 1)
+                self.assertEqual(self.found(f"{call}.map_err(|_| self.inaccessible())?;"), [])
+
     def test_exception_is_for_one_line_that_exists(self):
         allowed = {"rust/vfence/x.rs": {"return Err(EINVAL);": "logged"}}
         with mock.patch.object(refusals, "_ALLOWED", allowed):
