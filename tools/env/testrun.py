@@ -240,14 +240,18 @@ def _unavailable(one):
     try:
         kernel.tree(one.kernel)
         kernel.guest_root(one.kernel)
-    except archive.Gone as gone:
-        reason = str(gone)
     except Failure as failure:
+        # A kernel that the user asked for, or that runs all suites, must not be skipped.
+        if one.smoke and isinstance(failure, archive.Gone):
+            return _skipped(one, str(failure))
         return ktap.command(f"{one.name}.guest", str(failure), 1)
-    else:
-        if not one.smoke or kernel.release(one.kernel) != kernel.release():
-            return None
-        reason = f"{kernel.release()} is the stock kernel"
+    if one.smoke and kernel.release(one.kernel) == kernel.release():
+        return _skipped(one, f"{kernel.release()} is the stock kernel")
+    return None
+
+
+def _skipped(one, reason):
+    """Returns the suite of the _Guest `one`, which does not run."""
     return ktap.Suite(f"{one.name}.guest", [ktap.Result("boot", "skipped", reason)])
 
 
@@ -255,19 +259,23 @@ def _all(word):
     """Yields the suites of `make test` with KERNEL=`word`."""
     guests = _guests(word)
     # First what takes both CPUs, for guests would be slow beside it.
-    checked, others = [], []
+    available = {}
     for one in guests:
         problem = _unavailable(one)
         if problem:
             yield problem
         else:
-            (checked if kernel.KERNELS[one.kernel].own else others).append(one)
-    available = {kernel.KERNELS[one.kernel].architecture: one.kernel for one in checked + others}
-    for name in available.values():
+            available.setdefault(kernel.KERNELS[one.kernel].architecture, []).append(one)
+    checked, others = [], []
+    for same in available.values():
         try:
-            build.programs(name)
+            build.programs(same[0].kernel)
         except Failure as failure:
+            # The guests would judge the programs of an earlier build.
             yield ktap.command("programs", str(failure), 1)
+            continue
+        for one in same:
+            (checked if kernel.KERNELS[one.kernel].own else others).append(one)
     parts = [functools.partial(_lane, others, [_host_suites]), functools.partial(_lane, checked)]
     for suite in lanes.run(parts):
         if isinstance(suite, lanes.Died):

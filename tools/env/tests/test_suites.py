@@ -125,11 +125,11 @@ class Guests(unittest.TestCase):
         self.assertEqual(self.names(None), [name for name in testrun.KERNELS
                                             if name != "rt-debug"])
 
-    def unavailable(self, name, releases=(), error=None):
+    def unavailable(self, name, releases=(), error=None, word=None):
         def tree(_):
             if error:
                 raise error
-        one = next(one for one in testrun._guests(None) if one.name == name)
+        one = next(one for one in testrun._guests(word) if one.name == name)
         with mock.patch.object(testrun.kernel, "tree", tree), \
                 mock.patch.object(testrun.kernel, "release",
                                   lambda name="stock": dict(releases)[name]):
@@ -137,7 +137,23 @@ class Guests(unittest.TestCase):
         return suite and suite.status
 
     def test_kernel_that_the_archive_has_dropped_is_skipped(self):
-        self.assertEqual(self.unavailable("7.2", error=testrun.archive.Gone("no 7.2")), "skipped")
+        gone = testrun.archive.Gone("no 7.2")
+        self.assertEqual(self.unavailable("7.2", error=gone), "skipped")
+        for name, word in (("7.2", "7.2"), ("7.2", "all"), ("stock", None), ("debug", None)):
+            self.assertEqual(self.unavailable(name, error=gone, word=word), "failed")
+
+    def test_guests_do_not_run_the_programs_of_an_earlier_build(self):
+        def programs(name):
+            if testrun.kernel.KERNELS[name].architecture == "arm64":
+                raise Failure("no compiler")
+
+        with mock.patch.object(testrun, "_unavailable", lambda _: None), \
+                mock.patch.object(testrun.build, "programs", programs), \
+                mock.patch.object(testrun, "_host_suites", lambda: iter(["host"])), \
+                mock.patch.object(testrun, "_guest_suites", lambda one: iter([one.name])):
+            first, *others = testrun._all("all")
+        self.assertEqual((first.name, first.status), ("programs", "failed"))
+        self.assertEqual(others, ["host", "stock", "rt", "7.2", "debug", "rt-debug"])
 
     def test_kernel_that_cannot_be_made_fails(self):
         self.assertEqual(self.unavailable("7.2", error=Failure("no network")), "failed")
