@@ -5,6 +5,7 @@ The results are below build/ in the checkout; no other file is written.
 """
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -36,8 +37,11 @@ _SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
 PATH = f"{SELFTESTS}:{TARGET}/release:{_SYSTEM}"
 CLIENT_PATH = f"{CLIENTS}:{_SYSTEM}"
 
+# Of the files in results(), those that guests write.
+_OF_GUESTS = re.compile(r"run-.*|results|.*\.(log|json)")
+
 _CARGO = ["cargo", "build", "--release", "--locked", "--workspace"]
-# What cargo and make need to build the programs for arm64.
+# The words with which cargo and make build the programs for arm64.
 _RUST_ARM64 = "aarch64-unknown-linux-gnu"
 _GCC_ARM64 = "aarch64-linux-gnu-gcc-14"
 _CARGO_ARM64 = ["--target", _RUST_ARM64,
@@ -69,10 +73,10 @@ def _logged(command, log, what, binds=(), lower=None):
 
 
 def _forget_other_stage(directory, path):
-    """Empties `directory` if its files were built against another stage than `path`.
+    """Removes what was built in `directory` if that was against another stage than `path`.
 
-    make takes them for up to date: the headers and libraries of a stage have the times of their
-    packages.
+    make takes the files for up to date: the headers and libraries of a stage have the times of
+    their packages. Logs and results of guests stay, because a guest may be running.
     """
     stage = os.path.basename(path)
     stamp = os.path.join(directory, "tree")
@@ -80,8 +84,15 @@ def _forget_other_stage(directory, path):
         with open(stamp) as text:
             if text.read() == stage:
                 return
-    shutil.rmtree(directory, ignore_errors=True)
-    os.makedirs(directory)
+    os.makedirs(directory, exist_ok=True)
+    for name in os.listdir(directory):
+        entry = os.path.join(directory, name)
+        if _OF_GUESTS.fullmatch(name):
+            continue
+        if os.path.isdir(entry) and not os.path.islink(entry):
+            shutil.rmtree(entry)
+        else:
+            os.unlink(entry)
     with open(stamp, "w") as text:
         text.write(stage)
 
@@ -169,9 +180,7 @@ def _c_programs(what, names=None, arm64=None):
     source = kernel.source()
     output = _SELFTESTS_ARM64 if arm64 else SELFTESTS
     with _alone():
-        os.makedirs(output, exist_ok=True)
-        if arm64:
-            _forget_other_stage(output, arm64)
+        _forget_other_stage(output, arm64 or kernel.tools("stock"))
         _logged(["make", "-C", "selftests", f"OUTPUT={output}", f"KSELFTEST={KSELFTEST}",
                  *(_MAKE_ARM64 if arm64 else ()), f"-j{os.cpu_count()}",
                  *(f"{output}/{name}" for name in sorted(names or ()))],
