@@ -22,7 +22,7 @@ _TAG = "CACHEDIR.TAG"
 _TAG_TEXT = """Signature: 8a477f597d28d172789f06886806bc55
 # This is the cache of vfence's environment; `make distclean` removes it.
 """
-# What follows the name of a stage in the name of its directory.
+# The end of the name of a stage's directory, after the name of the stage.
 _SUFFIX = r"-[0-9a-f]{12}(\.partial|\.old)*"
 # The names that `make distclean` may remove: stages, those of kernels among them, and files.
 _STAGE = re.compile(r"(root|guest|packages|clients|stock|rt|7\.2|arm64|debug|rt-debug|bench|vm)"
@@ -61,12 +61,12 @@ def key(inputs):
 
 @contextlib.contextmanager
 def lock(path, what):
-    """Holds the lock file `path`; prints a line when it must wait for another run."""
+    """Holds the lock file `path`; prints a line when it must wait for another process."""
     with open(path, "w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(f"vfence: another run is {what}, waiting for it")
+            say(f"vfence: another process is {what}, waiting for it")
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 

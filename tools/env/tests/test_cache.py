@@ -105,7 +105,7 @@ class Cache(Scratch):
             cache.say = end_holder
             with cache.lock(path, "making root"):
                 pass
-        self.assertEqual(said, ["vfence: another run is making root, waiting for it"])
+        self.assertEqual(said, ["vfence: another process is making root, waiting for it"])
 
     def test_clear_removes_the_cache(self):
         cache.stage("root", {}, self.build)
