@@ -39,6 +39,11 @@ reasons := $(newline)  the tree has no rust/libkernel.rmeta: build the kernel, o
 	make modules_prepare in $(objtree)
 endif
 endif
+# modpost ends with an error for each symbol that it does not find, unless the caller wants warnings.
+ifeq ($(wildcard $(objtree)/Module.symvers)$(KBUILD_MODPOST_WARN),)
+reasons := $(reasons)$(newline)  the tree has no Module.symvers, which make modules_prepare does \
+	not make: build the kernel and its modules, or copy the file of that build to $(objtree)
+endif
 $(call stop_if,$(reasons))
 
 # The tools. Another version of the C compiler will do if it knows the same options, which the major
@@ -52,8 +57,14 @@ reasons := $(reasons)$(newline)  $(RUSTC) is $(rustc_found), but $(rustc_wanted)
 	kernel: set RUSTC to that one
 endif
 
-ifeq ($(shell $(BINDGEN) --version 2>/dev/null),)
-reasons := $(reasons)$(newline)  missing: $(BINDGEN)
+bindgen_oldest := $(shell sh $(srctree)/scripts/min-tool-version.sh bindgen 2>/dev/null)
+bindgen_found := $(shell $(BINDGEN) --version 2>/dev/null | sed -n 's/^bindgen \([0-9.]*\).*/\1/p')
+ifeq ($(bindgen_found),)
+reasons := $(reasons)$(newline)  missing: $(BINDGEN)$(bindgen_oldest:%=, % or newer)
+else ifneq ($(bindgen_found),$(shell printf '%s\n' $(bindgen_oldest) $(bindgen_found) | \
+	sort -V | tail -n 1))
+reasons := $(reasons)$(newline)  $(BINDGEN) is $(bindgen_found), but the kernel needs \
+	$(bindgen_oldest) or newer
 endif
 
 cc_wanted := $(call unquoted,$(CONFIG_CC_VERSION_TEXT))

@@ -46,6 +46,8 @@ class Requirements(Scratch):
         self.write("kernel/include/generated/autoconf.h", "")
         self.write("kernel/rust/libkernel.rmeta", "")
         self.write("kernel/rust/kernel/lib.rs", "")
+        self.write("kernel/Module.symvers", "")
+        self.write("kernel/scripts/min-tool-version.sh", "[ $1 = bindgen ] && echo 0.71.1\n")
         self.kernel(7, 3)
         self.configure()
 
@@ -143,11 +145,21 @@ class Requirements(Scratch):
             "the tree has no rust/libkernel.rmeta: build the kernel, or run make modules_prepare "
             f"in {self.path('kernel')}"])
 
+    def test_tree_that_is_only_prepared(self):
+        os.unlink(self.path("kernel/Module.symvers"))
+        line, = self.lines()
+        self.assertIn("the tree has no Module.symvers, which make modules_prepare does not make: "
+                      "build the kernel", line)
+        # modpost then warns of the symbols that it does not find.
+        status, output = self.make("-C", build.CHECKOUT, f"KDIR={self.path('kernel')}",
+                                   "KBUILD_MODPOST_WARN=1")
+        self.assertEqual(status, 0, output)
+
     def test_missing_tools(self):
         for name in ("rustc", "bindgen", "gcc"):
             os.unlink(self.path(f"bin/{name}"))
         self.assertEqual(self.lines(), [
-            f"missing: rustc; {_RUSTC} has built the kernel", "missing: bindgen",
+            f"missing: rustc; {_RUSTC} has built the kernel", "missing: bindgen, 0.71.1 or newer",
             f"missing: gcc; {_GCC} has built the kernel"])
 
     def test_other_rustc(self):
@@ -155,6 +167,17 @@ class Requirements(Scratch):
         self.assertEqual(self.lines(), [
             f"rustc is rustc 1.85.0 (4d91de4e4 2025-02-17), but {_RUSTC} has built the kernel: "
             "set RUSTC to that one"])
+
+    def test_bindgen(self):
+        for found in ("0.71.1", "0.72.0-dev", "0.100.0", "1.0.0"):
+            self.tool("bindgen", f"bindgen {found}")
+            self.assertEqual(self.make()[0], 0, found)
+        for found in ("0.71.0", "0.69.5", "0.8.2"):
+            self.tool("bindgen", f"bindgen {found}")
+            self.assertEqual(self.lines(),
+                             [f"bindgen is {found}, but the kernel needs 0.71.1 or newer"])
+        os.unlink(self.path("kernel/scripts/min-tool-version.sh"))
+        self.assertEqual(self.make()[0], 0)
 
     def test_other_c_compiler(self):
         self.tool("gcc", "gcc (Debian 14.3.0-2) 14.3.0", "14")
