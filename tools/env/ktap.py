@@ -8,6 +8,7 @@ unittest. A program that prints no result has failed.
 import re
 from dataclasses import dataclass, field
 
+_BAIL = re.compile(r"^ *Bail out!\s*(.*)$")
 _RESULT = re.compile(r"^( *)(not ok|ok)\b\s*(\d+)?\s*-?\s*([^#]*?)\s*(?:#\s*(.*))?$")
 _PLAN = re.compile(r"^( *)1\.\.(\d+)\s*(?:#\s*(.*))?$")
 _STAMP = re.compile(r"^\[\s*\d+\.\d+\] ?")
@@ -115,7 +116,7 @@ def read(name, output):
     """Returns the Suite `name` of the results in `output`, which may have none."""
     suite = Suite(name, output=output)
     reader = _Reader()
-    planned = None
+    planned, printed = None, 0
     running = None
     for raw in output.splitlines():
         line = _STAMP.sub("", raw)
@@ -126,12 +127,14 @@ def read(name, output):
         elif match := _LIBTEST.match(line):
             word = _LIBTEST_WORDS[match.group(2)]
             suite.results.append(Result(match.group(1), word, match.group(3)))
+            printed += 1
             running = None
         elif match := _LIBTEST_NAME.match(line):
             running = match.group(1)
         elif running and (match := _LIBTEST_RESULT.match(line)):
             word = _LIBTEST_WORDS[match.group(1)]
             suite.results.append(Result(running, word, match.group(2)))
+            printed += 1
             running = None
         elif match := _UNITTEST.match(line):
             word = {"ok": "passed", "skipped": "skipped"}.get(match.group(3), "failed")
@@ -140,8 +143,10 @@ def read(name, output):
             reader.plan(len(match.group(1)), int(match.group(2)), match.group(3))
         elif match := _RESULT.match(line):
             reader.result(len(match.group(1)), match.group(2), match.group(4), match.group(5))
-    if planned is not None and planned != len(suite.results):
-        reader.problems.append(f"planned {planned} results, printed {len(suite.results)}")
+        elif match := _BAIL.match(line):
+            suite.fail("bail out", match.group(1))
+    if planned is not None and planned != printed:
+        reader.problems.append(f"planned {planned} results, printed {printed}")
     suite.results += reader.finish()
     for problem in reader.problems:
         suite.fail("plan", problem)

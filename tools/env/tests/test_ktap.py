@@ -65,6 +65,15 @@ class Parse(unittest.TestCase):
         text = "test_a (m.C.test_a) ... ok\ntest_b (m.C.test_b) ... FAIL\n"
         self.assertEqual(statuses(text, 1), ["passed", "failed"])
 
+    def test_libtest_and_unittest_in_one_run(self):
+        self.assertEqual(statuses("running 1 test\ntest a ... ok\ntest_b (m.C.test_b) ... ok\n"),
+                         ["passed", "passed"])
+
+    def test_document_that_bails_out_fails(self):
+        results = ktap.parse("suite", "ok 1 a\nBail out! no node\n").results
+        self.assertEqual([(r.name, r.status, r.reason) for r in results],
+                         [("bail out", "failed", "no node"), ("a", "passed", "")])
+
     def test_empty_output_fails(self):
         self.assertEqual(statuses(""), ["failed"])
 
