@@ -314,7 +314,7 @@ def _end(options, scratch, status):
 def _judge(options, scratch, status, output, stamps):
     """Prints the problems of a guest that has ended, writes the reports, returns the status."""
     status, problems, ended = _end(options, scratch, status)
-    suites = [vm_results.read_output(os.path.basename(options.command[0]), output),
+    suites = [*vm_results.read_output(os.path.basename(options.command[0]), output),
               *vm_results.read_files(stamps)]
     wanted = options.ktap or options.junit or options.results
     judged = vm_results.judge(suites, status, wanted) if ended else []

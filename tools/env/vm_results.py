@@ -16,15 +16,16 @@ from report import Failure
 _TAP = re.compile(r"(?P<version>K?TAP version )|1\.\.(?P<plan>\d+)\b|(?P<result>(not )?ok\b)")
 # A line of `meson test`, such as "1/3 suite:name    OK    0.02s".
 _MESON = re.compile(r"^ *\d+/\d+ (.+?) +(OK|EXPECTEDFAIL|SKIP|FAIL|UNEXPECTEDPASS|ERROR|TIMEOUT|"
-                    r"INTERRUPT) +\d+\.\d+s?\b *(.*)$")
+                    r"INTERRUPT|IGNORED) +\d+\.\d+s?\b *(.*)$")
 # A line of `ctest`, such as "1/3 Test #1: name ....   Passed    0.01 sec".
-_CTEST = re.compile(r"^ *\d+/\d+ +Test +#\d+: (\S+) \.* *(?:\*\*\*)?(Passed|Skipped|Not Run|Failed|"
-                    r"Timeout|Exception)\b(.*)$")
+# A program that is missing is "Not Run" too, and has failed.
+_CTEST = re.compile(r"^ *\d+/\d+ +Test +#\d+: (\S+) \.* *(?:\*\*\*)?(Passed|Skipped|"
+                    r"Not Run \(Disabled\)|Not Run|Failed|Timeout|Exception)(?!\w)(.*)$")
 # The line with which gtest ends a test, such as "[       OK ] Suite.name (3 ms)".
 _GTEST = re.compile(r"^\[ +(OK|SKIPPED|FAILED) +\] ([^ ,]+)(?:, (.*))? \(\d+ ms\)$")
 _PASSED = ("OK", "EXPECTEDFAIL", "Passed")
-_SKIPPED = ("SKIP", "SKIPPED", "Skipped", "Not Run")
-# What XML cannot hold.
+_SKIPPED = ("SKIP", "SKIPPED", "IGNORED", "Skipped", "Not Run (Disabled)")
+# The characters that XML cannot hold.
 _CONTROL = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # The end of the command's output that a JUnit file has.
 _OUTPUT = 64 << 10
@@ -76,17 +77,24 @@ def _documents(output):
 
 
 def read_output(name, output):
-    """Returns the Suite `name` of the results in `output`, which may have none."""
-    suite = ktap.Suite(name, output=output)
+    """Returns the Suites of the results in `output`, one for each format that it has.
+
+    A runner such as ctest prints results of its own beside those of the programs that it runs.
+    """
+    tap, *others = suites = [ktap.Suite(f"{name} ({form})" if form else name, output=output)
+                             for form in ("", "meson", "ctest", "gtest")]
+    meson, ctest, gtest = others
     for document in _documents(output):
-        suite.results += ktap.read(name, document).results
+        tap.results += ktap.read(name, document).results
     for line in output.splitlines():
-        if match := _MESON.match(line) or _CTEST.match(line):
-            suite.results.append(_result(*match.groups()))
+        if match := _MESON.match(line):
+            meson.results.append(_result(*match.groups()))
+        elif match := _CTEST.match(line):
+            ctest.results.append(_result(*match.groups()))
         elif match := _GTEST.match(line):
             word, case, reason = match.groups()
-            suite.results.append(_result(case, word, reason or ""))
-    return suite
+            gtest.results.append(_result(case, word, reason or ""))
+    return [suite for suite in suites if suite.results]
 
 
 def read_junit(path):
@@ -97,6 +105,8 @@ def read_junit(path):
     except (OSError, xml.ParseError) as error:
         suite.fail("results", f"{path}: {error}")
         return suite
+    if not cases:
+        suite.fail("results", f"{path} has no tests")
     for case in cases:
         name = ".".join(filter(None, (case.get("classname"), case.get("name"))))
         failure = next((child for child in case if child.tag in ("failure", "error")), None)
@@ -144,8 +154,9 @@ def read_files(stamps):
 def judge(suites, status, wanted):
     """Returns the problems of a run whose command ended with exit `status`, a line each.
 
-    A run without tests has failed if results are `wanted`, and one whose tests were all skipped in
-    any case. A failed test is a problem if the command's exit status hides it.
+    A run without tests has failed if results are `wanted`, and one with a suite whose tests were
+    all skipped in any case: the results of a runner must not hide that the programs which it ran
+    have tested nothing. A failed test is a problem if the command's exit status hides it.
     """
     results = [result for suite in suites for result in suite.results]
     failed = [result for result in results if result.status == "failed"]
@@ -153,6 +164,9 @@ def judge(suites, status, wanted):
         return ["no test was found in the command's output"] if wanted else []
     if all(result.status == "skipped" for result in results):
         return [f"every test was skipped ({len(results)})"]
+    idle = next((suite for suite in suites if suite.status == "skipped"), None)
+    if idle:
+        return [f"every test of {idle.name} was skipped ({len(idle.results)})"]
     if failed and not status:
         first = f"{failed[0].name}: {failed[0].reason}" if failed[0].reason else failed[0].name
         return [f"{len(failed)} of {len(results)} tests failed, the first is {first}"]

@@ -12,17 +12,20 @@ from report import Failure
 from tests.scratch import Scratch
 
 _MESON = """\
-1/5 fence:late                  OK              0.02s
-2/5 fence:error / failing case  FAIL            1.50s   exit status 1
-3/5 hang                        TIMEOUT        30.01s   killed by signal 15 SIGTERM
-4/5 node                        SKIP            0.01s
-5/5 known                       EXPECTEDFAIL    0.01s   exit status 1
+1/6 fence:late                  OK              0.02s
+2/6 fence:error / failing case  FAIL            1.50s   exit status 1
+3/6 hang                        TIMEOUT        30.01s   killed by signal 15 SIGTERM
+4/6 node                        SKIP            0.01s
+5/6 known                       EXPECTEDFAIL    0.01s   exit status 1
+6/6 other                       IGNORED         0.01s
 """
 _CTEST = """\
     Start 1: late
-1/3 Test #1: late .............................   Passed    0.01 sec
-2/3 Test #2: node .............................***Skipped   0.00 sec
-3/3 Test #3: error ............................***Failed    0.02 sec
+1/5 Test #1: late .............................   Passed    0.01 sec
+2/5 Test #2: node .............................***Skipped   0.00 sec
+3/5 Test #3: error ............................***Failed    0.02 sec
+4/5 Test #4: gone .............................***Not Run   0.00 sec
+5/5 Test #5: off ..............................***Not Run (Disabled)   0.00 sec
 """
 _GTEST = """\
 [ RUN      ] Fence.Late
@@ -49,17 +52,24 @@ def _short(suite):
 
 class Output(unittest.TestCase):
     def check(self, output, *expected):
-        self.assertEqual(_short(vm_results.read_output("x", output)), list(expected))
+        self.assertEqual([line for suite in vm_results.read_output("x", output)
+                          for line in _short(suite)], list(expected))
 
     def test_meson(self):
         self.check(_MESON, ("fence:late", "passed", ""),
                    ("fence:error / failing case", "failed", "exit status 1"),
                    ("hang", "failed", "killed by signal 15 SIGTERM"),
-                   ("node", "skipped", ""), ("known", "passed", ""))
+                   ("node", "skipped", ""), ("known", "passed", ""), ("other", "skipped", ""))
 
     def test_ctest(self):
         self.check(_CTEST, ("late", "passed", ""), ("node", "skipped", "0.00 sec"),
-                   ("error", "failed", "0.02 sec"))
+                   ("error", "failed", "0.02 sec"), ("gone", "failed", "0.00 sec"),
+                   ("off", "skipped", "0.00 sec"))
+
+    def test_each_format_is_a_suite(self):
+        suites = vm_results.read_output("x", _GTEST + _CTEST + "ok 1 a\n")
+        self.assertEqual([(suite.name, len(suite.results)) for suite in suites],
+                         [("x", 1), ("x (ctest)", 5), ("x (gtest)", 3)])
 
     def test_gtest(self):
         self.check(_GTEST, ("Fence.Late", "passed", ""), ("Fence.Node", "skipped", ""),
@@ -99,6 +109,11 @@ class Junit(Scratch):
     def test_broken_file_fails(self):
         self.write("r.xml", "<testsuites>")
         self.assertEqual(vm_results.read_junit(self.path("r.xml")).status, "failed")
+
+    def test_file_without_tests_fails(self):
+        self.write("r.xml", "<testsuites/>")
+        self.assertEqual(_short(vm_results.read_junit(self.path("r.xml"))),
+                         [("results", "failed", f"{self.path('r.xml')} has no tests")])
 
     def test_file_of_an_earlier_run_fails(self):
         self.write("r.xml", _JUNIT)
@@ -143,6 +158,13 @@ class Judge(unittest.TestCase):
 
     def test_all_skipped(self):
         self.assertEqual(self.judge(["skipped"] * 2, wanted=False), ["every test was skipped (2)"])
+
+    def test_suite_whose_tests_were_all_skipped(self):
+        idle = ktap.Suite("r.xml", [ktap.Result("a", "skipped")] * 2)
+        other = ktap.Suite("x", [ktap.Result("b", "passed")])
+        for suites in ([idle, other], [other, idle]):
+            self.assertEqual(vm_results.judge(suites, 0, False),
+                             ["every test of r.xml was skipped (2)"])
 
     def test_failure_that_the_exit_status_hides(self):
         self.assertEqual(self.judge(["passed", "failed"]), ["1 of 2 tests failed, the first is t1"])
