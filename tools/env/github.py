@@ -2,11 +2,14 @@
 """Runs a workflow of GitHub Actions as its runner does, as far as the example project needs it.
 
 A key, an expression or an action that is not known here is an error, so that nothing in a workflow
-is ignored. Of `container`, only the image is not started: the steps run on this machine.
+is ignored. Of `container`, only the image is not started: the steps run on this machine. The
+expressions `github.action_path` and `runner.temp` are not known: in a container their values are
+paths of the host. The environment of a step has the right ones.
 """
 
 import os
 import re
+import shutil
 import subprocess
 
 import yaml_file
@@ -41,7 +44,8 @@ class Runner:
     """A runner with its home directory, and with the actions that it would download.
 
     `actions` maps `OWNER/NAME@REF` to directories. Files that the action `actions/cache` keeps are
-    in `directory` from one job to the next, as is the home directory.
+    in `directory` from one job to the next, as is the home directory. The directory RUNNER_TEMP is
+    emptied before each job.
     """
 
     def __init__(self, directory, actions):
@@ -49,7 +53,7 @@ class Runner:
         self._saved = os.path.join(directory, "saved")
         self._temp = os.path.join(directory, "temp")
         self._actions = actions
-        for path in (self._home, self._saved, self._temp):
+        for path in (self._home, self._saved):
             os.makedirs(path, exist_ok=True)
 
     def run(self, path, workspace, out):
@@ -57,6 +61,8 @@ class Runner:
 
         The steps write to the open file `out`.
         """
+        shutil.rmtree(self._temp, ignore_errors=True)
+        os.makedirs(self._temp)
         workflow = yaml_file.read(os.path.join(workspace, path))
         _known("the workflow", workflow, _WORKFLOW_KEYS)
         (job,) = workflow["jobs"].values()
@@ -73,16 +79,17 @@ class _Job:
         self._to_save = []
 
     def run(self, job):
-        status = self._steps(job["steps"], {"steps": {}})
+        status = self._steps(job["steps"], {"steps": {}}, {})
         for path, saved in self._to_save:
             if not status and os.path.exists(path) and not os.path.exists(saved):
                 os.rename(path, saved)
-            elif os.path.exists(path):
-                os.unlink(path)
         return status
 
-    def _steps(self, steps, contexts):
-        """Runs `steps` up to the first that fails, and returns the exit status of the last."""
+    def _steps(self, steps, contexts, env):
+        """Runs `steps` up to the first that fails, and returns the exit status of the last.
+
+        `env` is what the environment of these steps has and that of others has not.
+        """
         for step in steps:
             _known("a step", step, _STEP_KEYS)
             if "uses" in step:
@@ -90,7 +97,7 @@ class _Job:
                           for name, value in step.get("with", {}).items()}
                 status = self._use(step["uses"], inputs)
             else:
-                status = self._bash(step, contexts)
+                status = self._bash(step, contexts, env)
             if status:
                 return status
         return 0
@@ -108,11 +115,12 @@ class _Job:
 
     def _restore(self, path, key):
         """Puts the file that an earlier job has saved with `key` at `path`."""
-        if not path.startswith("~/"):
-            raise Failure(f"the cached file {path} is not in the home directory")
-        path = os.path.join(self._home, path[2:])
+        if not os.path.isabs(path):
+            raise Failure(f"the path of the cached file {path} is not absolute")
         saved = os.path.join(self._saved, key)
         if os.path.exists(saved):
+            if os.path.exists(path):
+                os.unlink(path)
             os.link(saved, path)
         self._to_save.append((path, saved))
 
@@ -126,10 +134,10 @@ class _Job:
             if one.get("required") and name not in given:
                 raise Failure(f"the input {name} is missing")
             inputs[name] = given.get(name, one.get("default", ""))
-        return self._steps(action["runs"]["steps"], {
-            "inputs": inputs, "steps": {}, "github": {"action_path": directory}})
+        return self._steps(action["runs"]["steps"], {"inputs": inputs, "steps": {}},
+                           {"GITHUB_ACTION_PATH": directory})
 
-    def _bash(self, step, contexts):
+    def _bash(self, step, contexts, env):
         script, output = (os.path.join(self._temp, name) for name in ("script", "output"))
         with open(script, "w") as text:
             text.write(_expand(step["run"], contexts))
@@ -139,7 +147,8 @@ class _Job:
             raise Failure(f"a step has the shell {shell}")
         options = ["--noprofile", "--norc", "-eo", "pipefail"] if shell else ["-e"]
         env = {**os.environ, "CI": "true", "GITHUB_ACTIONS": "true", "HOME": self._home,
-               "GITHUB_WORKSPACE": self._workspace, "GITHUB_OUTPUT": output}
+               "GITHUB_WORKSPACE": self._workspace, "GITHUB_OUTPUT": output,
+               "RUNNER_TEMP": self._temp, **env}
         env.update({name: _expand(value, contexts)
                     for name, value in step.get("env", {}).items()})
         status = subprocess.run(["bash", *options, script], cwd=self._workspace, env=env,

@@ -13,12 +13,14 @@ _ACTION = {
     "name": "greet",
     "inputs": {"who": {"required": True}, "word": {"default": "hello"}},
     "runs": {"using": "composite", "steps": [
-        {"id": "first", "shell": "bash", "run": 'echo "key=k 1" >> "$GITHUB_OUTPUT"'},
-        {"uses": "actions/cache@v4",
-         "with": {"path": "~/kept", "key": "${{ steps.first.outputs.key }}"}},
+        {"id": "first", "shell": "bash",
+         "run": '[ ! -e "$RUNNER_TEMP/kept" ] || echo left\n'
+                'printf "%s\\n" "key=k 1" "file=$RUNNER_TEMP/kept" >> "$GITHUB_OUTPUT"'},
+        {"uses": "actions/cache@v4", "with": {"path": "${{ steps.first.outputs.file }}",
+                                              "key": "${{ steps.first.outputs.key }}"}},
         {"shell": "bash", "env": {"WHO": "${{ inputs.who }}"},
-         "run": '[ ! -e ~/kept ] || echo again; touch ~/kept\n'
-                'echo "${{ inputs.word }} $WHO ${{ github.action_path }}"; [ ! "$FAIL" ]'},
+         "run": 'cd "$RUNNER_TEMP"; [ ! -e kept ] || echo again; touch kept\n'
+                'echo "${{ inputs.word }} $WHO $GITHUB_ACTION_PATH"; [ ! "$FAIL" ]'},
     ]},
 }
 
@@ -68,6 +70,7 @@ class Workflow(Scratch):
                 ({"uses": "o/greet@v1"}, "the input who is missing"),
                 ({"uses": "o/greet@v1", "with": {"who": "", "x": ""}}, "not known here: x"),
                 ({"run": "echo ${{ secrets.x }}"}, "no value for the expression"),
+                ({"run": "echo ${{ github.action_path }}"}, "no value for the expression"),
                 ({"run": "true", "shell": "pwsh"}, "the shell pwsh")):
             with self.assertRaisesRegex(Failure, problem):
                 self.run_steps(step)
