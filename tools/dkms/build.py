@@ -24,6 +24,8 @@ _EXCLUDE = ["Documentation/*/*", "drivers/*.[cS]", "fs/*.[cS]", "net/*.[cS]", "s
             "tools/testing/*"]
 # Texts that name a tool's version. The Rust compiler must be the kernel's, see check().
 _VERSION = re.compile(r"CONFIG_\w+_VERSION_TEXT=|CONFIG_PAHOLE_VERSION=")
+# The target of the compiler for the vDSO of 32-bit programs on arm64.
+_TARGET32 = "arm-linux-gnueabihf"
 
 
 class Kernel:
@@ -67,6 +69,41 @@ def rustc():
         return None
 
 
+def installed(tool):
+    """Returns whether the search path has the command `tool`."""
+    return shutil.which(tool) is not None
+
+
+def _gcc(options):
+    """Returns the name of the gcc that built the kernel; None if clang did."""
+    for line in options:
+        match = re.match(r'CONFIG_CC_VERSION_TEXT="(\S*gcc\S*) ', line)
+        if match:
+            return match.group(1)
+    return None
+
+
+def _gcc32(options):
+    """Returns the version of the gcc for the 32-bit vDSO, `-14` for example; None if unused."""
+    gcc = _gcc(options)
+    used = gcc and {"CONFIG_ARM64=y", "CONFIG_COMPAT_VDSO=y"} <= options
+    return gcc.rpartition("gcc")[2] if used else None
+
+
+def _tools(options):
+    """Yields the tools that a kernel with `options` needs: the command, and Debian's package."""
+    yield "bindgen", "bindgen"
+    gcc, suffix = _gcc(options), _gcc32(options)
+    if not gcc:
+        yield from (("clang", "clang"), ("ld.lld", "lld"), ("llvm-nm", "llvm"))
+    else:
+        yield gcc, f"gcc{gcc.rpartition('gcc')[2]}"
+    if suffix is not None:
+        yield f"{_TARGET32}-gcc{suffix}", f"gcc{suffix}-{_TARGET32}"
+    if "CONFIG_DEBUG_INFO_BTF=y" in options:
+        yield "pahole", "pahole"
+
+
 def check(kernel):
     """Yields what is missing to build the modules for `kernel`, a line each."""
     release = kernel.release
@@ -81,7 +118,11 @@ def check(kernel):
     built = [line.split("=", 1)[1].strip('"') for line in options
              if line.startswith("CONFIG_RUSTC_VERSION_TEXT=")]
     if built and rustc() != built[0]:
-        yield f"kernel {release} was built with {built[0]}, this machine has {rustc()}"
+        yield (f"kernel {release} was built with {built[0]}, this machine has "
+               f"{rustc() or 'no rustc'}")
+    for tool, package in _tools(options):
+        if not installed(tool):
+            yield f"kernel {release} needs {tool}: apt-get install {package}"
     if kernel.complete():
         return
     headers = version(f"linux-headers-{release}")
@@ -98,11 +139,16 @@ def check(kernel):
         yield f"{kernel.source} is missing: apt-get install --reinstall {package}"
 
 
-def _compiler(kernel):
-    """Returns the words that choose the C compiler that built the kernel."""
-    with open(kernel.path(".config")) as text:
-        found = re.search(r'^CONFIG_CC_VERSION_TEXT="(\S*gcc\S*) ', text.read(), re.MULTILINE)
-    return [f"CC={found.group(1)}", f"HOSTCC={found.group(1)}"] if found else ["LLVM=1"]
+def _compilers(options):
+    """Returns the words of make that choose the C compilers that built a kernel with `options`."""
+    gcc, suffix = _gcc(options), _gcc32(options)
+    if not gcc:
+        return ["LLVM=1"]
+    words = [f"CC={gcc}", f"HOSTCC={gcc}"]
+    if suffix is not None:
+        # Without these words, kconfig drops the vDSO.
+        words += [f"CROSS_COMPILE_COMPAT={_TARGET32}-", f"CC_COMPAT={_TARGET32}-gcc{suffix}"]
+    return words
 
 
 def _run(*command):
@@ -122,7 +168,7 @@ def prepare(kernel, directory):
          *(f"--exclude=linux-source-{kernel.series}/{pattern}" for pattern in _EXCLUDE))
     for name in (".config", "Module.symvers"):
         shutil.copy(kernel.path(name), tree)
-    words = [*_compiler(kernel), f"KERNELRELEASE={kernel.release}"]
+    words = [*_compilers(kernel.options()), f"KERNELRELEASE={kernel.release}"]
     _run("make", "-C", source, f"O={tree}", *words, f"-j{os.cpu_count()}", "modules_prepare")
     different = sorted(line for line in kernel.options() ^ kernel.options(tree)
                        if not _VERSION.match(line))
@@ -146,8 +192,10 @@ def _directory(path):
 def build(kernel):
     """Builds the modules for `kernel` in the current directory."""
     with _directory(os.path.abspath(_TREE)) as directory:
-        words = ["-C", os.path.realpath(kernel.headers)] if kernel.complete() else prepare(
-            kernel, directory)
+        if kernel.complete():
+            words = ["-C", os.path.realpath(kernel.headers), *_compilers(kernel.options())]
+        else:
+            words = prepare(kernel, directory)
         _run("make", *words, f"M={os.getcwd()}", f"-j{os.cpu_count()}", "modules")
     for name in MODULES:
         if not os.path.exists(name):

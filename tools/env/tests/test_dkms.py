@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What tools/dkms/build.py says about kernels for which it cannot build."""
+"""The reasons that tools/dkms/build.py gives to skip a kernel, and the compilers it chooses."""
 
 import importlib.util
 import os
+import re
 
 import build
 from tests.scratch import Scratch
@@ -14,7 +15,12 @@ CONFIG_RUST=y
 CONFIG_SYNC_FILE=y
 CONFIG_DRM=m
 CONFIG_RUSTC_VERSION_TEXT="{_RUSTC}"
+CONFIG_CC_VERSION_TEXT="x86_64-linux-gnu-gcc-14 (Debian 14.2.0-19) 14.2.0"
+CONFIG_DEBUG_INFO_BTF=y
 """
+_ARM64 = _CONFIG.replace("x86_64", "aarch64") + "CONFIG_ARM64=y\nCONFIG_COMPAT_VDSO=y\n"
+_CLANG = _CONFIG.replace("x86_64-linux-gnu-gcc-14 (Debian 14.2.0-19) 14.2.0",
+                         "Debian clang version 19.1.7 (3)")
 
 
 def _load():
@@ -25,19 +31,23 @@ def _load():
     return module
 
 
-class Check(Scratch):
+class _Kernel(Scratch):
     def setUp(self):
         super().setUp()
         self.dkms = _load()
         self.versions = {f"linux-headers-{_RELEASE}": "7.3.4-1", "linux-source-7.3": "7.3.4-1"}
         self.dkms.version = self.versions.get
         self.dkms.rustc = lambda: _RUSTC
+        self.missing = set()
+        self.dkms.installed = lambda tool: tool not in self.missing
         self.configure(_CONFIG)
         self.write("usr/src/linux-source-7.3.tar.xz", "")
 
     def configure(self, text):
         self.write(f"lib/modules/{_RELEASE}/build/.config", text)
 
+
+class Check(_Kernel):
     def check(self, release=_RELEASE):
         return list(self.dkms.check(self.dkms.Kernel(release, self.path(""))))
 
@@ -60,6 +70,24 @@ class Check(Scratch):
         self.dkms.rustc = lambda: "rustc 1.90.0"
         self.assertEqual(self.check(), [
             f"kernel {_RELEASE} was built with {_RUSTC}, this machine has rustc 1.90.0"])
+
+    def test_tools(self):
+        for config, tool, package in (
+                (_CONFIG, "bindgen", "bindgen"),
+                (_CONFIG, "x86_64-linux-gnu-gcc-14", "gcc-14"),
+                (_CONFIG, "pahole", "pahole"),
+                (_CLANG, "ld.lld", "lld"),
+                (_ARM64, "arm-linux-gnueabihf-gcc-14", "gcc-14-arm-linux-gnueabihf")):
+            self.configure(config)
+            self.missing = {tool}
+            self.assertEqual(self.check(), [
+                f"kernel {_RELEASE} needs {tool}: apt-get install {package}"])
+
+    def test_tools_that_no_option_needs(self):
+        self.missing = {"clang", "ld.lld", "arm-linux-gnueabihf-gcc-14"}
+        # This option of x86 has the same name.
+        self.configure(f"{_CONFIG}CONFIG_COMPAT_VDSO=y\n")
+        self.assertEqual(self.check(), [])
 
     def test_source_of_another_version(self):
         self.versions["linux-source-7.3"] = "7.3.5-1"
@@ -86,3 +114,31 @@ class Check(Scratch):
         self.versions.clear()
         self.write(f"lib/modules/{_RELEASE}/build/rust/libkernel.rmeta", "")
         self.assertEqual(self.check(), [])
+
+
+class Compilers(_Kernel):
+    """The words of make, for a tree that has Rust metadata."""
+
+    def words(self, config):
+        self.configure(config)
+        self.write(f"lib/modules/{_RELEASE}/build/rust/libkernel.rmeta", "")
+        commands = []
+        self.dkms._run = lambda *command: commands.append(list(command))
+        self.dkms.MODULES = []
+        before = os.getcwd()
+        os.chdir(self.path(""))
+        try:
+            self.dkms.build(self.dkms.Kernel(_RELEASE, self.path("")))
+        finally:
+            os.chdir(before)
+        self.assertEqual(commands[0][:2], ["make", "-C"])
+        return [word for word in commands[0] if re.match("LLVM|.*CC|CROSS", word)]
+
+    def test_compilers_of_the_kernel(self):
+        gcc = "aarch64-linux-gnu-gcc-14"
+        self.assertEqual(self.words(_CONFIG), [
+            "CC=x86_64-linux-gnu-gcc-14", "HOSTCC=x86_64-linux-gnu-gcc-14"])
+        self.assertEqual(self.words(_CLANG), ["LLVM=1"])
+        self.assertEqual(self.words(_ARM64), [
+            f"CC={gcc}", f"HOSTCC={gcc}", "CROSS_COMPILE_COMPAT=arm-linux-gnueabihf-",
+            "CC_COMPAT=arm-linux-gnueabihf-gcc-14"])
