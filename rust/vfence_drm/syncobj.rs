@@ -160,7 +160,7 @@ impl<'a, D: Driver<File = Client>> DrmHandles<'a, D> {
     /// [`InFences::add`] does.
     fn add_fences(&self, syncobjs: &mut DrmJobSyncobjs, fence: &Fence) -> Result {
         let (mut recent, mut links) = (RecentFences::default(), self.links.get());
-        let result = unwrap_bounded(fence, &mut links, MAX_LINKS, |fence| {
+        let result = unwrap_bounded(fence, &mut links, MAX_LINKS, too_many_links, |fence| {
             if !recent.insert(&fence) {
                 return Ok(());
             }
@@ -354,6 +354,18 @@ fn no_fence(sync: &drm_vfence_sync, error: Error) -> Error {
     } else {
         error
     }
+}
+
+/// Returns the error of a call whose waits examine more than [`MAX_LINKS`] fences.
+#[cold]
+#[inline(never)]
+fn too_many_links() -> Error {
+    refuse!(
+        ENOSPC,
+        "submit: the syncobjs that the call waits for have more than DRM_VFENCE_MAX_LINKS, {}, \
+         fences, signalled or pending",
+        MAX_LINKS
+    )
 }
 
 /// A syncobj that a job, or a call without one, signals.

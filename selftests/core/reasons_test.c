@@ -312,8 +312,8 @@ TEST_F_TIMEOUT(reasons, in_fences, 120)
 		fences[i] = submit(self->device, self->manual, 0);
 	ASSERT_LE(0, fences[VFENCE_MAX_IN_FENCES - 1]);
 	job.queue = self->timer;
-	EXPECT_REASON(ENOSPC, "submit: the in-fences of the call contain more than 65536 fences",
-		      batch(self->device, job, 65));
+	EXPECT_REASON(ENOSPC, "submit: the in-fences and the buffers of the call have more than "
+		      "VFENCE_MAX_WAITS, 65536, fences", batch(self->device, job, 65));
 	for (int i = 0; i < VFENCE_MAX_WAITS / VFENCE_MAX_IN_FENCES; i++)
 		ASSERT_EQ(0, submit_job(self->device, &job));
 	EXPECT_REASON(ENOSPC, "submit: 1 pending in-fences exceed the 0 that are left of "

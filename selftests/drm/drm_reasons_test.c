@@ -130,6 +130,47 @@ TEST_F(reasons, batches)
 		      drm_submit_batch(NODE, batch, 1, NULL));
 }
 
+/* More timelines than the limit on examined fences has room for in one call. */
+#define TIMELINES (DRM_VFENCE_MAX_LINKS / DRM_VFENCE_MAX_SYNCS + 1)
+
+TEST_F_TIMEOUT(reasons, examined_fences, 120)
+{
+	static struct drm_vfence_sync syncs[DRM_VFENCE_MAX_SYNCS];
+	struct vfence_submit job = { .queue = self->timer };
+	struct drm_vfence_submit waits = drm_job(&job, syncs, ARRAY_LEN(syncs), NULL, 0);
+	int clients[TIMELINES], merged = -1, count = 0;
+	__u32 queue = 0;
+
+	for (int i = 0; i < TIMELINES; i++) {
+		int fence, both;
+
+		queue = count ? manual_queue(clients[count - 1]) : 0;
+		if (!queue) {
+			clients[count] = render_open();
+			ASSERT_LE(0, clients[count]);
+			queue = manual_queue(clients[count++]);
+		}
+		fence = submit(clients[count - 1], queue, 0);
+		ASSERT_LE(0, fence);
+		both = merged < 0 ? fence : fence_merge(merged, fence);
+		if (merged >= 0) {
+			close(merged);
+			close(fence);
+		}
+		merged = both;
+	}
+	ASSERT_EQ(TIMELINES, fence_count(merged));
+	ASSERT_EQ(0, drmSyncobjImportSyncFile(NODE, self->syncobj, merged));
+	for (size_t i = 0; i < ARRAY_LEN(syncs); i++)
+		syncs[i].handle = self->syncobj;
+	EXPECT_REASON(ENOSPC, "submit: the syncobjs that the call waits for have more than "
+		      "DRM_VFENCE_MAX_LINKS, 1048576, fences",
+		      ioctl(NODE, DRM_IOCTL_VFENCE_SUBMIT, &waits));
+	while (count)
+		close(clients[--count]);
+	close(merged);
+}
+
 TEST_F(reasons, syncobj_signal)
 {
 	struct drm_vfence_sync sync = { .handle = self->syncobj };

@@ -117,7 +117,7 @@ impl InFences {
             let fd = reader.read::<i32>().map_err(inaccessible)?;
             let fence = sync_file::get_fence(fd);
             let fence = fence.map_err(|error| no_sync_file(index, fd, error))?;
-            unwrap_bounded(&fence, unwrapped, MAX_UNWRAPPED, |fence| self.add(fence))?;
+            unwrap_bounded(&fence, unwrapped, MAX_UNWRAPPED, too_many, |fence| self.add(fence))?;
         }
         Ok(())
     }
@@ -140,7 +140,7 @@ impl InFences {
     ///
     /// Fails with `ENOSPC` for too many fences, `ENOMEM`.
     pub(crate) fn add_pending(&mut self, fence: &Fence, unwrapped: &mut usize) -> Result {
-        unwrap_bounded(fence, unwrapped, MAX_UNWRAPPED, |fence| {
+        unwrap_bounded(fence, unwrapped, MAX_UNWRAPPED, too_many, |fence| {
             if fence.is_signaled() {
                 return Ok(());
             }
@@ -231,15 +231,28 @@ fn no_sync_file(index: usize, fd: i32, error: Error) -> Error {
     }
 }
 
+/// Returns the error of a call that unwraps more than [`MAX_UNWRAPPED`] fences.
+#[cold]
+#[inline(never)]
+fn too_many() -> Error {
+    refuse!(
+        ENOSPC,
+        "submit: the in-fences and the buffers of the call have more than VFENCE_MAX_WAITS, {}, \
+         fences, signalled or pending",
+        MAX_UNWRAPPED
+    )
+}
+
 /// Calls `f` with each fence that `fence` contains, or with `fence` itself if it is not a
 /// container. Of a chain, these are the fences of the last [`MAX_LINKS`] pending links, and the
 /// link before those. `unwrapped` counts the fences.
 ///
-/// Fails with `ENOSPC` if `unwrapped` exceeds `max`, and as `f` does.
+/// Fails with the error that `too_many` returns if `unwrapped` exceeds `max`, and as `f` does.
 pub(crate) fn unwrap_bounded(
     fence: &Fence,
     unwrapped: &mut usize,
     max: usize,
+    too_many: fn() -> Error,
     mut f: impl FnMut(ARef<Fence>) -> Result,
 ) -> Result {
     let mut links = 0;
@@ -247,12 +260,7 @@ pub(crate) fn unwrap_bounded(
     while let Some(fence) = fences.next() {
         *unwrapped += 1;
         if *unwrapped > max {
-            return Err(refuse!(
-                ENOSPC,
-                "submit: the in-fences of the call contain more than {} fences, signalled or \
-                 pending",
-                max
-            ));
+            return Err(too_many());
         }
         if let Some(link) = fences.link() {
             links += 1;
