@@ -78,12 +78,13 @@ def _words(modules, with_drm):
 def _run(kernel, command):
     modules = build.modules(kernel)
     rust, c = programs.rust(), programs.c()
-    needed = programs.needed(command or _DEMO, shared.working_directory(), {**rust, **c})
+    outputs = build.outputs(kernel)
+    needed = programs.needed(command or _DEMO, shared.working_directory(), {**rust, **c}, outputs)
     build.programs(kernel, needed & rust.keys(), needed & c.keys())
     with tempfile.TemporaryDirectory(prefix="stubs-", dir=build.BUILD) as scratch:
         stubs = os.path.join(scratch, "bin")
-        programs.hide({*rust, *c} - needed, stubs)
-        return _boot(kernel, modules, f"{stubs}:{build.path(kernel)}", command)
+        binds = programs.hide({*rust, *c} - needed, stubs, outputs)
+        return _boot(kernel, modules, f"{stubs}:{build.path(kernel)}", command, binds)
 
 
 def _run_client(name):
@@ -94,8 +95,11 @@ def _run_client(name):
                  root=clients.path(client.suite), qemu=clients.QEMU)
 
 
-def _boot(kernel, modules, path, command, **options):
-    """Boots a guest that runs `command`, or the demonstration; returns the exit status."""
+def _boot(kernel, modules, path, command, binds=(), **options):
+    """Boots a guest that runs `command`, or the demonstration; returns the exit status.
+
+    `binds` are more mounts, and `options` those of guest.boot().
+    """
     cwd = shared.working_directory()
     # Each run has a directory of its own: two runs must not read each other's log.
     with tempfile.TemporaryDirectory(prefix="run-", dir=build.results(kernel)) as scratch:
@@ -104,7 +108,8 @@ def _boot(kernel, modules, path, command, **options):
                              cwd=shlex.quote(cwd), command=shlex.quote(command or _DEMO),
                              sentinel=guest.SENTINEL, log=shlex.quote(log))
         try:
-            status = guest.boot(kernel, script, console, binds=shared.binds(cwd), **options)
+            status = guest.boot(kernel, script, console, binds=[*shared.binds(cwd), *binds],
+                                **options)
             problems = guest.problems(log, console)
         except Failure as failure:
             status, problems = 1, [str(failure)]

@@ -34,7 +34,6 @@ MODULES = ["vfence", "vfence_drm"]
 
 # The directories of the programs, for the guest.
 _SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
-PATH = f"{SELFTESTS}:{TARGET}/release:{_SYSTEM}"
 CLIENT_PATH = f"{CLIENTS}:{_SYSTEM}"
 
 # Of the files in results(), those that guests write.
@@ -142,11 +141,16 @@ def tools():
     _rust_programs("building the tools", ["vfence-pipeline"])
 
 
+def outputs(name):
+    """Returns the directories of the programs for the guests of kernel `name`."""
+    if kernel.KERNELS[name].architecture == "amd64":
+        return [SELFTESTS, f"{TARGET}/release"]
+    return [_SELFTESTS_ARM64, f"{TARGET}/{_RUST_ARM64}/release"]
+
+
 def path(name):
     """Returns the search path of the guests of kernel `name`."""
-    if kernel.KERNELS[name].architecture == "amd64":
-        return PATH
-    return f"{_SELFTESTS_ARM64}:{TARGET}/{_RUST_ARM64}/release:{_SYSTEM}"
+    return ":".join([*outputs(name), _SYSTEM])
 
 
 def programs(name="stock", rust=None, c=None):

@@ -45,9 +45,11 @@ def _bind(source, target):
     if os.path.isdir(source):
         make = f'mkdir -p "$root"{quoted}'
     else:
-        # resolv.conf is often a dangling link, which cannot be a mount point.
-        make = (f'mkdir -p "$root"{shlex.quote(os.path.dirname(target))}; '
-                f'rm -f "$root"{quoted}; : > "$root"{quoted}')
+        # resolv.conf is often a dangling link, which cannot be a mount point. A file may be the
+        # host's, in a directory that is mounted already.
+        make = (f'if [ -L "$root"{quoted} ] || [ ! -f "$root"{quoted} ]; then '
+                f'mkdir -p "$root"{shlex.quote(os.path.dirname(target))}; '
+                f'rm -f "$root"{quoted}; : > "$root"{quoted}; fi')
     return [make, f'mount --bind {shlex.quote(source)} "$root"{quoted}']
 
 

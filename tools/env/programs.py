@@ -3,7 +3,8 @@
 
 All of them take minutes to build, and most commands need one or none. A command needs the programs
 that it names. It also needs those that its files name: a script, or the source of a program that
-runs others. The other programs may be there from an earlier build, out of date; a stub hides each.
+runs others. A command that names their directory, or a pattern in it, needs all of them. The other
+programs may be there from an earlier build, out of date; a stub hides each.
 """
 
 import glob
@@ -15,7 +16,7 @@ import build
 from report import Failure
 
 _NAME = re.compile(r"[\w-]+")
-# What may stand around a path in a shell command.
+# The characters before and after a path in a shell command.
 _BETWEEN = re.compile(r"[\s\"'`;|&()<>=]+")
 # A larger file is data.
 _LARGEST_SCRIPT = 1 << 20
@@ -72,26 +73,39 @@ def _text(path):
     return "" if b"\0" in content else content.decode(errors="replace")
 
 
-def needed(command, cwd, sources):
+def _is_any(path, sources, outputs):
+    """Returns whether `path` may stand for any program in the directories `outputs`."""
+    below = any(os.path.join(path, "").startswith(os.path.join(output, "")) for output in outputs)
+    return below and os.path.basename(path) not in sources
+
+
+def needed(command, cwd, sources, outputs):
     """Returns the names of the programs that the shell command `command` needs.
 
     `sources` maps the name of each program to the path of its source, or None. `cwd` is the
-    directory in which the command runs.
+    directory in which the command runs. The programs are in the directories `outputs`.
     """
     found, seen, texts = set(), set(), [command]
     while texts:
         text = texts.pop()
         names = set(_NAME.findall(text)) & sources.keys() - found
         found |= names
-        paths = {sources[name] for name in names if sources[name]}
-        paths |= {os.path.join(cwd, word) for word in _BETWEEN.split(text) if word}
+        paths = {os.path.normpath(os.path.join(cwd, word))
+                 for word in _BETWEEN.split(text) if word}
+        if any(_is_any(path, sources, outputs) for path in paths):
+            return set(sources)
+        paths |= {sources[name] for name in names if sources[name]}
         texts += filter(None, map(_text, paths - seen))
         seen |= paths
     return found
 
 
-def hide(names, directory):
-    """Makes stubs in `directory` that fail with a message, one for each program in `names`."""
+def hide(names, directory, outputs):
+    """Makes stubs in `directory` that fail with a message, one for each program in `names`.
+
+    Returns the mounts that hide those programs in the directories `outputs`, for a command that
+    runs them by their paths.
+    """
     os.makedirs(directory)
     stub = os.path.join(directory, ".stub")
     with open(stub, "w") as text:
@@ -99,3 +113,5 @@ def hide(names, directory):
     os.chmod(stub, 0o755)
     for name in names:
         os.symlink(".stub", os.path.join(directory, name))
+    paths = [os.path.join(output, name) for output in outputs for name in sorted(names)]
+    return [(stub, path) for path in paths if os.path.isfile(path)]

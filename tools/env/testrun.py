@@ -56,8 +56,9 @@ class _Guest(typing.NamedTuple):
     # Time limits of one suite and of the whole guest, in seconds.
     suite_limit: int
     limit: int
+    # The search path of the programs.
+    path: str
     suites: str = _SUITES
-    path: str = build.PATH
     # Options of the guest.
     options: dict = {}
     # Whether only the suites with the word smoke run.
@@ -65,8 +66,8 @@ class _Guest(typing.NamedTuple):
 
 
 # Kernels with checkers are slower. Two guests at a time slow each other down.
-_GUESTS = {name: _Guest(name, name, 300, 5400) if kernel.KERNELS[name].own
-           else _Guest(name, name, 120, 2400, path=build.path(name)) for name in KERNELS}
+_GUESTS = {name: _Guest(name, name, *((300, 5400) if kernel.KERNELS[name].own else (120, 2400)),
+                        build.path(name)) for name in KERNELS}
 
 _SCRIPT = """
 export PATH={path} HOME=/root LC_ALL=C.UTF-8
@@ -298,7 +299,7 @@ def _clients():
             yield ktap.command(f"{suite}.guest", str(failure), 1)
             continue
         yield from _guest_suites(_Guest(
-            suite, "stock", 600, 2400, _CLIENT_SUITES, build.CLIENT_PATH, options))
+            suite, "stock", 600, 2400, build.CLIENT_PATH, _CLIENT_SUITES, options))
 
 
 def run(word):

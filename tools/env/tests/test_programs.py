@@ -13,7 +13,7 @@ class Programs(Scratch):
     def needed(self, command):
         sources = {name: None for name in ("a_test", "a_test_32", "demo", "demo-two")}
         sources["runs_others_test"] = self.path("runs_others_test.c")
-        return programs.needed(command, self.directory, sources)
+        return programs.needed(command, self.directory, sources, [self.path("build/out")])
 
     def test_words_of_a_command(self):
         for command, names in (("uname -a", []), ("a_test -l", ["a_test"]),
@@ -22,6 +22,16 @@ class Programs(Scratch):
                                ("build/selftests/demo", ["demo"]), ("true # demo", ["demo"]),
                                ("my_a_test; not_demo", []), ("", [])):
             self.assertEqual(self.needed(command), set(names), command)
+
+    def test_directory_of_the_programs_stands_for_all(self):
+        for command in ("for t in build/out/*_test; do $t; done", "build/out/a*_test -l",
+                        "find build/out -name '*_test' -exec {} \\;", "cd build/../build/out/",
+                        f"\"{self.directory}/build/out/$t\""):
+            self.assertIn("demo-two", self.needed(command), command)
+        self.write("all.sh", "exec build/out/[ab]_test")
+        self.assertIn("demo-two", self.needed("./all.sh"))
+        for command in ("cat build/output", "ls build", "build/out/a_test"):
+            self.assertNotIn("demo-two", self.needed(command), command)
 
     def test_scripts_that_a_command_names(self):
         self.write("first.sh", "cd /; \"$(dirname $0)\"/x; . sub/second.sh")
@@ -46,13 +56,21 @@ class Programs(Scratch):
 
     def test_stub_names_itself_and_fails(self):
         stubs = self.path("stubs")
-        programs.hide({"a_test", "demo"}, stubs)
+        programs.hide({"a_test", "demo"}, stubs, [])
         self.assertEqual({name for name in os.listdir(stubs) if name[0] != "."},
                          {"a_test", "demo"})
         done = subprocess.run([os.path.join(stubs, "demo"), "-l"], check=False, text=True,
                               stderr=subprocess.PIPE)
         self.assertEqual(done.returncode, 127)
         self.assertRegex(done.stderr, r"^vfence: demo was not built: .*CMD='… # demo'\n$")
+
+    def test_program_of_an_earlier_build_is_hidden_at_its_path(self):
+        for name in ("a_test", "demo", "other"):
+            self.write(f"out/{name}", "old")
+        binds = programs.hide({"a_test", "demo", "gone"}, self.path("stubs"), [self.path("out")])
+        for name in ("a_test", "demo"):
+            self.assertIn((self.path("stubs/.stub"), self.path(f"out/{name}")), binds)
+        self.assertEqual(len(binds), 2)
 
     def test_rust_programs_have_sources(self):
         found = programs.rust()
@@ -65,5 +83,6 @@ class Programs(Scratch):
         names = ("example", "pixels", "tutorial", "render", "vfence-example")
         sources = {**programs.rust(), **dict.fromkeys(names)}
         self.assertLessEqual({"example", "pixels", "vfence-example"},
-                             programs.needed("examples_test", "/", sources))
-        self.assertEqual(programs.needed("vfence-pipeline", "/", sources), {"vfence-pipeline"})
+                             programs.needed("examples_test", "/", sources, []))
+        self.assertEqual(programs.needed("vfence-pipeline", "/", sources, []),
+                         {"vfence-pipeline"})
