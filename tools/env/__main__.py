@@ -27,10 +27,11 @@ from report import Failure, say
 
 _DEMO = "vfence-pipeline"
 # The script loads the modules, runs the command and unloads the modules, so that the log has
-# warnings at unload too. As in env(1), exit status 125 means that the command did not run.
+# warnings at unload too. A directory of the host that the guest does not have is empty in it. Exit
+# status 125 means that the command did not run, as it does for env(1).
 _RUN = """
 export PATH={path} {environment} HOME=/root LC_ALL=C.UTF-8
-if {load} && cd {cwd}; then
+if {load} && mkdir -p {cwd} && cd {cwd}; then
     bash -c {command}
     status=$?
     cd /
@@ -53,6 +54,7 @@ exit $status
 _SHELL = """
 export PATH={path} {environment} HOME=/root
 {load}
+mkdir -p {cwd}
 cd {cwd}
 echo 'vfence and vfence_drm are loaded; Ctrl-D ends the guest.'
 """

@@ -41,7 +41,7 @@ def binds(cwd):
     if os.path.commonpath([cwd, build.CHECKOUT]) == build.CHECKOUT:
         return build.HERE
     if _is_of_guest(cwd, root.path()):
-        say(f"vfence: the guest has a {cwd} of its own, and does not see the files of this machine "
-            "there: call make in another directory to share that one")
+        say(f"vfence: the guest does not see the files of this machine in {cwd}: call make in "
+            "another directory to share that one")
         return build.HERE
     return [(cwd, cwd), *build.HERE]
