@@ -7,6 +7,11 @@ PYTHON ?= /usr/bin/python3
 VFENCE_PWD ?= $(if $(PWD),$(PWD),$(CURDIR))
 ENV = PYTHONDONTWRITEBYTECODE=1 VFENCE_PWD='$(VFENCE_PWD)' $(PYTHON) tools/env
 
+# make takes a path with a space for two: install would write other files, uninstall remove them.
+space := $(subst ,, )
+$(foreach name,KDIR DESTDIR PREFIX DOCDIR,$(if $(findstring $(space),$($(name))), \
+	$(error $(name)='$($(name))' has a space, which make cannot treat: take another directory)))
+
 ifdef KDIR
 # rust/requirements.mk checks the rest.
 all:
@@ -41,9 +46,12 @@ MAN = $(foreach page,$(notdir $(wildcard Documentation/man/*)), \
 EXAMPLES = $(addprefix $(DESTDIR)$(DOCDIR)/examples/,modprobe.d/vfence.conf \
 	modules-load.d/vfence.conf)
 
-# Applies a changed rule to nodes that exist, unless the files are for another system.
+# Applies a changed rule to nodes that exist, unless the files are for another system. Other users
+# than root have a PREFIX that udev does not read.
+UDEV = /run/udev/control
 define apply_rules
-@test -n '$(DESTDIR)' || test ! -e /run/udev/control || { udevadm control --reload && \
+@test -n '$(DESTDIR)' || test ! -e $(UDEV) || test $$(id -u) != 0 || { \
+	udevadm control --reload && \
 	udevadm trigger --action=add --sysname-match=vfence --sysname-match=udmabuf; }
 endef
 
@@ -53,18 +61,25 @@ install: $(PARTS)
 	@if test -e $(PIPELINE); then $(MAKE) --no-print-directory install-tools; else \
 		echo 'not installed: vfence-pipeline; make tools builds it with cargo' >&2; fi
 else
-# Build first: the parts only copy.
-install: all
+# Build first: the parts only copy. A build takes minutes, so what would stop the parts stops it.
+install: python | no-packages
+	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory $(PARTS) install-tools
 endif
 
-# Debian's packages have the same files.
-$(HEADERS) $(RULES) $(MAN) $(EXAMPLES) $(PARTS) install-tools uninstall: | no-packages
+# Debian's packages have the same files below /usr, and modules, which are never below PREFIX.
+install install-modules uninstall: | no-packages
+ifeq ($(abspath $(PREFIX)),/usr)
+SAME = 'vfence-*' libvfence-dev
+$(HEADERS) $(RULES) $(MAN) $(EXAMPLES) $(PARTS) install-tools: | no-packages
+else
+SAME = 'vfence-modules-*' vfence-dkms
+endif
 no-packages:
 	@packages=$$(test -n '$(DESTDIR)' || dpkg-query --show \
-		--showformat '$${db:Status-Status} $${Package}\n' 'vfence-*' libvfence-dev \
+		--showformat '$${db:Status-Status} $${Package}\n' $(SAME) \
 		2> /dev/null | sed -n 's/^installed //p'); \
-	test -z "$$packages" || { echo 'first remove the packages with the same files:' \
+	test -z "$$packages" || { echo 'first remove the packages with the same files or modules:' \
 		"apt-get purge" $$packages >&2; exit 1; }
 
 install-headers: $(HEADERS)
@@ -76,6 +91,10 @@ install-tools:
 	@test -e $(PIPELINE) || { echo 'nothing to install: run make tools first' >&2; exit 1; }
 	install -D -m 755 $(PIPELINE) $(INSTALLED)/bin/vfence-pipeline
 
+# The files that `make KDIR=…` writes beside the sources; some in tools/ have similar names.
+BUILT = -name '*.o' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' -o -name '.*.cmd' \
+	-o -name '*.rmeta' -o -path ./modules.order -o -path ./Module.symvers -o -path './rust/*_generated.rs' -o -path './rust/compat.args*'
+
 # vfence-vm builds the modules for the kernels that it boots, so it needs their sources. They are in
 # a directory that holds nothing else.
 SHARE = $(INSTALLED)/share/vfence
@@ -83,10 +102,8 @@ VM = $(INSTALLED)/bin/vfence-vm
 install-vm:
 	rm -rf '$(SHARE)'
 	install -d '$(SHARE)' '$(INSTALLED)/bin'
-	tar --create --exclude='*.o' --exclude='.*' --exclude='*.mod' --exclude='*.mod.c' \
-		--exclude='*_generated.rs' --exclude=__pycache__ --exclude=tools/env/tests \
-		Kbuild NEWS include rust tools/env tools/vfence-vm | \
-		tar --extract --no-same-owner --directory '$(SHARE)'
+	find ./Kbuild ./NEWS ./include ./rust ./tools/env ./tools/vfence-vm \( -name '.*' \
+		-o -name __pycache__ -o -path ./tools/env/tests -o $(BUILT) \) -prune -o -type f -exec cp --parents -t '$(SHARE)' {} +
 	chmod -R u=rwX,go=rX '$(SHARE)'
 	ln -sf ../share/vfence/tools/vfence-vm/vfence-vm '$(VM)'
 
@@ -114,6 +131,12 @@ ifdef KDIR
 install-modules:
 	@test -e modules.order || \
 		{ echo 'nothing to install: run make KDIR=$(KDIR) first' >&2; exit 1; }
+	@PATH="$$PATH:/usr/sbin:/sbin"; command -v modinfo > /dev/null || \
+		{ echo 'missing: modinfo; install with: apt-get install kmod' >&2; exit 1; }; \
+	built=$$(modinfo -F vermagic ./vfence.ko) && built=$${built%% *} && \
+	read -r release < $(KDIR)/include/config/kernel.release && \
+	{ test "$$built" = "$$release" || { echo "the modules were built for $$built, but $(KDIR)" \
+		"is the tree of $$release: run make KDIR=$(KDIR) first" >&2; exit 1; }; }
 	$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_PATH='$(DESTDIR)' \
 		$(if $(DESTDIR),DEPMOD=true) modules_install
 else
@@ -124,8 +147,6 @@ endif
 uninstall:
 	rm -f $(HEADERS) $(RULES) $(TOOLS) $(MAN) $(EXAMPLES) '$(VM)'
 	rm -rf '$(SHARE)'
-	@rmdir --ignore-fail-on-non-empty 2> /dev/null \
-		$(sort $(dir $(HEADERS) $(RULES) $(TOOLS) $(MAN))) || true
 	@test ! -d '$(DESTDIR)$(DOCDIR)' || \
 		find '$(DESTDIR)$(DOCDIR)' -depth -type d -empty -delete
 	@for updates in $(DESTDIR)/lib/modules/*/updates; do \
@@ -172,10 +193,7 @@ clean:
 else
 clean:
 	rm -rf build
-	@find . -path ./.git -prune -o -type f \( -name '*.o' -o -name '*.ko' -o -name '*.mod' \
-		-o -name '*.mod.c' -o -name '.*.cmd' -o -path ./modules.order \
-		-o -path ./Module.symvers -o -path './rust/*_generated.rs' \
-		-o -path './rust/compat.args*' -o -name '*.rmeta' \) -exec rm {} +
+	@find . -path ./.git -prune -o -type f \( $(BUILT) \) -exec rm {} +
 endif
 
 distclean: clean python

@@ -39,7 +39,7 @@ reasons := $(newline)  the tree has no rust/libkernel.rmeta: build the kernel, o
 	make modules_prepare in $(objtree)
 endif
 endif
-# modpost ends with an error for each symbol that it does not find, unless the caller wants warnings.
+# For a symbol that it does not find, modpost prints an error, or a warning if the caller asks so.
 ifeq ($(wildcard $(objtree)/Module.symvers)$(KBUILD_MODPOST_WARN),)
 reasons := $(reasons)$(newline)  the tree has no Module.symvers, which make modules_prepare does \
 	not make: build the kernel and its modules, or copy the file of that build to $(objtree)

@@ -34,13 +34,17 @@ modules_install:
 """
 
 
-def _read(path):
-    with open(path) as text:
-        return text.read()
-
 # What vfence-vm needs, beside the headers.
 _VM = ["Kbuild", "NEWS", "include/vfence.pc.in", "rust/main.rs", "tools/env/vm.py",
        "tools/vfence-vm/vfence-vm"]
+# The files among them that `make KDIR=…` writes.
+_BUILT = ["rust/main.o", "rust/.main.o.cmd", "rust/x_generated.rs", "rust/compat.args",
+          "rust/compat.args.lacks", "rust/compat.args.probe", "rust/libvfence_compat.rmeta"]
+
+
+def _read(path):
+    with open(path) as text:
+        return text.read()
 
 
 class Install(Scratch):
@@ -50,14 +54,23 @@ class Install(Scratch):
             # The test has manual pages of its own.
             source = os.path.join(build.CHECKOUT, path)
             self.write(f"tree/{path}", "page" if "/man/" in path else _read(source))
-        for path in (*_VM, "rust/main.o", "rust/x_generated.rs", "tools/env/tests/test_vm.py"):
+        for path in (*_VM, *_BUILT, "tools/env/tests/test_vm.py"):
             if path not in ("NEWS", "include/vfence.pc.in"):
                 self.write(f"tree/{path}", "")
         self.write("kernel/Makefile", _KBUILD)
+        self.write("kernel/include/config/kernel.release", "1.2\n")
+        self.program("modinfo", "test \"$*\" = '-F vermagic ./vfence.ko' && echo '1.2 SMP'")
+
+    def program(self, name, script):
+        """Makes a program that takes the place of one of the system."""
+        self.write(f"bin/{name}", f"#!/bin/sh\n{script}\n")
+        os.chmod(self.path(f"bin/{name}"), 0o755)
 
     def make(self, *words):
         done = subprocess.run(["make", "-C", self.path("tree"), f"KDIR={self.path('kernel')}",
                                f"DESTDIR={self.path('root')}", *words], check=False, text=True,
+                              env={**os.environ,
+                                   "PATH": f"{self.path('bin')}:{os.environ['PATH']}"},
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         return done.returncode, done.stdout
 
@@ -89,8 +102,11 @@ class Install(Scratch):
         self.assertEqual(status, 0, output)
         self.assertEqual(self.installed(),
                          [f"{updates}/other.ko", "usr/include/linux/other.h"])
-        for folder in ("share/doc/vfence", "include/drm", "share/man/man4", "share/pkgconfig"):
-            self.assertFalse(os.path.exists(self.path(f"root/usr/{folder}")), folder)
+        for folder in ("doc/vfence", "vfence"):
+            self.assertFalse(os.path.exists(self.path(f"root/usr/share/{folder}")), folder)
+        # Other packages may have made the directories that they share.
+        for folder in ("bin", "include/drm", "share/man/man4"):
+            self.assertEqual(os.listdir(self.path(f"root/usr/{folder}")), [], folder)
 
     def vm(self):
         """Returns what vfence-vm has: the sources of the modules and tools/env, without tests."""
@@ -132,23 +148,75 @@ class Install(Scratch):
         self.assertIn("nothing to install: run make tools first", output)
 
     def test_packages_are_not_overwritten(self):
-        self.write("bin/dpkg-query", """#!/bin/sh
+        self.program("dpkg-query", """
 echo 'installed vfence-common'; echo 'config-files vfence-dkms'; echo 'installed libvfence-dev'
 """)
-        os.chmod(self.path("bin/dpkg-query"), 0o755)
-        path = f"PATH={self.path('bin')}:{os.environ['PATH']}"
         # The target alone: with another result, make install would write to the running system.
-        status, output = self.make(path, "DESTDIR=", "no-packages")
+        status, output = self.make("DESTDIR=", "no-packages")
         self.assertNotEqual(status, 0)
-        self.assertIn("same files: apt-get purge vfence-common libvfence-dev\n", output)
-        self.assertEqual(self.make(path, "no-packages")[0], 0)
+        self.assertIn("or modules: apt-get purge vfence-common libvfence-dev\n", output)
+        self.assertEqual(self.make("no-packages")[0], 0)
         for target in ("install-headers", "install-tools", "uninstall"):
             self.assertIn("dpkg-query", self.make("DESTDIR=", "--dry-run", target)[1])
+
+    def test_packages_have_other_files_than_another_prefix(self):
+        self.program("dpkg-query", "echo installed $*")
+        for target in ("install-headers", "install-tools"):
+            output = self.make("DESTDIR=", "PREFIX=/opt/v", "--dry-run", target)[1]
+            self.assertNotIn("dpkg-query", output)
+        # The modules are not below the prefix.
+        for target in ("install", "install-modules", "uninstall"):
+            output = self.make("DESTDIR=", "PREFIX=/opt/v", "--dry-run", target)[1]
+            self.assertIn("'vfence-modules-*' vfence-dkms", output)
+            self.assertNotIn("'vfence-*'", output)
+
+    def test_paths_with_a_space_are_refused(self):
+        for name in ("DESTDIR", "PREFIX", "DOCDIR", "KDIR"):
+            for value in ("/none /usr", "/none "):
+                status, output = self.make(f"{name}={value}", "--dry-run", "uninstall")
+                self.assertNotEqual(status, 0, output)
+                self.assertIn(f"{name}='{value}' has a space", output)
+
+    def test_udev_is_left_alone_by_other_users_than_root(self):
+        self.program("udevadm", "false")
+        words = ["DESTDIR=", f"PREFIX={self.path('home')}", f"UDEV={self.directory}",
+                 "install-udev"]
+        for user, fails in ((1000, False), (0, True)):
+            self.program("id", f"echo {user}")
+            status, output = self.make(*words)
+            self.assertEqual(status != 0, fails, output)
+            self.assertTrue(os.path.exists(self.path("home/lib/udev/rules.d/60-vfence.rules")))
 
     def test_modules_that_were_not_built_are_reported(self):
         status, output = self.make("install")
         self.assertNotEqual(status, 0)
         self.assertIn("nothing to install: run make KDIR=", output)
+
+    def test_modules_for_another_kernel_are_refused(self):
+        for name in ("modules.order", "vfence.ko"):
+            self.write(f"tree/{name}", "")
+        self.write("kernel/include/config/kernel.release", "1.3\n")
+        status, output = self.make("install-modules")
+        self.assertNotEqual(status, 0)
+        self.assertIn(f"the modules were built for 1.2, but {self.path('kernel')} is the tree of "
+                      "1.3: run make KDIR=", output)
+        self.assertEqual(self.installed(), [])
+
+    def test_sources_that_cannot_be_read_fail(self):
+        os.unlink(self.path("tree/Kbuild"))
+        self.assertNotEqual(self.make("install-vm")[0], 0)
+
+    def test_clean_keeps_the_sources(self):
+        for path in ("tools/x/src/y_generated.rs", "rust/compat/compat.mk"):
+            self.write(f"tree/{path}", "")
+        tree = self.path("tree")
+        done = subprocess.run(["make", "-C", tree, "clean"], check=False, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        for path in ("tools/x/src/y_generated.rs", "rust/compat/compat.mk", "rust/main.rs"):
+            self.assertTrue(os.path.exists(os.path.join(tree, path)), path)
+        for path in _BUILT:
+            self.assertFalse(os.path.exists(os.path.join(tree, path)), path)
 
 
 class InstallForDebian(Scratch):
