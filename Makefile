@@ -63,6 +63,7 @@ install: $(PARTS)
 else
 # Build first: the parts only copy. A build takes minutes, so what would stop the parts stops it.
 install: python | no-packages
+	@$(ENV) install --check $(KERNEL:%=--kernel=%) $(DESTDIR:%='%')
 	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory $(PARTS) install-tools
 endif

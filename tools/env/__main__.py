@@ -189,6 +189,8 @@ def main():
                        help="directory; default: this checkout")
     target = commands.add_parser("install", help="install the modules for one of Debian's kernels")
     target.add_argument("--kernel", choices=install.KERNELS, help="default: as for build")
+    target.add_argument("--check", action="store_true",
+                        help="only find out whether the machine has that kernel")
     target.add_argument("destination", nargs="?", default="", help="root of the files; default: /")
     commands.add_parser("deb", help="build Debian's packages")
     commands.add_parser("uapi", help="generate the Rust structures from the UAPI headers")
@@ -202,6 +204,8 @@ def main():
             return _distclean()
         if args.action == "imports":
             return imports.show(args.checkout)
+        if args.action == "install" and args.check:
+            return install.check(args.destination, args.kernel)
         host.prepare()
         if args.action == "build":
             name = args.kernel or install.choose(os.uname().release)

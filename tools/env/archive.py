@@ -146,8 +146,11 @@ def _list(directory, log, sources, wanted):
         return available(text.read()), not os.path.exists(os.path.join(state, "incomplete"))
 
 
-def fetch(wanted, suite, directory, log):
-    """Fills `directory` with a kernel that is Wanted, from Debian `suite`."""
+def fetch(wanted, suite, directory, log, exact=False):
+    """Fills `directory` with a kernel that is Wanted, from Debian `suite`.
+
+    With `exact`, only the pin will do.
+    """
     sources, old = mirror.lines(suite), mirror.old(suite)
     versions, complete = _list(directory, log, sources, wanted)
     choice, place = choose(versions, wanted), "the archive"
@@ -164,6 +167,8 @@ def fetch(wanted, suite, directory, log):
         raise Gone(f"the archive has no {wanted.flavour} kernel {series}: add a mirror of old "
                    "packages to apt's sources")
     kernel = f"{choice.release}-{wanted.flavour}"
+    if exact and kernel != wanted.pin:
+        raise Gone(f"the archive has no kernel {wanted.pin}")
     if place != "the archive" or kernel != wanted.pin:
         say(f"vfence: taking kernel {kernel} from {place}")
     source = f"linux-source-{choice.series}" if choice.release != wanted.have else ""

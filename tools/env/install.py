@@ -26,25 +26,58 @@ def _pin(name):
     return f"{kernel.PINS[_series(name)]}-{kernel.KERNELS[name].flavour}"
 
 
-def running(release):
-    """Returns the name of the kernel with that release, or None.
-
-    Other point releases of a series differ in the symbols of their Rust crates. The archive may
-    have another one than the project is tested with, which fetching the packages shows.
-    """
-    for name in KERNELS:
-        if release == _pin(name):
-            return name
+def _like(release):
+    """Returns the kernel of the same series and flavour as `release`, or None."""
     match = re.fullmatch(r"(\d+\.\d+)\.\d+\+deb\d+-(.+)", release)
     for name in KERNELS if match else ():
         if match.groups() == (_series(name), kernel.KERNELS[name].flavour):
-            return name if kernel.release(name) == release else None
+            return name
     return None
+
+
+def running(release):
+    """Returns the name of the kernel with that release, or None.
+
+    Point releases of a series differ in the symbols of their Rust crates. Another one than the
+    project is tested with becomes a kernel of its own, which the archive may have.
+    """
+    name = _like(release)
+    if not name or release == _pin(name):
+        return name
+    one = kernel.KERNELS[name]
+    other = f"{name}_running"
+    kernel.KERNELS[other] = one._replace(series=_series(name),
+                                         pin=release.removesuffix(f"-{one.flavour}"))
+    try:
+        kernel.packages(other)
+    except Failure as failure:
+        del kernel.KERNELS[other]
+        say(f"vfence: no modules for the running kernel: {failure}")
+        return None
+    return other
 
 
 def choose(release):
     """Returns the kernel to build for on a machine that runs `release`."""
     return running(release) or KERNELS[0]
+
+
+def _no_kernel(release, wanted):
+    return Failure(f"this machine runs {release} and has no kernel {wanted}: install "
+                   f"linux-image-{wanted}, choose with KERNEL={'|'.join(KERNELS)}, or set KDIR "
+                   "to the tree of another kernel")
+
+
+def check(destination, name=None, modules="/lib/modules"):
+    """Fails if the system below `destination` cannot have a kernel that run() installs for.
+
+    Nothing is fetched for the answer, so a kernel of another point release may have it.
+    """
+    release = os.uname().release
+    name = name or _like(release) or KERNELS[0]
+    installed = os.listdir(modules) if os.path.isdir(modules) else []
+    if not destination and name not in map(_like, installed):
+        raise _no_kernel(release, _pin(name))
 
 
 def _modules(name, release, destination):
@@ -57,9 +90,7 @@ def _modules(name, release, destination):
     if destination:
         return path
     if not os.path.isdir(path):
-        raise Failure(f"this machine runs {release} and has no kernel {wanted}: install "
-                      f"linux-image-{wanted}, choose with KERNEL={'|'.join(KERNELS)}, or set KDIR "
-                      "to the tree of another kernel")
+        raise _no_kernel(release, wanted)
     if not shutil.which("depmod"):
         raise Failure("missing: depmod; install with: apt-get install kmod")
     if wanted != release:

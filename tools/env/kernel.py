@@ -40,6 +40,8 @@ class Kernel(typing.NamedTuple):
     architecture: str = "amd64"
     # Debian's series; None for that of the stock kernel, with the same release if possible.
     series: str = None
+    # The only point release of the series that will do; None if others than that of PINS do.
+    pin: str = None
     # Words of every make command. Debian builds its kernels with gcc.
     make: list = _WITH_GCC
     # The files `*.config` that a kernel built here adds to allnoconfig.
@@ -103,7 +105,8 @@ def _packages(name):
     else:
         stage, inputs = f"packages_{name}", {**wanted._asdict(), "suite": root.SUITE}
     directory = cache.stage(
-        stage, inputs, functools.partial(archive.fetch, wanted, root.SUITE),
+        stage, inputs,
+        functools.partial(archive.fetch, wanted, root.SUITE, exact=bool(KERNELS[name].pin)),
         f"Debian's kernel {wanted.pin}, {120 if wanted.have else 300} MB to download")
     if archive.release(directory) != wanted.pin:
         say(f"vfence: kernel {wanted.pin} has left the archive: the {name} kernel is "
@@ -122,7 +125,8 @@ def _wanted(name):
     if name == "stock":
         return archive.Wanted(PINS, one.flavour, one.architecture)
     if one.series:
-        return archive.Wanted({one.series: PINS[one.series]}, one.flavour, one.architecture)
+        pins = {one.series: one.pin or PINS[one.series]}
+        return archive.Wanted(pins, one.flavour, one.architecture)
     stock = release().removesuffix(f"-{KERNELS['stock'].flavour}")
     return archive.Wanted({_series(): stock}, one.flavour, one.architecture, stock)
 

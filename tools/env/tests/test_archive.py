@@ -219,7 +219,7 @@ class LocalArchive(Scratch):
                    f"UTC\nSHA256:\n {hashlib.sha256(content).hexdigest()} {len(content)} "
                    f"main/{rest}\n")
 
-    def fetch(self, flavour="amd64", have=""):
+    def fetch(self, flavour="amd64", have="", exact=False):
         """Fetches a kernel from the archive `debian`, and from `snapshot.debian` if it exists."""
         options = "trusted=yes check-valid-until=no"
         sources = [[f"deb [{options}] file://{self.path(name)} trixie{part} main"
@@ -228,7 +228,7 @@ class LocalArchive(Scratch):
                 mock.patch.object(archive.mirror, "old", lambda _: sources[1]
                                   if os.path.exists(self.path("snapshot.debian")) else []):
             archive.fetch(Wanted(PINS, flavour, flavour, have), "trixie", self.path("out"),
-                          self.path("log"))
+                          self.path("log"), exact=exact)
         files = [os.path.relpath(os.path.join(top, name), self.path("out"))
                  for top, _, names in os.walk(self.path("out")) for name in names]
         return archive.release(self.path("out")), [
@@ -251,6 +251,13 @@ class LocalArchive(Scratch):
         self.add("debian", "7.2.12")
         release = "7.2.12+deb13-amd64"
         self.assertEqual(self.fetch(), (release, self.files(release)))
+
+    def test_release_that_alone_will_do(self):
+        self.add("debian", "7.3.5")
+        with self.assertRaisesRegex(archive.Gone, "no kernel 7.3.4[+]deb13-amd64"):
+            self.fetch(exact=True)
+        self.add("debian", "7.3.4")
+        self.assertEqual(self.fetch(exact=True)[0], "7.3.4+deb13-amd64")
 
     def test_series_that_only_a_mirror_of_old_packages_has(self):
         self.add("debian", "7.2.12")

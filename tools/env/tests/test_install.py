@@ -4,8 +4,11 @@
 import os
 import re
 import subprocess
+from unittest import mock
 
+import archive
 import build
+import cache
 import install
 import kernel
 import version
@@ -255,10 +258,47 @@ class InstallForDebian(Scratch):
             self.assertEqual(install.choose(release), "stock")
         self.assertEqual(self.fetched, [])
 
-    def test_point_release_of_the_archive_counts(self):
-        self.releases["rt"] = "7.3.9+deb13-rt-amd64"
-        self.assertEqual(install.running("7.3.9+deb13-rt-amd64"), "rt")
-        self.assertIsNone(install.running("7.3.8+deb13-rt-amd64"))
+    def test_other_point_release_is_a_kernel_of_its_own(self):
+        def packages(name):
+            one = kernel.KERNELS[name]
+            self.assertEqual(kernel._wanted(name).pin, f"{one.pin}-{one.flavour}")
+            self.assertTrue(cache.is_stage(f"{name}-0123456789ab"))
+            if one.pin != "7.3.9+deb13":
+                raise archive.Gone("the archive has no such kernel")
+
+        known = dict(kernel.KERNELS)
+        with mock.patch.object(kernel, "packages", packages), \
+                mock.patch.dict(kernel.KERNELS):
+            self.assertEqual(install.choose("7.3.8+deb13-rt-amd64"), "stock")
+            self.assertEqual(kernel.KERNELS, known)
+            self.assertEqual(self.said, ["vfence: no modules for the running kernel: the archive "
+                                         "has no such kernel"])
+            self.assertEqual(install.choose("7.3.9+deb13-rt-amd64"), "rt_running")
+            self.assertEqual(kernel.KERNELS["rt_running"].flavour, "rt-amd64")
+            self.assertEqual(install.choose("7.3.9+deb13-amd64"), "stock_running")
+
+    def test_machine_without_the_kernel_is_refused_before_anything_is_built(self):
+        modules = self.path("modules")
+        os.makedirs(f"{modules}/6.12.94+deb13-amd64")
+        for name, wanted in ((None, "stock"), ("rt", "rt")):
+            with mock.patch.object(os, "uname", lambda: mock.Mock(release="6.12.94+deb13-amd64")):
+                with self.assertRaisesRegex(Failure, "this machine runs 6.12.94.* has no kernel "
+                                            + re.escape(install._pin(wanted))):
+                    install.check("", name, modules)
+                install.check("/elsewhere", name, modules)
+                os.makedirs(f"{modules}/7.3.9+deb13-{kernel.KERNELS[wanted].flavour}")
+                install.check("", name, modules)
+        with mock.patch.object(os, "uname", lambda: mock.Mock(release="7.2.1+deb13-amd64")):
+            with self.assertRaises(Failure):
+                install.check("", None, modules)
+        self.assertEqual(self.fetched, [])
+
+    def test_make_checks_the_machine_before_it_builds(self):
+        done = subprocess.run(["make", "-C", build.CHECKOUT, "--dry-run", "DESTDIR=/none",
+                               "KERNEL=rt", "install"], check=True, text=True,
+                              stdout=subprocess.PIPE)
+        calls = re.findall("tools/env (.*)", done.stdout)
+        self.assertEqual(calls[:2], ["install --check --kernel=rt '/none'", "build --kernel=rt"])
 
     def test_missing_kernel_is_named(self):
         self.releases["rt"] = "1.2-rt-amd64"
