@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """Boots a guest and runs one script in it.
 
-virtme-ng boots the guest from inside the root file system, which is the guest's root too. What the
-guest writes is in the upper layer of the overlay and is lost when the guest ends; only the checkout
-is shared with the host.
+virtme-ng boots the guest from inside the root file system, which is the guest's root too. Files
+that the guest writes are in the upper layer of the overlay and are lost when the guest ends; only
+the checkout is shared with the host.
 """
 
 import contextlib
@@ -49,7 +49,7 @@ _INIT = [(os.path.join(_HERE, "init"), f"{_GUEST_TOOLS}/bin/virtme-ng-init"),
 
 
 class Machine(typing.NamedTuple):
-    """What boots: a kernel, in the emulator of a root file system."""
+    """A kernel that boots, in the emulator of a root file system."""
     # The path of the kernel's image inside that root, and the mounts that make it appear there.
     image: str
     binds: list
@@ -183,18 +183,21 @@ def _terminal():
 
 
 def _wait(process, up, timeout):
-    """Returns the exit status of the emulator; None if it took more than `timeout` seconds.
+    """Returns the exit status of the emulator.
 
-    The guest creates the file `up` when it has booted.
+    The guest creates the file `up` when it has booted. If it has not ended `timeout` seconds later,
+    returns None.
     """
-    start = time.monotonic()
+    start, booted = time.monotonic(), None
     while True:
         with contextlib.suppress(subprocess.TimeoutExpired):
             return process.wait(1)
-        age = time.monotonic() - start
-        if age > BOOT_SECONDS and not os.path.exists(up):
+        now = time.monotonic()
+        if booted is None and os.path.exists(up):
+            booted = now
+        if booted is None and now - start > BOOT_SECONDS:
             raise Failure(f"the guest did not boot within {BOOT_SECONDS} s")
-        if timeout and age > timeout:
+        if booted is not None and timeout and now - booted > timeout:
             return None
 
 
@@ -260,10 +263,10 @@ def start(machine, script, console="/dev/null", *, binds, kvm, verbose=False, co
           timeout=None, out=None, err=None, stdin=None):
     """Boots the Machine `machine`, runs the shell `script` and returns its exit status.
 
-    Returns None if the guest did not end within `timeout` seconds. `console` is the file for the
-    kernel's console, which `binds` mount at the same path; with `verbose` the console has all
-    messages, else only severe ones. The script writes to the open files `out` and `err`, by default
-    to the standard output and error of this process.
+    Returns None if the guest did not end within `timeout` seconds after it had booted. `console` is
+    the file for the kernel's console, which `binds` mount at the same path; with `verbose` the
+    console has all messages, else only severe ones. The script writes to the open files `out` and
+    `err`, by default to the standard output and error of this process.
     """
     with tempfile.TemporaryDirectory(prefix="vfence-guest-") as shared:
         # virtme-run passes a script on the kernel's command line, which is too short for this one.

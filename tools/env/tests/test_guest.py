@@ -30,6 +30,9 @@ class Wait(unittest.TestCase):
         with mock.patch.object(guest, "BOOT_SECONDS", 0):
             self.assertIsNone(guest._wait(self.start("sleep", "60"), "/", 1))
 
+    def test_time_limit_begins_when_the_guest_has_booted(self):
+        self.assertEqual(guest._wait(self.start("sleep", "3"), "/nonexistent", 1), 0)
+
 
 class Emulator(unittest.TestCase):
     def setUp(self):
