@@ -42,6 +42,26 @@ _ALLOWED = []
 _ECHO = re.compile(r"vfence-guest:")
 _SUITE = re.compile(r"vfence-guest: suite (\S+)")
 
+# A record of /dev/kmsg. Bytes that cannot be printed are escaped.
+_RECORD = re.compile(rb"\d+,(\d+),(\d+),[^;]*;(.*)")
+_ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
+
+
+def text(records):
+    """Returns the lines that dmesg would print for `records`, the bytes that /dev/kmsg has given.
+
+    A log whose beginning is lost cannot be judged, so it has a warning in its place.
+    """
+    lines = []
+    for match in filter(None, map(_RECORD.match, records.splitlines())):
+        number, time = int(match.group(1)), int(match.group(2))
+        if number and not lines:
+            lines.append(f"WARNING: the first {number} lines of the kernel log are lost")
+        content = _ESCAPE.sub(lambda escape: bytes([int(escape.group(1), 16)]), match.group(3))
+        lines += [f"[{time // 10**6:5d}.{time % 10**6:06d}] {line}"
+                  for line in content.decode(errors="replace").splitlines()]
+    return "".join(f"{line}\n" for line in lines)
+
 
 def judge(text, sentinel, allowed=()):
     """Returns the problems in the log `text`, a line each; none if it is clean.

@@ -14,6 +14,12 @@ CLEAN = """[    0.000000] Linux version 7.3.4+deb13-amd64
 [    9.000001] vfence: module verification failed: signature and/or required key missing
 [   10.000000] vfence-guest: the end
 """
+RECORDS = rb"""6,0,0,-;Linux version 7.3.4+deb13-amd64
+4,1,1000,-;WARNING: a\x0ab \xc3\xa9 \x5c
+ SUBSYSTEM=misc
+ DEVICE=c10:1
+12,2,12345678,-;vfence-guest: the end
+"""
 BAD = """WARNING: CPU: 1 PID: 7 at kernel/x.c:1 f+0x1/0x2
 BUG: kernel NULL pointer dereference, address: 0000000000000000
 Oops: Oops: 0000 [#1] SMP
@@ -34,6 +40,18 @@ Unable to handle kernel NULL pointer dereference at virtual address 000000000000
 Internal error: synchronous external abort: 0000000096000410 [#1] SMP
 Kernel panic - not syncing: Fatal exception
 rust_kernel: panicked at rust/vfence/main.rs:1""".splitlines()
+
+
+class Records(unittest.TestCase):
+    def test_lines_are_those_of_dmesg(self):
+        self.assertEqual(klog.text(RECORDS), "[    0.000000] Linux version 7.3.4+deb13-amd64\n"
+                         "[    0.001000] WARNING: a\n[    0.001000] b é \\\n"
+                         "[   12.345678] vfence-guest: the end\n")
+
+    def test_log_without_its_beginning_fails(self):
+        rest = RECORDS.partition(b"\n")[2].replace(b"WARNING", b"hello")
+        self.assertEqual(klog.judge(klog.text(rest), END),
+                         ["WARNING: the first 1 lines of the kernel log are lost"])
 
 
 class Judge(unittest.TestCase):
