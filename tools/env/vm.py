@@ -7,6 +7,7 @@ results of the tests say otherwise.
 """
 
 import argparse
+import contextlib
 import glob
 import os
 import re
@@ -22,6 +23,7 @@ import chroot
 import guest
 import host
 import inside
+import klog
 import version
 import vm_cache
 import vm_kit
@@ -29,23 +31,26 @@ import vm_results
 import vm_root
 from report import Failure, say
 
-# As in env(1): the command did not run. As in timeout(1): it took too long.
+# The statuses of env(1) for a command that did not run, and of timeout(1) for one that took too long.
 NOT_RUN, TIMED_OUT = 125, 124
-# What the guest has beyond the time limit of the command to unload the modules.
-_SPARE_SECONDS = 60
+# The seconds that a guest has beyond the time limit of the command, to load the modules and unload
+# them. A busy host emulates it slowly.
+_SPARE_SECONDS = 300
 # The ids of the ordinary user, and of the group render unless the guest has such a group.
 _USER, _RENDER = 1000, 1001
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _VM_ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "vm-root")
-# The emulator's setpriv, with its own libraries.
-_SETPRIV = ("$tools/lib64/ld-linux-x86-64.so.2 --library-path $tools/usr/lib/x86_64-linux-gnu "
-            "$tools/usr/bin/setpriv --reuid={user} --regid={user} --groups=$render --")
+# Programs of the emulator's root, with its libraries. busybox would run applets of its own in place
+# of the guest's commands. Variables of the command are not the script's: they may have names that
+# a shell does not know.
+_TOOL = "$tools/lib64/ld-linux-x86-64.so.2 --library-path $tools/usr/lib/x86_64-linux-gnu $tools"
+_ENV = f"{_TOOL}/usr/bin/env --ignore-environment {{environment}}"
+_SETPRIV = f"{_TOOL}/usr/bin/setpriv --reuid={{user}} --regid={{user}} --groups=$render --"
 # `tools` is the emulator's root, `out` a directory of the host. busybox is ours: the guest's root
 # file system need not have any of these commands.
 _HEAD = """
 tools={tools} out={out}
 b() {{ /run/busybox "$@"; }}
-export PATH={path} {environment}
 load() {{
     # The debug kernel runs the KUnit suites of a module when it is loaded.
     [ ! -e {filter} ] || echo none > {filter}
@@ -58,10 +63,9 @@ set_nodes() {{
     for node in /dev/vfence /dev/udmabuf /dev/dri/renderD*; do
         [ ! -e $node ] || {{ b chown 0:$render $node && b chmod 660 $node; }} || return
     done
-    # Whoever runs the command may open /dev/stdout.
+    # An ordinary user must be able to open /dev/stdout.
     b chmod 666 /dev/vport* 2> /dev/null
-    export XDG_RUNTIME_DIR=${{XDG_RUNTIME_DIR:-/run/user/{user}}}
-    b mkdir -p -m 700 $XDG_RUNTIME_DIR && b chown {user} $XDG_RUNTIME_DIR
+    b mkdir -p -m 700 {runtime} && b chown {user} {runtime}
 }}
 """
 _RUN = _HEAD + """
@@ -69,7 +73,7 @@ if load && set_nodes && cd {cwd}; then
     if [ {timeout} != 0 ]; then
         (
             b sleep {timeout}
-            echo timeout > $out/problem
+            echo timeout >> $out/problem
             kill -TERM -$(b cat /run/command)
             b sleep 5
             kill -KILL -$(b cat /run/command)
@@ -86,22 +90,32 @@ if load && set_nodes && cd {cwd}; then
         tries=0
         while b grep -q "^$module " /proc/modules && ! b rmmod $module 2> /run/rmmod; do
             tries=$((tries + 1))
-            [ $tries -lt 50 ] || {{ b cat /run/rmmod >&2; echo unload > $out/problem; break; }}
+            [ $tries -lt 50 ] || {{ b cat /run/rmmod >&2; echo unload >> $out/problem; break; }}
             b usleep 100000
         done
     done
 else
     status=125
-    echo load > $out/problem
+    echo load >> $out/problem
 fi
 echo '{sentinel}' > /dev/kmsg
-b dmesg > $out/log
+# Unlike dmesg, /dev/kmsg also gives the lines that the command has cleared. Its end does not come.
+/run/busybox cat /dev/kmsg > /run/kmsg 2> /dev/null &
+tries=0
+until b grep -q '{sentinel}' /run/kmsg || [ $tries -ge 300 ]; do
+    tries=$((tries + 1))
+    b usleep 100000
+done
+kill $! 2> /dev/null
+b cat /run/kmsg > $out/kmsg
 exit $status
 """
 _SHELL = _HEAD + """
 load && set_nodes && echo 'vfence and vfence_drm are loaded; Ctrl-D ends the guest.'
 cd {cwd}
-[ ! -x /bin/bash ] || exec /bin/bash
+shell=/bin/bash
+[ -x $shell ] || shell='/run/busybox sh'
+exec {env} $shell
 """
 
 
@@ -159,8 +173,8 @@ def _parameters(words, paths):
 
 def _environment(words, user, image):
     """Returns the environment of the command: that of the image, ours, and the user's."""
-    found = {"PATH": _PATH, "LC_ALL": "C.UTF-8", **image,
-             "HOME": "/tmp" if user else "/root"}
+    found = {"PATH": _PATH, "LC_ALL": "C.UTF-8", "XDG_RUNTIME_DIR": f"/run/user/{user or 0}",
+             **image, "HOME": "/tmp" if user else "/root"}
     for name in ("CI", "TERM"):
         if name in os.environ:
             found[name] = os.environ[name]
@@ -248,16 +262,16 @@ def _prepare(options, scratch):
         "tools": guest.TOOLS, "out": shlex.quote(guest.TOOLS + scratch),
         "filter": inside.KUNIT_FILTER,
         "vfence": modules["vfence"], "drm": modules["vfence_drm"], "render": _RENDER,
-        "user": user or 0,
-        "cwd": shlex.quote(os.getcwd()), "path": shlex.quote(environment.pop("PATH")),
-        "environment": " ".join(f"{name}={shlex.quote(value)}"
-                                for name, value in sorted(environment.items()))})
+        "user": user or 0, "runtime": shlex.quote(environment["XDG_RUNTIME_DIR"]),
+        "cwd": shlex.quote(os.getcwd()),
+        "env": _ENV.format(environment=shlex.join(
+            f"{name}={value}" for name, value in sorted(environment.items())))})
 
 
-def _command(options):
-    """Returns the shell words that run the command."""
+def _command(options, env):
+    """Returns the shell words that run the command, the first of which are `env`."""
     user = _user(options)
-    words = [_SETPRIV.format(user=user)] if user else []
+    words = [env, *([_SETPRIV.format(user=user)] if user else [])]
     return " ".join([*words, shlex.join(options.command)])
 
 
@@ -277,8 +291,8 @@ def run(options):
             raise Failure(f"cannot write {path}: no such directory")
     with tempfile.TemporaryDirectory(prefix="vfence-vm-") as scratch:
         one = _prepare(options, scratch)
-        script = _RUN.format(**one.words, timeout=options.timeout, command=_command(options),
-                             sentinel=guest.SENTINEL)
+        script = _RUN.format(**one.words, timeout=options.timeout, sentinel=guest.SENTINEL,
+                             command=_command(options, one.words["env"]))
         console = os.path.join(scratch, "console")
         open(console, "w").close()
         stamps = {path: vm_results.stamp(path) for path in options.results}
@@ -286,10 +300,18 @@ def run(options):
         limit = options.timeout + _SPARE_SECONDS if options.timeout else None
         status = guest.start(one.machine, script, console, binds=[(scratch, scratch)], kvm=one.kvm,
                              timeout=limit, out=out, err=err)
+        _keep_log(scratch)
         return _judge(options, scratch, status, out.text() + "\n" + err.text(), stamps)
 
 
-# Why the command did not end by itself, by what the script writes to the file `problem`.
+def _keep_log(scratch):
+    """Writes the kernel log, if the guest's script has come to its end, to the file `log`."""
+    with contextlib.suppress(FileNotFoundError):
+        with open(os.path.join(scratch, "kmsg"), "rb") as records:
+            vm_results.write_text(os.path.join(scratch, "log"), klog.text(records.read()).rstrip())
+
+
+# Why the command did not end by itself, by the first word that the script writes to `problem`.
 _ENDED = {"load": (NOT_RUN, "the modules did not load, or the directory is not in the guest"),
           "timeout": (TIMED_OUT, "the command did not end within its time limit")}
 
@@ -302,12 +324,12 @@ def _end(options, scratch, status):
     problems = guest.problems(log, console, options.allow_log)
     if not os.path.exists(log):
         return NOT_RUN, problems, False
-    what = _read(os.path.join(scratch, "problem"))
-    if what in _ENDED:
-        status, reason = _ENDED[what]
-        return status, [reason, *problems], False
-    if what == "unload":
+    words = _read(os.path.join(scratch, "problem")).split()
+    if "unload" in words:
         problems.append("a module could not be unloaded: see above")
+    if words and words[0] in _ENDED:
+        status, reason = _ENDED[words[0]]
+        return status, [reason, *problems], False
     return status, problems, True
 
 

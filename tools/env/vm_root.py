@@ -141,7 +141,7 @@ def _image(image, name, wanted):
                         f"unpacking the image {image}")
     with open(os.path.join(found, "config.json")) as text:
         words = json.load(text).get("process", {}).get("env", [])
-    environment = dict(word.split("=", 1) for word in words if "=" in word)
+    environment = dict(word.split("=", 1) for word in words if word.find("=") > 0)
     return check(os.path.join(found, "rootfs"), image), environment
 
 

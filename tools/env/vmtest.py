@@ -25,6 +25,9 @@ _REPORT = "report.xml"
 _SCRIPT = """#!/bin/sh
 case $1 in
 pass)
+    # The shell is the guest's, and the variable is not that of vfence-vm's script.
+    case $(readlink /proc/$$/exe) in *busybox*) exit 3 ;; esac
+    [ "$out" = host ] || exit 3
     echo '1..2'
     [ "$(id -u)" != 0 ] && [ -r /dev/vfence -a -w /dev/vfence ] && echo 'ok 1 node' || exit 3
     printf '#include <linux/vfence.h>\\nint x = VFENCE_IOCTL_TYPE;\\n' |
@@ -32,7 +35,7 @@ pass)
     ;;
 fail) echo 'not ok 1 fence'; exit 3 ;;
 skip) echo 'ok 1 fence # SKIP no reason' ;;
-log) echo '<4>WARNING: of the test' > /dev/kmsg; echo 'ok 1 fence' ;;
+log) echo '<4>WARNING: of the test' > /dev/kmsg; dmesg --clear; echo 'ok 1 fence' ;;
 slow) sleep 100 & sleep 200 ;;
 die) echo c > /proc/sysrq-trigger; sleep 100 ;;
 esac
@@ -48,7 +51,8 @@ class Case(typing.NamedTuple):
 
 
 CASES = [
-    Case("pass", ["--user", "render", "--param", "watchdog_ms=1500", "--junit", _REPORT], 0),
+    Case("pass", ["--user", "render", "--param", "watchdog_ms=1500", "--env", "out=host",
+                  "--junit", _REPORT], 0),
     Case("fail", [], 3),
     Case("skip", [], 1, "vfence-vm: every test was skipped"),
     Case("log", [], 1, r"vfence-vm: kernel log: .*WARNING: of the test"),
@@ -71,7 +75,7 @@ def _report_problem(directory):
 
 def _problem(case, directory):
     """Runs `case` in `directory` and returns (what is wrong or None, the output)."""
-    words = [_COMMAND, "run", "--root", root.path(), *case.options, "--", "./check", case.argument]
+    words = [_COMMAND, "run", "--root", root.path(), *case.options, "--", "sh", "check", case.argument]
     try:
         done = subprocess.run(words, cwd=directory, stdin=subprocess.DEVNULL, timeout=_LIMIT,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)

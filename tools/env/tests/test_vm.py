@@ -112,7 +112,7 @@ class Environment(unittest.TestCase):
             self.assertEqual(
                 vm._environment(["A", "B=x=y", "GONE"], None, {"PATH": "/image", "C": "image"}),
                 {"A": "host", "B": "x=y", "C": "image", "PATH": "/image", "HOME": "/root",
-                 "LC_ALL": "C.UTF-8"})
+                 "LC_ALL": "C.UTF-8", "XDG_RUNTIME_DIR": "/run/user/0"})
 
     def test_bad_name(self):
         with self.assertRaisesRegex(Failure, "expected NAME or NAME=VALUE"):
@@ -165,6 +165,18 @@ class Verdict(Scratch):
         status, said = self.judge(0, problem="unload")
         self.assertEqual(status, 1)
         self.assertIn("a module could not be unloaded", said)
+
+    def test_time_limit_and_module_that_stays(self):
+        status, said = self.judge(143, problem="timeout\nunload")
+        self.assertEqual(status, vm.TIMED_OUT)
+        self.assertIn("did not end within its time limit", said)
+        self.assertIn("a module could not be unloaded", said)
+
+    def test_log_that_the_command_has_cleared(self):
+        self.write("kmsg", f"4,0,1000000,-;WARNING: x\n5,1,2000000,-;{guest.SENTINEL}\n")
+        vm._keep_log(self.directory)
+        self.assertEqual(self.judge(0, log=None)[1],
+                         "vfence-vm: kernel log: [    1.000000] WARNING: x\n")
 
     def test_tests_that_were_all_skipped(self):
         status, said = self.judge(0, output="ok 1 a # SKIP no device\n")
