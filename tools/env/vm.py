@@ -285,10 +285,7 @@ def _read(path):
 
 def run(options):
     """Runs a command in a guest and returns its exit status, or that of the verdict."""
-    for path in filter(None, (options.ktap, options.junit, options.log)):
-        # Not after the run, whose results would be lost.
-        if not os.path.isdir(os.path.dirname(path) or "."):
-            raise Failure(f"cannot write {path}: no such directory")
+    vm_results.remove_reports(list(filter(None, (options.ktap, options.junit, options.log))))
     with tempfile.TemporaryDirectory(prefix="vfence-vm-") as scratch:
         one = _prepare(options, scratch)
         script = _RUN.format(**one.words, timeout=options.timeout, sentinel=guest.SENTINEL,
@@ -344,14 +341,27 @@ def _judge(options, scratch, status, output, stamps):
     suites.append(vm_results.verdict(status, problems, judged))
     for problem in problems + judged:
         say(f"vfence-vm: {problem}")
-    if options.log:
-        log = os.path.join(scratch, "log")
-        vm_results.write_text(options.log, _read(log) or _read(os.path.join(scratch, "console")))
-    if options.ktap:
-        vm_results.write_ktap(options.ktap, suites)
-    if options.junit:
-        vm_results.write_junit(options.junit, suites)
-    return status or (1 if problems or judged else 0)
+    written = _write_reports(options, scratch, suites)
+    return status or (0 if written and not problems and not judged else 1)
+
+
+def _write_reports(options, scratch, suites):
+    """Writes the reports that the options ask for; returns whether that has succeeded.
+
+    A failure does not hide the exit status of the command.
+    """
+    log = _read(os.path.join(scratch, "log")) or _read(os.path.join(scratch, "console"))
+    written = True
+    for path, write, content in ((options.log, vm_results.write_text, log),
+                                 (options.ktap, vm_results.write_ktap, suites),
+                                 (options.junit, vm_results.write_junit, suites)):
+        try:
+            if path:
+                write(path, content)
+        except Failure as failure:
+            say(f"vfence-vm: {failure}")
+            written = False
+    return written
 
 
 def shell(options):

@@ -218,9 +218,32 @@ def _clean(text):
 
 
 def write_text(path, text):
-    """Writes the lines of `text` to the file `path`."""
+    """Writes the lines of `text` to the file `path`.
+
+    It belongs to the owner of the current directory: under sudo, that is the user.
+    """
     try:
         with open(path, "w", encoding="utf-8") as out:
             out.write(f"{text}\n")
+            if os.geteuid() == 0 and os.path.isfile(path):
+                here = os.stat(".")
+                os.fchown(out.fileno(), here.st_uid, here.st_gid)
     except OSError as error:
         raise Failure(f"cannot write {path}: {error.strerror}") from error
+
+
+def remove_reports(paths):
+    """Removes the reports of an earlier run, or fails if one of `paths` cannot be written.
+
+    The run may end before it writes its own.
+    """
+    for path in paths:
+        # Not after the run, whose results would be lost.
+        try:
+            open(path, "a").close()
+        except OSError as error:
+            raise Failure(f"cannot write {path}: {error.strerror}") from error
+    for path in paths:
+        # Not a terminal or a pipe.
+        if os.path.isfile(path):
+            os.unlink(path)

@@ -201,6 +201,12 @@ class Verdict(Scratch):
                                  "not ok 1 command # exit status 3", "ok 2 guest", "ok 3 results",
                                  "not ok 2 vfence-vm"])
 
+    def test_report_that_cannot_be_written_keeps_the_status_of_the_command(self):
+        for status, expected in ((0, 1), (3, 3)):
+            found, said = self.judge(status, "--log", self.directory, output="ok 1 a\n")
+            self.assertEqual(found, expected)
+            self.assertIn(f"cannot write {self.directory}: Is a directory", said)
+
     def test_log_is_kept(self):
         self.judge(0, "--log", self.path("kept"))
         with open(self.path("kept")) as text:
@@ -218,7 +224,8 @@ class Main(unittest.TestCase):
             with mock.patch.object(vm.host, "check"), mock.patch.object(vm, "_prepare") as prepare:
                 self.assertEqual(
                     self.main("run", option, "/no/such/file", "--", "true"),
-                    (vm.NOT_RUN, "vfence-vm: cannot write /no/such/file: no such directory\n"))
+                    (vm.NOT_RUN, "vfence-vm: cannot write /no/such/file: No such file or "
+                     "directory\n"))
                 prepare.assert_not_called()
 
     def test_commands_that_need_root(self):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The results of test programs are read from their output and from JUnit files."""
 
+import contextlib
 import io
 import os
 import unittest
@@ -137,6 +138,23 @@ class Junit(Scratch):
         self.assertEqual([element.get(name) for name in ("tests", "failures", "skipped")],
                          ["3", "1", "1"])
         self.assertEqual(element.find("system-out").text, "text ? & more")
+
+    def test_report_belongs_to_the_owner_of_the_current_directory(self):
+        os.chown(self.directory, 1234, 4321)
+        with contextlib.chdir(self.directory):
+            vm_results.write_junit("out.xml", [])
+            found = os.stat("out.xml")
+        self.assertEqual((found.st_uid, found.st_gid), (1234, 4321))
+
+    def test_report_of_an_earlier_run_is_removed(self):
+        self.write("out.xml", _JUNIT)
+        vm_results.remove_reports(["/dev/null", self.path("out.xml")])
+        self.assertFalse(os.path.exists(self.path("out.xml")))
+        self.assertTrue(os.path.exists("/dev/null"))
+        self.write("out.xml", _JUNIT)
+        with self.assertRaisesRegex(Failure, "cannot write .*: Is a directory"):
+            vm_results.remove_reports([self.path("out.xml"), self.directory])
+        self.assertTrue(os.path.exists(self.path("out.xml")))
 
     def test_report_that_cannot_be_written(self):
         with self.assertRaisesRegex(Failure, "cannot write .*/none/out.xml"):
