@@ -4,7 +4,7 @@
 The source package has the tracked files of the checkout, a control file with a package of modules
 for each kernel, and a changelog made from NEWS. Stage `root_deb` has debhelper and lintian. The
 modules and vfence-pipeline are those of the environment, which `make test` tests: see debian/rules.
-The packages depend on the commit alone.
+The source package has the files as they are in the checkout; its times are those of the commit.
 """
 
 import email.utils
@@ -32,6 +32,8 @@ _MAINTAINER = re.compile(r"^Maintainer: (.*)$", re.MULTILINE)
 _LINTIAN = ["lintian", "--allow-root", "--fail-on", "error,warning",
             # The project has no mail address.
             "--suppress-tags", "bogus-mail-host,bogus-mail-host-in-debian-changelog"]
+# The text of `uname -v` in a boot image of Debian ends like this, with the version of its packages.
+_VERSION = re.compile(rb" Debian (\S+) \(\d{4}-\d\d-\d\d\)")
 # The mount point of the packages, which results must not depend on.
 _WORK = f"{chroot.MOUNT}/deb"
 # The kernels that have a package of modules: Debian's.
@@ -45,6 +47,8 @@ class Modules(typing.NamedTuple):
     release: str
     # Debian's name of the architecture.
     architecture: str
+    # The version of the kernel's Debian packages.
+    version: str
     paths: list
 
 
@@ -91,11 +95,12 @@ def control(common, template, modules):
     for one in modules:
         for package in (f"linux-headers-{one.release}",
                         f"linux-source-{_series(one.release)}"):
-            needs.append(f"\n {package} [{one.architecture}] <!pkg.vfence.prebuilt>,")
-    text = common.replace("@BUILD_DEPENDS@", "".join(dict.fromkeys(needs)))
+            needs.append(f"\n {package} (= {one.version}) [{one.architecture}] "
+                         "<!pkg.vfence.prebuilt>,")
+    text = common.replace("@KERNELS@", "".join(dict.fromkeys(needs)))
     for one in modules:
         text += template.replace("@RELEASE@", one.release).replace(
-            "@ARCHITECTURE@", one.architecture)
+            "@ARCHITECTURE@", one.architecture).replace("@VERSION@", one.version)
     return text
 
 
@@ -180,11 +185,30 @@ def make(directory, number, modules):
     return sorted(os.listdir(directory))
 
 
+def kernel_version(image):
+    """Returns the version of the Debian packages of the kernel whose boot image is `image`.
+
+    The release does not name it: a kernel that Debian builds again may have the same release, and
+    refuses no module of the older one.
+    """
+    with open(image, "rb") as data:
+        match = _VERSION.search(data.read())
+    if not match:
+        raise Failure(f"{image} does not name the version of its Debian package")
+    return match.group(1).decode()
+
+
+def _built(name):
+    release = kernel.release(name)
+    image = os.path.join(kernel.packages(name), "image/lib/modules", release, "vmlinuz")
+    return Modules(release, kernel.KERNELS[name].architecture, kernel_version(image),
+                   build.modules(name))
+
+
 def built(kernels):
     """Builds the program and the modules for `kernels`; returns the Modules."""
     build.tools()
-    return [Modules(kernel.release(name), kernel.KERNELS[name].architecture, build.modules(name))
-            for name in kernels]
+    return [_built(name) for name in kernels]
 
 
 def run():

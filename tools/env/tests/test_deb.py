@@ -2,12 +2,14 @@
 """The packages: their control file and changelog, and what they say about Secure Boot."""
 
 import os
+import re
 import subprocess
 import unittest
 
 import build
 import deb
 import kernel
+from report import Failure
 from tests.scratch import Scratch
 
 _NEWS = """# A comment.
@@ -22,8 +24,14 @@ vfence 0.8.0
 
 * Old.
 """
-_COMMON = "Source: vfence\nBuild-Depends-Arch: @BUILD_DEPENDS@\n"
-_TEMPLATE = "\nPackage: vfence-modules-@RELEASE@\nArchitecture: @ARCHITECTURE@\n"
+_COMMON = "Source: vfence\nBuild-Depends-Arch: bc,@KERNELS@\n"
+_TEMPLATE = ("\nPackage: vfence-modules-@RELEASE@\nArchitecture: @ARCHITECTURE@\n"
+             "Depends: linux-modules-@RELEASE@ (= @VERSION@)\n")
+
+
+def _read(name):
+    with open(os.path.join(build.CHECKOUT, name)) as text:
+        return text.read()
 
 
 class Changelog(unittest.TestCase):
@@ -40,41 +48,71 @@ class Changelog(unittest.TestCase):
 
 class Control(unittest.TestCase):
     def test_each_kernel_has_a_package(self):
-        text = deb.control(_COMMON, _TEMPLATE, [deb.Modules("7.3.4+deb13-amd64", "amd64", []),
-                                                deb.Modules("7.3.4+deb13-rt-amd64", "amd64", []),
-                                                deb.Modules("7.3.4+deb13-arm64", "arm64", [])])
+        text = deb.control(_COMMON, _TEMPLATE, [
+            deb.Modules("7.3.4+deb13-amd64", "amd64", "7.3.4-1", []),
+            deb.Modules("7.3.4+deb13-rt-amd64", "amd64", "7.3.4-1", []),
+            deb.Modules("7.3.4+deb13-arm64", "arm64", "7.3.4-2", [])])
         self.assertEqual(text, """Source: vfence
-Build-Depends-Arch:\x20
- linux-headers-7.3.4+deb13-amd64 [amd64] <!pkg.vfence.prebuilt>,
- linux-source-7.3 [amd64] <!pkg.vfence.prebuilt>,
- linux-headers-7.3.4+deb13-rt-amd64 [amd64] <!pkg.vfence.prebuilt>,
- linux-headers-7.3.4+deb13-arm64 [arm64] <!pkg.vfence.prebuilt>,
- linux-source-7.3 [arm64] <!pkg.vfence.prebuilt>,
+Build-Depends-Arch: bc,
+ linux-headers-7.3.4+deb13-amd64 (= 7.3.4-1) [amd64] <!pkg.vfence.prebuilt>,
+ linux-source-7.3 (= 7.3.4-1) [amd64] <!pkg.vfence.prebuilt>,
+ linux-headers-7.3.4+deb13-rt-amd64 (= 7.3.4-1) [amd64] <!pkg.vfence.prebuilt>,
+ linux-headers-7.3.4+deb13-arm64 (= 7.3.4-2) [arm64] <!pkg.vfence.prebuilt>,
+ linux-source-7.3 (= 7.3.4-2) [arm64] <!pkg.vfence.prebuilt>,
 
 Package: vfence-modules-7.3.4+deb13-amd64
 Architecture: amd64
+Depends: linux-modules-7.3.4+deb13-amd64 (= 7.3.4-1)
 
 Package: vfence-modules-7.3.4+deb13-rt-amd64
 Architecture: amd64
+Depends: linux-modules-7.3.4+deb13-rt-amd64 (= 7.3.4-1)
 
 Package: vfence-modules-7.3.4+deb13-arm64
 Architecture: arm64
+Depends: linux-modules-7.3.4+deb13-arm64 (= 7.3.4-2)
 """)
+
+    def test_modules_depend_on_the_exact_kernel(self):
+        self.assertIn("\n linux-modules-@RELEASE@ (= @VERSION@),\n",
+                      _read("debian/modules.control.in"))
+
+    def test_source_package_needs_the_tools_of_dkms(self):
+        source, _, packages = _read("debian/control.in").partition("\nPackage:")
+        field = packages.partition("\nPackage: vfence-dkms\n")[2].partition("\nDepends: ")[2]
+        words = [line.split()[0] for line in re.split(r"\n\S", field)[0].split(",")]
+        # dkms signs with openssl; each source package has a C library.
+        tools = {word for word in words if word not in ("openssl", "libc6-dev", "vfence-common")
+                 and "$" not in word}
+        self.assertIn("bindgen", tools)
+        self.assertEqual({tool for tool in tools if not re.search(
+            rf"^(Build-\S+: | ){re.escape(tool)}[ ,]", source, re.MULTILINE)}, set())
+
+
+class KernelVersion(Scratch):
+    def test_version_is_in_the_image(self):
+        self.write("vmlinuz", "\0 7.3.4+deb13-amd64 (a@b) (gcc-14 (Debian 14.2.0-19) 14.2.0) "
+                   "#1 SMP PREEMPT_DYNAMIC Debian 7.3.4-1~bpo13+1 (2026-11-15)\0")
+        self.assertEqual(deb.kernel_version(self.path("vmlinuz")), "7.3.4-1~bpo13+1")
+
+    def test_image_of_another_builder(self):
+        self.write("vmlinuz", "\0 7.3.4 (a@b) (gcc-14 (Debian 14.2.0-19) 14.2.0) #1 SMP\0")
+        with self.assertRaisesRegex(Failure, "does not name the version"):
+            deb.kernel_version(self.path("vmlinuz"))
 
 
 class Series(unittest.TestCase):
     """debian/ names the series of kernels in two files."""
 
     def test_each_series_has_a_trigger(self):
-        with open(os.path.join(build.CHECKOUT, "debian/vfence-dkms.triggers")) as text:
-            words = text.read().split()
+        words = _read("debian/vfence-dkms.triggers").split()
         self.assertEqual(words.count("interest-noawait"), len(kernel.PINS) + 1)
         for series in kernel.PINS:
             self.assertIn(f"/usr/src/linux-source-{series}.tar.xz", words)
 
     def test_newest_series_is_recommended(self):
-        with open(os.path.join(build.CHECKOUT, "debian/control.in")) as text:
-            self.assertIn(f"\nRecommends: linux-source-{next(iter(kernel.PINS))}\n", text.read())
+        self.assertIn(f"\nRecommends: linux-source-{next(iter(kernel.PINS))}\n",
+                      _read("debian/control.in"))
 
 
 class Explanation(Scratch):
@@ -85,8 +123,7 @@ class Explanation(Scratch):
         self.write("enforce", enforce)
         self.write("bin/modinfo", f"#!/bin/sh\necho '{signer}'\n")
         os.chmod(self.path("bin/modinfo"), 0o755)
-        with open(os.path.join(build.CHECKOUT, "debian/explain-refusal")) as text:
-            script = text.read()
+        script = _read("debian/explain-refusal")
         for path, name in (("/sys/kernel/security/lockdown", "lockdown"),
                            ("/sys/module/module/parameters/sig_enforce", "enforce")):
             self.assertIn(path, script)
