@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# What the kernel crate lacks of the newest one's API: each part has a line of
-# Rust that compiles with a crate that has it. compat/lib.rs adds what does not
-# compile. If nothing is missing, compat.args is empty and lib.rs is not used.
+# The kernel crates of older kernels lack parts of the API of the newest one. Each part has a line of
+# Rust that compiles only with a crate that has the part. compat/lib.rs adds the parts whose lines do
+# not compile. If nothing is missing, compat.args is empty and lib.rs is not used.
 
 compat_parts := barrier_types dma_fence_enable_signaling errnos newtype_enums \
 	param_value_ref poll_cond_var_box rcu_functions spin_lock_irq this_module
@@ -27,7 +27,8 @@ compat_rustc = $(RUSTC) $(rust_flags) --cap-lints=allow -Zunstable-options \
 	-Zcrate-attr=no_std --sysroot=/dev/null -L $(objtree)/rust --extern kernel \
 	--crate-type rlib --crate-name compat_probe --emit=metadata=$@.probe -
 
-# As it makes no object, rustc would leave out inline functions but for the -Z option.
+# -Zalways-encode-mir: without it, rustc, which makes no object here, would leave out the inline
+# functions.
 quiet_cmd_compat = PROBE   $@
       cmd_compat = \
 	mkdir -p $(@D); \
