@@ -162,8 +162,8 @@ extern "C" {
  * job and no queue behind.
  *
  * An errno has several causes. When root has turned on the module's debug messages (dynamic debug,
- * "module vfence +p"), the kernel log has the cause of each call that the device refuses:
- * Documentation/uapi.md says how.
+ * "module vfence +p", or "module vfence_drm +p" for the DRM nodes), the kernel log has the cause of
+ * each call that the device refuses: Documentation/uapi.md says how.
  *
  * Errors common to all ioctls:
  *
