@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# The kernel crates of older kernels lack parts of the API of the newest one. Each part has a line of
-# Rust that compiles only with a crate that has the part. compat/lib.rs adds the parts whose lines do
-# not compile. If nothing is missing, compat.args is empty and lib.rs is not used.
+# The kernel crates of older kernels lack parts of the API of the newest one. Each part has a line
+# of Rust that compiles only with a crate that has the part. compat/lib.rs adds the parts whose
+# lines do not compile. If nothing is missing, compat.args is empty and lib.rs is not used.
 
 compat_parts := barrier_types dma_fence_enable_signaling errnos newtype_enums \
 	param_value_ref poll_cond_var_box rcu_functions spin_lock_irq this_module
