@@ -71,7 +71,8 @@ static int fail(int node, struct drm_vfence_sync sync, __u32 count, int error, _
 
 TEST_F(reasons, submit)
 {
-	struct drm_vfence_sync twice[] = { { self->syncobj }, { self->syncobj } };
+	struct drm_vfence_sync sync = { .handle = self->syncobj };
+	struct drm_vfence_sync twice[] = { sync, sync };
 	struct vfence_submit job = { .queue = self->manual };
 	struct drm_vfence_submit waits = drm_job(&job, twice, 2, NULL, 0);
 	char words[96];
@@ -141,7 +142,7 @@ TEST_F_TIMEOUT(reasons, examined_fences, 120)
 	int clients[TIMELINES], merged = -1, count = 0;
 	__u32 queue = 0;
 
-	for (int i = 0; i < TIMELINES; i++) {
+	for (__u32 i = 0; i < TIMELINES; i++) {
 		int fence, both;
 
 		queue = count ? manual_queue(clients[count - 1]) : 0;
