@@ -32,10 +32,11 @@ APT::Architecture "{architecture}";
 APT::Architectures "{architecture}";
 """
 
-# The archive may lack a suite, so a failed update is none of its own.
+# The archive may lack a suite, so a failed update does not end this. Without --error-on, apt-get
+# succeeds if it cannot reach the archive.
 _LIST = r"""
 cd "$1/apt"; mkdir -p lists/partial
-apt-get update || touch incomplete
+apt-get update --error-on=any || touch incomplete
 set -e
 apt-cache pkgnames linux- > names
 { grep -E '^linux-(binary|modules|headers|source)-[0-9]' names || true; } |
@@ -154,15 +155,18 @@ def fetch(wanted, suite, directory, log, exact=False):
     sources, old = mirror.lines(suite), mirror.old(suite)
     versions, complete = _list(directory, log, sources, wanted)
     choice, place = choose(versions, wanted), "the archive"
-    if old and (not choice or choice.series != next(iter(wanted.pins))):
+    if not choice or choice.series != next(iter(wanted.pins)):
         current = choice
-        versions, complete = _list(directory, log, [*sources, *old], wanted)
-        choice = choose(versions, wanted)
+        # An archive that is down has dropped nothing.
+        if complete and old:
+            versions, complete = _list(directory, log, [*sources, *old], wanted)
+            choice = choose(versions, wanted)
+            complete = complete or choice
+        if not complete:
+            raise Failure(f"cannot list the kernels of the archive: see {log}")
         if choice != current:
             place = "a mirror of old packages"
     series = " or ".join(wanted.pins)
-    if not choice and not complete:
-        raise Failure(f"cannot list the kernels of the archive: see {log}")
     if not choice:
         raise Gone(f"the archive has no {wanted.flavour} kernel {series}: add a mirror of old "
                    "packages to apt's sources")

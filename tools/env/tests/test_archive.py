@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import io
 import os
+import shutil
 import subprocess
 import unittest
 from unittest import mock
@@ -78,7 +79,7 @@ class Choose(unittest.TestCase):
 
 
 class Fetch(unittest.TestCase):
-    def fetch(self, current, old=None, complete=True, have=""):
+    def fetch(self, current, old=None, complete=True, have="", old_complete=True):
         """Returns the packages that are fetched, and what is said about them.
 
         `current` and `old` are the packages of the archive and of a mirror of old packages.
@@ -89,7 +90,7 @@ class Fetch(unittest.TestCase):
             found = dict(current)
             if "old" in sources:
                 found |= old
-            return found, complete
+            return found, old_complete if "old" in sources else complete
 
         def inside(_directory, _log, _script, _kernel, source, *names, what):
             fetched.extend([source, *names])
@@ -132,7 +133,7 @@ class Fetch(unittest.TestCase):
 
     def test_mirror_of_old_packages_without_the_series_changes_nothing(self):
         for complete in (True, False):
-            _, said = self.fetch(packages("7.2.12"), packages("7.1.3"), complete)
+            _, said = self.fetch(packages("7.2.12"), packages("7.1.3"), old_complete=complete)
             self.assertIn("7.2.12+deb13-amd64 from the archive", said)
 
     def test_no_kernel_at_all(self):
@@ -140,9 +141,20 @@ class Fetch(unittest.TestCase):
             self.fetch(packages("7.4.1"))
 
     def test_archive_that_cannot_be_read_is_no_archive_without_kernels(self):
+        for current, old in (({}, None), ({}, packages("7.3.4")),
+                             (packages("7.2.12"), packages("7.3.4")), (packages("7.2.12"), None)):
+            with self.assertRaisesRegex(Failure, "cannot list") as caught:
+                self.fetch(current, old, complete=False)
+            self.assertNotIsInstance(caught.exception, Gone)
+
+    def test_mirror_of_old_packages_that_cannot_be_read(self):
         with self.assertRaisesRegex(Failure, "cannot list") as caught:
-            self.fetch({}, complete=False)
+            self.fetch({}, packages("7.1.3"), old_complete=False)
         self.assertNotIsInstance(caught.exception, Gone)
+
+    def test_archive_that_lacks_another_suite_has_the_kernel(self):
+        _, said = self.fetch(packages("7.3.5"), complete=False)
+        self.assertIn("7.3.5+deb13-amd64 from the archive", said)
 
 
 class LocalArchive(Scratch):
@@ -207,14 +219,18 @@ class LocalArchive(Scratch):
             subprocess.run(f"cat {index}.d/* > {index}", shell=True, check=True,
                            cwd=self.path(archive_name))
             self.release(archive_name, index)
+            # The suite itself has no packages.
+            index = index.replace("-backports", "")
+            self.write(f"{archive_name}/{index}", "")
+            self.release(archive_name, index)
 
     def release(self, archive_name, index):
-        """Writes the Release file of the backports, which have one index."""
+        """Writes the Release file of a suite, which has one index."""
         suite, _, rest = index.partition("/main/")
         with open(self.path(f"{archive_name}/{index}"), "rb") as text:
             content = text.read()
         self.write(f"{archive_name}/{suite}/Release",
-                   f"Suite: trixie-backports\nComponents: main\nArchitectures: amd64 arm64\n"
+                   f"Suite: {os.path.basename(suite)}\nComponents: main\nArchitectures: amd64 arm64\n"
                    "Date: Thu, 01 Jan 2026 00:00:00 UTC\nValid-Until: Fri, 02 Jan 2026 00:00:00 "
                    f"UTC\nSHA256:\n {hashlib.sha256(content).hexdigest()} {len(content)} "
                    f"main/{rest}\n")
@@ -274,6 +290,15 @@ class LocalArchive(Scratch):
 
     def test_archive_without_a_supported_series(self):
         self.add("debian", "7.1.1")
-        # An archive without the suite itself cannot be told from one that is down.
+        with self.assertRaisesRegex(Gone, "no amd64 kernel 7.3 or 7.2"):
+            self.fetch()
+
+    def test_archive_that_is_down(self):
+        self.add("snapshot.debian", "7.3.4")
+        with self.assertRaisesRegex(Failure, "cannot list the kernels"):
+            self.fetch()
+        # An archive without one of the suites cannot be told from one that is down.
+        self.add("debian", "7.2.12")
+        shutil.rmtree(self.path("debian/dists/trixie"))
         with self.assertRaisesRegex(Failure, "cannot list the kernels"):
             self.fetch()
