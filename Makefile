@@ -94,7 +94,8 @@ install-tools:
 
 # The files that `make KDIR=…` writes beside the sources; some in tools/ have similar names.
 BUILT = -name '*.o' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' -o -name '.*.cmd' \
-	-o -name '*.rmeta' -o -path ./modules.order -o -path ./Module.symvers -o -path './rust/*_generated.rs' -o -path './rust/compat.args*'
+	-o -name '*.rmeta' -o -path ./modules.order -o -path ./Module.symvers \
+	-o -path './rust/*_generated.rs' -o -path './rust/compat.args*'
 
 # vfence-vm builds the modules for the kernels that it boots, so it needs their sources. They are in
 # a directory that holds nothing else.
@@ -104,7 +105,8 @@ install-vm:
 	rm -rf '$(SHARE)'
 	install -d '$(SHARE)' '$(INSTALLED)/bin'
 	find ./Kbuild ./NEWS ./include ./rust ./tools/env ./tools/vfence-vm \( -name '.*' \
-		-o -name __pycache__ -o -path ./tools/env/tests -o $(BUILT) \) -prune -o -type f -exec cp --parents -t '$(SHARE)' {} +
+		-o -name __pycache__ -o -path ./tools/env/tests -o $(BUILT) \) -prune \
+		-o -type f -exec cp --parents -t '$(SHARE)' {} +
 	chmod -R u=rwX,go=rX '$(SHARE)'
 	ln -sf ../share/vfence/tools/vfence-vm/vfence-vm '$(VM)'
 
