@@ -57,6 +57,27 @@ class Fragments(Scratch):
         kernel._check_config("debug", self.directory)
 
 
+class Packages(unittest.TestCase):
+    def test_pin_of_a_kernel_alone_will_do(self):
+        fetches = []
+
+        def stage(name, inputs, build, detail):
+            fetches.append(build)
+            return name
+
+        one = kernel.Kernel("rt-amd64", series="7.3", pin="7.3.9+deb13")
+        with mock.patch.multiple(kernel.archive, fetch=mock.DEFAULT,
+                                 release=lambda _: "7.3.9+deb13-rt-amd64") as mocks, \
+                mock.patch.object(kernel.cache, "stage", stage), \
+                mock.patch.object(kernel.root, "path", lambda: None), \
+                mock.patch.dict(kernel.KERNELS, {"rt_running": one}):
+            self.assertEqual(kernel.packages("rt_running"), "packages_rt_running")
+            fetches[0]("directory", "log")
+        wanted = kernel.archive.Wanted({"7.3": "7.3.9+deb13"}, "rt-amd64", "amd64")
+        mocks["fetch"].assert_called_once_with(wanted, kernel.root.SUITE, "directory", "log",
+                                               exact=True)
+
+
 class Source(Scratch):
     def test_source_is_that_of_stock_unless_the_kernel_has_its_own(self):
         for name in ("stock/source", "rt", "7.2/source"):
