@@ -37,7 +37,7 @@ modules_install:
 """
 
 
-# What vfence-vm needs, beside the headers.
+# The files that vfence-vm needs, beside the headers.
 _VM = ["Kbuild", "NEWS", "include/vfence.pc.in", "rust/main.rs", "tools/env/vm.py",
        "tools/vfence-vm/vfence-vm"]
 # The files among them that `make KDIR=…` writes.
