@@ -31,7 +31,8 @@ import vm_results
 import vm_root
 from report import Failure, say
 
-# The statuses of env(1) for a command that did not run, and of timeout(1) for one that took too long.
+# The statuses of env(1) for a command that did not run, and of timeout(1) for one that took too
+# long.
 NOT_RUN, TIMED_OUT = 125, 124
 # The seconds that a guest has beyond the time limit of the command, to load the modules and unload
 # them. A busy host emulates it slowly.

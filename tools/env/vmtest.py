@@ -75,7 +75,8 @@ def _report_problem(directory):
 
 def _problem(case, directory):
     """Runs `case` in `directory` and returns (what is wrong or None, the output)."""
-    words = [_COMMAND, "run", "--root", root.path(), *case.options, "--", "sh", "check", case.argument]
+    words = [_COMMAND, "run", "--root", root.path(), *case.options,
+             "--", "sh", "check", case.argument]
     try:
         done = subprocess.run(words, cwd=directory, stdin=subprocess.DEVNULL, timeout=_LIMIT,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
