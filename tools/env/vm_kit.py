@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What `vfence-vm` needs to boot a kernel: the emulator, the kernel's image, and the modules.
+"""The stages that `vfence-vm` boots a kernel from: emulator, kernel's image, and modules.
 
 Stage `vm_emulator` is a root file system with the emulator. A stage `vm_<kernel>` has a kernel and
 its modules, and vfence and vfence_drm, which are built when the stage is made. With both stages in
@@ -7,6 +7,7 @@ the cache, neither a compiler nor the kernel's source is needed.
 """
 
 import functools
+import glob
 import hashlib
 import os
 import re
@@ -61,18 +62,32 @@ def _pin(one):
 
 
 def inputs(name):
-    """Returns the inputs of stage `vm_<name>`. They do not depend on what is in the cache."""
+    """Returns the inputs of stage `vm_<name>`. They do not depend on the content of the cache."""
     one = kernel.KERNELS[name]
-    fragments = [_hash(os.path.join(kernel.HERE, f"{fragment}.config"))
-                 for fragment in one.fragments]
+    # The archive decides which series a kernel that is built here has, and so which linux-*.config.
+    names = [*one.fragments, "linux-*"] if one.own else []
+    fragments = [_hash(file) for name_ in names
+                 for file in sorted(glob.glob(os.path.join(kernel.HERE, f"{name_}.config")))]
     return {"sources": sources(), "packages": sorted(root.PACKAGES), "suite": root.SUITE,
-            "pin": _pin(one), "flavour": one.flavour, "fragments": fragments}
+            "pin": _pin(one), "flavour": one.flavour, "make": one.make, "fragments": fragments}
 
 
 def describe(name):
-    """Returns what kernel `name` is, in words."""
+    """Returns a description of kernel `name`: its release, or that which will be taken."""
     one = kernel.KERNELS[name]
-    return one.what or f"Debian's kernel {_pin(one)}-{one.flavour}, unmodified"
+    made = os.path.join(_stage(name), "lib")
+    found = os.listdir(made) if os.path.isdir(made) else []
+    if one.what:
+        return one.what
+    if found:
+        return f"Debian's kernel {found[0]}, unmodified"
+    return (f"Debian's kernel {_pin(one)}-{one.flavour}, unmodified, or the newest of its series "
+            "if the archive no longer has that")
+
+
+def _stage(name):
+    """Returns the path of the directory that path() makes."""
+    return os.path.join(cache.directory(), f"vm_{name}-{cache.key(inputs(name))}")
 
 
 def sources(checkout=build.CHECKOUT):

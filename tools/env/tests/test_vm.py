@@ -45,6 +45,15 @@ class CommandLine(unittest.TestCase):
         self.assertFalse({"arm64", "bench"} & set(vm_kit.KERNELS))
 
 
+class Kernels(Scratch):
+    def test_release_is_that_which_was_taken(self):
+        with mock.patch.dict(os.environ, {"VFENCE_CACHE": self.directory}):
+            self.assertRegex(vm_kit.describe("rt"), "7.3.4.*, or the newest of its series if")
+            os.makedirs(os.path.join(vm_kit._stage("rt"), "lib", "7.3.9+deb13-rt-amd64"))
+            self.assertEqual(vm_kit.describe("rt"),
+                             "Debian's kernel 7.3.9+deb13-rt-amd64, unmodified")
+
+
 class Shares(Scratch):
     def test_path_in_the_guest_and_mode(self):
         path = self.directory
