@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The root file system of a guest of `vfence-vm`: packages, a directory, an archive or an image.
 
-What is made here is a stage of its own for each set of inputs, so that several are in the cache.
+Each set of inputs has a stage of its own, so that several root file systems are in the cache.
 """
 
 import functools
@@ -12,6 +12,7 @@ import os
 import re
 import struct
 import tarfile
+import time
 
 import cache
 import chroot
@@ -20,19 +21,21 @@ import root
 from report import Failure, run_logged
 
 SUITES = ["trixie", "forky"]
+# How the names of the stages begin.
+STAGE = "vm_root_"
 # Packages that every root file system made here has, beside Debian's essential ones.
 _BASE = ["kmod", "procps"]
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?")
 _OCI = f"{chroot.MOUNT}/oci"
 _OUT = f"{chroot.MOUNT}/out"
 _OCI_TOOLS = ["skopeo", "umoci", "ca-certificates"]
-# Copies an image into a layout that umoci reads, and unpacks it.
+# Copies an image into a layout that umoci reads, and unpacks it. Not in /tmp, which is in memory.
 _UNPACK = r"""
 set -e
-skopeo --insecure-policy copy --quiet "$1" oci:/tmp/layout:image
-umoci unpack --image /tmp/layout:image /tmp/bundle
-mv /tmp/bundle/config.json "$2/"
-cp -a /tmp/bundle/rootfs "$2/"
+skopeo --insecure-policy copy --quiet "$1" "oci:$2/layout:image"
+umoci unpack --image "$2/layout:image" "$2/bundle"
+mv "$2/bundle/config.json" "$2/bundle/rootfs" "$2/"
+rm -rf "$2/layout" "$2/bundle"
 """
 _DIRECTORIES = ("bin", "usr/bin")
 _ELF_X86_64 = 62
@@ -54,7 +57,8 @@ def inputs(options):
     if options.oci:
         source, _, content = _source(options.oci)
         return {"image": source, "content": content}
-    return {"suite": options.suite or SUITES[0],
+    # A new root each month has the security fixes of its packages.
+    return {"suite": options.suite or SUITES[0], "month": time.strftime("%Y-%m", time.gmtime()),
             "packages": sorted({*_BASE, *packages(options.packages)})}
 
 
@@ -63,23 +67,28 @@ def find(options):
 
     It is made if it is missing. The environment is that of a container image.
     """
-    named = (options.root, options.oci, options.packages or options.suite)
+    named = (options.root, options.oci, packages(options.packages) or options.suite)
     if sum(map(bool, named)) > 1:
         raise Failure("--root, --oci and --with exclude one another: each names the guest's root "
                       "file system")
     wanted = inputs(options)
     if wanted is None:
         return check(os.path.abspath(options.root), options.root), {}
-    name = f"vm_root_{cache.key(wanted)}"
     if options.root:
         path = os.path.abspath(options.root)
-        return check(cache.stage(name, wanted, functools.partial(_unpack, path),
-                                 f"unpacking {options.root}"), options.root), {}
+        return check(_stage(wanted, functools.partial(_unpack, path),
+                            f"unpacking {options.root}"), options.root), {}
     if options.oci:
-        return _image(options.oci, name, wanted)
-    found = cache.stage(name, wanted, functools.partial(_make_debian, wanted),
-                        f"Debian {wanted['suite']} with {' '.join(wanted['packages'])}")
-    return found, {}
+        return _image(options.oci, wanted)
+    return _stage(wanted, functools.partial(_make_debian, wanted),
+                  f"Debian {wanted['suite']} with {' '.join(wanted['packages'])}"), {}
+
+
+def _stage(wanted, build, detail):
+    """Returns the directory of the stage with the inputs `wanted`, and marks it as used today."""
+    found = cache.stage(f"{STAGE}{cache.key(wanted)}", wanted, build, detail)
+    os.utime(found)
+    return found
 
 
 def _make_debian(wanted, directory, log):
@@ -134,11 +143,11 @@ def _machine(directory):
     return None
 
 
-def _image(image, name, wanted):
-    """Returns (path, environment) of the stage `name` that has the unpacked `image`."""
+def _image(image, wanted):
+    """Returns (path, environment) of the stage that has the unpacked `image`."""
     source, binds, _ = _source(image)
-    found = cache.stage(name, wanted, functools.partial(_unpack_image, source, binds),
-                        f"unpacking the image {image}")
+    found = _stage(wanted, functools.partial(_unpack_image, source, binds),
+                   f"unpacking the image {image}")
     with open(os.path.join(found, "config.json")) as text:
         words = json.load(text).get("process", {}).get("env", [])
     environment = dict(word.split("=", 1) for word in words if word.find("=") > 0)

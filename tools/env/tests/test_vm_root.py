@@ -5,6 +5,7 @@ import json
 import os
 import struct
 import tarfile
+import time
 from unittest import mock
 
 import cache
@@ -69,6 +70,11 @@ class Roots(Case):
     def test_one_kind_at_a_time(self):
         with self.assertRaisesRegex(Failure, "exclude one another"):
             vm_root.find(self.options("--with", "gcc", "--root", "/"))
+
+    def test_list_without_packages_names_no_root(self):
+        self.program(62)
+        options = self.options("--with", ",", "--root", self.path("root"))
+        self.assertEqual(vm_root.find(options), (self.path("root"), {}))
 
     def test_directory(self):
         self.program(62)
@@ -168,15 +174,28 @@ class Kept(Case):
         vm_cache.restore(self.path("none"))
         self.assertFalse(os.path.exists(self.path("cache")))
 
+    def test_incomplete_file_is_renamed_so_that_a_job_saves_a_new_one(self):
+        vm_cache.save(self.path("file"), [self.make("vm_stock")])
+        self.release()
+        cache.clear()
+        os.truncate(self.path("file"), os.stat(self.path("file")).st_size // 3)
+        vm_cache.restore(self.path("file"))
+        self.assertEqual(self.stages(), [])
+        self.assertFalse(os.path.exists(self.path("file")))
+        self.assertTrue(os.path.exists(self.path("file.bad")))
+
+    def test_stage_that_a_run_has_made_meanwhile_is_kept(self):
+        path = self.make("vm_stock")
+        vm_cache._add(self.path("none"), os.path.basename(path))
+        self.assertEqual(self.stages(), [os.path.basename(path)])
+
     def test_other_files_are_refused(self):
-        self.write("text", "hello")
-        with self.assertRaisesRegex(Failure, "cannot restore"):
-            vm_cache.restore(self.path("text"))
         with tarfile.open(self.path("tar"), "w") as archive:
-            archive.add(self.path("text"), "root-0123456789ab/text")
+            archive.add(__file__, "root-0123456789ab/text")
         with self.assertRaisesRegex(Failure, "not a stage of vfence-vm"):
             vm_cache.restore(self.path("tar"))
-        self.assertEqual(sorted(os.listdir(self.path("cache"))), ["CACHEDIR.TAG", "logs"])
+        self.assertEqual(sorted(os.listdir(self.path("cache"))),
+                         ["CACHEDIR.TAG", "logs", "vm_restore.lock"])
 
     def test_prune_keeps_what_runs_need(self):
         for name in ("root", "packages", "vm_stock", "vm_emulator"):
@@ -185,6 +204,35 @@ class Kept(Case):
         vm_cache.prune()
         self.assertEqual([name.rpartition("-")[0] for name in self.stages()],
                          ["vm_emulator", "vm_stock"])
+
+    def test_prune_removes_roots_that_no_run_has_used_for_a_month(self):
+        old, new = self.make("vm_root_0123456789ab"), self.make("vm_root_ba9876543210")
+        self.release()
+        os.utime(old, (time.time() - 31 * 86400,) * 2)
+        os.mkdir(self.path("cache/vm_restore-killed"))
+        vm_cache.prune()
+        self.assertEqual(self.stages(), [os.path.basename(new)])
+        self.assertFalse(os.path.exists(self.path("cache/vm_restore-killed")))
+
+    def test_run_marks_its_root_as_used(self):
+        with mock.patch.object(vm_root, "_make_debian"):
+            path, _ = vm_root.find(self.options())
+            os.utime(path, (0, 0))
+            vm_root.find(self.options())
+        self.assertGreater(os.stat(path).st_mtime, time.time() - 60)
+
+    def test_key_changes_each_month_and_with_the_build(self):
+        keys = {vm_cache.key(self.options("--kernel", "debug"))}
+        with mock.patch.object(vm_root.time, "strftime", return_value="2000-01"):
+            keys.add(vm_cache.key(self.options("--kernel", "debug")))
+        other = {"debug": vm_kit.kernel.KERNELS["debug"]._replace(make=["LLVM=2"])}
+        with mock.patch.object(vm_kit.kernel, "KERNELS", other):
+            keys.add(vm_cache.key(self.options("--kernel", "debug")))
+        sources = vm_kit.sources()
+        with mock.patch.object(vm_kit, "_hash", return_value="other"), \
+                mock.patch.object(vm_kit, "sources", return_value=sources):
+            keys.add(vm_cache.key(self.options("--kernel", "debug")))
+        self.assertEqual(len(keys), 4)
 
     def test_key_depends_on_kernel_packages_and_sources(self):
         options = [self.options(), self.options("--with", "gcc"), self.options("--kernel", "rt")]
