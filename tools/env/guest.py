@@ -29,6 +29,8 @@ MEMORY = "2G"
 BOOT_SECONDS = 300
 # Time limit of a guest that probes whether KVM works.
 _PROBE_SECONDS = 30
+# Seconds for which the answer "no" counts if the probe did not end: the host may only be busy.
+_DOUBT_SECONDS = 600
 # The script writes this line to the kernel log when it has reached its end.
 SENTINEL = "vfence-guest: the end"
 # The 9p tag by which `init` mounts the root again, with a cache.
@@ -218,7 +220,7 @@ def _spawn(command, up, timeout, stdin, out, err):
 def kvm_works(machine=None):
     """Returns whether `machine`, by default one with the stock kernel, boots under KVM.
 
-    The answer is cached until the host reboots.
+    The answer is cached until the host reboots, or for a short time if the probe took too long.
     """
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return False
@@ -229,19 +231,20 @@ def kvm_works(machine=None):
         if os.path.exists(answer):
             with open(answer) as text:
                 known, _, word = text.read().partition(" ")
-            if known == boot:
+            age = time.time() - os.stat(answer).st_mtime
+            if known == boot and (word != "timeout" or age < _DOUBT_SECONDS):
                 return word == "yes"
         say("vfence: testing whether KVM works")
         with open(os.devnull, "wb") as null:
             machine = machine or _machine("stock")
             command = _argv(machine, _virtme(machine, "true", True), [])
-            works = _spawn(command, os.devnull, _PROBE_SECONDS, subprocess.DEVNULL,
-                           null, null) == 0
-        say("vfence: KVM works" if works else "vfence: KVM does not work; guests are emulated, "
-            "which is slower")
+            status = _spawn(command, os.devnull, _PROBE_SECONDS, subprocess.DEVNULL, null, null)
+        word = {0: "yes", None: "timeout"}.get(status, "no")
+        say("vfence: KVM works" if word == "yes" else "vfence: KVM does not work; guests are "
+            "emulated, which is slower")
         with open(answer, "w") as text:
-            text.write(f"{boot} {'yes' if works else 'no'}")
-        return works
+            text.write(f"{boot} {word}")
+        return word == "yes"
 
 
 def boot(name, script, console="/dev/null", *, binds, counted=False, root=None, qemu=(),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """A guest that hangs or dies, or whose kernel reports a fault, fails."""
 
+import os
 import subprocess
 import unittest
 from unittest import mock
@@ -32,6 +33,35 @@ class Wait(unittest.TestCase):
 
     def test_time_limit_begins_when_the_guest_has_booted(self):
         self.assertEqual(guest._wait(self.start("sleep", "3"), "/nonexistent", 1), 0)
+
+
+class Probe(Scratch):
+    """The answer whether KVM works is kept, unless the host was too busy to find out."""
+
+    def setUp(self):
+        super().setUp()
+        for patch in (mock.patch.object(guest.cache, "directory", lambda: self.directory),
+                      mock.patch.object(guest.os, "access", return_value=True),
+                      mock.patch.object(guest, "_argv"), mock.patch.object(guest, "say")):
+            patch.start()
+            self.addCleanup(patch.stop)
+
+    def works(self, status):
+        """Returns the answer, and how often it was sought, if the probe ends with `status`."""
+        with mock.patch.object(guest, "_spawn", return_value=status) as spawn:
+            return guest.kvm_works(STOCK), spawn.call_count
+
+    def test_answer_is_kept(self):
+        for status, expected in ((0, True), (1, False)):
+            self.assertEqual(self.works(status), (expected, 1))
+            self.assertEqual(self.works(1 - status), (expected, 0))
+            os.unlink(self.path("kvm-probe"))
+
+    def test_probe_that_took_too_long_is_repeated_later(self):
+        self.assertEqual(self.works(None), (False, 1))
+        self.assertEqual(self.works(0), (False, 0))
+        os.utime(self.path("kvm-probe"), (0, 0))
+        self.assertEqual(self.works(0), (True, 1))
 
 
 class Emulator(unittest.TestCase):
