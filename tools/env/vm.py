@@ -103,7 +103,7 @@ echo '{sentinel}' > /dev/kmsg
 # Unlike dmesg, /dev/kmsg also gives the lines that the command has cleared. Its end does not come.
 /run/busybox cat /dev/kmsg > /run/kmsg 2> /dev/null &
 tries=0
-until b grep -q '{sentinel}' /run/kmsg || [ $tries -ge 300 ]; do
+until b grep -q '{sentinel}' /run/kmsg 2> /dev/null || [ $tries -ge 300 ]; do
     tries=$((tries + 1))
     b usleep 100000
 done
