@@ -18,13 +18,14 @@ import cache
 import github
 import gitlab
 import ktap
+import version
 from report import Failure, Step
 
 _PROJECT = os.path.join("Documentation", "ci", "example")
 # Where jobs run. /tmp may be in memory, and a saved cache is large.
 SCRATCH = "/var/tmp"
-# How the project's files name this repository.
-NAME, REF = "OWNER/vfence", "v0"
+# The name of this repository and the tag of its major version, in the project's files.
+NAME, REF = "OWNER/vfence", "v" + version.version().split(".", maxsplit=1)[0]
 _WORKFLOW = ".github/workflows/test.yml"
 # The report that both jobs write, and the name of a case in it.
 _REPORT = "vfence.xml"
@@ -70,9 +71,14 @@ def copy_checkout(target):
         if os.path.lexists(source):
             os.makedirs(os.path.dirname(os.path.join(target, name)), exist_ok=True)
             shutil.copy2(source, os.path.join(target, name), follow_symlinks=False)
-    _git(target, "init", "--quiet", f"--initial-branch={REF}")
-    _git(target, "add", "--all")
-    _git(target, "commit", "--quiet", "--message=test")
+    make_repository(target)
+
+
+def make_repository(directory):
+    """Makes `directory` a repository with one commit, which is the branch REF."""
+    _git(directory, "init", "--quiet", f"--initial-branch={REF}")
+    _git(directory, "add", "--all")
+    _git(directory, "commit", "--quiet", "--message=test")
 
 
 def _copy_project(checkout, target, mutant=None):

@@ -13,6 +13,8 @@ import yaml_file
 from report import Failure
 
 _JOB_KEYS = {"image", "variables", "cache", "before_script", "script", "artifacts", "extends"}
+# The user name and the password by which the repositories of the server can be cloned.
+USER, TOKEN = "gitlab-ci-token", "token-of-the-job"
 _VARIABLE = re.compile(r"\$(?:(\$)|\{(\w+)\}|(\w+))")
 
 
@@ -57,6 +59,7 @@ class Runner:
         if unknown:
             raise Failure(f"the job {name} has keys that are not known here: {' '.join(unknown)}")
         variables = {"CI": "true", "GITLAB_CI": "true", "CI_SERVER_URL": self._url,
+                     "CI_JOB_TOKEN": TOKEN,
                      "CI_PROJECT_DIR": workspace, "CI_JOB_NAME": name, "CI_JOB_NAME_SLUG": name,
                      **job.get("variables", {})}
         variables = {key: _expand(value, variables) for key, value in variables.items()}

@@ -20,6 +20,7 @@ import typing
 import archive
 import build
 import cache
+import ci_calls
 import clients
 import columns
 import container
@@ -110,6 +111,7 @@ def _host_suites():
         status, output = build.check(command)
         yield ktap.command(name, output, status)
     yield from vmtest.suites()
+    yield from ci_calls.suites()
     yield from example.suites()
 
 
