@@ -2,6 +2,7 @@
 """The CI of the example project is judged by the cases that ran, and mutants are what they say."""
 
 import os
+import re
 import unittest
 
 import build
@@ -43,6 +44,18 @@ class Judge(Scratch):
         self.assertEqual(example.cases(self.path("report")), {"waits": True, "late": False})
         with self.assertRaisesRegex(Failure, "the report of the job"):
             example.cases(self.path("none"))
+
+
+class Reference(unittest.TestCase):
+    def test_files_name_the_tag_of_the_major_version(self):
+        for path, count in (("README.md", 1), ("vfence.gitlab-ci.yml", 1),
+                            ("Documentation/tutorial.md", 1), ("Documentation/ci/README.md", 3),
+                            ("Documentation/ci/example/.github/workflows/test.yml", 1),
+                            ("Documentation/ci/example/.gitlab-ci.yml", 1)):
+            with open(os.path.join(build.CHECKOUT, path)) as text:
+                found = re.findall(r"(?:OWNER/vfence@|\bref: |VFENCE_REF: |`)(v\d+)\b",
+                                   text.read())
+            self.assertEqual(found, [example.REF] * count, path)
 
 
 class Mutants(unittest.TestCase):
