@@ -2,8 +2,8 @@
 """Follows Documentation/tutorial.md: `make test TUTORIAL=1`.
 
 The commands run in a root file system that has nothing but Debian's base, with the cache of this
-machine. What a page says is checked: an indented block is commands, which must succeed; a block
-without a language is what the commands before it print; a block of C or YAML is a file.
+machine. The test reads the page as follows: an indented block is commands, which must succeed; a
+block without a language is the output of the commands before it; a block of C or YAML is a file.
 """
 
 import os
