@@ -34,6 +34,12 @@ def _read(name):
         return text.read()
 
 
+def _program(scratch, name, text):
+    """Writes the shell program `name` in the directory of `scratch`."""
+    scratch.write(name, f"#!/bin/sh\n{text}\n")
+    os.chmod(scratch.path(name), 0o755)
+
+
 class Changelog(unittest.TestCase):
     def test_entry_of_the_version(self):
         self.assertEqual(deb.changelog(_NEWS, "0.8.0", "A <a@b>", 0),
@@ -115,38 +121,97 @@ class Series(unittest.TestCase):
                       _read("debian/control.in"))
 
 
+class Scripts(Scratch):
+    """The scripts that dpkg runs, with programs of the test."""
+
+    def run_it(self, name, paths, argument):
+        """Runs debian/`name` with other `paths`; returns its exit status and what ran."""
+        script = _read(f"debian/{name}")
+        for path in paths:
+            self.assertIn(path, script)
+            script = script.replace(path, self.path(path.lstrip("/")))
+        done = subprocess.run(["sh", "-c", script, "script", argument], check=False, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              env={"PATH": f"{self.path('bin')}:/usr/sbin:/usr/bin:/sbin:/bin"})
+        return done.returncode, done.stdout.splitlines()
+
+    def dkms(self, exits):
+        """Builds for the kernels a, b and c, for which dkms exits with `exits`; b is built."""
+        for release, status in zip("abc", exits):
+            self.write(f"lib/modules/{release}/build/include/file", "")
+            self.write(f"exit-{release}", str(status))
+        _program(self, "bin/dpkg-query", "echo 1.0")
+        _program(self, "bin/modinfo", "exit 1")
+        _program(self, "bin/dkms", f"""
+            [ "$1" = install ] || {{ [ "$7" != b ] || echo 'vfence/1.0, b: installed'; exit 0; }}
+            echo "$@"; exit $(cat {self.path('exit-')}$7)""")
+        return self.run_it("vfence-dkms.postinst", ["/lib/modules/"], "triggered")
+
+    def test_trigger_builds_for_each_skipped_kernel(self):
+        commands = [f"install -m vfence -v 1.0 -k {release}" for release in "ac"]
+        self.assertEqual(self.dkms([0, 0, 77]), (0, commands))
+
+    def test_trigger_fails_if_a_build_does(self):
+        commands = [f"install -m vfence -v 1.0 -k {release}" for release in "ac"]
+        self.assertEqual(self.dkms([10, 0, 0]), (1, commands))
+
+    def test_udev_that_does_not_answer(self):
+        self.write("run/udev/control", "")
+        _program(self, "bin/udevadm", 'echo "$1"; exit 1')
+        self.assertEqual(self.run_it("vfence-common.postinst", ["/run/udev/control"], "configure"),
+                         (0, ["control", "trigger"]))
+
+
 class Explanation(Scratch):
     """debian/explain-refusal, with files and a modinfo of the test."""
 
-    def run_it(self, lockdown, enforce, signer):
+    def run_it(self, lockdown, enforce, modinfo):
         self.write("lockdown", lockdown)
         self.write("enforce", enforce)
-        self.write("bin/modinfo", f"#!/bin/sh\necho '{signer}'\n")
-        os.chmod(self.path("bin/modinfo"), 0o755)
+        if modinfo:
+            _program(self, "modinfo", f"[ \"$*\" = '-k 1.2 -F signer vfence' ]\n{modinfo}")
         script = _read("debian/explain-refusal")
         for path, name in (("/sys/kernel/security/lockdown", "lockdown"),
-                           ("/sys/module/module/parameters/sig_enforce", "enforce")):
+                           ("/sys/module/module/parameters/sig_enforce", "enforce"),
+                           ("/usr/sbin/modinfo", "modinfo")):
             self.assertIn(path, script)
             script = script.replace(path, self.path(name))
         done = subprocess.run(["sh", "-c", script, "explain", "1.2"], check=False, text=True,
-                              stderr=subprocess.PIPE,
-                              env={"PATH": f"{self.path('bin')}:{os.environ['PATH']}"})
+                              stderr=subprocess.PIPE)
         return done.returncode, done.stderr
 
+    def refused(self, modinfo):
+        """Returns the text where the kernel is locked down."""
+        status, text = self.run_it("none [integrity] confidentiality", "N", modinfo)
+        self.assertEqual(status, 1)
+        return text
+
     def test_silent_where_any_module_loads(self):
-        self.assertEqual(self.run_it("[none] integrity confidentiality", "N", ""), (0, ""))
+        self.assertEqual(self.run_it("[none] integrity confidentiality", "N", "echo"), (0, ""))
 
     def test_unsigned_module(self):
         for lockdown, enforce in (("none [integrity] confidentiality", "N"),
                                   ("none integrity [confidentiality]", "N"), ("[none]", "Y")):
-            status, text = self.run_it(lockdown, enforce, "")
+            status, text = self.run_it(lockdown, enforce, "echo")
             self.assertEqual(status, 1)
             self.assertIn("vfence.ko is not signed", text)
-            self.assertIn("Install vfence-dkms", text)
+            self.assertIn("install vfence-dkms", text)
+            self.assertIn("install mokutil", text)
 
     def test_signed_module(self):
-        status, text = self.run_it("none [integrity] confidentiality", "N", "a machine")
-        self.assertEqual(status, 1)
+        text = self.refused("echo 'a machine'")
         self.assertIn("signed by 'a machine'", text)
         self.assertIn("'Operation not permitted'", text)
-        self.assertNotIn("Install vfence-dkms", text)
+        self.assertIn("install mokutil, run 'mokutil --import /var/lib/dkms/mok.pub'", text)
+        self.assertNotIn("vfence-dkms", text)
+
+    def test_no_module(self):
+        text = self.refused("exit 1")
+        self.assertIn("kernel 1.2 has no vfence.ko", text)
+        self.assertNotIn("signed by", text)
+        self.assertNotIn("is not signed", text)
+
+    def test_no_modinfo(self):
+        text = self.refused(None)
+        self.assertIn("install kmod", text)
+        self.assertNotIn("is not signed", text)
