@@ -36,12 +36,13 @@ _TESTS = "debian/tests"
 _APT = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet", "--quiet", "--yes",
         "-o", "Dpkg::Options::=--force-unsafe-io", "-o", "Dpkg::Use-Pty=0",
         "-o", "APT::Sandbox::User=root"]
-# What package management itself writes, the mount points, and what the guest's emulator adds.
+# The files that package management itself writes, the mount points, and those that the guest's
+# emulator adds.
 _IGNORED = ("dev", "proc", "run", "sys", "tmp", "opt/vfence", "var/cache", "var/lib/apt",
             "var/lib/dpkg", "var/log", "etc/resolv.conf", "etc/hosts", "etc/ssl",
             "usr/local/share/ca-certificates", "etc/ld.so.cache", "root/.cache")
-# What the guest does before and after a test. busybox runs this script; its shell takes its own
-# modprobe, so tests have another shell.
+# The script of the guest: a test, and the steps before and after it. busybox runs it; its shell
+# takes its own modprobe, so tests have another shell.
 _BOOT = """
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8
 mount -t securityfs securityfs /sys/kernel/security

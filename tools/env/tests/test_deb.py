@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 """The packages: their control file and changelog, and what they say about Secure Boot."""
 
+import fnmatch
 import os
 import re
 import subprocess
 import unittest
 
 import build
+import columns
 import deb
 import kernel
 from report import Failure
@@ -119,6 +121,32 @@ class Series(unittest.TestCase):
     def test_newest_series_is_recommended(self):
         self.assertIn(f"\nRecommends: linux-source-{next(iter(kernel.PINS))}\n",
                       _read("debian/control.in"))
+
+
+class Copyright(unittest.TestCase):
+    """debian/copyright and the SPDX identifiers, the first line of each file or the second."""
+
+    def test_licence_of_each_file(self):
+        names = {"GPL-2.0": "GPL-2", "GPL-2.0 OR MIT": "GPL-2 or Expat",
+                 "GPL-2.0 WITH Linux-syscall-note": "GPL-2-with-Linux-syscall-note"}
+        stanzas = re.findall(r"^Files: (.*?)\nCopyright:.*?\nLicense: (.*?)$",
+                             _read("debian/copyright"), re.MULTILINE | re.DOTALL)
+        self.assertGreater(len(stanzas), 2)
+        wrong, known = [], 0
+        for path in columns.tracked(build.CHECKOUT):
+            with open(os.path.join(build.CHECKOUT, path), errors="replace") as text:
+                found = re.search(r"SPDX-License-Identifier: ([\w. -]*\w)",
+                                  text.readline() + text.readline())
+            if not found:
+                continue
+            known += 1
+            # The last stanza that matches a file counts.
+            licence = [one for patterns, one in stanzas
+                       if any(fnmatch.fnmatchcase(path, word) for word in patterns.split())][-1]
+            if names[found.group(1)] != licence:
+                wrong.append(path)
+        self.assertGreater(known, 100)
+        self.assertEqual(wrong, [])
 
 
 class Scripts(Scratch):
