@@ -223,7 +223,7 @@ class Explanation(Scratch):
             status, text = self.run_it(lockdown, enforce, "echo")
             self.assertEqual(status, 1)
             self.assertIn("vfence.ko is not signed", text)
-            self.assertIn("install vfence-dkms", text)
+            self.assertIn("Install vfence-dkms", text)
             self.assertIn("install mokutil", text)
 
     def test_signed_module(self):
