@@ -117,7 +117,9 @@ impl InFences {
             let fd = reader.read::<i32>().map_err(inaccessible)?;
             let fence = sync_file::get_fence(fd);
             let fence = fence.map_err(|error| no_sync_file(index, fd, error))?;
-            unwrap_bounded(&fence, unwrapped, MAX_UNWRAPPED, too_many, |fence| self.add(fence))?;
+            unwrap_bounded(&fence, unwrapped, MAX_UNWRAPPED, too_many, |fence| {
+                self.add(fence)
+            })?;
         }
         Ok(())
     }
