@@ -2,7 +2,7 @@
 """Chooses a Debian kernel, fetches its packages, and unpacks what guests and modules need of them.
 
 The archive drops releases and whole series. A mirror of old packages, which the host's apt sources
-may name too, is only asked for what the archive has no longer.
+may name too, is read only for a series that the archive no longer has.
 
 The result is a directory with `image` (the kernel and its modules), `headers` (its configuration
 and symbols), `release` (what `uname -r` prints) and, unless the caller has it, `source`.

@@ -186,7 +186,7 @@ def _run(suite, modules, todo, directory, seconds):
             loaded.append(module)
         _keep_kunit(_kunit() - before, directory)
         try:
-            # A program must not judge another module than its own. As in env(1), exit status 125
+            # A program must not judge another module than its own. Exit status 125, as of env(1),
             # means that it did not run.
             #
             # A new session, so that timeout(1) kills the program's children too.

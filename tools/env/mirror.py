@@ -19,7 +19,7 @@ from report import Failure
 VARIABLE = "VFENCE_MIRROR"
 # Other archives have other names for their suites.
 _MAIN_SUITE = re.compile(r"^(bookworm|trixie|forky|sid|stable|testing|unstable)$")
-# What marks a mirror of old packages, and the suites that it is asked for.
+# The mark of a mirror of old packages in its URI, and the suites that are read from it.
 _OLD = "snapshot."
 _OLD_SUITE = re.compile(_MAIN_SUITE.pattern.replace("$", "(-backports)?$"))
 _SECURITY_SUITE = re.compile(r"^(bookworm|trixie|forky|stable|testing)-security$")

@@ -57,7 +57,7 @@ def _here(text, last):
     show(None, text, last)
 
 
-# What takes the lines of this process.
+# The function that takes the lines of this process.
 _sink = _here
 
 
