@@ -209,8 +209,9 @@ def _measure(modules, directory):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
     loaded = dict(zip(build.MODULES, map(shlex.quote, modules)))
-    script = _SCRIPT.format(path=shlex.quote(build.path(KERNEL)), parameters=_PARAMETERS, program=_PROGRAM,
-                            sentinel=guest.SENTINEL, log=shlex.quote(paths["log"]), **loaded)
+    script = _SCRIPT.format(path=shlex.quote(build.path(KERNEL)), parameters=_PARAMETERS,
+                            program=_PROGRAM, sentinel=guest.SENTINEL,
+                            log=shlex.quote(paths["log"]), **loaded)
     with open(paths["out"], "wb") as out, open(paths["err"], "wb") as err, \
             Step("bench guest", "emulated, about 3 minutes",
                  progress=lambda: f"{max(0, count_lines(paths['out']) - 1)} rows"):

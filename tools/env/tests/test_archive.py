@@ -230,7 +230,8 @@ class LocalArchive(Scratch):
         with open(self.path(f"{archive_name}/{index}"), "rb") as text:
             content = text.read()
         self.write(f"{archive_name}/{suite}/Release",
-                   f"Suite: {os.path.basename(suite)}\nComponents: main\nArchitectures: amd64 arm64\n"
+                   f"Suite: {os.path.basename(suite)}\nComponents: main\n"
+                   "Architectures: amd64 arm64\n"
                    "Date: Thu, 01 Jan 2026 00:00:00 UTC\nValid-Until: Fri, 02 Jan 2026 00:00:00 "
                    f"UTC\nSHA256:\n {hashlib.sha256(content).hexdigest()} {len(content)} "
                    f"main/{rest}\n")
