@@ -236,11 +236,15 @@ class LocalArchive(Scratch):
                    f"UTC\nSHA256:\n {hashlib.sha256(content).hexdigest()} {len(content)} "
                    f"main/{rest}\n")
 
-    def fetch(self, flavour="amd64", have="", exact=False):
-        """Fetches a kernel from the archive `debian`, and from `snapshot.debian` if it exists."""
+    def fetch(self, flavour="amd64", have="", exact=False, uri=None):
+        """Fetches a kernel from the archive `debian`, and from `snapshot.debian` if it exists.
+
+        `uri` replaces the former.
+        """
         options = "trusted=yes check-valid-until=no"
-        sources = [[f"deb [{options}] file://{self.path(name)} trixie{part} main"
-                    for part in ("", "-backports")] for name in ("debian", "snapshot.debian")]
+        sources = [[f"deb [{options}] {uri} trixie{part} main" for part in ("", "-backports")]
+                   for uri in (uri or f"file://{self.path('debian')}",
+                               f"file://{self.path('snapshot.debian')}")]
         with mock.patch.object(archive.mirror, "lines", lambda _: sources[0]), \
                 mock.patch.object(archive.mirror, "old", lambda _: sources[1]
                                   if os.path.exists(self.path("snapshot.debian")) else []):
@@ -296,8 +300,10 @@ class LocalArchive(Scratch):
 
     def test_archive_that_is_down(self):
         self.add("snapshot.debian", "7.3.4")
-        with self.assertRaisesRegex(Failure, "cannot list the kernels"):
-            self.fetch()
+        # Nothing listens on this port.
+        for uri in (None, "http://127.0.0.1:9/debian"):
+            with self.assertRaisesRegex(Failure, "cannot list the kernels"):
+                self.fetch(uri=uri)
         # An archive without one of the suites cannot be told from one that is down.
         self.add("debian", "7.2.12")
         shutil.rmtree(self.path("debian/dists/trixie"))
