@@ -205,7 +205,7 @@ distclean: clean python
 help:
 	@echo 'make KDIR=/path/to/built/linux  build vfence.ko and vfence_drm.ko for that kernel'
 	@echo 'make                            build them and the tools, for the running kernel if'
-	@echo "                                it is Debian's, or for stock: build/stock/*.ko"
+	@echo "                                it is Debian's, or for stock: build/*/*.ko"
 	@echo 'make KERNEL=…                   build them for that kernel; also with install'
 	@echo 'make run                        run the demonstration in a guest'
 	@echo "make run CMD='…'                load the modules in a guest and run a command"
