@@ -13,6 +13,13 @@
 #define MSEC 1000000ULL
 #define SEC 1000000000ULL
 
+/*
+ * Seconds for a case. Two guests share a machine, and the debug kernel may then take 10 s to load or
+ * unload a module.
+ */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT 120
+
 /* Bounds each wait: only a case that is about to fail waits this long. */
 #define PATIENCE_MS 20000
 
