@@ -66,12 +66,13 @@ def _words(modules, with_drm):
     The script loads vfence, and with `with_drm` also vfence_drm.
     """
     one, drm = map(shlex.quote, modules)
-    load = f"insmod {one}"
+    # The filter keeps the KUnit suites that both modules have from running twice.
+    kunit = {name: f"[ ! -e {inside.KUNIT_FILTER} ] || echo '{pattern}' > {inside.KUNIT_FILTER}"
+             for name, pattern in inside.KUNIT.items()}
+    load = f"{{ {kunit['vfence']}; insmod {one}; }}"
     if with_drm:
-        # drm may be built in, so modprobe may fail. The filter keeps the KUnit suites that both
-        # modules have from running twice.
-        load += (f" && {{ modprobe --quiet drm; [ ! -e {inside.KUNIT_FILTER} ] || "
-                 f"echo '{inside.KUNIT['vfence_drm']}' > {inside.KUNIT_FILTER}; insmod {drm}; }}")
+        # drm may be built in, so modprobe may fail.
+        load += f" && {{ modprobe --quiet drm; {kunit['vfence_drm']}; insmod {drm}; }}"
     environment = " ".join(f"{name}={shlex.quote(path)}"
                            for name, path in build.environment(modules).items())
     return {"load": load, "environment": environment}
