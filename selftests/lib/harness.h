@@ -14,8 +14,8 @@
 #define SEC 1000000000ULL
 
 /*
- * Seconds for a case. Two guests share a machine, and the debug kernel may then take 10 s to load or
- * unload a module.
+ * Seconds for a case. Two guests share a machine, and the debug kernel may then take 10 s to load
+ * or unload a module.
  */
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT 120
