@@ -85,6 +85,15 @@ def count_lines(path):
         return 0
 
 
+def read_text(path):
+    """Returns the content of the file `path`, "" if it does not exist."""
+    try:
+        with open(path, errors="replace") as text:
+            return text.read()
+    except FileNotFoundError:
+        return ""
+
+
 def percent(done, expected):
     """Returns the progress in words, at most 99 %: `expected` is an estimate."""
     return f"about {min(99, 100 * done // expected)} %"

@@ -38,7 +38,7 @@ import refusals
 import tutorial
 import uapi
 import vmtest
-from report import Failure, Step, count_lines, out
+from report import Failure, Step, count_lines, out, read_text
 
 # The kernels that run suites.
 KERNELS = [name for name in kernel.KERNELS if name != "bench"]
@@ -115,14 +115,6 @@ def _host_suites():
     yield from example.suites()
 
 
-def _read(path):
-    try:
-        with open(path, errors="replace") as text:
-            return text.read()
-    except FileNotFoundError:
-        return ""
-
-
 def _programs(one):
     """Returns the programs of its list that the _Guest `one` runs; fails if there are none."""
     path = one.suites
@@ -140,12 +132,12 @@ def _programs(one):
 def _program_suites(guest_name, programs, directory):
     """Yields a suite for each of `programs`; one that did not run has failed."""
     records = {}
-    for line in _read(os.path.join(directory, "results")).splitlines():
+    for line in read_text(os.path.join(directory, "results")).splitlines():
         record = json.loads(line)
         records[record["name"]] = record
     for program in programs:
         name = f"{guest_name}.{program}"
-        output = _read(os.path.join(directory, f"{program}.log"))
+        output = read_text(os.path.join(directory, f"{program}.log"))
         if program not in records:
             suite = ktap.Suite(name, output=output)
             suite.fail("run", "the guest ended before this suite did")
@@ -160,13 +152,13 @@ def _debug_suites(name, directory):
     """Yields the suites that only kernels with checkers have: KUnit and kmemleak."""
     logs = sorted(glob.glob(os.path.join(directory, "kunit-*.log")))
     for path in logs:
-        yield ktap.parse(f"{name}.{os.path.basename(path)[:-4]}", _read(path))
+        yield ktap.parse(f"{name}.{os.path.basename(path)[:-4]}", read_text(path))
     if not logs:
         suite = ktap.Suite(f"{name}.kunit")
         suite.fail("results", "the module reported no KUnit results")
         yield suite
     path = os.path.join(directory, "kmemleak.log")
-    leaks = _read(path) if os.path.exists(path) else "kmemleak was not read"
+    leaks = read_text(path) if os.path.exists(path) else "kmemleak was not read"
     yield ktap.command(f"{name}.kmemleak", leaks, 1 if leaks.strip() else 0)
 
 
@@ -205,7 +197,7 @@ def _guest_suites(one):
     yield from _program_suites(name, programs, directory)
     if kernel.KERNELS[one.kernel].own:
         yield from _debug_suites(name, directory)
-    log = _read(console)
+    log = read_text(console)
     suite = ktap.Suite(f"{name}.log", [ktap.Result("ended", "passed")],
                        "\n".join(log.splitlines()[-60:]))
     if died:
@@ -213,7 +205,7 @@ def _guest_suites(one):
     elif status is None:
         suite.fail("time", f"the guest ran for more than {one.limit} s")
     elif status:
-        text = _read(os.path.join(directory, "driver.log"))
+        text = read_text(os.path.join(directory, "driver.log"))
         suite.fail("driver", f"exit status {status}: {' '.join(text.split())}")
     for problem in klog.judge(log, guest.SENTINEL):
         suite.fail("line", problem)

@@ -20,7 +20,7 @@ import github
 import ktap
 import mirror
 import root
-from report import Failure, Step
+from report import Failure, Step, read_text
 
 _PAGE = os.path.join(build.CHECKOUT, "Documentation", "tutorial.md")
 # Where the page's reader works, in the root file system.
@@ -85,14 +85,6 @@ def base():
                        "Debian's base")
 
 
-def _read(path):
-    try:
-        with open(path, errors="replace") as text:
-            return text.read()
-    except FileNotFoundError:
-        return ""
-
-
 def _follow(found, files, scratch):
     """Runs the Blocks; `scratch` becomes the directory of the reader."""
     for name, text in files.items():
@@ -113,9 +105,9 @@ def judge(block, scratch):
     path = os.path.join(scratch, f"out.{block.line}")
     name = f"line-{block.line}"
     if not os.path.exists(f"{path}.done"):
-        last = _read(f"{path}.err").strip().splitlines()[-1:] or ["it did not run"]
+        last = read_text(f"{path}.err").strip().splitlines()[-1:] or ["it did not run"]
         return ktap.Result(name, "failed", f"the commands failed: {last[0]}")
-    if block.output is not None and _read(path).strip() != block.output.strip():
+    if block.output is not None and read_text(path).strip() != block.output.strip():
         return ktap.Result(name, "failed", "the output is not what the page shows")
     return ktap.Result(name, "passed")
 
@@ -128,7 +120,7 @@ def _workflow(scratch):
     with open(log, "wb") as out:
         status = runner.run(_FILES["yaml"], os.path.join(scratch, _PROJECT), out)
     word = "failed" if status else "passed"
-    return ktap.Result("workflow", word, f"exit status {status}" if status else ""), _read(log)
+    return ktap.Result("workflow", word, f"exit status {status}" if status else ""), read_text(log)
 
 
 def suites():
@@ -137,12 +129,12 @@ def suites():
     with tempfile.TemporaryDirectory(prefix="vfence-tutorial-", dir=example.SCRATCH) as scratch, \
             Step("following the tutorial"):
         try:
-            found, files = blocks(_read(_PAGE))
+            found, files = blocks(read_text(_PAGE))
             _follow(found, files, scratch)
             one.results = [judge(block, scratch) for block in found]
             for block in found:
                 for suffix in ("", ".err"):
-                    one.output += _read(os.path.join(scratch, f"out.{block.line}{suffix}"))
+                    one.output += read_text(os.path.join(scratch, f"out.{block.line}{suffix}"))
             if one.status == "passed":
                 result, output = _workflow(scratch)
                 one.results.append(result)

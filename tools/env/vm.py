@@ -29,7 +29,7 @@ import vm_cache
 import vm_kit
 import vm_results
 import vm_root
-from report import Failure, say
+from report import Failure, read_text, say
 
 # The statuses of env(1) for a command that did not run, and of timeout(1) for one that took too
 # long.
@@ -276,14 +276,6 @@ def _command(options, env):
     return " ".join([*words, shlex.join(options.command)])
 
 
-def _read(path):
-    try:
-        with open(path, errors="replace") as text:
-            return text.read().rstrip()
-    except FileNotFoundError:
-        return ""
-
-
 def run(options):
     """Runs a command in a guest and returns its exit status, or that of the verdict."""
     vm_results.remove_reports(list(filter(None, (options.ktap, options.junit, options.log))))
@@ -322,7 +314,7 @@ def _end(options, scratch, status):
     problems = guest.problems(log, console, options.allow_log)
     if not os.path.exists(log):
         return NOT_RUN, problems, False
-    words = _read(os.path.join(scratch, "problem")).split()
+    words = read_text(os.path.join(scratch, "problem")).split()
     if "unload" in words:
         problems.append("a module could not be unloaded: see above")
     if words and words[0] in _ENDED:
@@ -351,7 +343,8 @@ def _write_reports(options, scratch, suites):
 
     A failure does not hide the exit status of the command.
     """
-    log = _read(os.path.join(scratch, "log")) or _read(os.path.join(scratch, "console"))
+    log = (read_text(os.path.join(scratch, "log")).rstrip()
+           or read_text(os.path.join(scratch, "console")).rstrip())
     written = True
     for path, write, content in ((options.log, vm_results.write_text, log),
                                  (options.ktap, vm_results.write_ktap, suites),
